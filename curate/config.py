@@ -1,0 +1,54 @@
+"""Strict configuration: a YAML file plus flags that win over it, and errors that name the nearest right key."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message says where, what was found, and what to do."""
+
+
+class Strict(BaseModel):
+    """Base of every configuration: frozen, hashable by value, and it refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty mapping."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give --config a YAML file that exists") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, found {type(found).__name__}")
+    return found
+
+
+def settle(model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration") -> Model:
+    """``file`` overlaid by the flags that were given (``None`` means not given), validated strictly."""
+    merged = {**file, **{key: value for key, value in flags.items() if value is not None}}
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(model, item, where) for item in error.errors())) from None
+
+
+def _explain(model: type[BaseModel], item: Any, where: str) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{where}: {key}: {item['msg']}; found {item.get('input')!r}"
+    near = difflib.get_close_matches(str(item["loc"][-1]), model.model_fields, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(sorted(model.model_fields))
+    return f"{where}: unknown key {key!r}; {hint}"

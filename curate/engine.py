@@ -1,0 +1,99 @@
+"""The engine seam: how the product talks to a base model.
+
+Everything crosses it as token ids, so that the same rendering (``curate.template``) decides about tokens
+whichever engine runs. Three real engines stand behind it (``engine_vllm``, ``engine_transformers``,
+``engine_server``); a test passes any object with these two methods.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+EngineName = Literal["auto", "vllm", "transformers", "server"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample. ``temperature`` 0 is greedy; ``seed`` makes a sampled completion repeatable per prompt."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the model said: ``ids`` without the stop token; ``finished`` if a stop token ended it, not the limit."""
+
+    ids: tuple[int, ...]
+    finished: bool
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """What the model thinks of the last n tokens of a sequence.
+
+    logprobs: float32 [n], nats; top_ids: int32 [n, k] and top_logprobs: float32 [n, k], best first.
+    """
+
+    logprobs: np.ndarray
+    top_ids: np.ndarray
+    top_logprobs: np.ndarray
+
+
+class Engine(Protocol):
+    """A base model. Give it everything at once: it batches by itself, and answers in the order asked."""
+
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]: ...
+
+    def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
+        """Log-probabilities of ``sequence[start:]`` given what stands before; ``start`` ≥ 1, ``top_k`` ≥ 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Which model, where, and how large. ``dtype`` and ``max_model_len`` shape the output; batch sizes do not."""
+
+    model: str
+    engine: EngineName = "auto"
+    revision: str | None = None
+    dtype: str = "auto"
+    max_model_len: int = 2048
+    trust_remote_code: bool = False
+    url: str | None = None  # of a running OpenAI-compatible server, with engine="server"
+
+
+def resolve(config: EngineConfig) -> str:
+    """The engine that ``auto`` means here: a server where a URL is given, vLLM where installed, else transformers."""
+    from importlib.util import find_spec
+
+    if config.engine != "auto":
+        return config.engine
+    if config.url:
+        return "server"
+    return "vllm" if find_spec("vllm") else "transformers"
+
+
+def open_engine(config: EngineConfig) -> Engine:
+    """Load the model; heavy, once per process. Raises ``EngineError`` with what to do where it cannot."""
+    name = resolve(config)
+    if name == "vllm":
+        from curate.engine_vllm import VllmEngine
+
+        return VllmEngine(config)
+    if name == "server":
+        from curate.engine_server import ServerEngine
+
+        return ServerEngine(config)
+    from curate.engine_transformers import TransformersEngine
+
+    return TransformersEngine(config)
+
+
+class EngineError(RuntimeError):
+    """The engine cannot do what was asked; the message says what to do."""

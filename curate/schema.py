@@ -1,0 +1,96 @@
+"""The tables that travel between stages: the only place that spells a column list.
+
+``EXAMPLE`` is the text side, one row per question. ``SCORED`` adds what the base model thinks of every
+response token. ``TOKENS`` is what a trainer opens and ``META`` is the side table beside it, same rows,
+same order. ``docs`` of each column stand in its field below.
+"""
+
+from typing import Literal, get_args
+
+import pyarrow as pa
+
+Tier = Literal["known", "rewritten", "corrected", "reference", "own", "given"]
+"""Where a response comes from. ``known``: the model's own draft already states the reference (weight 0
+everywhere). ``rewritten`` / ``corrected``: the base model's words with the reference in view. ``reference``:
+the source's own wording, because no rewrite was faithful. Rehearsal rows are ``own`` (the base model's answer to
+the prompt) or ``given`` (the set's answer)."""
+
+Drop = Literal[
+    "duplicate",  # the same question and answer, after normalisation, as an earlier row
+    "near-duplicate",  # MinHash-near to an earlier row, and states the same facts
+    "contradiction",  # another row answers the same question with other facts; both wait for a person
+    "too-long",  # prompt, reference and response do not fit the context
+    "unfaithful",  # no attempt stated the reference, and --fallback drop
+    "template-leak",  # a placebo reference explains the response as well as the row's own reference does
+    "no-answer",  # the base model gave an empty answer (rehearsal)
+    "unfinished",  # the base model's answer did not end its turn (rehearsal)
+    "no-target",  # nothing is marked for loss, so there is nothing to train
+    "error",  # "error:<Type>": a stage failed on this row alone
+]
+DROPS = get_args(Drop)
+TIERS = get_args(Tier)
+
+MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("weight", pa.float32()), ("kind", pa.string())])
+
+EXAMPLE = pa.schema(
+    [
+        ("id", pa.string()),  # stable: hash of source name and content (ingest.row_id)
+        ("source", pa.string()),  # names a card in data_cards/, or the source file's stem
+        ("prompt", pa.list_(MESSAGE)),  # up to and including the last user turn; never empty
+        ("reference", pa.string()),  # the source's own answer
+        ("draft", pa.string()),  # the base model's closed-book answer
+        ("response", pa.string()),  # what training imitates
+        ("tier", pa.string()),  # Tier
+        ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
+        ("spans", pa.list_(SPAN)),  # half-open characters of `response` that carry loss; the rest weighs 0
+        ("drop", pa.string()),  # null, or a Drop reason; rows are marked, never deleted
+        ("meta", pa.string()),  # JSON object; no stage decides by it
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        # One entry per response token, the end-of-turn token last. Offsets are half-open characters of
+        # `response`; the end-of-turn token has start = end = len(response).
+        ("token_ids", pa.list_(pa.int32())),
+        ("token_starts", pa.list_(pa.int32())),
+        ("token_ends", pa.list_(pa.int32())),
+        ("a", pa.list_(pa.float32())),  # log p0(y_t | x, y_<t), nats: closed book
+        ("b", pa.list_(pa.float32())),  # log p0(y_t | x, c, y_<t): the reference c in view
+        ("q", pa.list_(pa.float32())),  # log p0(y_t | x, c', y_<t): placebo, another row's reference
+        ("entropy", pa.list_(pa.float32())),  # closed book, nats, from the top-k and the tail as one bucket
+        ("top_ids", pa.list_(pa.list_(pa.int32()))),  # closed-book top-k, best first
+        ("top_logprobs", pa.list_(pa.list_(pa.float32()))),
+        ("b_argmax", pa.list_(pa.int32())),  # best token with the reference in view
+    ]
+)
+SCORED = pa.schema([*EXAMPLE, *SCORES])
+
+TOKENS = pa.schema(
+    [
+        ("input_ids", pa.list_(pa.int32())),
+        ("attention_mask", pa.list_(pa.int8())),
+        ("labels", pa.list_(pa.int32())),  # unshifted, -100 = no loss, unpadded
+    ]
+)
+
+META = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("tier", pa.string()),
+        ("objective", pa.string()),  # "learn": weighted NLL on labels; "distil": KL to the base on the response
+        ("spans", pa.list_(SPAN)),
+        ("weights", pa.list_(pa.float32())),  # per input token, aligned with input_ids; 0 where labels = -100
+        # The base model's closed-book distribution *of* the token at input_ids[anchor_start + i], from the
+        # scoring pass: that is, what the logits at position anchor_start + i - 1 should stay close to.
+        # One entry for every response token, the end-of-turn token included.
+        ("anchor_start", pa.int32()),
+        ("anchor_ids", pa.list_(pa.list_(pa.int32()))),
+        ("anchor_logprobs", pa.list_(pa.list_(pa.float32()))),
+    ]
+)
+
+IGNORE = -100
+"""Label of a token that carries no loss (torch's cross-entropy convention)."""

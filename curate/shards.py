@@ -1,0 +1,92 @@
+"""Datasets on disk: a folder of Arrow shards, a receipt for each, and a ``manifest.json``.
+
+A file appears whole or not at all: it is written under a temporary name and renamed. A shard counts as done when
+its receipt lies beside it, and the receipt is written last.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+MANIFEST = "manifest.json"
+LATEST = "latest.json"
+
+
+class DatasetError(RuntimeError):
+    """A folder is not the dataset it should be; the message says what was expected and what to do."""
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a process killed half-way, never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
+    """Write a table as one Arrow IPC stream; returns its receipt: file, rows, sha256, and drops by reason."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    data = sink.getvalue().to_pybytes()
+    write_bytes(path, data)
+    digest = hashlib.sha256(data).hexdigest()
+    return {"file": path.name, "rows": table.num_rows, "sha256": digest, "drops": count_drops(table)}
+
+
+def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """One shard, memory-mapped; ``columns`` picks some of them."""
+    with pa.memory_map(str(path)) as source:
+        table = pa.ipc.open_stream(source).read_all()
+    return table if columns is None else table.select(list(columns))
+
+
+def count_drops(table: pa.Table) -> dict[str, int]:
+    """Rows by drop reason, kept rows left out."""
+    if "drop" not in table.column_names:
+        return {}
+    return dict(sorted(Counter(reason for reason in table["drop"].to_pylist() if reason).items()))
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a dataset folder. Raises ``DatasetError`` where there is none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DatasetError(f"{folder}: no {MANIFEST} here, so this is not a finished dataset; run the command that "
+                           "makes it again (it resumes), or point to another folder")  # fmt: skip
+    return dict(read_json(path))
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    return [folder / shard["file"] for shard in load_manifest(folder)["shards"]]
+
+
+def read_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """All shards of a stage's dataset as one table, in order."""
+    return pa.concat_tables([read_shard(path, columns) for path in shard_paths(folder)])
+
+
+def latest_build(work: Path) -> Path:
+    """The dataset that the last ``curate build`` in this working folder ended with."""
+    pointer = work / LATEST
+    if not pointer.is_file():
+        raise DatasetError(f"{work}: no build found here; run `curate build --source FILE` first, or give --build DIR")
+    return work / str(read_json(pointer)["build"])
