@@ -1,0 +1,36 @@
+"""A world as files: the same world and plan write the same bytes."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.forgetting import new_facts, suites
+from benchmarks.forgetting.new_facts import SourcePlan
+from benchmarks.forgetting.rehearsal import rehearsal_rows
+from benchmarks.forgetting.world import World
+
+
+def write_world(world: World, plan: SourcePlan, out: Path, rehearsal: int = 1500) -> dict[str, int]:
+    """Write source, labels, rehearsal prompts and suites under `out`; returns the number of lines per file."""
+    lines, labels = new_facts.source_lines(world, plan)
+    tables: dict[str, Iterable[str]] = {
+        "med.jsonl": lines,
+        "med.labels.jsonl": map(_json, labels),
+        "rehearsal.jsonl": map(_json, rehearsal_rows(world, rehearsal)),
+    }
+    learned = {"new_trained": new_facts.trained_items(world, plan), "new_unseen": new_facts.unseen_items(world, plan)}
+    for name, items in {**suites.retention(world), **learned}.items():
+        tables[f"suites/{name}.jsonl"] = map(_json, suites.rows(name, tuple(items)))
+    (out / "suites").mkdir(parents=True, exist_ok=True)
+    return {name: _write(out / name, rows) for name, rows in tables.items()}
+
+
+def _json(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _write(path: Path, lines: Iterable[str]) -> int:
+    listed = list(lines)
+    path.write_text("".join(f"{line}\n" for line in listed), encoding="utf-8", newline="\n")
+    return len(listed)

@@ -1,0 +1,36 @@
+"""General prompts for rehearsal, Alpaca-shaped, answered in a foreign style (the product has the base answer them anew).
+
+Nothing evaluated is in here: the general skills leave out evaluated keys, facts are about known entities that the facts suite
+does not ask for, reading is about strangers. Shared with evaluation are only the frames of the questions and the word lists.
+"""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from benchmarks.forgetting import reading
+from benchmarks.forgetting.item import Item
+from benchmarks.forgetting.skills import GENERAL
+from benchmarks.forgetting.suites import held_keys, rehearsed_entities
+from benchmarks.forgetting.world import World
+
+_FOREIGN_ANSWERS = ("ANSWER -> {c}", "{c} (auto-generated)", "=> {c}", "Response: {c}; end.", "{c}!!")
+
+
+def rehearsal_rows(world: World, count: int) -> Iterator[dict[str, str]]:
+    """`count` distinct single-turn prompts, the skills in turn."""
+    rng, seen = world.random("rehearsal"), set(held_keys(world))
+    draws: list[Callable[[], Item]] = [
+        lambda: _fact(world, rng), lambda: reading.reading(world, rng), *((lambda s=s: s(rng)) for s in GENERAL.values()),
+    ]
+    while count:
+        item = draws[count % len(draws)]()
+        if len(item.prompt) > 1 or item.held_key in seen:
+            continue
+        seen.add(item.held_key)
+        count -= 1
+        yield {"instruction": item.prompt[0]["content"], "input": "", "output": rng.choice(_FOREIGN_ANSWERS).format(c=item.core)}
+
+
+def _fact(world: World, rng: Random) -> Item:
+    fact = world.fact(rng.choice(rehearsed_entities(world)), rng.choice(world.kind.attributes))
+    return reading.fact_item("facts", fact, rng.choice(fact.attribute.wordings))

@@ -1,0 +1,64 @@
+"""Evaluation items: what must be kept, one suite per skill, and what is to be learned."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from benchmarks.forgetting import reading
+from benchmarks.forgetting.item import Item
+from benchmarks.forgetting.skills import GENERAL
+from benchmarks.forgetting.world import World
+
+# Enough items that one point of a suite is several items, few enough that a 2-core machine scores all of them in a minute.
+SIZES = {"facts": 500, "reading": 400, "arithmetic": 300, "lists": 300, "format": 300, "refusal": 250, "lookalike": 250,
+         "chat": 200, "memory": 200}
+
+
+@cache
+def retention(world: World) -> dict[str, tuple[Item, ...]]:
+    """All retention suites of a world."""
+    suites = {"facts": _facts(world), "reading": _reading(world)}
+    return suites | {name: _distinct(world, name) for name in GENERAL}
+
+
+@cache
+def held_keys(world: World) -> frozenset[str]:
+    """Keys of the evaluated items of the general skills: the training stream leaves them out. (Reading needs none: its
+    entities stand nowhere else. Closed-book facts must be trained to be known.)"""
+    return frozenset(item.held_key for name in GENERAL for item in retention(world)[name])
+
+
+def evaluated_entities(world: World) -> tuple[str, ...]:
+    """Known entities that the facts suite asks about; rehearsal prompts and the new-facts source use the other half."""
+    return world.known[::2]
+
+
+def rehearsed_entities(world: World) -> tuple[str, ...]:
+    return world.known[1::2]
+
+
+def _facts(world: World) -> tuple[Item, ...]:
+    rng = world.random("suite facts")
+    pairs = [(e, a) for e in evaluated_entities(world) for a in world.kind.attributes]
+    chosen = rng.sample(pairs, min(SIZES["facts"], len(pairs)))
+    return tuple(reading.fact_item("facts", world.fact(e, a), rng.choice(a.wordings)) for e, a in chosen)
+
+
+def _reading(world: World) -> tuple[Item, ...]:
+    rng = world.random("suite reading")
+    return tuple(reading.reading(world, rng, entity=e) for e in world.unread[: SIZES["reading"]])
+
+
+def _distinct(world: World, name: str) -> tuple[Item, ...]:
+    rng, items = world.random(f"suite {name}"), {}
+    while len(items) < SIZES[name]:
+        item = GENERAL[name](rng)
+        items.setdefault(item.held_key, item)
+    return tuple(items.values())
+
+
+def rows(name: str, items: Iterator[Item] | tuple[Item, ...]) -> Iterator[dict[str, Any]]:
+    """The items as they are written to `suites/<name>.jsonl`."""
+    for number, item in enumerate(items, 1):
+        yield {"id": f"{name}-{number:04}", "suite": name, "prompt": list(item.prompt), "checks": list(item.checks),
+               "expected": item.answer}
