@@ -1,0 +1,237 @@
+"""The plan holds its ratio by whole numbers, repeats only what it must, and depends on nothing but rows and seed."""
+
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from curate.mix import CANDIDATES, UNITS, MixConfig, MixError, plan, quotas
+
+
+def table(source, rows):
+    """Rows as (cluster, tokens, targets)."""
+    found = [
+        {"id": f"{source}-{i}", "source": source, "cluster": c, "n_tokens": t, "n_targets": n}
+        for i, (c, t, n) in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(found, schema=CANDIDATES)
+
+
+def simple(source, count, tokens=10, targets=2):
+    return table(source, [(f"{source} {i}", tokens, targets) for i in range(count)])
+
+
+def sums(found, unit, split="train"):
+    sources = found.numbers["splits"][split]["sources"].values()
+    return [sum(s[unit] for s in sources if s["role"] == role) for role in ("new", "rehearsal")]
+
+
+NONE = CANDIDATES.empty_table()
+WHOLE = MixConfig(validation=0)
+
+
+def test_quotas_by_hand():
+    assert quotas([0.7, 0.3], 10) == [7, 3]
+    assert quotas([1, 1, 1], 10) == [4, 3, 3]
+    assert quotas([0.5, 0.25, 0.25], 7) == [3, 2, 2]  # 3.5, 1.75, 1.75
+    assert quotas([0, 1], 5) == [0, 5]
+    assert quotas([3], 0) == [0]
+    with pytest.raises(MixError, match="not all zero"):
+        quotas([0, 0], 3)
+
+
+@given(st.lists(st.floats(0, 100, allow_nan=False), min_size=1, max_size=8), st.integers(0, 10_000))
+def test_quotas_are_whole_exact_and_within_one(weights, total):
+    assume(sum(weights) > 1e-3)
+    found = quotas(weights, total)
+    assert sum(found) == total
+    for part, weight in zip(found, weights, strict=True):
+        assert abs(part - weight / sum(weights) * total) < 1 + 1e-6
+
+
+def test_seventy_thirty_by_rows():
+    found = plan(simple("med", 70), pa.concat_tables([simple("dolly", 500), simple("alpaca", 500)]), WHOLE)
+    train = found.numbers["splits"]["train"]
+    assert sums(found, "rows") == [70, 30]
+    assert train["ratio"] == {"rows": 0.7, "tokens": 0.7, "targets": 0.7}
+    assert {s: v["rows"] for s, v in train["sources"].items()} == {"alpaca": 15, "dolly": 15, "med": 70}
+    assert all(v["repeat"] == {"least": 1, "most": 1} for v in train["sources"].values())
+    assert sorted(found.rows["row"].to_pylist())[:70] == list(range(70))
+    assert found.balance == pytest.approx({"med": 0.7, "alpaca": 0.15, "dolly": 0.15})
+
+
+def test_small_sets_give_their_all_before_any_row_repeats():
+    found = plan(simple("med", 70), pa.concat_tables([simple("big", 500), simple("small", 4)]), WHOLE)
+    rows = {s: v["rows"] for s, v in found.numbers["splits"]["train"]["sources"].items()}
+    assert rows == {"big": 26, "med": 70, "small": 4}
+
+
+def test_rows_repeat_evenly_and_it_says_so():
+    found = plan(simple("med", 70), simple("tiny", 12), WHOLE)
+    assert sums(found, "rows") == [70, 30]
+    assert found.numbers["splits"]["train"]["sources"]["tiny"] == {
+        "role": "rehearsal", "rows": 30, "tokens": 300, "targets": 60, "distinct": 12, "repeat": {"least": 2, "most": 3},
+    }  # fmt: skip
+
+
+def test_out_of_reach_says_what_is_in_reach():
+    new, old = simple("med", 70), simple("tiny", 2)
+    with pytest.raises(
+        MixError, match=r"needs 30 .* there are 2, .* --ratio 0\.898 or above.*--max-repeat 15"
+    ):
+        plan(new, old, WHOLE)
+    assert sums(plan(new, old, MixConfig(validation=0, ratio=0.898)), "rows") == [70, 8]
+    assert sums(plan(new, old, MixConfig(validation=0, max_repeat=15)), "rows") == [70, 30]
+
+
+def test_weights_are_kept_even_where_that_repeats_a_small_set():
+    old = pa.concat_tables([simple("a", 5), simple("b", 500), simple("c", 500)])
+    found = plan(simple("med", 70), old, MixConfig(validation=0, weights={"a": 2, "b": 1}))
+    sources = found.numbers["splits"]["train"]["sources"]
+    assert {s: v["rows"] for s, v in sources.items()} == {"a": 20, "b": 10, "med": 70}
+    assert sources["a"]["repeat"] == {"least": 4, "most": 4}
+    with pytest.raises(MixError, match=r"weights name z; the rehearsal sources here are a, b, c"):
+        plan(simple("med", 70), old, MixConfig(weights={"z": 1}))
+
+
+def test_size_takes_a_part_or_repeats():
+    new, old = pa.concat_tables([simple("med", 60), simple("law", 20)]), simple("dolly", 500)
+    part = plan(new, old, MixConfig(validation=0, size=40))
+    assert sums(part, "rows") == [28, 12]
+    assert {s: v["rows"] for s, v in part.numbers["splits"]["train"]["sources"].items()} == {
+        "dolly": 12, "law": 7, "med": 21,
+    }  # fmt: skip
+    twice = plan(new, old, MixConfig(validation=0, size=200))
+    assert sums(twice, "rows") == [140, 60]
+    with pytest.raises(MixError, match=r"size 1,000 rows needs 700 new ones; 4 × 80 are there"):
+        plan(new, old, MixConfig(validation=0, size=1000))
+
+
+def test_new_alone():
+    found = plan(simple("med", 30), NONE, MixConfig())
+    assert found.balance == {"med": 1.0}
+    assert found.numbers["splits"]["train"]["ratio"] == {"rows": 1, "tokens": 1, "targets": 1}
+    everything = plan(simple("med", 30), simple("dolly", 30), MixConfig(ratio=1, validation=0))
+    assert sums(everything, "rows") == [30, 0] and everything.balance == {"med": 1.0}
+
+
+def test_refusals():
+    with pytest.raises(MixError, match="nothing to mix"):
+        plan(NONE, simple("dolly", 3), MixConfig())
+    with pytest.raises(MixError, match="med: both new and rehearsal"):
+        plan(simple("med", 3), simple("med", 3), MixConfig())
+    with pytest.raises(MixError, match="needs 2 rehearsal rows .* there are 0"):
+        plan(simple("med", 10), simple("dolly", 1), MixConfig(validation=0.6))
+    for bad in (
+        {"ratio": 0},
+        {"ratio": 1.1},
+        {"by": "words"},
+        {"validation": 1},
+        {"max_repeat": 0},
+        {"seeds": 1},
+    ):
+        with pytest.raises(ValidationError):
+            MixConfig(**bad)
+
+
+rows = st.tuples(st.integers(0, 30).map(str), st.integers(5, 400), st.integers(1, 300))
+mixes = st.builds(
+    MixConfig, ratio=st.sampled_from([0.05, 0.3, 0.5, 0.7, 0.9, 1]), by=st.sampled_from(UNITS), seed=st.integers(0, 9),
+    validation=st.sampled_from([0, 0.1, 0.4]), max_repeat=st.integers(1, 5),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(rows, min_size=1, max_size=40), st.lists(rows, max_size=40), st.lists(rows, max_size=40), mixes
+)
+def test_whatever_the_rows(new_rows, a_rows, b_rows, config):
+    new, old = table("med", new_rows), pa.concat_tables([table("a", a_rows), table("b", b_rows)])
+    try:
+        found = plan(new, old, config)
+    except MixError:
+        return
+    everything = pa.concat_tables([new, old])
+    entries = found.rows.to_pylist()
+    clusters = {
+        s: {everything["cluster"][e["row"]].as_py() for e in entries if e["split"] == s}
+        for s in ("train", "validation")
+    }
+    assert not clusters["train"] & clusters["validation"]
+    assert len({(e["row"], e["copy"]) for e in entries}) == len(entries)
+    assert max(e["copy"] for e in entries) < config.max_repeat
+    assert sum(found.balance.values()) == pytest.approx(1)
+    amounts = {
+        "rows": [1] * len(everything),
+        "tokens": everything["n_tokens"].to_pylist(),
+        "targets": everything["n_targets"].to_pylist(),
+    }
+    got = [
+        sum(
+            amounts[config.by][e["row"]]
+            for e in entries
+            if e["split"] == "train" and (e["row"] < len(new)) == flag
+        )
+        for flag in (True, False)
+    ]
+    assert got == sums(found, config.by)
+    if len(old) and config.ratio < 1:
+        wanted = got[0] * (1 - config.ratio) / config.ratio
+        largest = max(amounts[config.by][len(new) :])
+        assert abs(got[1] - wanted) <= (0.5 + 1e-9 if config.by == "rows" else 0.5 + largest)
+        if config.by == "rows":
+            assert quotas([config.ratio, 1 - config.ratio], sum(got)) == got
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(rows, min_size=5, max_size=30), st.lists(rows, min_size=30, max_size=60), st.integers(0, 10**6)
+)
+def test_the_order_of_the_input_does_not_matter(new_rows, old_rows, shuffle):
+    new, old = table("med", new_rows), table("a", old_rows)
+    config = MixConfig(ratio=0.6, validation=0.1)
+
+    def ids(new, old):
+        everything = pa.concat_tables([new, old])
+        return [
+            (e["split"], everything["id"][e["row"]].as_py(), e["copy"])
+            for e in plan(new, old, config).rows.to_pylist()
+        ]
+
+    order = random.Random(shuffle)
+    mixed = [t.take(order.sample(range(len(t)), len(t))) for t in (new, old)]
+    assert ids(new, old) == ids(*mixed)
+
+
+def test_the_seed_matters_and_the_shuffle_is_global():
+    new, old = simple("med", 200), simple("dolly", 200)
+    first, second = (
+        plan(new, old, MixConfig(seed=s, ratio=0.5, validation=0)).rows["row"].to_pylist() for s in (0, 1)
+    )
+    assert first != second and sorted(first) == sorted(second)
+    halves = [sum(row < 200 for row in first[i : i + 100]) for i in range(0, 400, 100)]
+    assert all(35 <= half <= 65 for half in halves)
+
+
+def test_validation_is_held_out_by_question_and_keeps_the_ratio():
+    new = table("med", [(f"q{i // 4}", 10, 2) for i in range(400)])  # four wordings of a hundred questions
+    old = table("dolly", [(f"d{i}", 10, 2) for i in range(5000)] + [("q0", 10, 2)])
+    found = plan(new, old, MixConfig(validation=0.05))
+    assert sums(found, "rows", "validation") == [20, 9]
+    assert sums(found, "rows") == [380, 163]
+
+
+def test_no_new_question_held_out_means_no_validation_split():
+    found = plan(simple("med", 10), simple("dolly", 500), MixConfig(validation=0.02))
+    assert set(found.rows["split"].to_pylist()) == {"train"} and set(found.numbers["splits"]) == {"train"}
+
+
+def test_the_ratio_by_targets_when_rehearsal_trains_a_hundred_times_more_per_row():
+    new, old = simple("med", 1000, tokens=60, targets=5), simple("dolly", 1000, tokens=250, targets=180)
+    by_rows = plan(new, old, WHOLE).numbers["splits"]["train"]["ratio"]
+    assert by_rows["rows"] == pytest.approx(0.7, abs=1e-3) and by_rows["targets"] < 0.07
+    by_targets = plan(new, old, MixConfig(validation=0, by="targets"))
+    assert sums(by_targets, "targets") == [5000, 2160]  # 12 rows of 180; 2143 asked
