@@ -5,8 +5,11 @@ whichever engine runs. Three real engines stand behind it (``engine_vllm``, ``en
 ``engine_server``); a test passes any object with these two methods.
 """
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -63,7 +66,7 @@ class EngineConfig:
     engine: EngineName = "auto"
     revision: str | None = None
     dtype: str = "auto"
-    max_model_len: int = 2048
+    max_model_len: int = 0  # 0: what the model allows (curate.base.context_length)
     trust_remote_code: bool = False
     url: str | None = None  # of a running OpenAI-compatible server, with engine="server"
 
@@ -97,3 +100,42 @@ def open_engine(config: EngineConfig) -> Engine:
 
 class EngineError(RuntimeError):
     """The engine cannot do what was asked; the message says what to do."""
+
+
+WEIGHTS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+"""What is taken of a hub repository: safetensors, never pickles; no code unless asked."""
+
+
+def locate_model(config: EngineConfig) -> Path:
+    """The folder that holds the model: the path given, or a download of the hub id."""
+    folder = Path(config.model).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise EngineError(f"{folder}: no config.json here, so this is not a model folder; point --model to one")
+        return folder
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", config.model):
+        raise EngineError(f"{config.model}: neither a folder here nor a hub id (owner/name); give --model one of them")
+    return _download(config)
+
+
+def _download(config: EngineConfig) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = [*WEIGHTS, *(["*.py"] if config.trust_remote_code else [])]
+    try:
+        return Path(snapshot_download(config.model, revision=config.revision, allow_patterns=patterns))
+    except Exception as error:  # the hub client's many errors (offline, gated, absent) all mean: no model
+        raise EngineError(
+            f"{config.model}: this hub model cannot be downloaded ({type(error).__name__}: {error}); check the name and "
+            "the connection, or give --model a local folder"
+        ) from error
+
+
+def model_hash(config: EngineConfig) -> str:
+    """Names a model by content, so that the same weights have the same name on every machine: 16 hex digits."""
+    digest = hashlib.sha256()
+    folder = locate_model(config)
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json", ".jinja", ".model")):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

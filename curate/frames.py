@@ -1,0 +1,56 @@
+"""The prompts that put a reference in view. They are files; ``--prompts DIR`` replaces any of them.
+
+Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from curate.config import ConfigError
+from curate.schema import Message
+
+FOLDER = Path(__file__).parent / "prompts"
+NAMES = ("rewrite", "correct", "rephrase")
+
+
+def load_frames(folder: Path | None = None) -> dict[str, str]:
+    """The text of each prompt: the user's file where ``folder`` has one, else the shipped one."""
+    if folder is None:
+        return {name: _read(FOLDER / f"{name}.jinja") for name in NAMES}
+    strangers = sorted(p.name for p in folder.glob("*") if p.stem not in NAMES or p.suffix != ".jinja")
+    if not folder.is_dir() or strangers or not any(folder.iterdir()):
+        raise ConfigError(f"--prompts {folder}: expected a folder with any of {', '.join(f'{n}.jinja' for n in NAMES)}"
+                          f"; found {', '.join(strangers) or 'nothing usable'}")  # fmt: skip
+    own = {name: folder / f"{name}.jinja" for name in NAMES}
+    return {name: _read(path if path.is_file() else FOLDER / path.name) for name, path in own.items()}
+
+
+def question_of(prompt: Sequence[Message]) -> str:
+    """The last user turn."""
+    return next(m["content"] for m in reversed(prompt) if m["role"] == "user")
+
+
+def in_view(frame: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[Message]:
+    """The conversation with its last user turn replaced by the frame; after a tool turn the frame is a new one."""
+    text = _environment().from_string(frame).render(question=question_of(prompt), reference=reference, draft=draft)
+    turn = {"role": "user", "content": text.strip()}
+    return [*(prompt[:-1] if prompt[-1]["role"] == "user" else prompt), turn]
+
+
+def _read(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    try:
+        _environment().from_string(text).render(question="", reference="", draft="")
+    except Exception as error:  # jinja2: a syntax error, or a variable that will not be there
+        raise ConfigError(f"{path}: {error}; a prompt may use question, reference and draft") from error
+    return text
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    return SandboxedEnvironment(undefined=StrictUndefined)

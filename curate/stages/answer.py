@@ -1,0 +1,67 @@
+"""Answer: a rehearsal prompt gets the base model's own answer, which is what it must go on saying.
+
+A set's own answers (Alpaca's, Dolly's) are as foreign to the model as the domain's; ``given`` keeps them all the same.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from curate.base import Base
+from curate.engine import Sampling
+from curate.schema import EXAMPLE
+from curate.stage import Worker
+
+Answers = Literal["own", "given"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    base: Base
+    answers: Answers = "own"
+    max_tokens: int = 512
+
+    name: ClassVar[str] = "answer"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.base.identity(), "answers": self.answers, "max_tokens": self.max_tokens}
+
+    def open(self) -> Worker:
+        return self._own if self.answers == "own" else self._given
+
+    def _own(self, table: pa.Table) -> pa.Table:
+        """Greedy answers. One that is empty, or does not end its turn in time, drops its row with that reason."""
+        template = self.base.template
+        prompts = [template.prompt_ids(prompt) for prompt in table["prompt"].to_pylist()]
+        fits = [len(ids) + self.max_tokens <= self.base.config.max_model_len for ids in prompts]
+        asked = [ids for ids, ok in zip(prompts, fits, strict=True) if ok]
+        sampling = Sampling(self.max_tokens, stop_ids=template.stop_ids)
+        found = iter(self.base.engine.generate(asked, sampling) if asked else [])
+        texts: list[str | None] = []
+        drops: list[str | None] = []
+        for ok in fits:
+            completion = next(found) if ok else None
+            texts.append(template.decode(completion.ids).strip() if completion else None)
+            drops.append(_reason(texts[-1], bool(completion and completion.finished)))
+        return _with(table, response=texts, tier=["own"] * len(fits), finished=[d is None for d in drops], drop=drops)
+
+    def _given(self, table: pa.Table) -> pa.Table:
+        count = table.num_rows
+        return _with(table, response=table["reference"].to_pylist(), tier=["given"] * count, finished=[False] * count)
+
+
+def _reason(text: str | None, finished: bool) -> str | None:
+    if text is None:
+        return "too-long"
+    if not text:
+        return "no-answer"
+    return None if finished else "unfinished"
+
+
+def _with(table: pa.Table, **values: list[Any]) -> pa.Table:
+    return pa.table(
+        [pa.array(values[f.name], f.type) if f.name in values else table[f.name] for f in EXAMPLE], schema=EXAMPLE
+    )

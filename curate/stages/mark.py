@@ -1,0 +1,65 @@
+"""Mark: from scores to the canonical mask, character spans with weights over the response."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from curate.mask import Policy, Thresholds, close, row_flags, token_weights
+from curate.schema import SCORED
+from curate.stage import Worker
+
+LEAK_SHARE = 0.5
+"""A row is a template leak where a placebo explains more than this share of what its reference explains."""
+
+MIN_LEAKED = 3
+"""And at least so many tokens, so that one chance hit in a short answer costs nothing."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    policy: Policy = "key"
+    thresholds: Thresholds = Thresholds()
+    lang: str = "en"
+    glossary: tuple[str, ...] = ()
+
+    name: ClassVar[str] = "mask"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax")
+
+    def identity(self) -> dict[str, Any]:
+        return {"policy": self.policy, "thresholds": self.thresholds.model_dump(), "lang": self.lang,
+                "glossary": list(self.glossary)}  # fmt: skip
+
+    def open(self) -> Worker:
+        return self.work
+
+    def work(self, table: pa.Table) -> pa.Table:
+        rows = [self._mark(row) for row in table.to_pylist()]
+        return pa.Table.from_pylist(rows, SCORED)
+
+    def _mark(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Known rows weigh nothing. A row whose reference explains no more than a placebo would is dropped."""
+        if row["tier"] == "known":
+            return {**row, "spans": [], "flags": []}
+        a, b, q = (None if row[name] is None else np.asarray(row[name], np.float32) for name in "abq")
+        starts, ends = (np.asarray(row[name], np.int32) for name in ("token_starts", "token_ends"))
+        weights = token_weights(
+            self.policy, a, b, q, np.asarray([ids[0] for ids in row["top_ids"]]), np.asarray(row["b_argmax"] or []),
+            starts, ends, row["draft"] or "", row["response"], self.thresholds, self.lang,
+        )  # fmt: skip
+        spans = close(weights, starts, ends, row["response"], self.lang, self.glossary)
+        flags = row_flags(a, b, q, weights)
+        return {**row, "spans": spans, "flags": _names(flags), "drop": _reason(flags, spans)}
+
+
+def _names(flags: dict[str, Any]) -> list[str]:
+    found = {"contradicts-belief": flags["contradicts"] > 0, "thin-air": flags["thin_air"] > 0}
+    return [name for name, on in found.items() if on]
+
+
+def _reason(flags: dict[str, Any], spans: list[dict[str, Any]]) -> str | None:
+    if flags["template_leak"] > LEAK_SHARE and not spans:
+        return "template-leak"
+    return None if spans else "no-target"
