@@ -1,0 +1,146 @@
+"""Closed word lists by language code: what spaCy's blank pipelines do not carry.
+
+Covered: negations and comparatives in en, de, fr, es, it, pt, nl, ru, vi, zh; number words in en, de, fr, es and
+Chinese numerals; months in en, de, fr, es; units in those plus their symbols everywhere. A language without a
+list simply has fewer rules: its digits, symbols and capitals still count.
+"""
+
+from fractions import Fraction
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _numbered(text: str, start: int = 0) -> dict[str, int]:
+    return {word: i for i, word in enumerate(text.split(), start) if word != "-"}
+
+
+NEGATIONS: dict[str, frozenset[str]] = {
+    "en": _set("not no never none neither nor without nobody nothing nowhere non cannot"),
+    "de": _set("nicht kein keine keinen keinem keiner keines nie niemals ohne weder nichts niemand"),
+    "fr": _set("ne n' pas jamais aucun aucune ni sans rien non"),
+    "es": _set("no nunca jamás ningún ninguna ninguno ni sin nada nadie tampoco"),
+    "it": _set("non mai nessun nessuno nessuna né senza niente nulla"),
+    "pt": _set("não nunca jamais nenhum nenhuma nem sem nada ninguém"),
+    "nl": _set("niet geen nooit zonder noch niets niemand"),
+    "ru": _set("не нет ни никогда без нельзя никто ничего"),
+    "vi": _set("không chưa chẳng chả đừng"),
+}
+CHINESE_NEGATION = r"(?!不断|不仅|不但|不同|不过|不论|不管|非常|无论|未来)(?:没有|不会|不能|不要|不是|不得|不|没|未|无|勿|非|莫)"
+
+KEPT: dict[str, frozenset[str]] = {
+    # Stop words of spaCy that change what a sentence claims, so they count as content.
+    "en": _set(
+        "more less most least fewer few many several only rather before after above below under over up down first "
+        "last third except unless both each once twice always often sometimes mostly almost further former latter "
+        "serious full empty bottom top front back side amount own hundred"
+    ),
+    "de": _set("mehr weniger meist mindestens höchstens nur vor nach über unter erst erste letzte"),
+    "fr": _set("plus moins seulement avant après sous sur premier première dernier dernière"),
+    "es": _set("más menos sólo solo antes después bajo sobre primero primera último última"),
+    "it": _set("più meno solo prima dopo sotto sopra primo ultimo"),
+    "pt": _set("mais menos só antes depois sob sobre primeiro último"),
+    "nl": _set("meer minder meest alleen voor na boven onder eerste laatste"),
+    "ru": _set("более менее больше меньше только до после первый последний"),
+    "vi": _set("hơn ít nhiều nhất chỉ trước sau"),
+    "zh": frozenset("更多少大小高低上下前后只最每"),
+}
+
+NUMBER_WORDS: dict[str, dict[str, int]] = {
+    "en": _numbered(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    )
+    | _numbered("sixteen seventeen eighteen nineteen twenty", 16)
+    | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90},
+    "de": _numbered("null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"),
+    "fr": _numbered(
+        "zéro - deux trois quatre cinq six sept huit neuf dix onze douze"
+    ),  # "un" is an article too
+    "es": _numbered("cero - dos tres cuatro cinco seis siete ocho nueve diez once doce"),
+}
+SCALES = {
+    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+    "millions": 10**6, "billions": 10**9, "mille": 10**3, "milliards": 10**9, "milliard": 10**9,
+    "tausend": 10**3, "millionen": 10**6, "milliarden": 10**9, "mil": 10**3, "millones": 10**6,
+    "万": 10**4, "亿": 10**8, "千": 10**3, "百万": 10**6,
+}  # fmt: skip
+CHINESE_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
+CHINESE_POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10**4}
+
+COMMA_DECIMAL = _set("de fr es it pt nl ru vi pl cs da sv fi nb nn ro uk tr el hu id")
+"""Languages that write 1,5 for one and a half, and 1.000 (or a space) for a thousand."""
+
+MONTHS: dict[str, int] = {}
+for _names in (
+    "january february march april may june july august september october november december",
+    "jan feb mar apr may jun jul aug sep oct nov dec",
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "januar februar märz april mai juni juli august september oktober november dezember",
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+):
+    MONTHS |= _numbered(_names, 1)
+MONTHS["sept"] = 9
+
+_MINUTE, _DAY = Fraction(1), Fraction(1440)
+_UNITS: list[tuple[str, Fraction, str]] = [
+    # canonical unit, factor to it, aliases. Months and years stay apart from days: they have no fixed length.
+    ("mg", Fraction(1, 10**6), "ng nanogram nanograms"),
+    ("mg", Fraction(1, 1000), "µg μg ug mcg microgram micrograms 微克"),
+    ("mg", Fraction(1), "mg milligram milligrams milligramme milligrammes Milligramm miligramos 毫克"),
+    ("mg", Fraction(1000), "g gram grams gramme grammes Gramm gramos 克"),
+    ("mg", Fraction(10**6), "kg kilogram kilograms kilo kilos kilogrammes Kilogramm kilogramos 千克 公斤"),
+    ("mg", Fraction(10**9), "tonne tonnes Tonnen toneladas 吨"),
+    ("ml", Fraction(1, 1000), "µl μl µL μL"),
+    ("ml", Fraction(1), "ml mL cc milliliter milliliters millilitre millilitres 毫升"),
+    ("ml", Fraction(100), "dl dL"),
+    ("ml", Fraction(1000), "l L liter liters litre litres Liter litros 升"),
+    ("mm", Fraction(1, 10**6), "nm nanometer nanometers"),
+    ("mm", Fraction(1, 1000), "µm μm micron microns"),
+    ("mm", Fraction(1), "mm millimeter millimeters millimetre millimetres 毫米"),
+    ("mm", Fraction(10), "cm centimeter centimeters centimetre centimetres 厘米"),
+    ("mm", Fraction(1000), "m meter meters metre metres mètres Meter metros 米"),
+    ("mm", Fraction(10**6), "km kilometer kilometers kilometre kilometres kilomètres Kilometer kilómetros 公里"),
+    ("min", Fraction(1, 60), "sec secs second seconds seconde secondes Sekunde Sekunden segundos 秒"),
+    ("min", _MINUTE, "min mins minute minutes Minute Minuten minuto minutos 分钟"),
+    ("min", 60 * _MINUTE, "h hr hrs hour hours heure heures Stunde Stunden hora horas 小时 个小时"),
+    ("min", _DAY, "d day days jour jours Tag Tage Tagen día días 天 日"),
+    ("min", 7 * _DAY, "wk wks week weeks semaine semaines Woche Wochen semana semanas 周"),
+    ("month", Fraction(1), "month months mois Monat Monate Monaten mes meses 个月 月"),
+    ("month", Fraction(12), "yr yrs year years ans année années Jahr Jahre Jahren año años 年 岁"),
+    ("ratio", Fraction(1, 100), "% ％ percent pct Prozent"),
+    ("ratio", Fraction(1, 1000), "‰"),
+    ("times", Fraction(1), "time times fold fois Mal mal veces 次 倍"),
+    ("USD", Fraction(1), "dollar dollars USD 美元"), ("USD", Fraction(1, 100), "cents"),
+    ("EUR", Fraction(1), "euro euros EUR Euro"), ("CNY", Fraction(1), "yuan 元"),
+]  # fmt: skip
+_PLURALS = _set(  # counted things that doses, rates and reports are given in; one canonical form each
+    "tablet capsule pill drop puff dose spray vial ampoule cup tablespoon teaspoon serving case birth newborn "
+    "patient point beat breath unit degree acre mile pound ounce calorie employee share comprimé gélule goutte "
+    "comprimido pastilla Tablette Tropfen"
+)
+_EXACT = _set(
+    "IU mEq mmol µmol nmol mol kcal kJ mmHg kPa Pa Hz kHz MHz GHz W kW V mV dB Gy mSv bpm °C °F m² m2 "
+    "people women men children 片 粒 支 滴 袋 例 人 种 度"
+)
+
+
+def _table() -> dict[str, tuple[str, Fraction]]:
+    table = {alias: (unit, factor) for unit, factor, aliases in _UNITS for alias in aliases.split()}
+    for noun in _PLURALS:
+        table |= {noun: (noun.lower(), Fraction(1)), noun + "s": (noun.lower(), Fraction(1))}
+    table |= {unit: (unit, Fraction(1)) for unit in _EXACT}
+    for phrase in ("square feet", "square foot", "sq ft"):
+        table[phrase] = ("sqft", Fraction(1))
+    for phrase in ("per cent", "pour cent", "por ciento"):
+        table[phrase] = ("ratio", Fraction(1, 100))
+    return table | {
+        "mm Hg": ("mmHg", Fraction(1)),
+        "foot": ("foot", Fraction(1)),
+        "feet": ("foot", Fraction(1)),
+    }
+
+
+UNITS: dict[str, tuple[str, Fraction]] = _table()
+"""Alias -> (canonical unit, factor to it). Case matters for symbols (mg is not Mg)."""
+CURRENCY = {"$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "CNY", "￥": "CNY"}

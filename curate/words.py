@@ -1,0 +1,352 @@
+"""Words, sentences, names and negations of a text in any language that spaCy has a blank pipeline for.
+
+Offsets are half-open characters of the text given. ``quantities`` lives in ``curate.quantity`` and is named here
+too, so that callers have one place for what a text is made of.
+"""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from curate.lexicon import CHINESE_NEGATION, KEPT, NEGATIONS, NUMBER_WORDS
+from curate.quantity import Quantity, quantities
+
+__all__ = [
+    "Quantity",
+    "Span",
+    "Word",
+    "names",
+    "negations",
+    "quantities",
+    "sentences",
+    "stem",
+    "stems",
+    "words",
+]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Half-open characters of a text."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Word(Span):
+    norm: str  # NFKC, case-folded, contractions opened ("n't" -> "not")
+    function: bool  # a stop word or punctuation; negations, comparatives and number words are not
+
+
+# Scripts written without spaces: Han, kana, Thai, Lao, Khmer, Burmese. Segmenting them needs packages and models
+# that are not part of spaCy, so each character is a word there; katakana runs, which are words, stay whole.
+_UNSPACED = "\u3005-\u3007\u3041-\u3096\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0e3a\u0e40-\u0e4e\u0e80-\u0eff\u1780-\u17d3\u1000-\u109f"
+_PIECES = re.compile(
+    rf"[\u30a1-\u30ff]+|[{_UNSPACED}](?:[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])*"
+    r"|[`\[\](){}<>|*_~«»“”„。，、；：！？（）《》【】「」『』…]"
+    rf"|[^\u30a1-\u30ff{_UNSPACED}`\[\](){{}}<>|*_~«»“”„。，、；：！？（）《》【】「」『』…]+"
+)
+_CONTRACTIONS = {
+    "n't": "not",
+    "ca": "can",
+    "wo": "will",
+    "sha": "shall",
+    "'re": "are",
+    "'ve": "have",
+    "'m": "am",
+}
+_NO_SEGMENTER = frozenset({"zh", "ja", "ko", "th"})
+
+
+def words(text: str, lang: str = "en") -> list[Word]:
+    """Every word and punctuation mark of ``text``: spaCy's tokens, hyphenated compounds kept whole.
+
+    Raises ValueError for a language code spaCy does not know.
+
+    >>> [w.text for w in words("Don't take well-known pills.")]
+    ['Do', "n't", 'take', 'well-known', 'pills', '.']
+    """
+    return list(_words(text, language(lang)))
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str, lang: str) -> tuple[Word, ...]:
+    tokenizer, stop = _pipeline(lang)
+    pieces: list[tuple[int, int]] = []
+    for token in tokenizer(text):
+        if not token.text.isspace():
+            pieces += [(token.idx + m.start(), token.idx + m.end()) for m in _PIECES.finditer(token.text)]
+    return tuple(_word(text, start, end, lang, stop) for start, end in _hyphenated(text, pieces))
+
+
+def _hyphenated(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Letters-hyphen-letters without a space in between become one piece; digit ranges stay apart."""
+    whole: list[tuple[int, int]] = []
+    glue = False
+    for start, end in pieces:
+        touches = bool(whole) and whole[-1][1] == start
+        if (
+            touches
+            and text[start:end] in "-‐‑"
+            and text[start - 1].isalnum()
+            and text[end : end + 1].isalnum()
+        ):
+            glue = any(c.isalpha() for c in (text[start - 1], text[end]))
+            if glue:
+                whole[-1] = (whole[-1][0], end)
+                continue
+        if glue and touches:
+            whole[-1] = (whole[-1][0], end)
+        else:
+            whole.append((start, end))
+        glue = False
+    return whole
+
+
+def _word(text: str, start: int, end: int, lang: str, stop: frozenset[str]) -> Word:
+    raw = text[start:end]
+    norm = unicodedata.normalize("NFKC", raw).casefold().replace("’", "'")
+    if lang == "en":
+        norm = _CONTRACTIONS.get(norm, norm)
+    return Word(start, end, raw, norm, norm in stop or not any(c.isalnum() for c in norm))
+
+
+@cache
+def language(lang: str) -> str:
+    """The spaCy code for ``lang`` ("en-US" is "en"); ValueError names near ones for an unknown code."""
+    import pkgutil
+
+    import spacy.lang
+
+    code = lang.lower().replace("_", "-").split("-")[0]
+    known = sorted(m.name for m in pkgutil.iter_modules(spacy.lang.__path__) if m.ispkg)
+    if code in known:
+        return code
+    near = difflib.get_close_matches(code, known, n=3, cutoff=0.4) or known
+    raise ValueError(
+        f"language {lang!r} is not one that spaCy has rules for; near: {', '.join(near)} ('xx' for any)"
+    )
+
+
+@cache
+def _pipeline(lang: str) -> tuple[Any, frozenset[str]]:
+    """spaCy's tokenizer and the function words: its stop words, less what changes a claim."""
+    import spacy
+    from spacy.util import get_lang_class
+
+    if lang in _NO_SEGMENTER:
+        nlp = spacy.blank("xx")
+    elif lang == "vi":  # syllables, as written; words would need pyvi
+        nlp = spacy.blank("vi", config={"nlp": {"tokenizer": {"use_pyvi": False}}})
+    else:
+        try:
+            nlp = spacy.blank(lang)
+        except ImportError:  # this language's segmenter is not installed
+            nlp = spacy.blank("xx")
+    stop = {w.replace("’", "'").casefold() for w in get_lang_class(lang).Defaults.stop_words}
+    content = (
+        NEGATIONS.get(lang, frozenset())
+        | KEPT.get(lang, frozenset())
+        | set(NUMBER_WORDS.get(lang, ())) - {"one"}
+    )
+    extra = {"'s", "'d", "'ll", "are", "have", "am", "will", "shall", "can"} if lang == "en" else set()
+    return nlp.tokenizer, frozenset((stop | extra) - content - {"n't", "n‘t"} - set("不没未无非"))
+
+
+_BOUNDARY = re.compile(
+    r"(?<=[.!?…])[\"'”’)\]*_]*\s+(?=[^a-zß-ÿ\s])|(?<=[。！？；])[”’」』）]*|[ \t]*\n\s*|\s{2,}(?=[-•*] )"
+)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|dr|mr|mrs|ms|vs|fig|no|approx|st|al|cf|resp|bzw|z\.b|p\.ex)|\b[A-Z])\.$",
+    re.IGNORECASE,
+)
+
+
+def sentences(text: str) -> list[Span]:
+    """Sentences and list items of ``text``, without the white space around them; together they hold all words."""
+    spans, start = [], 0
+    for match in _BOUNDARY.finditer(text):
+        if _ABBREVIATION.search(text[start : match.start()]) and "\n" not in match[0]:
+            continue
+        spans.append((start, match.end()))
+        start = match.end()
+    spans.append((start, len(text)))
+    trimmed = []
+    for begin, end in spans:
+        body = text[begin:end]
+        left = begin + len(body) - len(body.lstrip())
+        if body.strip():
+            trimmed.append(Span(left, left + len(body.strip()), body.strip()))
+    return trimmed
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+_LINKS = frozenset({"of", "de", "du", "des", "von", "van", "der", "la", "le", "di", "da", "del", "&", "the"})
+
+
+def names(text: str, lang: str = "en") -> list[Span]:
+    """Entities by rule: runs of capitalised words, all-caps, CamelCase and letter-digit words.
+
+    A single capitalised word where a sentence, list item or quotation starts is a name only if the text also has
+    it capitalised elsewhere. German capitalises every noun, so there single words need a name's shape. Dates are
+    quantities, not names. Scripts without case have none.
+
+    >>> [s.text for s in names("It is made by Harlow Labs in Oslo. The CYP2D6 test is new.")]
+    ['Harlow Labs', 'Oslo', 'CYP2D6']
+    """
+    return list(_names(text, language(lang)))
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str, lang: str) -> tuple[Span, ...]:
+    numbers = [(q.start, q.end) for q in quantities(text, lang)]
+    tokens = [w for w in words(text, lang) if not any(w.start < e and s < w.end for s, e in numbers)]
+    openers = _sentence_openers(text, tokens)
+    sure = {w.norm for w in tokens if w.start not in openers and _capital(w)}
+    found: list[Span] = []
+    for run in _runs(text, tokens):
+        run = _trimmed(run, openers)
+        if run and _is_name(run, openers, sure, lang):
+            found.append(Span(run[0].start, run[-1].end, text[run[0].start : run[-1].end]))
+    return tuple(found)
+
+
+def _capital(word: Word) -> bool:
+    return word.text[0].isupper() and not word.function
+
+
+def shaped(text: str) -> bool:
+    """Whether a word looks like a name anywhere in a sentence: IBM, CamelCase, CYP2D6, p53, 11-beta-HSD."""
+    letters = [c for c in text if c.isalpha()]
+    if len(letters) >= 2 and all(c.isupper() for c in letters):
+        return True
+    parts = re.split(r"[-‐‑/]", text)
+    camel = any(re.search(r"[a-zß-ÿ][A-ZÀ-Þ]", part) for part in parts)
+    return camel or any(
+        re.fullmatch(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]+", p) and p[-1:] != "s" for p in parts
+    )
+
+
+def _sentence_openers(text: str, tokens: Sequence[Word]) -> frozenset[int]:
+    """Starts of the words whose capital may be only that of a sentence, list item, quotation or label."""
+    starts = {s.start for s in sentences(text)}
+    openers, opening = set(), True
+    for i, word in enumerate(tokens):
+        opening = opening or word.start in starts or (i > 0 and tokens[i - 1].text[-1] in ':;!?…"“„«`*(')
+        if opening and word.text[0].isalnum():
+            openers.add(word.start)
+            opening = False
+    return frozenset(openers)
+
+
+def _runs(text: str, tokens: Sequence[Word]) -> list[list[Word]]:
+    """Maximal runs of capitalised or name-shaped words, over single link words, on one line without punctuation."""
+    runs: list[list[Word]] = []
+    run: list[Word] = []
+    link: list[Word] = []
+    for word in tokens:
+        gap = text[(link or run)[-1].end : word.start] if run else ""
+        if run and gap not in ("", " ", "\u00a0"):
+            runs.append(run)
+            run, link = [], []
+        if (_capital(word) or shaped(word.text)) and any(c.isalpha() for c in word.text):
+            run, link = [*run, *link, word], []
+        elif run and len(link) < 2 and word.norm in _LINKS:
+            link = [*link, word]
+        elif run:
+            runs.append(run)
+            run, link = [], []
+    return [*runs, run] if run else runs
+
+
+def _trimmed(run: list[Word], openers: frozenset[int]) -> list[Word]:
+    while run and (run[0].norm in _LINKS or (run[0].function and not shaped(run[0].text))):
+        run = run[1:]
+    return run
+
+
+def _is_name(run: list[Word], openers: frozenset[int], sure: set[str], lang: str) -> bool:
+    if any(shaped(w.text) for w in run):
+        return True
+    if len(run) > 1:
+        return True
+    return lang != "de" and run[0].text != "I" and (run[0].start not in openers or run[0].norm in sure)
+
+
+# --- negations and stems -----------------------------------------------------------------------------------------
+
+
+def negations(text: str, lang: str = "en") -> list[Word]:
+    """Negating words, for the languages of ``lexicon.NEGATIONS`` and Chinese; nothing for the others."""
+    code = language(lang)
+    if code == "zh":
+        found = re.finditer(CHINESE_NEGATION, text)
+        return [Word(m.start(), m.end(), m[0], m[0], False) for m in found]
+    listed = NEGATIONS.get(code, frozenset())
+    return [w for w in words(text, code) if w.norm in listed]
+
+
+_IRREGULAR = {
+    "made": "make", "gave": "give", "given": "give", "took": "take", "taken": "take", "found": "find", "kept": "keep",
+    "began": "begin", "begun": "begin", "led": "lead", "left": "leave", "lost": "lose", "held": "hold", "grew": "grow",
+    "children": "child", "men": "man", "women": "woman", "feet": "foot", "teeth": "tooth", "worse": "bad",
+    "caused": "cause", "causing": "cause", "causes": "cause", "maker": "make", "rises": "rise", "rose": "rise",
+    "wrote": "write", "written": "write", "built": "build", "sold": "sell", "bought": "buy", "seen": "see",
+    "known": "know", "knew": "know", "shown": "show", "died": "die", "dies": "die", "dying": "die",
+}  # fmt: skip
+_EN_ENDINGS = ("ations", "ation", "ments", "ment", "ness", "ings", "ing", "ities", "ity", "ied", "ies", "ed", "es", "s", "ly", "al")  # fmt: skip
+_ENDINGS = {
+    "fr": ("ements", "ement", "ées", "és", "ée", "é", "es", "e", "s", "x"),
+    "es": ("mente", "ciones", "ción", "as", "os", "es", "a", "o", "s"),
+    "it": ("mente", "zioni", "zione", "i", "e", "a", "o"),
+    "pt": ("mente", "ções", "ção", "as", "os", "es", "a", "o", "s"),
+    "de": ("ungen", "ung", "en", "er", "es", "em", "e", "n", "s"),
+}
+
+
+def stem(norm: str, lang: str = "en") -> str:
+    """A light stem, so that inflected forms compare equal; no stem is shorter than four letters.
+
+    >>> stem("terminated") == stem("termination"), stem("occurring") == stem("occurs"), stem("nitrate") == stem("nitrite")
+    (True, True, False)
+    """
+    if lang == "en":
+        return _english(norm)
+    for ending in _ENDINGS.get(lang, ()):
+        if norm.endswith(ending) and len(norm) - len(ending) >= 4:
+            return norm[: -len(ending)]
+    return norm
+
+
+@lru_cache(maxsize=65536)
+def _english(norm: str) -> str:
+    if norm in _IRREGULAR:
+        return _english(_IRREGULAR[norm])
+    for ending in _EN_ENDINGS:
+        if (
+            norm.endswith(ending)
+            and len(norm) - len(ending) >= 3
+            and not (ending == "s" and norm[-2] in "su")
+        ):
+            norm = norm[: -len(ending)] + ("y" if ending in ("ied", "ies") and len(norm) > 5 else "")
+            break
+    if re.search(r"[ts]ion$", norm) and len(norm) > 6:
+        norm = norm[:-3]
+    if norm.endswith("at") and len(norm) > 6:
+        norm = norm[:-2]
+    if len(norm) > 4 and norm[-1] == norm[-2] and norm[-1] not in "aeiouls":
+        norm = norm[:-1]
+    return norm[:-1] if len(norm) > 3 and norm[-1] in "ey" else norm
+
+
+def stems(text: str, lang: str = "en") -> list[str]:
+    """Stems of the content words of ``text``, in order."""
+    code = language(lang)
+    return [stem(w.norm, code) for w in words(text, code) if not w.function]
