@@ -1,0 +1,39 @@
+"""Dedupe: marks what the verdict table says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.dedupe import Verdict, find
+from curate.schema import EXAMPLE
+from curate.shards import read_dataset
+from curate.stage import Worker
+
+
+@dataclass(frozen=True)
+class Dedupe:
+    dataset: Path  # all of whose rows are compared; by content it is the stage's input, so no part of the identity
+    lang: str = "en"
+
+    name: ClassVar[str] = "dedupe"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
+
+    def identity(self) -> dict[str, Any]:
+        return {"lang": self.lang}
+
+    def open(self) -> Worker:
+        table = read_dataset(self.dataset, ["id", "prompt", "reference"])
+        return Marker(find(table, self.lang))
+
+
+@dataclass(frozen=True)
+class Marker:
+    verdicts: dict[str, Verdict]
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        found = [self.verdicts.get(row) for row in table["id"].to_pylist()]
+        drop = pa.array([verdict.reason if verdict else None for verdict in found], pa.string())
+        return table.set_column(EXAMPLE.get_field_index("drop"), "drop", drop)
