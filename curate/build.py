@@ -1,0 +1,207 @@
+"""``curate build``: a source in, a built dataset out, stage after stage."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from curate.base import Base, find_base
+from curate.config import ConfigError, Strict
+from curate.engine import EngineConfig, EngineName
+from curate.frames import in_view, load_frames
+from curate.ingest import Source
+from curate.load import load_source
+from curate.mask import Policy, Thresholds
+from curate.progress import Progress
+from curate.run import run_stage
+from curate.schema import Message
+from curate.shards import LATEST, load_manifest, read_dataset, write_json
+from curate.stage import Stage
+from curate.stages.dedupe import Dedupe
+from curate.stages.mark import Mark
+from curate.stages.regenerate import Fallback, Mode, Regenerate
+from curate.stages.score import Score
+from curate.template import TemplateError
+
+
+class ModelConfig(Strict):
+    """Which base model, and where it runs."""
+
+    model: str = "Qwen/Qwen2.5-0.5B-Instruct"
+    revision: str | None = None
+    engine: EngineName = "auto"
+    url: str | None = None
+    dtype: str = "auto"
+    max_model_len: int = Field(0, ge=0, description="0: what the model allows, at most 4096")
+    trust_remote_code: bool = False
+
+    def base(self) -> Base:
+        fields = ("model", "engine", "revision", "dtype", "max_model_len", "trust_remote_code", "url")
+        return find_base(EngineConfig(**{name: getattr(self, name) for name in fields}))
+
+
+class BuildConfig(ModelConfig):
+    source: str
+    out: Path = Path("builds")
+    name: str | None = None
+    columns: dict[str, str] = {}
+    encoding: str = "utf-8"
+    all_turns: bool = False
+    split: str = "train"
+    mode: Mode = "rewrite"
+    attempts: int = Field(3, ge=1)
+    fallback: Fallback = "reference"
+    max_tokens: int = Field(512, ge=1)
+    mask: Policy = "key"
+    thresholds: Thresholds = Thresholds()
+    top_k: int = Field(20, ge=1, le=64)
+    lang: str = "en"
+    glossary: Path | None = None
+    prompts: Path | None = None
+    seed: int = 0
+    max_drop: float = Field(0.5, ge=0, le=1)
+    shard_rows: int = Field(1024, ge=1)
+
+    def input(self) -> Source:
+        return Source(
+            path=self.source, name=self.name, columns=self.columns, encoding=self.encoding, all_turns=self.all_turns,
+            split=self.split,
+        )  # fmt: skip
+
+    def terms(self) -> tuple[str, ...]:
+        """The glossary: a text file with a term on each line."""
+        if self.glossary is None:
+            return ()
+        if not self.glossary.is_file():
+            raise ConfigError(f"--glossary {self.glossary}: no such file; give a text file with a term on each line")
+        lines = self.glossary.read_text(encoding="utf-8").splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where the built dataset lies and what became of the rows; ``summary`` prints, and travels as JSON."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+def build(config: BuildConfig, progress: Progress) -> Built:
+    """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
+    base = config.base()
+    frames = load_frames(config.prompts)
+    fits = Fit(base, frames[config.mode], config.max_tokens)
+    folder = load_source(
+        config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
+    )  # fmt: skip
+    rejected = load_manifest(folder)["rejected"]
+    for stage in stages(config, base, frames, folder):
+        folder = run_stage(stage, folder, config.out, config.max_drop, progress)
+    write_json(config.out / LATEST, {"build": folder.name, "model": config.model, "revision": config.revision})
+    return Built(folder, {"rejected": rejected, **summarise(folder)})
+
+
+def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path) -> list[Stage]:
+    """The build, in order: what a new stage is added to."""
+    terms = config.terms()
+    return [
+        Dedupe(ingested, config.lang),
+        Regenerate(
+            base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
+            config.lang, terms, config.seed,
+        ),
+        Score(base, frames[config.mode], config.top_k),
+        Mark(config.mask, config.thresholds, config.lang, terms),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a row fits the context: with its reference in view and room for an answer, and with that reference as
+    the answer."""
+
+    base: Base
+    frame: str
+    max_tokens: int
+
+    def identity(self) -> dict[str, Any]:
+        return {"context": self.base.config.max_model_len, "room": self.max_tokens, "frame": self.frame,
+                "template": self.base.template.hash, "tokenizer": self.base.template.tokenizer_hash}  # fmt: skip
+
+    def __call__(self, prompt: list[Message], answer: str) -> bool:
+        template = self.base.template
+        try:
+            ids = template.prompt_ids(in_view(self.frame, prompt, answer))
+        except TemplateError:
+            return True  # not a question of length: the stage that renders it will say what is wrong
+        return len(ids) + self.max_tokens <= self.base.config.max_model_len
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """What became of the rows of a built dataset: tiers, drops, flags, and how much of the responses is marked."""
+    table = read_dataset(folder, ["tier", "drop", "flags", "spans", "response"])
+    tiers: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
+    marked = characters = 0
+    for row in table.to_pylist():
+        if row["drop"]:
+            continue
+        tiers[row["tier"]] += 1
+        flags.update(row["flags"] or [])
+        if row["tier"] != "known":
+            marked += sum(span["end"] - span["start"] for span in row["spans"])
+            characters += len(row["response"])
+    facts = load_manifest(folder)
+    share = round(marked / characters, 4) if characters else 0.0
+    return {"folder": str(folder), "rows": facts["rows"], "tiers": dict(tiers), "drops": facts["drops"],
+            "flags": dict(flags), "marked_share": share}  # fmt: skip
+
+
+def dry_run(config: BuildConfig) -> dict[str, Any]:
+    """What a build would do: rows, tokens and GPU-minutes, without loading weights or writing anything but a scratch."""
+    import tempfile
+
+    base = config.base()
+    frames = load_frames(config.prompts)
+    fits = Fit(base, frames[config.mode], config.max_tokens)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = load_source(config.input(), Path(scratch), config.shard_rows, 1.0, fits, fits.identity())
+        facts = load_manifest(folder)
+        table = read_dataset(folder, ["prompt", "reference"])
+        lengths = [
+            len(base.template.prompt_ids(in_view(frames[config.mode], *pair)))
+            for pair in zip(table["prompt"].to_pylist(), table["reference"].to_pylist(), strict=True)
+        ]
+    read = sum(lengths)
+    write = facts["rows"] * config.max_tokens
+    # Draft and first rewrite read the prompt and write an answer; three scoring passes read both again.
+    tokens = 2 * (read + write) + 3 * (read + write)
+    return {"records": facts["records"], "rows": facts["rows"], "rejected": facts["rejected"], "engine": base.config.engine,
+            "context": base.config.max_model_len, "tokens_at_most": tokens, "gpu_minutes": _gpu_minutes(base, tokens),
+            "stages": [stage.name for stage in stages(config, base, frames, folder)]}  # fmt: skip
+
+
+FLOPS = 1e14
+"""Floating-point operations a second that a data-centre GPU reaches on such work: a third of a 300 TFLOP/s (bf16) card."""
+
+
+def _gpu_minutes(base: Base, tokens: int) -> float:
+    """2 operations per parameter and token, parameters from the size of the weights at 2 bytes each."""
+    from curate.engine import locate_model
+
+    size = sum(path.stat().st_size for path in locate_model(base.config).glob("*.safetensors"))
+    return round(2 * (size / 2) * tokens / FLOPS / 60, 2)
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The summary as plain lines."""
+    return "\n".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in summary.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "none"
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value

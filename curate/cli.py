@@ -1,0 +1,210 @@
+"""The command line. Each verb settles its configuration (flags, then --config, then curate.yaml) and calls one function.
+
+Heavy modules are imported inside the verbs: ``curate --help`` must answer at once.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="curate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Teach a chat model new facts, change nothing else.",
+)  # fmt: skip
+
+WORKSPACE = Path("curate.yaml")
+"""Written by the first build in a folder: the model that the other commands take when they are not told."""
+
+Config = Annotated[Path | None, typer.Option(help="YAML file with this command's settings; flags win over it.")]
+Model = Annotated[str | None, typer.Option(help="Base model: a folder or a hub id. Default: the one in curate.yaml.")]
+Revision = Annotated[str | None, typer.Option(help="Revision of a hub model.")]
+Engine = Annotated[str | None, typer.Option(help="auto (vLLM where installed), vllm, transformers or server.")]
+Url = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, for --engine server.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Context = Annotated[int | None, typer.Option(help="Context in tokens; default: what the model allows, at most 4096.")]
+Trust = Annotated[bool | None, typer.Option(help="Run code that comes with the model. Off unless asked.")]
+Work = Annotated[Path | None, typer.Option(help="Folder of the stages' output (resumes from it).")]
+MaxTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
+MaxDrop = Annotated[float | None, typer.Option(help="Stop when a stage drops more than this share of its rows.")]
+ShardRows = Annotated[int | None, typer.Option(help="Rows a shard: the unit of work and of resume.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+@app.command()
+def build(
+    source: Annotated[str | None, typer.Option(help="File, folder or hub id with questions and answers.")] = None,
+    model: Model = None,
+    revision: Revision = None,
+    engine: Engine = None,
+    url: Url = None,
+    dtype: Dtype = None,
+    max_model_len: Context = None,
+    trust_remote_code: Trust = None,
+    out: Work = None,
+    name: Annotated[str | None, typer.Option(help="Name of the source; default: the file's.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Which column is what: question=ask,answer=answer.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Text encoding of the source, where it is not UTF-8.")] = None,
+    all_turns: Annotated[bool | None, typer.Option(help="One row per assistant turn, not only the last.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a hub dataset.")] = None,
+    mode: Annotated[str | None, typer.Option(help="rewrite, or correct (the draft, as few words changed).")] = None,
+    attempts: Annotated[int | None, typer.Option(help="Rewrites tried, at rising temperature.")] = None,
+    fallback: Annotated[str | None, typer.Option(help="No faithful rewrite: reference (wording) or drop.")] = None,
+    max_tokens: MaxTokens = None,
+    mask: Annotated[str | None, typer.Option(
+        help="key, diff, argmax, unexplained, low-perplexity, soft or all.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Log-probabilities kept per token, for the anchors.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language of the source (spaCy's codes).")] = None,
+    glossary: Annotated[Path | None, typer.Option(help="Text file: terms that must be kept whole and exact.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Folder with your own rewrite.jinja, correct.jinja.")] = None,
+    seed: Seed = None,
+    max_drop: MaxDrop = None,
+    shard_rows: ShardRows = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Rewrite a source's answers in the base model's own words and mark the tokens that carry new knowledge."""
+    given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
+    if columns is not None:
+        given["columns"] = _columns(columns)
+    _run(lambda: _build(given, config, dry_run, as_json))
+
+
+def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: bool) -> None:
+    from curate.build import BuildConfig, ModelConfig, build, describe
+    from curate.build import dry_run as estimate
+    from curate.config import ConfigError
+    from curate.progress import Progress
+
+    file = _settings(config, ModelConfig)
+    if not (given["source"] or file.get("source")):
+        raise ConfigError("build needs --source: a file, a folder or a hub id with questions and answers")
+    settled = _settle(BuildConfig, file, given)
+    with Progress() as progress:
+        if dry_run:
+            result = estimate(settled)
+        else:
+            _keep_workspace(settled, progress.say)
+            result = build(settled, progress).summary
+    _print(result, as_json, describe)
+
+
+@app.command()
+def peek(
+    folder: Annotated[Path, typer.Argument(help="An export, a built dataset, or the folder of the builds.")],
+    rows: Annotated[int, typer.Option(help="Rows shown.")] = 5,
+    drop: Annotated[str | None, typer.Option(help="Show rows dropped for this reason.")] = None,
+    seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
+) -> None:
+    """Show tokens coloured by weight, and dropped rows by reason."""
+    from curate.peek import peek as show
+
+    _run(lambda: show(_dataset(folder), rows=rows, drop=drop, seed=seed))
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="An export, a built dataset, or the folder of the builds.")],
+    as_json: Json = False,
+) -> None:
+    """Check checksums, row accounting and the export contract. Exit code 1 where something is wrong."""
+    from curate.verify import verify as check
+
+    def act() -> None:
+        findings = [str(finding) for finding in check(_dataset(folder))]
+        _print({"folder": str(folder), "findings": findings}, as_json, lambda r: "\n".join(r["findings"]) or "all is well")
+        if findings:
+            raise typer.Exit(1)
+
+    _run(act)
+
+
+@app.command()
+def run(
+    pipeline: Annotated[Path, typer.Argument(help="YAML with sections build, mix, sft, evaluate, report.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Run a whole pipeline: each section of the file is one command, in order."""
+    from curate.pipeline import run_pipeline
+
+    _run(lambda: run_pipeline(pipeline, dry_run))
+
+
+def main() -> None:
+    app()
+
+
+def _run(act: Callable[[], None]) -> None:
+    """Exit codes: 0 done, 1 the data did not pass, 2 wrong usage or input. A known error is a sentence, not a trace."""
+    from curate.errors import known
+
+    try:
+        act()
+    except known() as error:
+        print(f"curate: {error}", file=sys.stderr)
+        raise typer.Exit(getattr(error, "exit_code", 2)) from None
+    except KeyboardInterrupt:
+        print("curate: interrupted; the same command continues where this one stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _settings(config: Path | None, shared: Any) -> dict[str, Any]:
+    """curate.yaml, overlaid by the file that --config names."""
+    from curate.config import load_yaml, settle
+
+    workspace = load_yaml(WORKSPACE) if WORKSPACE.is_file() else {}
+    if workspace:
+        settle(shared, workspace, {}, str(WORKSPACE))
+        print(f"curate: model settings from {WORKSPACE}: {_short(workspace)}", file=sys.stderr)
+    return {**workspace, **(load_yaml(config) if config else {})}
+
+
+def _settle(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
+    """Validate, and say which values were nobody's choice."""
+    from curate.config import settle
+
+    settled = settle(model, file, given)
+    chosen = {key for key, value in given.items() if value is not None} | set(file)
+    taken = {key: value for key, value in settled.model_dump(mode="json").items() if key not in chosen}
+    print(f"curate: defaults taken: {_short({k: v for k, v in taken.items() if v not in (None, {}, [])})}", file=sys.stderr)
+    return settled
+
+
+def _short(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+
+
+def _keep_workspace(settled: Any, say: Callable[[str], None]) -> None:
+    if WORKSPACE.exists():
+        return
+    facts = {name: getattr(settled, name) for name in ("model", "revision") if getattr(settled, name) is not None}
+    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in facts.items())
+    WORKSPACE.write_text(f"# The base model of this folder; `curate mix` and later builds take it from here.\n{lines}",
+                         encoding="utf-8")  # fmt: skip
+    say(f"curate: wrote {WORKSPACE} with the model, for the commands that follow")
+
+
+def _columns(text: str) -> dict[str, str]:
+    from curate.ingest import SourceError, parse_columns
+
+    try:
+        return parse_columns(text)
+    except SourceError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _dataset(folder: Path) -> Path:
+    """The dataset meant: the folder itself, or the latest build in it."""
+    from curate.shards import LATEST, latest_build
+
+    return latest_build(folder) if (folder / LATEST).is_file() else folder
+
+
+def _print(result: dict[str, Any], as_json: bool, describe: Callable[[dict[str, Any]], str]) -> None:
+    print(json.dumps(result, ensure_ascii=False, indent=2, default=str) if as_json else describe(result))

@@ -1,0 +1,69 @@
+"""``curate run``: a flat YAML file whose sections are the commands, run one after the other.
+
+Each command is a process of its own, so that a model's memory is free again before the next begins, and what runs
+is exactly what one could type. Every command resumes by itself, so does the pipeline.
+"""
+
+import difflib
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from curate.config import ConfigError, load_yaml
+
+STEPS = {"build": "curate", "mix": "curate", "sft": "train", "evaluate": "train", "report": "train"}
+POSITIONAL = {"report": "results"}
+
+
+class StepFailed(ConfigError):
+    """A command of the pipeline ended with an error of its own."""
+
+    exit_code = 1
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The command lines of a pipeline, in the order of the file."""
+    sections = load_yaml(path)
+    for name, settings in sections.items():
+        if name not in STEPS:
+            near = difflib.get_close_matches(str(name), STEPS, n=1)
+            raise ConfigError(f"{path}: unknown section {name!r}; " + (f"did you mean {near[0]!r}?" if near else
+                              f"known: {', '.join(STEPS)}"))  # fmt: skip
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{path}: section {name!r} must hold settings, found {type(settings).__name__}")
+    return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()]
+
+
+def flags(step: str, settings: dict[str, Any]) -> list[str]:
+    """Settings as one would type them.
+
+    >>> flags("mix", {"ratio": 0.7, "rehearsal": ["dolly", "alpaca=a.json"], "distil": False})
+    ['--ratio', '0.7', '--rehearsal', 'dolly', '--rehearsal', 'alpaca=a.json', '--no-distil']
+    """
+    found: list[str] = []
+    for key, value in settings.items():
+        flag = "--" + key.replace("_", "-")
+        if POSITIONAL.get(step) == key:
+            found.append(str(value))
+        elif isinstance(value, bool):
+            found.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list | dict):
+            items = value if isinstance(value, list) else [f"{k}={v}" for k, v in value.items()]
+            found += [word for item in items for word in (flag, str(item))]
+        elif value is not None:
+            found += [flag, str(value)]
+    return found
+
+
+def run_pipeline(path: Path, dry_run: bool = False) -> None:
+    """Run a pipeline's commands; a failing one stops it with that command's message above ours."""
+    for command in commands(path):
+        line = shlex.join(["python", *command[1:]])
+        print(f"curate: {line}", file=sys.stderr, flush=True)
+        if dry_run:
+            continue
+        code = subprocess.run(command).returncode
+        if code:
+            raise StepFailed(f"{path}: the command above ended with exit code {code}: {line}")
