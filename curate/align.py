@@ -1,0 +1,131 @@
+"""What a response says that its draft did not: a word alignment that knows amounts, inflection and moved text."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curate.leaks import leaks
+from curate.quantity import Quantity, quantities
+from curate.words import Word, language, sentences, stem, words
+
+SIMILAR = 0.34
+"""Share of a word's neighbours that its namesake in the draft must share for it to count as moved, not as new."""
+_NEAR = 4  # neighbours looked at on either side
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A unit of alignment: a content word or a whole quantity."""
+
+    start: int
+    end: int
+    key: str
+    quantity: Quantity | None = None
+
+
+def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]]:
+    """Half-open character spans of ``response`` that a word alignment says were inserted or replaced.
+
+    Content words and whole quantities are aligned by stem and by value, so case, punctuation, inflection, another
+    number format (1 g, 1,000 mg) and text that merely moved are no change; two values that swap places are.
+    Negations and comparatives are content. Function words are left out at the edges of a span; inside it they
+    stay. Phrases that betray the reference are never a change.
+
+    >>> response = "It contains 37 mg and is not made by Harlow."
+    >>> [response[i:j] for i, j in changed("It contains 50 mg and is made by Harlow.", response)]
+    ['37 mg', 'not']
+    """
+    code = language(lang)
+    before, after = _items(draft, code), _items(response, code)
+    hidden = leaks(response)
+    fresh = [i for i in _fresh(before, after, draft) if not _within(after[i], hidden)]
+    return _spans(response, after, fresh, words(response, code))
+
+
+def _items(text: str, lang: str) -> list[_Item]:
+    amounts = quantities(text, lang)
+    items = [_Item(q.start, q.end, f"#{q.value}|{q.upper}|{q.unit}", q) for q in amounts]
+    taken = [(q.start, q.end) for q in amounts]
+    for word in words(text, lang):
+        if not word.function and not any(word.start < end and start < word.end for start, end in taken):
+            items.append(_Item(word.start, word.end, stem(word.norm, lang)))
+    return sorted(items, key=lambda item: item.start)
+
+
+def _fresh(before: Sequence[_Item], after: Sequence[_Item], draft: str) -> list[int]:
+    """Indices into ``after`` of what the draft did not state."""
+    matcher = difflib.SequenceMatcher(None, [i.key for i in before], [i.key for i in after], autojunk=False)
+    codes = [code for code in matcher.get_opcodes() if code[0] in ("replace", "insert")]
+    swapped = _swapped(before, after, codes)
+    fresh = []
+    for _, _, _, low, high in codes:
+        for k in range(low, high):
+            if k in swapped or not _moved(before, after, k, range(low, high), draft):
+                fresh.append(k)
+    return fresh
+
+
+def _swapped(
+    before: Sequence[_Item], after: Sequence[_Item], codes: Sequence[tuple[str, int, int, int, int]]
+) -> set[int]:
+    """Items that traded places: each stands where the other stood ("the classic form … the non-classic form")."""
+    pairs = [
+        ({before[i].key for i in range(a, b)}, {after[k].key for k in range(c, d)}, range(c, d))
+        for tag, a, b, c, d in codes
+        if tag == "replace"
+    ]
+    swapped = set()
+    for old, new, where in pairs:
+        for other_old, other_new, _ in pairs:
+            if old & other_new and new & other_old:
+                swapped |= {k for k in where if after[k].key in new & other_old}
+    return swapped
+
+
+def _moved(before: Sequence[_Item], after: Sequence[_Item], at: int, run: range, draft: str) -> bool:
+    """Whether the draft says this elsewhere, among similar words."""
+    item = after[at]
+    if len(item.key) == 1 and not item.key.isascii():
+        return _run_in_draft(after, at, run, draft)
+    around = _around(after, at)
+    for i, other in enumerate(before):
+        same = other.key == item.key
+        if item.quantity is not None and other.quantity is not None:
+            same = item.quantity.agrees(other.quantity)
+        if same and (not around or len(around & _around(before, i)) >= SIMILAR * len(around)):
+            return True
+    return False
+
+
+def _around(items: Sequence[_Item], at: int) -> set[str]:
+    near = [*items[max(0, at - _NEAR) : at], *items[at + 1 : at + 1 + _NEAR]]
+    return {item.key for item in near}
+
+
+def _run_in_draft(after: Sequence[_Item], at: int, run: range, draft: str) -> bool:
+    """In unspaced scripts a character alone says nothing: it moved if it did so with a neighbour."""
+    pairs = [(low, low + 1) for low in (at - 1, at) if low in run and low + 1 in run]
+    return any(after[i].end == after[j].start and after[i].key + after[j].key in draft for i, j in pairs)
+
+
+def _within(item: _Item, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(item.start < end and start < item.end for start, end in spans)
+
+
+def _spans(
+    text: str, items: Sequence[_Item], fresh: Sequence[int], tokens: Sequence[Word]
+) -> list[tuple[int, int]]:
+    """Neighbouring fresh items of one sentence as one span, over the function words between them."""
+    ends = [s.end for s in sentences(text)]
+    stops = sorted(w.start for w in tokens if w.function and w.text in ".;:!?。；：！？*`|()[]{}—–")
+    spans: list[tuple[int, int]] = []
+    last = -2
+    for k in fresh:
+        item = items[k]
+        apart = spans and any(spans[-1][1] <= p < item.start for p in [*ends, *stops])
+        if spans and k == last + 1 and not apart and "\n" not in text[spans[-1][1] : item.start]:
+            spans[-1] = (spans[-1][0], item.end)
+        else:
+            spans.append((item.start, item.end))
+        last = k
+    return spans
