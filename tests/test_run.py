@@ -1,0 +1,96 @@
+"""The runner: every row accounted for, one bad row costs one row, a killed run ends in the same bytes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pytest
+
+from curate.run import TooManyDrops, manifest, run_stage
+from curate.schema import EXAMPLE
+from curate.shards import MANIFEST, load_manifest, read_dataset, write_json, write_shard
+
+
+@dataclass(frozen=True)
+class Shout:
+    """Writes the reference in capitals; drops row 3, fails on the row that says "boom"."""
+
+    calls: list[int] | None = None
+
+    name: ClassVar[str] = "shout"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("reference",)
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def open(self):
+        return self.work
+
+    def work(self, table: pa.Table) -> pa.Table:
+        if self.calls is not None:
+            self.calls.append(table.num_rows)
+        rows = table.to_pylist()
+        for row in rows:
+            if row["reference"] == "boom":
+                raise KeyError("boom")
+            row["response"] = row["reference"].upper()
+            row["drop"] = "no-target" if row["id"] == "3" else None
+        return pa.Table.from_pylist(rows, EXAMPLE)
+
+
+def dataset(folder: Path, shards: list[list[str]]) -> Path:
+    receipts, number = [], 0
+    for index, texts in enumerate(shards):
+        rows = []
+        for text in texts:
+            number += 1
+            drop = "duplicate" if text == "old" else None
+            rows.append({"id": str(number), "prompt": [], "reference": text, "drop": drop})
+        receipts.append(write_shard(folder / f"data-{index:05d}.arrow", pa.Table.from_pylist(rows, EXAMPLE)))
+    write_json(folder / MANIFEST, manifest("ingest", 1, {"texts": shards}, "abc", receipts, []))
+    return folder
+
+
+def test_rows_keep_their_place_and_are_all_accounted_for(tmp_path):
+    source = dataset(tmp_path / "in", [["a", "old", "c"], ["d", "boom", "f"], ["old"]])
+    out = run_stage(Shout(), source, tmp_path)
+    table = read_dataset(out)
+    assert table["id"].to_pylist() == ["1", "2", "3", "4", "5", "6", "7"]
+    assert table["response"].to_pylist() == ["A", None, "C", "D", None, "F", None]
+    reasons = [None, "duplicate", "no-target", None, "error:KeyError", None, "duplicate"]
+    assert table["drop"].to_pylist() == reasons
+    facts = load_manifest(out)
+    assert facts["rows"] == 7 == facts["kept"] + sum(facts["drops"].values())
+    assert facts["drops"] == {"duplicate": 2, "error:KeyError": 1, "no-target": 1}
+    assert [entry["stage"] for entry in facts["lineage"]] == ["ingest", "shout"]
+
+
+def test_a_finished_stage_is_not_repeated_and_a_broken_off_one_continues(tmp_path):
+    source = dataset(tmp_path / "in", [["a", "b"], ["c", "d"], ["e"]])
+    first: list[int] = []
+    out = run_stage(Shout(first), source, tmp_path / "x")
+    assert first == [2, 2, 1]
+    again: list[int] = []
+    run_stage(Shout(again), source, tmp_path / "x")
+    assert again == []
+    whole = {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()}
+    (out / MANIFEST).unlink()
+    (out / "data-00001.arrow").unlink()
+    (out / "receipts" / "data-00001.arrow.json").unlink()
+    run_stage(Shout(again), source, tmp_path / "x")
+    assert again == [2]
+    assert whole == {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()}
+
+
+def test_too_many_drops_stop_the_stage_and_say_what_was_seen(tmp_path):
+    source = dataset(tmp_path / "in", [["a", "boom"], ["boom", "b"], ["boom", "c"]])
+    with pytest.raises(TooManyDrops, match=r"dropped 3 of its 6 rows.*--max-drop 0\.4.*error:KeyError 3"):
+        run_stage(Shout(), source, tmp_path, max_drop=0.4)
+
+
+def test_a_stage_that_fails_on_every_row_is_an_error_not_a_dataset_of_drops(tmp_path):
+    source = dataset(tmp_path / "in", [["boom", "boom"]])
+    with pytest.raises(KeyError):
+        run_stage(Shout(), source, tmp_path)
