@@ -16,13 +16,14 @@ from curate.ingest import Source
 from curate.load import load_source
 from curate.mask import Policy, Thresholds
 from curate.progress import Progress
-from curate.run import run_stage
+from curate.run import Executor, in_process, run_stage
 from curate.schema import Message
 from curate.shards import LATEST, load_manifest, read_dataset, write_json
 from curate.stage import Stage
 from curate.stages.dedupe import Dedupe
 from curate.stages.mark import Mark
 from curate.stages.regenerate import Fallback, Mode, Regenerate
+from curate.stages.reword import Reword
 from curate.stages.score import Score
 from curate.template import TemplateError
 
@@ -51,6 +52,7 @@ class BuildConfig(ModelConfig):
     encoding: str = "utf-8"
     all_turns: bool = False
     split: str = "train"
+    wordings: int = Field(1, ge=1, description="ways of asking each question; more than 1 has the base model rephrase")
     mode: Mode = "rewrite"
     attempts: int = Field(3, ge=1)
     fallback: Fallback = "reference"
@@ -64,6 +66,7 @@ class BuildConfig(ModelConfig):
     seed: int = 0
     max_drop: float = Field(0.5, ge=0, le=1)
     shard_rows: int = Field(1024, ge=1)
+    ray: str | None = None
 
     def input(self) -> Source:
         return Source(
@@ -99,16 +102,27 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     )  # fmt: skip
     rejected = load_manifest(folder)["rejected"]
     for stage in stages(config, base, frames, folder):
-        folder = run_stage(stage, folder, config.out, config.max_drop, progress)
+        folder = run_stage(stage, folder, config.out, config.max_drop, progress, executor(config.ray))
     write_json(config.out / LATEST, {"build": folder.name, "model": config.model, "revision": config.revision})
     return Built(folder, {"rejected": rejected, **summarise(folder)})
+
+
+def executor(ray: str | None) -> Executor:
+    """Where shards are finished: here, or on the Ray cluster at this address."""
+    if ray is None:
+        return in_process
+    from curate.run_ray import on_ray
+
+    return on_ray(ray)
 
 
 def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path) -> list[Stage]:
     """The build, in order: what a new stage is added to."""
     terms = config.terms()
+    reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed)
     return [
         Dedupe(ingested, config.lang),
+        *([reword] if config.wordings > 1 else []),
         Regenerate(
             base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
             config.lang, terms, config.seed,

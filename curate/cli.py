@@ -32,6 +32,7 @@ MaxTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens."
 MaxDrop = Annotated[float | None, typer.Option(help="Stop when a stage drops more than this share of its rows.")]
 ShardRows = Annotated[int | None, typer.Option(help="Rows a shard: the unit of work and of resume.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Ray = Annotated[str | None, typer.Option(help="Address of a Ray cluster ('local' starts one here).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
@@ -52,6 +53,7 @@ def build(
     encoding: Annotated[str | None, typer.Option(help="Text encoding of the source, where it is not UTF-8.")] = None,
     all_turns: Annotated[bool | None, typer.Option(help="One row per assistant turn, not only the last.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of a hub dataset.")] = None,
+    wordings: Annotated[int | None, typer.Option(help="Ways of asking each question; the model rephrases.")] = None,
     mode: Annotated[str | None, typer.Option(help="rewrite, or correct (the draft, as few words changed).")] = None,
     attempts: Annotated[int | None, typer.Option(help="Rewrites tried, at rising temperature.")] = None,
     fallback: Annotated[str | None, typer.Option(help="No faithful rewrite: reference (wording) or drop.")] = None,
@@ -65,8 +67,10 @@ def build(
     seed: Seed = None,
     max_drop: MaxDrop = None,
     shard_rows: ShardRows = None,
+    ray: Ray = None,
     config: Config = None,
-    dry_run: DryRun = False,
+    dry_run: Ray = Annotated[str | None, typer.Option(help="Address of a Ray cluster ('local' starts one here).")]
+DryRun = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Rewrite a source's answers in the base model's own words and mark the tokens that carry new knowledge."""
@@ -128,7 +132,8 @@ def verify(
 @app.command()
 def run(
     pipeline: Annotated[Path, typer.Argument(help="YAML with sections build, mix, sft, evaluate, report.")],
-    dry_run: DryRun = False,
+    dry_run: Ray = Annotated[str | None, typer.Option(help="Address of a Ray cluster ('local' starts one here).")]
+DryRun = False,
 ) -> None:
     """Run a whole pipeline: each section of the file is one command, in order."""
     from curate.pipeline import run_pipeline

@@ -6,7 +6,7 @@ A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt i
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from curate.shards import (
     MANIFEST,
+    count_drops,
     load_manifest,
     read_json,
     read_shard,
@@ -33,27 +34,40 @@ class TooManyDrops(RuntimeError):
     """A stage dropped more of its rows than ``--max-drop`` allows; the message says what it saw."""
 
 
-def run_stage(stage: Stage, source: Path, work: Path, max_drop: float = 0.5, report: Report | None = None) -> Path:
+Executor = Callable[[Stage, Sequence[Path], Path], Iterator[Path]]
+"""Calls ``finish_shard`` on each of the shards, somewhere, and yields each path when its receipt is written."""
+
+
+def in_process(stage: Stage, shards: Sequence[Path], out: Path) -> Iterator[Path]:
+    """The executor of one machine: one shard after the other, here."""
+    if shards:
+        worker = stage.open()
+        for path in shards:
+            finish_shard(worker, path, out)
+            yield path
+
+
+def run_stage(
+    stage: Stage, source: Path, work: Path, max_drop: float = 0.5, report: Report | None = None,
+    execute: Executor = in_process,
+) -> Path:  # fmt: skip
     """Run a stage over a dataset folder, or find that it has been run; returns the folder of its output."""
     before = load_manifest(source)
     out = work / f"{stage.name}-{stage_fingerprint(stage, before)}"
+    report = report or (lambda *_: None)
     if (out / MANIFEST).is_file():
-        if report:
-            report(stage.name, before["rows"], before["rows"])
+        report(stage.name, before["rows"], before["rows"])
         return out
     paths = shard_paths(source)
-    worker: Worker | None = None
-    done = dropped = 0
-    for path in paths:
-        if not receipt_path(out, path.name).is_file():
-            worker = worker or stage.open()
-            finish_shard(stage, worker, path, out)
-        receipt = read_json(receipt_path(out, path.name))
-        done, dropped = done + receipt["rows"], dropped + receipt["new_drops"]
-        if report:
-            report(stage.name, done, before["rows"])
+    finished = [path for path in paths if receipt_path(out, path.name).is_file()]
+    done = sum(_receipt(out, path)["rows"] for path in finished)
+    dropped = sum(_receipt(out, path)["new_drops"] for path in finished)
+    for path in execute(stage, [path for path in paths if path not in finished], out):
+        done, dropped = done + _receipt(out, path)["rows"], dropped + _receipt(out, path)["new_drops"]
+        report(stage.name, done, before["rows"])
         _guard(stage.name, out, dropped, before["kept"], max_drop)
-    _write_manifest(stage, before, out, [path.name for path in paths])
+    _guard(stage.name, out, dropped, before["kept"], max_drop)
+    _write_manifest(stage, before, out, paths)
     return out
 
 
@@ -65,29 +79,35 @@ def receipt_path(out: Path, shard: str) -> Path:
     return out / RECEIPTS / f"{shard}.json"
 
 
-def finish_shard(stage: Stage, worker: Worker, path: Path, out: Path) -> None:
+def _receipt(out: Path, path: Path) -> dict[str, Any]:
+    return dict(read_json(receipt_path(out, path.name)))
+
+
+def finish_shard(worker: Worker, path: Path, out: Path) -> None:
     """All the work on one shard, whoever runs it: read, work, write, and the receipt last."""
     began = time.monotonic()
     before = read_shard(path)
     after = apply(worker, before)
     receipt = write_shard(out / path.name, after)
-    receipt["new_drops"] = after["drop"].null_count * -1 + before["drop"].null_count
+    receipt["added"] = after.num_rows - before.num_rows
+    receipt["new_drops"] = sum(receipt["drops"].values()) - sum(count_drops(before).values())
     receipt["seconds"] = round(time.monotonic() - began, 3)
     write_json(receipt_path(out, path.name), receipt)
 
 
 def apply(worker: Worker, table: pa.Table) -> pa.Table:
-    """The worker on the rows that are still in; the dropped ones keep their place and get nulls."""
+    """The worker on the rows that are still in; the dropped ones keep their place and get nulls. Rows that a worker
+    adds stand after all the others."""
     live = pc.is_null(table["drop"])
     active = table.filter(live)
-    if active.num_rows == 0:
-        return _same_columns(table, worker(active))
     worked = _resilient(worker, active)
-    if worked.num_rows != active.num_rows or worked["id"] != active["id"]:
+    count = active.num_rows
+    if worked.num_rows < count or worked["id"].slice(0, count) != active["id"]:
         raise RuntimeError("a stage must return the same rows in the same order; this one did not")
     idle = _same_columns(table.filter(pc.invert(live)), worked)
     positions = pa.concat_arrays([pc.indices_nonzero(live), pc.indices_nonzero(pc.invert(live))])
-    return pa.concat_tables([worked, idle]).take(pc.sort_indices(positions)).combine_chunks()
+    own = pa.concat_tables([worked.slice(0, count), idle]).take(pc.sort_indices(positions))
+    return pa.concat_tables([own, worked.slice(count)]).combine_chunks()
 
 
 def _resilient(worker: Worker, table: pa.Table) -> pa.Table:
@@ -141,12 +161,12 @@ def drop_counts(out: Path) -> Counter[str]:
     return sum((Counter(read_json(path)["drops"]) for path in receipts), Counter())
 
 
-def _write_manifest(stage: Stage, before: dict[str, Any], out: Path, shards: Iterable[str]) -> None:
+def _write_manifest(stage: Stage, before: dict[str, Any], out: Path, shards: Sequence[Path]) -> None:
     write_json(
         out / MANIFEST,
         manifest(
             stage.name, stage.version, stage.identity(), stage_fingerprint(stage, before),
-            [read_json(receipt_path(out, shard)) for shard in shards], before["lineage"],
+            [_receipt(out, path) for path in shards], before["lineage"],
         ),
     )  # fmt: skip
 
@@ -162,6 +182,7 @@ def manifest(
         "kind": "examples",
         **entry,
         "rows": rows,
+        "added": sum(receipt.get("added", 0) for receipt in receipts),  # by this stage; the rest are its input's
         "kept": rows - drops.total(),
         "drops": dict(sorted(drops.items())),
         "shards": [{key: receipt[key] for key in ("file", "rows", "sha256", "drops")} for receipt in receipts],

@@ -94,3 +94,16 @@ def test_a_stage_that_fails_on_every_row_is_an_error_not_a_dataset_of_drops(tmp_
     source = dataset(tmp_path / "in", [["boom", "boom"]])
     with pytest.raises(KeyError):
         run_stage(Shout(), source, tmp_path)
+
+
+def test_ray_gives_the_same_bytes(tmp_path):
+    pytest.importorskip("ray")
+    from curate.run_ray import on_ray
+
+    source = dataset(tmp_path / "in", [["a", "old", "c"], ["d", "boom", "f"], ["old"]])
+    here = run_stage(Shout(), source, tmp_path / "here")
+    there = run_stage(Shout(), source, tmp_path / "there", execute=on_ray("local"))
+    assert here.name == there.name
+    names = sorted(p.name for p in here.iterdir() if p.is_file())
+    assert names == sorted(p.name for p in there.iterdir() if p.is_file())
+    assert all((here / name).read_bytes() == (there / name).read_bytes() for name in names)
