@@ -53,7 +53,7 @@ class MixConfig(Strict):
     max_repeat: int = Field(4, ge=1, description="most times a row may stand in the train split; up to 4 epochs of the "
                             "same data are worth nearly as much as fresh data (arXiv 2305.16264)")  # fmt: skip
     validation: float = Field(0.02, ge=0, lt=1, description="share of the questions held out")
-    weights: dict[str, float] = Field({}, description="rehearsal sources, relative; default: equal, as far as rows last")
+    weights: dict[str, float] = Field({}, description="of rehearsal sources; default: equal, as far as rows last")
 
 
 @dataclass(frozen=True)
@@ -182,8 +182,8 @@ def _rehearsal_quota(new: int, totals: dict[str, int], config: MixConfig) -> dic
     if want > room:
         more = f"; or --max-repeat {-(-want // have)}" if have else ""
         raise MixError(
-            f"ratio {config.ratio} by {config.by} needs {want:,} rehearsal {config.by} beside {new:,} new ones; there are "
-            f"{have:,}, and a row may repeat at most {config.max_repeat} times. Within reach: --ratio "
+            f"ratio {config.ratio} by {config.by} needs {want:,} rehearsal {config.by} beside {new:,} new ones; there "
+            f"are {have:,}, and a row may repeat at most {config.max_repeat} times. Within reach: --ratio "
             f"{math.ceil(1000 * new / (new + room)) / 1000} or above; or give more --rehearsal{more}"
         )
     once = not config.weights and want <= have
@@ -193,7 +193,7 @@ def _rehearsal_quota(new: int, totals: dict[str, int], config: MixConfig) -> dic
 def _validation_copies(rows: pa.Table, is_new: np.ndarray, held: np.ndarray, config: MixConfig) -> np.ndarray:
     """Held-out new rows, once each, and rehearsal beside them in the same ratio as far as it lasts, once each."""
     amounts = _amounts(rows, config.by)
-    copies = (is_new & held).astype(np.int64)
+    copies: np.ndarray = (is_new & held).astype(np.int64)
     old = _side(rows, ~is_new & held, amounts, config.seed)
     want = min(_beside(int((copies * amounts).sum()), config), sum(old.totals.values()))
     copies += _take(old, _fill(want, _weights(old.totals, config), old.totals, 1), 1)

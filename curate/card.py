@@ -1,0 +1,233 @@
+"""The data card of a training folder: its README.md. It reads the manifest and computes nothing anew."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from curate.marks import marked, runs, visible
+
+SHOWN = 700
+"""Characters of a question or an answer that an example shows."""
+
+Manifest = Mapping[str, Any]
+
+
+def render(manifest: Manifest) -> str:
+    """The card as Markdown, front matter first. Without its ``configs:`` block ``load_dataset`` reads ``meta/`` too."""
+    parts = [
+        f"---\n{_front_matter(manifest)}\n---\n",
+        f"# Training data for `{manifest['model']}`\n",
+        _summary(manifest),
+        _ratio(manifest),
+        _sources(manifest),
+        _funnel(manifest),
+        _examples(manifest),
+        _loading(manifest),
+        _limits(manifest),
+        _lineage(manifest),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _front_matter(manifest: Manifest) -> str:
+    from huggingface_hub import DatasetCardData
+
+    files = [{"split": split, "path": f"{split}/data-*.arrow"} for split in manifest["splits"]]
+    data = DatasetCardData(
+        license=licence(manifest["licences"][s] for s in sorted(manifest["licences"]) if s in manifest["balance"]),
+        size_categories=[_size(sum(split["rows"] for split in manifest["splits"].values()))],
+        task_categories=["text-generation"],
+        tags=["tokenized", "fine-tuning"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    return str(data.to_yaml()).strip()
+
+
+def licence(found: Iterable[str]) -> str:
+    """One licence if all parts share it; ``other`` if they differ, ``unknown`` if none states one.
+
+    >>> licence(["mit", "mit"]), licence(["mit", "cc-by-4.0"]), licence([])
+    ('mit', 'other', 'unknown')
+    """
+    names = sorted(set(found))
+    return names[0] if len(names) == 1 else "other" if names else "unknown"
+
+
+def _size(rows: int) -> str:
+    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
+        if rows < limit:
+            return name
+    return "n>1M"
+
+
+def _summary(manifest: Manifest) -> str:
+    train = manifest["splits"]["train"]
+    rows = [
+        ("base model", f"`{manifest['model']}`, revision {manifest['revision'] or 'not stated'}"),
+        ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, `{manifest['template_hash']}`"),
+        ("longest row allowed", f"{manifest['max_length']:,} tokens"),
+        ("mask", ", ".join(f"{key} {value}" for key, value in sorted(manifest["mask"].items()))),
+    ]
+    for name, split in manifest["splits"].items():
+        rows.append((name, f"{split['rows']:,} rows, {split['tokens']:,} tokens, {split['targets']:,} of them trained"))
+    learnt = [s for s, found in _train(manifest).items() if found["role"] == "new"]
+    targets = sum(_train(manifest)[s]["targets"] for s in learnt)
+    response = sum(train["response_tokens"][s] for s in learnt)
+    share = f"{targets:,} of {response:,} response tokens ({targets / response:.1%})"
+    rows.append(("trained in new knowledge", share))
+    return _table(["", ""], rows)
+
+
+def _ratio(manifest: Manifest) -> str:
+    found = manifest["mix"]["splits"]
+    head = (f"## Mix\n\nAsked for: {manifest['ratio']:g} new knowledge by {manifest['by']}. Achieved share of new "
+            "knowledge:\n\n")  # fmt: skip
+    units = ("rows", "tokens", "targets")
+    rows = [(split, *(f"{numbers['ratio'][unit]:.4f}" for unit in units)) for split, numbers in found.items()]
+    tail = ("\nOur trainer weighs each source by its λ, so that the shares of the gradient are as asked; a stock "
+            "trainer weighs all trained tokens alike, so there the share is the one in the last column.\n")  # fmt: skip
+    return head + _table(["split", "rows", "tokens", "trained tokens"], rows) + tail
+
+
+def _sources(manifest: Manifest) -> str:
+    rows = []
+    for name, found in _train(manifest).items():
+        repeat = found["repeat"]
+        often = str(repeat["most"]) if repeat["least"] == repeat["most"] else f"{repeat['least']} to {repeat['most']}"
+        numbers = (f"{found[unit]:,}" for unit in ("rows", "tokens", "targets"))
+        says = manifest["licences"].get(name, "not stated")
+        rows.append((name, found["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says))
+    head = ["source", "role", "rows", "tokens", "trained tokens", "times each row", "λ", "licence"]
+    return "## Sources (train)\n\n" + _table(head, rows)
+
+
+def _funnel(manifest: Manifest) -> str:
+    lines = ["## What became of the rows\n"]
+    for name, found in manifest["accounting"].items():
+        left = ", ".join(f"{reason} {count:,}" for reason, count in found["not_exported"].items()) or "none"
+        tiers = ", ".join(f"{tier} {count:,}" for tier, count in found["tiers"].items()) or "none"
+        written = ", ".join(f"{split} {count:,}" for split, count in found["written"].items()) or "none"
+        lines.append(f"- **{name}**: {found['rows']:,} rows = {found['exported']:,} exported + "
+                     f"{sum(found['not_exported'].values()):,} not ({left}). Answers by tier: {tiers}. "
+                     f"Rows written, repeats counted: {written}.")  # fmt: skip
+    for found in manifest["inputs"]:
+        if found.get("rejected"):
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["rejected"].items())
+            lines.append(f"- Of {found['records']:,} records read, {sum(found['rejected'].values()):,} were no usable "
+                         f"row: {reasons}.")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _examples(manifest: Manifest) -> str:
+    lines = ["## Examples\n\n`[[…]]` carries loss; the rest does not.\n"]
+    for found in manifest["examples"]:
+        text = marked([(visible(piece), weight) for piece, weight in runs(found["response"], found["spans"])])
+        kind = "learnt" if found["objective"] == "learn" else "held: every token keeps the base model's distribution"
+        ends = " + end of turn" if found["end_of_turn"] else ""
+        lines.append(f"{found['source']}, {found['tier']}; {kind}{ends}\n")
+        lines.append(_fence(f"Q: {_cut(visible(found['question']))}\n\nA: {_cut(text)}"))
+    return "\n".join(lines)
+
+
+def _loading(manifest: Manifest) -> str:
+    model, length = manifest["model"], manifest["max_length"]
+    validation = "validation" in manifest["splits"]
+    evaluate = ', eval_dataset=data["validation"]' if validation else ""
+    test = "\ntest_datasets:\n  - path: out\n    split: validation\n    type:" if validation else ""
+    return f"""## Load and train
+
+`python -m train sft --data out --model {model}` uses all of it: weights, λ, anchors.
+The four below use the labels alone. `out` stands for this folder.
+
+TRL
+
+```python
+from datasets import load_from_disk
+from trl import SFTConfig, SFTTrainer
+
+data = load_from_disk("out")
+args = SFTConfig("model", learning_rate=1e-5, max_length={length})  # its default length cuts rows silently
+SFTTrainer("{model}", args, train_dataset=data["train"]{evaluate}).train()
+```
+
+Axolotl
+
+```yaml
+base_model: {model}
+sequence_len: {length}
+datasets:
+  - path: out
+    split: train
+    type:{test}
+```
+
+LLaMA-Factory
+
+```yaml
+model_name_or_path: {model}
+stage: sft
+tokenized_path: out
+cutoff_len: {length}
+```
+
+transformers
+
+```python
+from datasets import load_from_disk
+from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+data = load_from_disk("out")
+model, tokenizer = AutoModelForCausalLM.from_pretrained("{model}"), AutoTokenizer.from_pretrained("{model}")
+collate = DataCollatorForSeq2Seq(tokenizer)  # pads labels with -100
+args = TrainingArguments("model", learning_rate=1e-5)
+Trainer(model, args, collate, train_dataset=data["train"]{evaluate}).train()
+```
+"""
+
+
+def _limits(manifest: Manifest) -> str:
+    lines = [
+        "- The token ids are those of the tokenizer named above; another model needs its own export.",
+        "- The labels come from the base model's own probabilities. They are not checked by people.",
+    ]
+    if "validation" in manifest["splits"]:
+        lines.append("- The splits share no question by normalised text; a paraphrase of a training question may be in "
+                     "validation.")  # fmt: skip
+    if any(found["role"] == "rehearsal" for found in _train(manifest).values()):
+        lines.append("- Rehearsal rows are made to be distilled. A stock trainer imitates their text instead, which "
+                     "holds the old abilities less well.")  # fmt: skip
+    unanchored = sum(found["unanchored"] for found in manifest["accounting"].values())
+    if unanchored:
+        lines.append(f"- {unanchored:,} rows have no anchors: the scoring pass saw other tokens than are written here.")
+    unstated = [name for name in _train(manifest) if name not in manifest["licences"]]
+    if unstated:
+        lines.append(f"- Licence not stated: {', '.join(unstated)}. Whoever publishes this folder has to know it.")
+    return "## Known limits\n\n" + "\n".join(lines) + "\n"
+
+
+def _lineage(manifest: Manifest) -> str:
+    lines = [f"export {manifest['fingerprint']}"]
+    for found in manifest["inputs"]:
+        for depth, entry in enumerate(reversed(found["lineage"] or [])):
+            lines.append(f"{'  ' * depth}└─ {entry['stage']} {entry['fingerprint']}")
+    return "## Lineage\n\n" + _fence("\n".join(lines))
+
+
+def _train(manifest: Manifest) -> dict[str, Any]:
+    return dict(manifest["mix"]["splits"]["train"]["sources"])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + " …"
+
+
+def _fence(text: str) -> str:
+    """A code block whose fence the text cannot close."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}text\n{text}\n{ticks}\n"

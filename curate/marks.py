@@ -1,0 +1,57 @@
+"""Text with its weights made visible: for the card, and for terminals."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+Run = tuple[str, float]
+"""A stretch of text and the weight its loss has."""
+
+
+def runs(text: str, spans: Sequence[Mapping[str, Any]]) -> list[Run]:
+    """Text cut where the weight changes; what no span covers weighs 0, what several cover the most of them.
+
+    >>> runs("take 5 mg daily", [{"start": 5, "end": 9, "weight": 1.0}])
+    [('take ', 0.0), ('5 mg', 1.0), (' daily', 0.0)]
+    """
+    edges = {0, len(text), *(s["start"] for s in spans), *(s["end"] for s in spans)}
+    cuts = sorted(edge for edge in edges if 0 <= edge <= len(text))
+    return merge([(text[a:b], _weight(a, b, spans)) for a, b in pairwise(cuts)])
+
+
+def merge(pieces: Sequence[Run]) -> list[Run]:
+    """Neighbours of equal weight as one."""
+    found: list[Run] = []
+    for text, weight in pieces:
+        if found and found[-1][1] == weight:
+            found[-1] = (found[-1][0] + text, weight)
+        elif text:
+            found.append((text, weight))
+    return found
+
+
+def marked(pieces: Sequence[Run]) -> str:
+    """Plain text with ``[[what carries loss]]``, and its weight where that is not 1.
+
+    >>> marked([("take ", 0.0), ("5 mg", 1.0), (" a day", 0.25)])
+    'take [[5 mg]][[ a day|0.25]]'
+    """
+    return "".join(text if not weight else f"[[{text}{_suffix(weight)}]]" for text, weight in pieces)
+
+
+def visible(text: str) -> str:
+    """Control and other unprintable characters as escapes, so that data can never steer a terminal; line breaks
+    and tabs stay.
+
+    >>> visible("a\\x1b[31mb\\u202e\\n")
+    'a\\\\x1b[31mb\\\\u202e\\n'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _weight(start: int, end: int, spans: Sequence[Mapping[str, Any]]) -> float:
+    return max((float(s["weight"]) for s in spans if s["start"] <= start and end <= s["end"]), default=0.0)
+
+
+def _suffix(weight: float) -> str:
+    return "" if weight == 1 else f"|{weight:.2g}"

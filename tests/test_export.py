@@ -1,0 +1,301 @@
+"""The training folder keeps its contract: with datasets, with a stock TRL trainer, and with itself."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from curate import export
+from curate.export import ExportError, mix_and_export
+from curate.mix import MixConfig, MixError
+from curate.schema import IGNORE, META, SCORED, TOKENS
+from curate.shards import read_json, read_shard
+from curate.tokens import cluster_of, token_rows
+from tests.training_folder import FACTS, ask, dataset, hold, learn, score, template
+
+
+@pytest.fixture(scope="module")
+def rendering():
+    return template()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory, rendering):
+    root = tmp_path_factory.mktemp("inputs")
+    extra = [
+        {"id": "x1", "source": "med", "prompt": ask("?"), "drop": "duplicate"},
+        learn(900, tier="known", spans=[]),
+        learn(901, spans=[]),
+        learn(902, response="x" * 300, spans=[{"start": 0, "end": 5, "weight": 1.0, "kind": "key"}]),
+    ]
+    build = dataset(root / "build", [*(learn(i) for i in range(100)), *extra], rendering, shard_rows=30)
+    sets = [dataset(root / name, [hold(i, name) for i in range(60)], rendering) for name in ("dolly", "alpaca")]
+    return build, sets
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory, inputs, rendering):
+    folder = tmp_path_factory.mktemp("made") / "out"
+    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), folder, FACTS)
+    return folder
+
+
+def one(rendering, row, max_length=200):
+    return token_rows(pa.Table.from_pylist([score(row, rendering)], SCORED), rendering, max_length).to_pylist()[0]
+
+
+def labelled(rendering, row):
+    return rendering.tokenizer.decode([t for t in row["labels"] if t != IGNORE])
+
+
+def read(folder: Path) -> list[dict]:
+    return [row for path in sorted(folder.glob("*.arrow")) for row in read_shard(path).to_pylist()]
+
+
+def test_only_the_new_fact_is_labelled(rendering):
+    row = one(rendering, learn(4))
+    assert labelled(rendering, row) == "5 mg"
+    assert rendering.tokenizer.decode(row["input_ids"]) == (
+        "<|im_start|>user\nWhat is the dose of drug4?<|im_end|>\n"
+        "<|im_start|>assistant\nThe dose of drug4 is 5 mg a day.<|im_end|>"
+    )
+    assert (row["objective"], row["skip"], row["anchored"]) == ("learn", None, True)
+    assert row["anchor_start"] + len(row["anchor_ids"]) == len(row["input_ids"])
+    assert [top[0] for top in row["anchor_ids"]] == row["input_ids"][row["anchor_start"] :]
+
+
+@pytest.mark.parametrize(
+    ("changes", "ends"),
+    [({}, False), ({"finished": False}, True), ({"tier": "reference"}, True), ({"tier": "corrected"}, False)],
+)
+def test_the_end_of_turn_is_learnt_only_where_the_model_did_not_end_it_itself(rendering, changes, ends):
+    assert labelled(rendering, one(rendering, learn(4, **changes))) == "5 mg" + "<|im_end|>" * ends
+
+
+def test_soft_weights_stay_beside_the_labels(rendering):
+    spans = [{"start": 0, "end": 3, "weight": 0.25, "kind": "soft"}]
+    row = one(rendering, learn(4, spans=spans))
+    assert labelled(rendering, row) == "The"
+    assert [w for w in row["weights"] if w] == [0.25] * 3
+    assert [i for i, w in enumerate(row["weights"]) if w] == [i for i, t in enumerate(row["labels"]) if t != IGNORE]
+
+
+@pytest.mark.parametrize("tier", ["own", "given"])
+def test_rehearsal_is_distilled_over_the_whole_answer(rendering, tier):
+    row = one(rendering, hold(7, tier=tier))
+    assert labelled(rendering, row) == "Of course! 7 is a number.<|im_end|>"
+    assert row["objective"] == "distil"
+    assert set(row["weights"]) == {0.0, 1.0}
+
+
+def test_rows_that_are_not_for_training_say_why(rendering):
+    assert one(rendering, learn(1, drop="duplicate"))["skip"] == "duplicate"
+    assert one(rendering, learn(1, tier="known", spans=[]))["skip"] == "known"
+    assert one(rendering, learn(1, spans=[]))["skip"] == "no-target"
+    assert one(rendering, learn(1, spans=[], finished=False))["skip"] == "no-target"
+    assert one(rendering, learn(1), max_length=40)["skip"] == "too-long"
+    length = len(one(rendering, learn(1))["input_ids"])
+    assert one(rendering, learn(1), max_length=length)["skip"] is None
+    assert one(rendering, learn(1), max_length=length - 1)["skip"] == "too-long"
+    bad = {**score(learn(1), rendering), "response": "\ufdd0"}
+    found = token_rows(pa.Table.from_pylist([bad], SCORED), rendering, 200)
+    assert found["skip"].to_pylist() == ["error:TemplateError"]
+
+
+def test_anchors_go_where_the_scored_tokens_are_not_the_written_ones(rendering):
+    row = one(rendering, learn(4, token_ids=[1, 2, 3]))
+    assert (row["skip"], row["anchored"], row["anchor_ids"], row["anchor_logprobs"]) == (None, False, [], [])
+    assert labelled(rendering, row) == "5 mg"
+
+
+def test_clusters():
+    first = cluster_of(ask("What is GOUT?"))
+    assert first == cluster_of(ask(" what is  gout "))
+    assert first == cluster_of([{"role": "system", "content": "x"}, *ask("what is gout")])
+    later = [*ask("What is gout?"), {"role": "assistant", "content": "A"}, {"role": "user", "content": "And then?"}]
+    assert first == cluster_of(later) != cluster_of(ask("And then?"))
+    assert cluster_of(ask("?!")) != cluster_of(ask("!!"))
+
+
+def test_the_contract(out, rendering):
+    found = read_json(out / "manifest.json")
+    for split in ("train", "validation"):
+        tokens, meta = read(out / split), read(out / "meta" / split)
+        numbers = found["splits"][split]
+        assert len(tokens) == len(meta) == numbers["rows"] == found["meta"][split]["rows"]
+        assert sum(len(r["input_ids"]) for r in tokens) == numbers["tokens"]
+        assert sum(t != IGNORE for r in tokens for t in r["labels"]) == numbers["targets"]
+        for path in (out / split).glob("*.arrow"):
+            assert read_shard(path).schema == TOKENS
+            assert read_shard(out / "meta" / split / path.name).schema == META
+        for row, beside in zip(tokens, meta, strict=True):
+            assert row["attention_mask"] == [1] * len(row["input_ids"])
+            assert len(row["labels"]) == len(row["input_ids"])
+            assert len(beside["weights"]) == len(row["input_ids"])
+            assert row["input_ids"][-1] == rendering.stop_ids[0]
+            text = rendering.tokenizer.decode(row["input_ids"])
+            assert beside["id"].removeprefix(beside["source"]) in text
+    assert read_json(out / "dataset_dict.json") == {"splits": ["train", "validation"]}
+
+
+def test_the_ratio_and_every_row_accounted_for(out):
+    found = read_json(out / "manifest.json")
+    assert found["accounting"]["med"] == {
+        "rows": 104, "exported": 100, "not_exported": {"duplicate": 1, "known": 1, "no-target": 1, "too-long": 1},
+        "tiers": {"known": 1, "rewritten": 102}, "written": {"train": 90, "validation": 10}, "unanchored": 0,
+    }  # fmt: skip
+    assert found["mix"]["splits"]["train"]["ratio"]["rows"] == 90 / 129  # 38.57 asked: 39 beside 90
+    for source in found["accounting"].values():
+        assert source["rows"] == source["exported"] + sum(source["not_exported"].values())
+    counts = Counter(row["source"] for row in read(out / "meta" / "train"))
+    assert counts == {"med": 90, "dolly": 20, "alpaca": 19} or counts == {"med": 90, "dolly": 19, "alpaca": 20}
+    assert sum(found["balance"].values()) == pytest.approx(1)
+    assert found["balance"]["med"] == 0.7
+    responses = [r for r in read(out / "meta" / "train") if r["source"] == "med"]
+    assert found["splits"]["train"]["response_tokens"]["med"] == sum(len(r["anchor_ids"]) for r in responses)
+
+
+def test_what_datasets_caches_in_the_folder_is_not_ours_to_keep(out, inputs, tmp_path, rendering):
+    from datasets import load_dataset, load_from_disk
+
+    copy = shutil.copytree(out, tmp_path / "out")
+    load_from_disk(str(copy))["train"].map(lambda row: {"more": 1})
+    assert list((copy / "train").glob("cache-*"))
+    assert load_dataset(str(copy), cache_dir=str(tmp_path / "c"))["train"].column_names == TOKENS.names
+    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), copy, FACTS)
+    assert everything(copy) == everything(out)
+
+
+def test_loads_with_datasets(out, tmp_path):
+    from datasets import load_dataset, load_from_disk
+
+    for loaded in (load_from_disk(str(out)), load_dataset(str(out), cache_dir=str(tmp_path))):
+        assert {name: len(split) for name, split in loaded.items()} == {"train": 129, "validation": 14}
+        for split in loaded.values():
+            assert {n: f.feature.dtype for n, f in split.features.items()} == {
+                "input_ids": "int32", "attention_mask": "int8", "labels": "int32",
+            }  # fmt: skip
+        assert loaded["train"].to_list() == read(out / "train")
+
+
+def test_without_validation_rows_there_is_no_split(inputs, tmp_path, rendering):
+    from datasets import load_dataset, load_from_disk
+
+    out = tmp_path / "out"
+    mix_and_export(*inputs, rendering, MixConfig(validation=0), out, FACTS)
+    assert read_json(out / "dataset_dict.json") == {"splits": ["train"]}
+    assert not (out / "validation").exists()
+    assert not (out / "meta" / "validation").exists()
+    assert "validation" not in (out / "README.md").read_text()
+    assert list(load_from_disk(str(out))) == list(load_dataset(str(out), cache_dir=str(tmp_path / "c"))) == ["train"]
+
+
+def test_a_stock_trl_trainer_trains_on_it(out, tmp_path, rendering):
+    from datasets import load_from_disk
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from trl import SFTConfig, SFTTrainer
+
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(rendering.tokenizer), **size))
+    data = load_from_disk(str(shutil.copytree(out, tmp_path / "out")))  # datasets caches beside what it opens
+    args = SFTConfig(str(tmp_path / "model"), max_steps=2, max_length=200, use_cpu=True, report_to="none", save_strategy="no",
+                     per_device_train_batch_size=4, bf16=False)  # fmt: skip
+    trainer = SFTTrainer(model, args, train_dataset=data["train"], eval_dataset=data["validation"],
+                         processing_class=rendering.tokenizer)  # fmt: skip
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
+    expected = [row["labels"] for row in read(out / "train")[:4]]
+    assert [[t for t in row if t != IGNORE] for row in batch["labels"].tolist()] == [
+        [t for t in row if t != IGNORE] for row in expected
+    ]
+    trainer.train()
+    assert trainer.state.global_step == 2
+    assert trainer.evaluate()["eval_loss"] > 0
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_same_inputs_same_bytes_and_shards_of_the_input_do_not_matter(inputs, out, tmp_path, rendering, monkeypatch):
+    again = tmp_path / "again"
+    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), again, FACTS)
+    assert everything(again) == everything(out)
+    rows = [row for path in sorted(inputs[0].glob("*.arrow")) for row in read_shard(path).to_pylist()]
+    build = dataset(tmp_path / "build", list(reversed(rows)), rendering, shard_rows=7)
+    mix_and_export(build, inputs[1], rendering, MixConfig(validation=0.1), again, FACTS)
+    assert everything(again) == everything(out)
+    monkeypatch.setattr(export, "SHARD_ROWS", 50)
+    more = mix_and_export(*inputs, rendering, MixConfig(validation=0.1), again, FACTS)
+    assert [s["rows"] for s in more["splits"]["train"]["shards"]] == [43, 43, 43]
+    assert read(again / "train") == read(out / "train")
+    assert read(again / "meta/train") == read(out / "meta/train")
+
+
+def test_only_an_older_export_is_replaced(inputs, out, tmp_path, rendering):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("years of work")
+    with pytest.raises(ExportError, match="not a training folder made by this command"):
+        mix_and_export(*inputs, rendering, MixConfig(), mine, FACTS)
+    older = tmp_path / "older"
+    shutil.copytree(out, older)
+    (older / "checkpoint.pt").write_text("a model")
+    with pytest.raises(ExportError, match=r"1 files that are not part of it \(checkpoint.pt\)"):
+        mix_and_export(*inputs, rendering, MixConfig(), older, FACTS)
+    (older / "checkpoint.pt").unlink()
+    mix_and_export(*inputs, rendering, MixConfig(seed=5, validation=0.1), older, FACTS)
+    assert read(older / "train") != read(out / "train")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "older"]
+
+
+@pytest.mark.parametrize("at", ["write_shard", "_finish", "replace"])
+def test_a_killed_export_leaves_what_was_there(inputs, out, tmp_path, rendering, monkeypatch, at):
+    folder = tmp_path / "out"
+    shutil.copytree(out, folder)
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, at, die)
+        with pytest.raises(KeyboardInterrupt):
+            mix_and_export(*inputs, rendering, MixConfig(seed=1), folder, FACTS)
+    assert everything(folder) == everything(out)
+    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), folder, FACTS)
+    assert everything(folder) == everything(out)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_killed_between_the_two_renames(inputs, out, tmp_path, rendering):
+    shutil.copytree(out, tmp_path / ".out.replaced")
+    (tmp_path / ".out.replaced" / "note").write_text("kept")
+    with pytest.raises(ExportError, match="note"):
+        mix_and_export(*inputs, rendering, MixConfig(), tmp_path / "out", FACTS)
+    assert (tmp_path / "out" / "note").is_file()
+
+
+def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rendering):
+    few = dataset(tmp_path / "few", [hold(i, "few") for i in range(10)], rendering)
+    found = mix_and_export(inputs[0], [few], rendering, MixConfig(ratio=0.8, validation=0), tmp_path / "out", FACTS)
+    counts = Counter(row["id"] for row in read(tmp_path / "out/meta/train") if row["source"] == "few")
+    assert sum(counts.values()) == 25
+    assert set(counts.values()) == {2, 3}
+    assert found["mix"]["splits"]["train"]["sources"]["few"]["repeat"] == {"least": 2, "most": 3}
+    assert "2 to 3" in (tmp_path / "out/README.md").read_text()
+
+
+def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering):
+    empty = dataset(tmp_path / "empty", [hold(1, "empty", drop="unfinished")], rendering)
+    with pytest.raises(MixError, match=r"none of the 1 rehearsal sets .* empty: \{'unfinished': 1\}"):
+        mix_and_export(inputs[0], [empty], rendering, MixConfig(), tmp_path / "out", FACTS)
+    assert not (tmp_path / "out").exists()
+    alone = mix_and_export(inputs[0], [], rendering, MixConfig(validation=0), tmp_path / "out", FACTS)
+    assert alone["balance"] == {"med": 1.0}
+
+
+def test_the_manifest_is_plain_json(out):
+    found = json.loads((out / "manifest.json").read_text())
+    assert found["checksum"] == export.checksum(found) != export.checksum(found | {"model": "other"})
