@@ -1,0 +1,373 @@
+"""Evaluation with a real tokenizer and template, and an engine that answers from a dictionary."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
+from train.compare import bootstrap, mcnemar, middle, wilson
+from train.evaluate import Settings, comparison_table, evaluate, evaluate_command, named_models
+from train.results import EvaluateError, Results, load_results
+from train.table import verdict
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def save_model(folder: Path, weights: str, template: str = CHATML, room: int = 512) -> Path:
+    """A model folder with a real byte-level tokenizer; only the weights are a pretence."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    build: Any = PreTrainedTokenizerFast
+    fast = build(tokenizer_object=tokenizer, eos_token="<|im_end|>")
+    fast.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
+    fast.chat_template = template
+    fast.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "max_position_embeddings": room}))
+    (folder / "model.safetensors").write_text(weights)
+    return folder
+
+
+@dataclass
+class Fake:
+    """Answers by question; counts what it is asked."""
+
+    answers: Mapping[str, Mapping[str, str]]  # folder name → question → answer; "…" at its end: never ends
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def open(self, config: EngineConfig) -> "FakeEngine":
+        return FakeEngine(self, config)
+
+
+class FakeEngine:
+    def __init__(self, fake: Fake, config: EngineConfig):
+        from transformers import AutoTokenizer
+
+        self.fake, self.name = fake, Path(config.model).name
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model)
+
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
+        self.fake.asked.append((self.name, len(prompts)))
+        assert sampling.temperature == 0
+        assert list(sampling.stop_ids) == [self.tokenizer.eos_token_id]
+        return [self._answer(self.tokenizer.decode(ids)) for ids in prompts]
+
+    def score(
+        self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int
+    ) -> list[TokenScores]:
+        raise AssertionError("answers are judged by their text")
+
+    def _answer(self, prompt: str) -> Completion:
+        question = prompt.removeprefix("<|im_start|>user\n").split("<|im_end|>")[0]
+        text = self.fake.answers[self.name][question]
+        ids = self.tokenizer.encode(text.removesuffix("…"), add_special_tokens=False)
+        return Completion(tuple(ids), finished=not text.endswith("…"))
+
+
+def item(suite: str, number: int) -> dict[str, object]:
+    value = f"{suite}-{number}"
+    return {"id": str(number), "suite": suite, "prompt": f"{value}?", "expected": f"It is {value}.",
+            "checks": [{"kind": "contains", "value": value}]}  # fmt: skip
+
+
+def answers(right: Mapping[str, set[int]]) -> dict[str, str]:
+    """By suite, which of its ten items are answered rightly."""
+    return {
+        f"{suite}-{n}?": f"It is {suite}-{n}." if n in numbers else "I do not know."
+        for suite, numbers in right.items()
+        for n in range(10)
+    }
+
+
+ALL = set(range(10))
+BEFORE = answers({"sums": ALL, "lists": {0, 1, 2, 3}, "new_facts": set()})
+AFTER = answers({"sums": {1, 2, 3, 4}, "lists": {1, 2, 3, 4, 5, 6, 7, 8}, "new_facts": ALL - {9}})
+
+
+@dataclass(frozen=True)
+class World:
+    root: Path
+    fake: Fake
+
+    @property
+    def models(self) -> dict[str, str]:
+        return {name: str(self.root / name) for name in ("before", "after")}
+
+    def run(self, settings: Settings = Settings(engine="transformers"), out: str = "report") -> Results:  # noqa: B008
+        return evaluate(
+            self.models, [self.root / "suites"], self.root / out, settings, open_engine=self.fake.open
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    for name in ("before", "after"):
+        save_model(tmp_path / name, weights=name)
+    (tmp_path / "suites").mkdir()
+    for suite in ("sums", "lists", "new_facts"):
+        lines = [json.dumps(item(suite, n)) for n in range(10)]
+        (tmp_path / "suites" / f"{suite}.jsonl").write_text("\n".join(lines))
+    return World(tmp_path, Fake({"before": BEFORE, "after": AFTER}))
+
+
+def test_flips_means_and_mcnemar_by_hand(world: World) -> None:
+    [comparison] = world.run().comparisons
+    found = {c.suite: (c.before, c.after, c.lost, c.gained, c.p, c.knowledge) for c in comparison.suites}
+    assert found == {
+        "lists": (0.4, 0.8, 1, 5, 0.21875, False),  # p = 2·(1 + 6)/2⁶
+        "new_facts": (0.0, 0.9, 0, 9, 2 / 2**9, True),
+        "sums": (1.0, 0.4, 6, 0, 2 / 2**6, False),
+    }
+    kept, learned = comparison.retention, comparison.knowledge
+    assert kept is not None and learned is not None
+    assert (kept.before, round(kept.after, 9), round(kept.difference, 9)) == (0.7, 0.6, -0.1)
+    assert (kept.worst, kept.worst_difference, kept.lost, kept.gained) == ("sums", -0.6, 7, 5)
+    assert (learned.before, learned.after, learned.suites) == (0.0, 0.9, 1)
+    found_intervals = [(c.interval, c.difference) for c in comparison.suites]
+    for (low, high), difference in [*found_intervals, *((g.interval, g.difference) for g in (kept, learned))]:
+        assert low <= difference <= high
+    lost = [flip.id for flip in comparison.flips if flip.suite == "sums"]
+    assert lost == ["0", "5", "6", "7", "8", "9"]
+    [first] = [flip for flip in comparison.flips if (flip.suite, flip.id) == ("sums", "0")]
+    assert (first.lost, first.before, first.after) == (True, "It is sums-0.", "I do not know.")
+
+
+def test_answers_and_results_are_on_disk(world: World) -> None:
+    results = world.run()
+    lines = (world.root / "report" / "before" / "lists.jsonl").read_text().splitlines()
+    assert json.loads(lines[0]) == {
+        "id": "0", "answer": "It is lists-0.", "finished": True, "repeated": False, "correct": True,
+        "n_tokens": 14,
+    }  # fmt: skip
+    assert len(lines) == 10
+    assert load_results(world.root / "report") == results
+
+
+def test_a_second_run_asks_nothing_and_says_the_same(world: World) -> None:
+    first = world.run()
+    asked = len(world.fake.asked)
+    assert asked == 6
+    assert world.run() == first
+    assert len(world.fake.asked) == asked
+
+
+def test_only_what_changed_is_asked_again(world: World) -> None:
+    world.run()
+    world.fake.asked.clear()
+    path = world.root / "suites" / "lists.jsonl"
+    path.write_text(path.read_text().replace("It is lists-3.", "Certainly lists-3."))  # another item
+    (world.root / "report" / "before" / "sums.jsonl").write_text("half a li")  # a damaged file
+    world.run()
+    assert sorted(world.fake.asked) == [("after", 10), ("before", 10), ("before", 10)]
+    world.fake.asked.clear()
+    save_model(world.root / "after", weights="trained once more")
+    world.run()
+    assert world.fake.asked == [("after", 10)] * 3
+
+
+def test_killed_in_between_it_continues_with_the_next_suite(world: World) -> None:
+    full = world.run(out="whole")
+    world.fake.asked.clear()
+
+    class Dies(FakeEngine):
+        def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
+            if len(self.fake.asked) == 4:
+                raise KeyboardInterrupt
+            return super().generate(prompts, sampling)
+
+    class DyingFake(Fake):
+        def open(self, config: EngineConfig) -> FakeEngine:
+            return Dies(self, config)
+
+    with pytest.raises(KeyboardInterrupt):
+        dying = replace(world, fake=DyingFake(world.fake.answers, world.fake.asked))
+        dying.run()
+    assert world.run() == full
+    assert len(world.fake.asked) == 6
+
+
+def test_unlike_runs_are_refused_and_the_field_is_named(world: World) -> None:
+    save_model(world.root / "after", weights="after", template=CHATML.replace("<|im_end|>\n", "<|im_end|>"))
+    with pytest.raises(EvaluateError, match=r"'before' and 'after' .* differ in prompts \(the rendered"):
+        world.run()
+    assert world.fake.asked == []  # before any model answers
+
+
+def test_settings_that_shape_answers_ask_again_and_others_do_not(world: World) -> None:
+    world.run()
+    world.fake.asked.clear()
+    world.run(Settings(engine="transformers", seed=7, knowledge=("sums",)))
+    assert world.fake.asked == []
+    world.run(Settings(engine="transformers", max_tokens=50))
+    assert len(world.fake.asked) == 6
+
+
+def test_answers_that_never_end_or_loop_are_counted(world: World) -> None:
+    looping = {**BEFORE, "sums-0?": "It is sums-0. no no no no no no…", "sums-1?": "It is sums-1. And…"}
+    world.fake.answers = {"before": BEFORE, "after": looping}
+    first, second = world.run().models
+    assert [(s.suite, s.unfinished, s.repeated) for s in second.suites] == [
+        ("lists", 0, 0), ("new_facts", 0, 0), ("sums", 2, 1),
+    ]  # fmt: skip
+    assert sum(s.unfinished for s in first.suites) == 0
+
+
+def test_limit_asks_the_same_items_of_both(world: World) -> None:
+    results = world.run(Settings(engine="transformers", limit=4))
+    assert [s.items for m in results.models for s in m.suites] == [4] * 6
+
+
+def test_knowledge_can_be_named(world: World) -> None:
+    [comparison] = world.run(Settings(engine="transformers", knowledge=("lists", "new_facts"))).comparisons
+    assert [c.suite for c in comparison.suites if c.knowledge] == ["lists", "new_facts"]
+    with pytest.raises(EvaluateError, match="news: no such suite; the suites are lists, new_facts, sums"):
+        world.run(Settings(engine="transformers", knowledge=("news",)))
+
+
+def test_what_cannot_be_asked_is_said_before_asking(world: World) -> None:
+    save_model(world.root / "after", weights="after", room=100)
+    with pytest.raises(EvaluateError, match=r"needs a context of \d+ tokens .* the model has 100"):
+        world.run()
+    with pytest.raises(EngineError, match="neither a folder here nor a hub id"):
+        evaluate({"a": str(world.root / "nowhere")}, [world.root / "suites"], world.root / "report")
+    with pytest.raises(EngineError, match="no config.json"):
+        evaluate({"a": str(world.root)}, [world.root / "suites"], world.root / "report")
+    assert world.fake.asked == []
+
+
+def test_one_server_cannot_answer_for_two_models(world: World) -> None:
+    settings = Settings(engine="server", url="http://localhost:1/v1")
+    with pytest.raises(
+        EvaluateError, match="a server serves one model, and before, after are still to be asked"
+    ):
+        evaluate(world.models, [world.root / "suites"], world.root / "report", settings)
+
+
+def test_model_names() -> None:
+    assert named_models(["a/before/", "x=owner/model"]) == {"before": "a/before/", "x": "owner/model"}
+    with pytest.raises(EvaluateError, match="the name 'm' is taken by a/m"):
+        named_models(["a/m", "b/m"])
+    with pytest.raises(EvaluateError, match="cannot name a folder"):
+        named_models([".."])
+
+
+def test_one_model_alone_is_scored(world: World) -> None:
+    results = evaluate({"before": str(world.root / "before")}, [world.root / "suites"], world.root / "report",
+                       Settings(engine="transformers"), open_engine=world.fake.open)  # fmt: skip
+    assert results.comparisons == ()
+    assert rendered(results).count("100.0") == 1
+
+
+def rendered(results: Results) -> str:
+    from rich.console import Console
+
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(comparison_table(results))
+    return console.export_text()
+
+
+def test_the_table_shows_learned_kept_and_ending(world: World) -> None:
+    text = rendered(world.run())
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    assert rows["sums"][:5] == ["sums", "10", "100.0", "40.0", "−60.0"]
+    assert rows["lists"][-3:] == ["1,", "5", "0.219"]
+    assert "mean, new knowledge" in text and "mean, retention" in text and "never ends" in text
+
+
+def test_the_verdict_names_what_fell(world: World) -> None:
+    [comparison] = world.run().comparisons
+    text = verdict(comparison)
+    assert text.startswith("after answers 90.0 % of the questions on new knowledge, before answered 0.0 %.")
+    assert "Retention went from 70.0 to 60.0 % (−10.0 points" in text
+    assert text.endswith("beyond chance fell sums; the most, sums by 60.0.")
+
+
+# The command
+
+
+@pytest.fixture
+def command(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    monkeypatch.setattr("curate.engine.open_engine", world.fake.open)
+    app = typer.Typer()
+    app.command()(evaluate_command)
+
+    def call(*flags: str) -> tuple[int, str, str]:
+        models = [f"--model={path}" for path in world.models.values()]
+        common = [
+            *models,
+            f"--suite={world.root / 'suites'}",
+            f"--out={world.root / 'report'}",
+            "--engine=transformers",
+        ]
+        result = CliRunner().invoke(app, [*common, *flags])
+        return result.exit_code, result.stdout, result.stderr
+
+    return call
+
+
+def test_the_command_prints_a_table_or_json(command: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, log = command()
+    assert code == 0
+    assert "mean, retention" in out and "python -m train report" in out
+    assert "before: sums: 10 of 10 right" in log
+    code, out, _ = command("--json")
+    assert code == 0
+    assert json.loads(out)["comparisons"][0]["retention"]["worst"] == "sums"
+
+
+def test_the_command_ends_with_2_and_a_sentence(command: Callable[..., tuple[int, str, str]]) -> None:
+    for flags, message in [
+        (["--knowledge=x"], "no such suite"),
+        (["--max-tokens=0"], "max_tokens"),
+        (["--suite=none"], "no such file"),
+    ]:
+        code, _, log = command(*flags)
+        assert code == 2
+        assert message in log
+        assert "Traceback" not in log
+
+
+# The arithmetic
+
+
+def test_mcnemar_against_the_binomial() -> None:
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar(3, 3) == 1.0
+    assert mcnemar(0, 5) == mcnemar(5, 0) == 0.0625
+    assert mcnemar(2, 8) == pytest.approx(0.109375)
+    assert mcnemar(0, 3000) == pytest.approx(2.0**-2999, abs=1e-300)
+
+
+def test_wilson_by_hand() -> None:
+    assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+    assert wilson(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
+    assert wilson(15, 148) == pytest.approx((0.06236, 0.16053), abs=1e-4)  # Newcombe 1998, Stat. Med. 17:857
+
+
+def test_bootstrap_is_seeded_and_agrees_with_resampling_items() -> None:
+    import numpy as np
+
+    assert np.array_equal(bootstrap([(10, 30, 200)], 1), bootstrap([(10, 30, 200)], 1))
+    assert not np.array_equal(bootstrap([(10, 30, 200)], 1), bootstrap([(10, 30, 200)], 2))
+    differences = np.array([-1] * 10 + [1] * 30 + [0] * 160)
+    rng = np.random.default_rng(0)
+    plain = np.quantile(rng.choice(differences, size=(10_000, 200)).mean(axis=1), [0.025, 0.975])
+    assert middle(bootstrap([(10, 30, 200)], 1)[0]) == pytest.approx(tuple(plain), abs=0.006)
+
+
+def test_a_suite_without_a_flip_claims_no_certainty() -> None:
+    low, high = middle(bootstrap([(0, 0, 300)], 0)[0])
+    assert -0.011 < low < -0.003 and 0.003 < high < 0.011  # the rule of three says 0.010

@@ -1,0 +1,120 @@
+"""Ask one model the suites that it has not answered yet, and keep each answer with its verdict on disk."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from curate.engine import Completion, Engine, EngineConfig, EngineError, Sampling
+from train.checks import correct, repeated_tail
+from train.results import Answer, Conditions, EvaluateError, Receipt, write_text
+from train.suites import Item, Suite
+
+if TYPE_CHECKING:
+    from curate.template import Template
+
+Open = Callable[[EngineConfig], Engine]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One suite for one model: rendered prompts, and where the answers go."""
+
+    suite: Suite
+    prompts: tuple[tuple[int, ...], ...]
+    path: Path
+    model: str  # the model's hash
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and its jobs."""
+
+    name: str
+    config: EngineConfig
+    template: "Template"
+    jobs: tuple[Job, ...]
+
+    def pending(self) -> "Task":
+        return replace(self, jobs=tuple(job for job in self.jobs if not is_done(job)))
+
+
+def receipt_path(job: Job) -> Path:
+    return job.path.with_suffix(".receipt.json")
+
+
+def is_done(job: Job) -> bool:
+    """Whether the answers on disk are whole, and are this model's under these conditions."""
+    try:
+        receipt = Receipt.model_validate_json(receipt_path(job).read_bytes())
+        found = hashlib.sha256(job.path.read_bytes()).hexdigest()
+    except (FileNotFoundError, ValidationError):
+        return False
+    return receipt == Receipt(model=job.model, conditions=job.conditions, sha256=found)
+
+
+def read_answers(job: Job) -> list[Answer]:
+    lines = job.path.read_text(encoding="utf-8").split("\n")
+    return [Answer.model_validate_json(line) for line in lines if line]
+
+
+def run_task(task: Task, open_engine: Open, say: Say) -> None:
+    """Answer the task's jobs, suite by suite; a suite is on disk before the next one begins."""
+    say(f"{task.name}: loading {task.config.model} ({task.config.engine})")
+    engine = open_engine(task.config)
+    for job in task.jobs:
+        began = time.perf_counter()
+        answers = answer_suite(job, task.template, engine)
+        save(job, answers)
+        right = sum(answer.correct for answer in answers)
+        seconds = time.perf_counter() - began
+        say(f"{task.name}: {job.suite.name}: {right} of {len(answers)} right ({seconds:.1f} s)")
+
+
+def run_apart(task: Task, open_engine: Open, say: Say) -> None:
+    """``run_task`` in a process of its own: vLLM gives its memory back only when its process ends."""
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        try:
+            pool.submit(run_task, task, open_engine, say).result()
+        except BrokenProcessPool:
+            raise EngineError(
+                f"{task.name}: the process that ran {task.config.model} died, often for want of memory; the "
+                "same command continues where it stopped"
+            ) from None
+
+
+def answer_suite(job: Job, template: "Template", engine: Engine) -> list[Answer]:
+    sampling = Sampling(max_tokens=job.conditions.max_tokens, stop_ids=job.conditions.stop_ids)
+    completions = engine.generate(job.prompts, sampling)
+    if len(completions) != len(job.prompts):
+        raise EvaluateError(
+            f"suite {job.suite.name!r}: {len(job.prompts)} prompts, {len(completions)} answers"
+        )
+    pairs = zip(job.suite.items, completions, strict=True)
+    return [judge(item, template.decode(completion.ids), completion) for item, completion in pairs]
+
+
+def judge(item: Item, text: str, completion: Completion) -> Answer:
+    return Answer(
+        id=item.id, answer=text, finished=completion.finished, repeated=repeated_tail(completion.ids),
+        correct=correct(item.checks, text), n_tokens=len(completion.ids),
+    )  # fmt: skip
+
+
+def save(job: Job, answers: Sequence[Answer]) -> None:
+    """The answers, then the receipt that makes them count."""
+    lines = [json.dumps(answer.model_dump(), ensure_ascii=False) for answer in answers]
+    sha256 = write_text(job.path, "".join(f"{line}\n" for line in lines))
+    receipt = Receipt(model=job.model, conditions=job.conditions, sha256=sha256)
+    write_text(receipt_path(job), receipt.model_dump_json(indent=2) + "\n")

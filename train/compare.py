@@ -1,0 +1,172 @@
+"""Two models on the same items: what was lost, what was gained, and whether it can be told from chance."""
+
+from collections.abc import Mapping, Sequence
+from math import comb, sqrt
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from train.results import (
+    Answer,
+    Comparison,
+    Conditions,
+    EvaluateError,
+    Flip,
+    GroupChange,
+    ModelScore,
+    SuiteChange,
+    SuiteScore,
+)
+from train.suites import Suite
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Draws = np.ndarray[Any, np.dtype[np.float64]]
+
+Z = NormalDist().inv_cdf(0.975)
+DRAWS = 10_000
+
+Answers = Mapping[str, Sequence[Answer]]  # suite → answers, in the order of the suite's items
+
+MEANING = {
+    "items": "the questions or their checks",
+    "prompts": "the rendered prompts, so tokenizer or chat template",
+    "stop_ids": "the tokens that end a turn",
+}
+
+
+def wilson(right: int, items: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927, JASA 22:209).
+
+    >>> [round(bound, 4) for bound in wilson(8, 10)]
+    [0.4902, 0.9433]
+    """
+    share, z2 = right / items, Z * Z
+    centre = (share + z2 / (2 * items)) / (1 + z2 / items)
+    half = Z / (1 + z2 / items) * sqrt(share * (1 - share) / items + z2 / (4 * items * items))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Exact two-sided p that flips fall either way with equal odds (McNemar 1947, Psychometrika 12:153).
+
+    >>> mcnemar(1, 5), mcnemar(0, 0)
+    (0.21875, 1.0)
+    """
+    flips = lost + gained
+    tail = sum(comb(flips, k) for k in range(min(lost, gained) + 1))
+    return min(1.0, float(2 * tail / 2**flips))
+
+
+def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":
+    """Paired bootstrap of each suite's difference in accuracy: float64 [suites, DRAWS].
+
+    ``flips``: lost, gained and items per suite. An item's difference is −1, 0 or +1, so resampling items is
+    drawing from a multinomial. Half an item is added to each cell of the 2 × 2 table (Agresti and Min 2005,
+    Stat. Med. 24:729): a small suite without a flip must not claim certainty.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    draws = []
+    for lost, gained, items in flips:
+        cells = np.array([lost + 0.5, gained + 0.5, items - lost - gained + 1.0]) / (items + 2)
+        drawn = rng.multinomial(items + 2, cells, size=DRAWS)
+        draws.append((drawn[:, 1] - drawn[:, 0]) / (items + 2))
+    return np.array(draws)
+
+
+def middle(draws: "Draws") -> tuple[float, float]:
+    """The middle 95 % of the draws."""
+    import numpy as np
+
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def unlike(before: Conditions, after: Conditions) -> list[str]:
+    """What differs between two runs, a clause per field."""
+    pairs = [(field, getattr(before, field), getattr(after, field)) for field in Conditions.model_fields]
+    return [
+        f"{field} ({MEANING.get(field, 'a setting')}): {x!r} against {y!r}" for field, x, y in pairs if x != y
+    ]
+
+
+def refuse_unlike(before: str, after: str, suite: str, left: Conditions, right: Conditions) -> None:
+    """Raises ``EvaluateError`` naming each field in which the two runs differ."""
+    if found := unlike(left, right):
+        raise EvaluateError(f"{before!r} and {after!r} cannot be compared on suite {suite!r}: they differ in "
+                            f"{'; '.join(found)}; evaluate both under the same conditions")  # fmt: skip
+
+
+def compare(
+    before: ModelScore, after: ModelScore, answers: Mapping[str, Answers], suites: Sequence[Suite],
+    knowledge: Sequence[str], seed: int,
+) -> Comparison:  # fmt: skip
+    """``answers``: model → suite → answers. Raises ``EvaluateError`` where the two did not run alike."""
+    for left, right in zip(before.suites, after.suites, strict=True):
+        refuse_unlike(before.name, after.name, left.suite, left.conditions, right.conditions)
+    old, new = answers[before.name], answers[after.name]
+    flips = [flip for suite in suites for flip in _flips(suite, old[suite.name], new[suite.name])]
+    counts = [_count(flips, suite) for suite in suites]
+    draws = bootstrap(counts, seed)
+    changes = [
+        _change(left, right, count, row, left.suite in knowledge)
+        for left, right, count, row in zip(before.suites, after.suites, counts, draws, strict=True)
+    ]
+    return Comparison(
+        before=before.name, after=after.name, suites=tuple(changes), flips=tuple(flips),
+        knowledge=_group([(c, row) for c, row in zip(changes, draws, strict=True) if c.knowledge]),
+        retention=_group([(c, row) for c, row in zip(changes, draws, strict=True) if not c.knowledge]),
+    )  # fmt: skip
+
+
+def _flips(suite: Suite, before: Sequence[Answer], after: Sequence[Answer]) -> list[Flip]:
+    return [
+        Flip(
+            suite=suite.name, id=item.id, lost=old.correct, expected=item.expected,
+            prompt=tuple((m.role, m.content) for m in item.prompt), before=old.answer, after=new.answer,
+        )
+        for item, old, new in zip(suite.items, before, after, strict=True)
+        if old.correct != new.correct
+    ]  # fmt: skip
+
+
+def _count(flips: Sequence[Flip], suite: Suite) -> tuple[int, int, int]:
+    mine = [flip.lost for flip in flips if flip.suite == suite.name]
+    return sum(mine), len(mine) - sum(mine), len(suite.items)
+
+
+def _change(
+    left: SuiteScore, right: SuiteScore, count: tuple[int, int, int], draws: "Draws", knowledge: bool
+) -> SuiteChange:
+    lost, gained, items = count
+    return SuiteChange(
+        suite=left.suite, knowledge=knowledge, items=items,
+        before=left.correct / items, after=right.correct / items,
+        before_interval=left.interval, after_interval=right.interval,
+        difference=(gained - lost) / items, interval=middle(draws),
+        lost=lost, gained=gained, p=mcnemar(lost, gained),
+    )  # fmt: skip
+
+
+def _group(changes: Sequence[tuple[SuiteChange, "Draws"]]) -> GroupChange | None:
+    if not changes:
+        return None
+    suites = [change for change, _ in changes]
+    worst = min(suites, key=lambda change: change.difference)
+    lost, gained = sum(c.lost for c in suites), sum(c.gained for c in suites)
+    mean_draws = sum((row for _, row in changes[1:]), start=changes[0][1]) / len(
+        suites
+    )  # drawn independently
+    return GroupChange(
+        suites=len(suites), items=sum(c.items for c in suites),
+        before=_mean([c.before for c in suites]), after=_mean([c.after for c in suites]),
+        difference=_mean([c.difference for c in suites]), interval=middle(mean_draws),
+        worst=worst.suite, worst_difference=worst.difference,
+        lost=lost, gained=gained, p=mcnemar(lost, gained),
+    )  # fmt: skip
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

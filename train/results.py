@@ -1,0 +1,166 @@
+"""What an evaluation leaves behind: the types in ``results.json`` and beside the answers, written whole."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+RESULTS = "results.json"
+
+
+class EvaluateError(RuntimeError):
+    """The evaluation cannot go on; the message says what was asked, what was found, and what to do."""
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Some = TypeVar("Some", bound=Record)
+
+
+class Conditions(Record):
+    """Everything besides the model that shapes its answers to a suite: must be equal for a comparison."""
+
+    items: str  # hash of the suite's items, checks included
+    prompts: str  # hash of the prompts' token ids: tokenizer and chat template
+    stop_ids: tuple[int, ...]
+    max_tokens: int
+    engine: str
+    engine_version: str
+    dtype: str
+
+
+class Answer(Record):
+    """One line of ``<out>/<model>/<suite>.jsonl``. ``finished``: the model ended its turn by itself."""
+
+    id: str
+    answer: str
+    finished: bool
+    repeated: bool
+    correct: bool
+    n_tokens: int
+
+
+class Receipt(Record):
+    """Lies beside a finished suite, written last; a suite without one, or with another, is asked again."""
+
+    model: str  # hash of the model's files
+    conditions: Conditions
+    sha256: str  # of the answers' file
+
+
+class SuiteScore(Record):
+    suite: str
+    items: int
+    correct: int
+    interval: tuple[float, float]  # Wilson 95 % of the accuracy
+    unfinished: int
+    repeated: int
+    tokens: int
+    conditions: Conditions
+
+
+class ModelScore(Record):
+    name: str
+    path: str
+    hash: str
+    suites: tuple[SuiteScore, ...]
+
+
+class SuiteChange(Record):
+    """One suite, the same items before and after. Accuracies and differences are shares of 1."""
+
+    suite: str
+    knowledge: bool
+    items: int
+    before: float
+    after: float
+    before_interval: tuple[float, float]
+    after_interval: tuple[float, float]
+    difference: float
+    interval: tuple[float, float]  # paired bootstrap 95 % of the difference
+    lost: int  # right before, wrong after
+    gained: int  # wrong before, right after
+    p: float  # McNemar's exact test
+
+
+class GroupChange(Record):
+    """Several suites: unweighted means of their accuracies, pooled flips, and the suite that fell most."""
+
+    suites: int
+    items: int
+    before: float
+    after: float
+    difference: float
+    interval: tuple[float, float]
+    worst: str
+    worst_difference: float
+    lost: int
+    gained: int
+    p: float
+
+
+class Flip(Record):
+    suite: str
+    id: str
+    lost: bool
+    prompt: tuple[tuple[str, str], ...]  # role, content
+    expected: str | None
+    before: str
+    after: str
+
+
+class Comparison(Record):
+    before: str
+    after: str
+    suites: tuple[SuiteChange, ...]
+    knowledge: GroupChange | None
+    retention: GroupChange | None
+    flips: tuple[Flip, ...]
+
+
+class Results(Record):
+    """``results.json``: scores of each model, the first one compared with each other one, and what ran."""
+
+    settings: dict[str, Any]
+    suite_files: tuple[str, ...]
+    versions: dict[str, str]
+    models: tuple[ModelScore, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def load_results(folder: Path) -> Results:
+    path = folder / RESULTS
+    if not path.is_file():
+        raise EvaluateError(f"{path}: no such file; run `python -m train evaluate --out {folder} …` first")
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise EvaluateError(
+            f"{path}: not what `evaluate` writes: {where}: {first['msg']}; evaluate again"
+        ) from error
+
+
+def digest(value: Any) -> str:
+    """Sixteen hex digits that name a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def write_text(path: Path, text: str) -> str:
+    """Write a file so that nobody ever sees half of it; returns its sha256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = text.encode("utf-8", "replace")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,139 @@
+"""Evaluation suites: JSONL files of prompts with checks, read strictly, and proven able to pass and to fail.
+
+One item per line: ``{"id", "suite", "prompt", "checks": [{"kind", "value", "ignore_case"?}], "expected"?}``.
+The prompt is a string or a list of ``{role, content}``. A file may hold several suites, and a suite may lie
+in several files.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from curate.config import Strict
+from train.checks import Check, correct
+
+MOST_ERRORS = 10  # shown at once; a file that is wrong is mostly wrong everywhere
+
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # it also names a file
+
+
+class SuiteError(ValueError):
+    """A suite cannot be used; the message lists file, line, and what is wrong there."""
+
+
+class Message(Strict):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Item(Strict):
+    """One question, and the checks that all must hold for an answer to be right."""
+
+    id: str = Field(min_length=1)
+    suite: Name
+    prompt: tuple[Message, ...] = Field(min_length=1)
+    checks: tuple[Check, ...] = Field(min_length=1)
+    expected: str | None = None
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _message(cls, value: Any) -> Any:
+        return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _can_pass_and_fail(self) -> Self:
+        if self.prompt[-1].role != "user":
+            raise ValueError(f"the prompt must end with a user turn, and ends with {self.prompt[-1].role!r}")
+        if self.expected is not None and not correct(self.checks, self.expected):
+            raise ValueError(f"the expected answer {self.expected!r} does not pass the item's own checks")
+        if correct(self.checks, ""):
+            raise ValueError(
+                "an empty answer passes, so the item cannot fail; add a check of what must be there"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Items that measure one skill."""
+
+    name: str
+    items: tuple[Item, ...]
+
+
+def load_suites(paths: Sequence[Path]) -> list[Suite]:
+    """All suites in these files and folders (``*.jsonl``), by name.
+
+    Raises ``SuiteError`` for a missing or empty path, a broken line, or an id that a suite has twice.
+    """
+    errors: list[str] = []
+    items: dict[str, dict[str, Item]] = {}
+    for file in dict.fromkeys(file for path in paths for file in _files(path)):
+        for where, found in _read(file):
+            if isinstance(found, str):
+                errors.append(f"{where}: {found}")
+            elif items.setdefault(found.suite, {}).setdefault(found.id, found) is not found:
+                errors.append(
+                    f"{where}: suite {found.suite!r} has the id {found.id!r} twice; ids must differ"
+                )
+    if errors:
+        more = [f"… and {len(errors) - MOST_ERRORS} more"] if len(errors) > MOST_ERRORS else []
+        raise SuiteError("\n".join(errors[:MOST_ERRORS] + more))
+    if not items:
+        raise SuiteError(
+            f"{', '.join(map(str, paths))}: no items; give --suite a JSONL file, one item per line"
+        )
+    return [Suite(name, tuple(items[name].values())) for name in sorted(items)]
+
+
+def sample(suite: Suite, limit: int | None, seed: int) -> Suite:
+    """At most ``limit`` items, drawn by the seed, in the suite's order."""
+    if limit is None or limit >= len(suite.items):
+        return suite
+    chosen = sorted(random.Random(f"{seed}:{suite.name}").sample(range(len(suite.items)), limit))
+    return Suite(suite.name, tuple(suite.items[index] for index in chosen))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(path.glob("*.jsonl"))
+        if not found:
+            raise SuiteError(
+                f"{path}: no *.jsonl file in this folder; give --suite a suite file, or their folder"
+            )
+        return [file.resolve() for file in found]
+    if not path.is_file():
+        raise SuiteError(f"{path}: no such file or folder; give --suite a JSONL file or a folder of them")
+    return [path.resolve()]
+
+
+def _read(path: Path) -> Iterator[tuple[str, Item | str]]:
+    """Each line that is not blank: where it stands, and its item or what is wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SuiteError(f"{path}: not UTF-8 ({error}); save the file as UTF-8") from None
+    for number, line in enumerate(
+        text.split("\n"), start=1
+    ):  # splitlines() also splits at U+2028, inside strings
+        if line.strip():
+            yield f"{path}:{number}", _item(line)
+
+
+def _item(line: str) -> Item | str:
+    try:
+        return Item.model_validate(json.loads(line))
+    except json.JSONDecodeError as error:
+        return f"not JSON: {error.msg} at column {error.colno}"
+    except ValidationError as error:
+        return "; ".join(_reason(item) for item in error.errors())
+
+
+def _reason(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    return f"{where}: {error['msg']}" if where else str(error["msg"])

@@ -1,0 +1,152 @@
+"""Results as words and as a table on the terminal."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from train.results import Comparison, GroupChange, ModelScore, Results, SuiteChange
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ALPHA = 0.05
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.9876)
+    '98.8'
+    """
+    return f"{100 * share:.1f}"
+
+
+def points(difference: float) -> str:
+    """Percentage points with a sign.
+
+    >>> points(-0.0123), points(0.04), points(-0.0001)
+    ('−1.2', '+4.0', '0.0')
+    """
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
+
+
+def span(interval: tuple[float, float]) -> str:
+    """
+    >>> span((-0.012, 0.004))
+    '−1.2 to +0.4'
+    """
+    return f"{points(interval[0])} to {points(interval[1])}"
+
+
+def p_value(p: float) -> str:
+    """
+    >>> p_value(0.0371), p_value(1e-9)
+    ('0.037', '<0.001')
+    """
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def verdict(comparison: Comparison) -> str:
+    """What happened, in one or two sentences."""
+    return " ".join([*_learned(comparison), *_kept(comparison)])
+
+
+def _learned(comparison: Comparison) -> Iterator[str]:
+    if group := comparison.knowledge:
+        yield (f"{comparison.after} answers {percent(group.after)} % of the questions on new knowledge, "
+               f"{comparison.before} answered {percent(group.before)} %.")  # fmt: skip
+
+
+def _kept(comparison: Comparison) -> Iterator[str]:
+    group = comparison.retention
+    if group is None:
+        return
+    yield (f"Retention went from {percent(group.before)} to {percent(group.after)} % "
+           f"({points(group.difference)} points, 95 % interval {span(group.interval)}):")  # fmt: skip
+    fallen = [c.suite for c in comparison.suites if not c.knowledge and c.difference < 0 and c.p < ALPHA]
+    if fallen:
+        yield (f"beyond chance fell {', '.join(fallen)}; the most, {group.worst} by "
+               f"{points(abs(group.worst_difference)).lstrip('+')}.")  # fmt: skip
+    elif group.worst_difference < 0:
+        yield f"no suite fell beyond chance; the lowest is {group.worst}, {points(group.worst_difference)}."
+    else:
+        yield "no suite fell."
+
+
+def comparison_table(results: Results) -> "Table":
+    """One row per suite, new knowledge first, then what was to be kept, means, and how answers end."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD, title="Before and after, % right", title_justify="left", title_style="bold"
+    )
+    table.add_column("suite", no_wrap=True)
+    table.add_column("items", justify="right")
+    first, *others = results.models
+    table.add_column(first.name, justify="right")
+    for model in others:
+        for head in _heads(model.name, alone=len(others) == 1):
+            table.add_column(head, justify="right", no_wrap=True)
+    if not others:
+        _rows_of_one(table, first)
+    else:
+        _rows(table, results.comparisons)
+    table.add_section()
+    for label, field in (("never ends", "unfinished"), ("repeated tail", "repeated")):
+        _ending(
+            table, label, [_share(model, field) for model in results.models], 4 if len(others) == 1 else 2
+        )
+    return table
+
+
+def _heads(name: str, alone: bool) -> list[str]:
+    return (
+        [name, "change", "95 % interval", "lost, gained", "p"] if alone else [name, "change", "lost, gained"]
+    )
+
+
+def _rows_of_one(table: "Table", model: ModelScore) -> None:
+    for score in model.suites:
+        table.add_row(score.suite, str(score.items), percent(score.correct / score.items))
+
+
+def _rows(table: "Table", comparisons: Sequence[Comparison]) -> None:
+    for knowledge, label in ((True, "new knowledge"), (False, "retention")):
+        groups = [c.knowledge if knowledge else c.retention for c in comparisons]
+        if groups[0] is None:
+            continue
+        table.add_section()
+        for rows in zip(
+            *([s for s in c.suites if s.knowledge == knowledge] for c in comparisons), strict=True
+        ):
+            _row(table, rows[0].suite, rows)
+        _row(table, f"mean, {label}", [group for group in groups if group], style="bold")
+
+
+def _row(
+    table: "Table", label: str, changes: Sequence[SuiteChange | GroupChange], style: str | None = None
+) -> None:
+    cells = [label, str(changes[0].items), percent(changes[0].before)]
+    for change in changes:
+        cells += [percent(change.after), _coloured(change)]
+        cells += [span(change.interval)] if len(changes) == 1 else []
+        cells += [f"{change.lost}, {change.gained}"]
+        cells += [p_value(change.p)] if len(changes) == 1 else []
+    table.add_row(*cells, style=style)
+
+
+def _coloured(change: SuiteChange | GroupChange) -> str:
+    colour = "red" if change.difference < 0 else "green" if change.difference > 0 else "dim"
+    text = points(change.difference)
+    return f"[{colour}]{text}[/]" if change.p < ALPHA or change.difference == 0 else text
+
+
+def _share(model: ModelScore, field: str) -> float:
+    return float(sum(getattr(s, field) for s in model.suites)) / sum(s.items for s in model.suites)
+
+
+def _ending(table: "Table", label: str, shares: Sequence[float], gap: int) -> None:
+    cells = [label, "", percent(shares[0])]
+    for share in shares[1:]:
+        cells += [percent(share), *[""] * gap]
+    table.add_row(*cells, style="dim")
