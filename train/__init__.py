@@ -1,0 +1,1 @@
+"""Training and judging a model on the shards that ``curate`` exports."""

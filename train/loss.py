@@ -1,0 +1,68 @@
+"""The loss, one formula for every token: a divergence from a target distribution, averaged per pool.
+
+    L = sum over pools of  lambda_pool / n_pool * sum over the pool's tokens of  w_t * KL(target_t || p_theta)
+
+A labelled token's target is certain, and its KL is the negative log-likelihood. A distilled or anchored token's
+target is the base model's own distribution p0, known as its top-k log-probabilities and one bucket for the tail
+(KL to the base model on the prompts at hand is what predicts forgetting: arXiv 2509.04259). A *pool* is what is
+averaged together: the labelled tokens of one source, the distilled tokens of one source, or all anchored tokens. n_pool counts
+tokens over the whole optimiser step, all devices and accumulated batches together, so how a step is cut into batches
+changes nothing.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+
+def divergence(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
+    """KL(target || softmax(logits)) per token, in nats: float32 [n].
+
+    logits [n, vocab]; ids int64 [n, k] and logprobs float32 [n, k]: the target's known entries, padded with -inf.
+    What the target leaves over is one bucket, compared with all that the model gives to the other tokens:
+
+        sum_k p0_k (log p0_k - log p_k)  +  p0_tail (log p0_tail - log p_tail),   p_tail = 1 - sum_k p_k
+
+    This is at most the full KL (the log-sum inequality), equal to it where the tail is one token or p0 and p
+    have it in proportion, and zero, with zero gradient, at p = p0.
+
+    >>> float(divergence(torch.zeros(1, 4), torch.tensor([[2]]), torch.tensor([[0.0]])))  # a label: log 4
+    1.3862943649291992
+    """
+    logits = logits.float()
+    known = logprobs > -torch.inf
+    logp = logits.gather(-1, ids) - logits.logsumexp(-1, keepdim=True)
+    target = logprobs.exp()
+    head = (target * (logprobs.where(known, 0.0) - logp)).sum(-1)
+    tail = (1.0 - target.sum(-1)).clamp(min=0.0)
+    return head + torch.xlogy(tail, tail) - tail * _log_rest(logp.where(known, -torch.inf))
+
+
+def _log_rest(logp: torch.Tensor) -> torch.Tensor:
+    """log(1 - sum_k exp(logp_k)), held off -inf: in float32 a sum this near to 1 has no digits left to subtract."""
+    total = logp.logsumexp(-1).clamp(max=-torch.finfo(torch.float32).eps)
+    return torch.log(-torch.expm1(total))
+
+
+@dataclass(frozen=True)
+class Pools:
+    """What is averaged together, and how much each average counts.
+
+    names: for logs, "loss/<source>", "kl/<source>", "kl/*anchor". lambdas: float [pools]. groups: int [pools];
+    pools of one group share a normaliser (without balance all trained tokens are one group).
+    """
+
+    names: tuple[str, ...]
+    lambdas: tuple[float, ...]
+    groups: tuple[int, ...]
+
+    def sums(self, terms: torch.Tensor, weights: torch.Tensor, pools: torch.Tensor) -> torch.Tensor:
+        """Weighted terms summed by pool: float32 [pools]."""
+        return terms.new_zeros(len(self.names)).index_add(0, pools, weights * terms)
+
+    def loss(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """The loss from the pools' sums and the token counts of the whole step; an absent pool adds nothing."""
+        groups = torch.tensor(self.groups, device=sums.device)
+        lambdas = torch.tensor(self.lambdas, device=sums.device)
+        totals = sums.new_zeros(len(self.names)).index_add(0, groups, counts.to(sums))[groups]
+        return (lambdas * sums / totals.clamp(min=1)).sum()

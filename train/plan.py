@@ -1,0 +1,211 @@
+"""What a run would do, settled and checked before anything heavy is loaded."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.engine import EngineConfig, locate_model, model_hash
+from train.batches import Task, assign, check_targets, settle_pools
+from train.config import SftConfig
+from train.data import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
+from train.loss import Pools
+from train.record import data_fingerprint, fingerprint
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that can start: everything checked, nothing heavy loaded."""
+
+    config: SftConfig  # model and out filled in
+    folder: Path  # where the model lies on this machine
+    export: Export
+    pools: Pools
+    tasks: dict[str, Task]
+    tokenizer: Any
+    model_config: Any
+    model_fingerprint: str
+    data_fingerprint: str
+    devices: int = 1
+
+    @property
+    def model(self) -> str:
+        return str(self.config.model)
+
+    @property
+    def out(self) -> Path:
+        return Path(str(self.config.out))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return run_fingerprint(self.config, self.data_fingerprint, self.model_fingerprint)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one pass, as Trainer counts them: batches go round the devices, then accumulate."""
+        batches = math.ceil(len(self.tasks["train"].rows) / self.config.batch_size)
+        return math.ceil(math.ceil(batches / self.devices) / self.config.grad_accum)
+
+    @property
+    def steps(self) -> int:
+        return math.ceil(self.config.epochs * self.steps_per_epoch)
+
+    @property
+    def bf16(self) -> bool:
+        """bfloat16 arithmetic where it is fast: on GPUs that have it. On CPU only when asked for."""
+        import torch
+
+        if self.config.dtype != "auto":
+            return self.config.dtype == "bfloat16"
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def run_fingerprint(config: SftConfig, data: str, model: str) -> str:
+    return fingerprint("sft", 1, config.shaping(), data, model)
+
+
+def prepare(config: SftConfig, devices: int = 1) -> Run:
+    """Check data and model against each other. Raises ``DataError`` before anything heavy is loaded."""
+    export = load_export(config.data)
+    if config.model is None:
+        config = config.model_copy(
+            update={"model": export.model, "revision": export.manifest.get("revision")}
+        )
+    if config.model is None:
+        raise DataError(
+            f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base "
+            "model"
+        )
+    pools = settle_pools(export, config)
+    tasks = {name: assign(split, config, pools) for name, split in export.splits.items()}
+    check_targets(export, config, tasks)
+    where = EngineConfig(config.model, revision=config.revision)
+    folder = locate_model(where)
+    tokenizer, model_config = open_tokenizer(folder)
+    check_model(export, tasks, config.model, tokenizer, model_config)
+    data, weights = data_fingerprint(export.manifest, export.folder), model_hash(where)
+    out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights)}"
+    settled = config.model_copy(update={"out": out})
+    return Run(settled, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices)
+
+
+def open_tokenizer(folder: Path) -> tuple[Any, Any]:
+    """Tokenizer and configuration of a model folder; cheap next to the weights."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{folder}: cannot be opened as a model ({reason}); give --model a folder with config.json, "
+            "weights and tokenizer"
+        ) from None
+
+
+def check_model(
+    export: Export, tasks: dict[str, Task], model: str, tokenizer: Any, model_config: Any
+) -> None:
+    """Raises ``DataError`` where the data's tokens are not the model's tokens, or do not fit into it."""
+    from curate.template import tokenizer_hash
+
+    stated = export.manifest.get("tokenizer") or {}
+    found = tokenizer_hash(tokenizer)
+    if stated.get("hash") and stated["hash"] != found:
+        raise DataError(
+            f"{export.folder} was tokenised with the tokenizer of {stated.get('name')} (hash "
+            f"{stated['hash']}), and {model} has another (hash {found}); train that model, or build the data "
+            f"with --model {model}"
+        )
+    text = model_config.get_text_config()
+    largest = max(
+        max(int(s.input_ids.max(initial=0)), s.anchors.largest_id()) for s in export.splits.values()
+    )
+    if largest >= text.vocab_size:
+        raise DataError(
+            f"{export.folder} holds token {largest}, and {model} has a vocabulary of {text.vocab_size}; "
+            f"build the data with --model {model}"
+        )
+    longest = max(int(task.needed.max(initial=0)) for task in tasks.values())
+    room = getattr(text, "max_position_embeddings", None)
+    if room and longest > room:
+        raise DataError(
+            f"{export.folder} has rows of {longest} tokens, and {model} takes {room}; train with "
+            f"--max-length {room}, which cuts them, or export with --max-length {room}"
+        )
+
+
+def device_count() -> int:
+    """The processes of this launch (``accelerate launch``, ``torchrun``), one device each."""
+    from accelerate import PartialState
+
+    return int(PartialState().num_processes)
+
+
+def is_main() -> bool:
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)
+
+
+def plan(run: Run) -> dict[str, Any]:
+    """What the run would do: rows, steps, tokens by what they carry, an estimate of memory."""
+    tasks = run.tasks
+    train, validation = tasks["train"], tasks.get("validation")
+    limit = run.config.max_length
+    unanchored = int((train.split.distil & (train.split.anchor_count == 0)).sum())
+    return {
+        "model": run.model,
+        "data": str(run.export.folder),
+        "out": str(run.out),
+        "fingerprint": run.fingerprint,
+        "rows": {
+            "train": len(train.rows),
+            "validation": 0 if validation is None else len(validation.rows),
+            "unanchored": unanchored if run.config.distil else 0,
+            "nothing_to_train": len(train.split) - len(train.rows),
+            "cut": 0 if limit is None else int((train.split.lengths > limit).sum()),
+        },
+        "loss": dict(zip(run.pools.names, run.pools.lambdas, strict=True)),
+        "steps": run.steps,
+        "epochs": run.config.epochs,
+        "tokens_per_epoch": {
+            "labelled": train.count(LABEL),
+            "distilled": train.count(DISTIL),
+            "anchored": train.count(ANCHOR),
+            "fed": int(train.needed.sum()),
+        },
+        "parameters": parameters(run),
+        "memory_bytes": memory(run),
+    }
+
+
+def parameters(run: Run) -> int:
+    """The number of weights, from the configuration alone."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    with torch.device("meta"):
+        return int(auto.from_config(run.model_config).num_parameters())
+
+
+def memory(run: Run) -> int:
+    """Bytes on one device: weights, gradients and Adam's two moments in float32, activations, and logits.
+
+    Activations: 34 bytes per token, layer and hidden unit in 16 bit (arXiv 2205.05198, eq. 2, without the attention
+    matrix, which is not kept); when recomputed, one layer of that and every layer's input. Logits: the scored positions
+    of the widest batch, three float32 copies of the vocabulary.
+    """
+    text, size = run.model_config.get_text_config(), 1 if run.bf16 else 2
+    task = run.tasks["train"]
+    tokens = run.config.batch_size * int(task.needed.max(initial=1))
+    per_row = np.bincount(task.split.row_of, weights=task.roles > 0)
+    scored = int(np.sort(per_row)[-run.config.batch_size :].sum())
+    layers = int(text.num_hidden_layers)
+    per_unit = 34 + 2 * layers if run.config.grad_checkpointing else 34 * layers
+    activations = per_unit * size * tokens * int(text.hidden_size)
+    return 16 * parameters(run) + activations + 12 * scored * int(text.vocab_size)

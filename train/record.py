@@ -1,0 +1,104 @@
+"""What ran: fingerprints before a run, ``run.json`` beside the model after it."""
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+RUN = "run.json"
+LOG = "log.jsonl"
+LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "numpy", "pyarrow")
+
+
+class RunError(RuntimeError):
+    """The run failed its own checks; the message says what to do."""
+
+
+def fingerprint(*parts: Any) -> str:
+    """Twelve hex digits that name these values.
+
+    >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def data_fingerprint(manifest: dict[str, Any], folder: Path) -> str:
+    """The export's own fingerprint, else a hash of its files."""
+    if manifest.get("fingerprint"):
+        return str(manifest["fingerprint"])
+    paths = sorted(folder.glob("**/*.arrow"))
+    return fingerprint("files", {str(path.relative_to(folder)): _digest(path) for path in paths})
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Python and the libraries that shape the result."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def read_run(out: Path) -> dict[str, Any] | None:
+    """The record in a run's folder; None where there is none, or only half of one."""
+    try:
+        return dict(json.loads((out / RUN).read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def write_run(out: Path, record: dict[str, Any]) -> None:
+    """Replace the record in one move."""
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = out / f".{RUN}.{os.getpid()}.tmp"
+    temporary.write_text(
+        json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    temporary.replace(out / RUN)
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest whole checkpoint: its trainer state, written last, parses. A half-written one is passed over."""
+    found = sorted(out.glob("checkpoint-*"), key=lambda path: _step(path), reverse=True)
+    return next((path for path in found if _step(path) >= 0 and _whole(path)), None)
+
+
+def _step(path: Path) -> int:
+    tail = path.name.rsplit("-", 1)[-1]
+    return int(tail) if tail.isdigit() else -1
+
+
+def _whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return True
+
+
+def trim_log(out: Path, step: int) -> None:
+    """Forget log lines beyond a step: a resumed run writes them again."""
+    path = out / LOG
+    if not path.is_file():
+        return
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _log_step(line) <= step]
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _log_step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,204 @@
+"""One supervised run: train (or resume), save, and write down what ran."""
+
+import copy
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from train.batches import Collator, StepOrder
+from train.data import DataError
+from train.plan import Run, plan
+from train.record import RunError, last_checkpoint, read_run, trim_log, versions, write_run
+
+
+def execute(run: Run, console: Console) -> dict[str, Any]:
+    """Train, or resume, or find it done. Returns the record that ``run.json`` holds.
+
+    Raises ``DataError`` where ``out`` holds something else, ``RunError`` where training diverges.
+    """
+    previous = claim(run)
+    if previous and previous["status"] == "finished":
+        console.print(f"{run.out}: this run is finished; nothing to do", highlight=False, soft_wrap=True)
+        _drop_checkpoints(run.out)
+        return previous
+    checkpoint = last_checkpoint(run.out)
+    resumed = 0 if checkpoint is None else int(checkpoint.name.rsplit("-", 1)[-1])
+    trim_log(run.out, resumed)
+    if checkpoint is not None:
+        console.print(f"resuming at step {resumed} of {run.steps}", highlight=False)
+    record = _record(run) | {"status": "running"}
+    write_run(run.out, record)
+    record |= _train(run, console, checkpoint) | {"status": "finished", "resumed_at_step": resumed}
+    write_run(run.out, record)
+    _drop_checkpoints(run.out)
+    return record
+
+
+def claim(run: Run) -> dict[str, Any] | None:
+    """The record of this same run in ``out``, if there is one. Raises ``DataError`` where ``out`` is taken."""
+    if not run.out.exists():
+        return None
+    previous = read_run(run.out)
+    if previous is None:
+        strangers = [path.name for path in run.out.iterdir() if not path.name.startswith(".")]
+        if strangers:
+            raise DataError(
+                f"{run.out}: holds {strangers[0]!r} and no run.json, so it is not a run's folder; give "
+                "another --out"
+            )
+        return None
+    if previous.get("fingerprint") != run.fingerprint:
+        raise DataError(
+            f"{run.out}: holds the run {previous.get('fingerprint')}, and these settings, data and model "
+            f"make the run {run.fingerprint}; give another --out, or remove the folder"
+        )
+    return previous
+
+
+def _record(run: Run) -> dict[str, Any]:
+    manifest = run.export.manifest
+    return plan(run) | {
+        "kind": "sft",
+        "config": run.config.model_dump(mode="json"),
+        "data_fingerprint": run.data_fingerprint,
+        "model_fingerprint": run.model_fingerprint,
+        "tokenizer": manifest.get("tokenizer"),
+        "template_hash": manifest.get("template_hash"),
+        "versions": versions(),
+        "arithmetic": "bfloat16" if run.bf16 else "float32",
+        "seed": run.config.seed,
+    }
+
+
+def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any]:
+    """The heavy part; returns what only training can tell."""
+    from train.progress import Reporter
+
+    began = time.monotonic()
+    reporter = Reporter(run.out, console)
+    trainer = build_trainer(run, reporter)
+    kept = _special_settings(trainer.model)
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    finally:
+        reporter.close()
+    if trainer.state.global_step != run.steps:
+        raise RunError(
+            f"training stopped at step {trainer.state.global_step} of {run.steps}; run the command again to "
+            "resume"
+        )
+    seconds = time.monotonic() - began
+    _save(run, trainer, kept)
+    return {
+        "device": str(trainer.args.device),
+        "devices": trainer.accelerator.num_processes,
+        "seconds": round(seconds, 2),
+        "trained_tokens_per_second": round(trainer.tokens_scored / seconds, 1),
+        "fed_tokens_per_second": round(trainer.tokens_fed / seconds, 1),
+        "final": {k: v for k, v in reporter.last.items() if k in ("loss", "eval_loss") or "/" in k},
+    }
+
+
+def build_trainer(run: Run, reporter: Any = None) -> Any:
+    """Load the model in float32 and wrap it in ``AnchoredSFTTrainer``."""
+    import datasets
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM
+    from transformers.trainer_callback import PrinterCallback
+
+    from train.trainer import AnchoredSFTTrainer
+
+    hf_logging: Any = transformers.utils.logging
+    hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    model = AutoModelForCausalLM.from_pretrained(run.folder, dtype=torch.float32)
+    tasks = list(run.tasks.values())
+    sets = [
+        datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)
+    ]
+    step_rows = run.config.batch_size * run.config.grad_accum * run.devices
+    trainer = AnchoredSFTTrainer(
+        pools=run.pools,
+        order=StepOrder(run.tasks["train"], step_rows, run.config.seed),
+        model=model,
+        args=arguments(run),
+        data_collator=Collator(tasks, len(run.pools.names), run.tokenizer.pad_token_id or 0),
+        train_dataset=sets[0],
+        eval_dataset=sets[1] if len(sets) > 1 and len(sets[1]) else None,
+        processing_class=run.tokenizer,
+        callbacks=[reporter] if reporter else [],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if reporter:
+        reporter.trainer = trainer
+    return trainer
+
+
+def arguments(run: Run) -> Any:
+    """Our settings in TRL's words."""
+    import torch
+    from trl.trainer.sft_config import SFTConfig as TrlConfig
+
+    config, validation = run.config, run.tasks.get("validation")
+    return TrlConfig(
+        output_dir=str(run.out),
+        learning_rate=config.lr,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.grad_accum,
+        warmup_steps=config.warmup,
+        lr_scheduler_type=config.schedule,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        bf16=run.bf16,
+        gradient_checkpointing=config.grad_checkpointing,
+        save_strategy="steps" if config.checkpoints else "no",
+        save_steps=max(1, math.ceil(run.steps / max(config.checkpoints, 1))),
+        save_total_limit=2,
+        eval_strategy="epoch" if validation is not None and len(validation.rows) else "no",
+        logging_steps=config.log_every or max(1, run.steps // 50),
+        logging_nan_inf_filter=False,  # a loss that is not a number must be seen
+        report_to="tensorboard" if config.tensorboard else "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+    )
+
+
+def _special_settings(model: Any) -> dict[str, Any]:
+    """What Trainer aligns with the tokenizer while it runs, and the saved model gets back as it was."""
+    names = ("bos_token_id", "eos_token_id", "pad_token_id", "use_cache")
+    return {
+        "config": {name: getattr(model.config, name) for name in names if hasattr(model.config, name)},
+        "generation_config": copy.deepcopy(model.generation_config),
+    }
+
+
+def _save(run: Run, trainer: Any, kept: dict[str, Any]) -> None:
+    """Model, tokenizer and generation settings, the weights in the base model's own dtype."""
+    import torch
+
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    dtype = getattr(run.model_config, "dtype", None) or torch.float32
+    model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+    for name, value in kept["config"].items():
+        setattr(model.config, name, value)
+    model.generation_config = kept["generation_config"]
+    trainer.save_model(str(run.out))
+    (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
+
+
+def _drop_checkpoints(out: Path) -> None:
+    """Checkpoints are there to resume from; a finished run needs none, and they are thrice the model's size."""
+    for path in out.glob("checkpoint-*"):
+        shutil.rmtree(path)
