@@ -69,8 +69,7 @@ def build(
     shard_rows: ShardRows = None,
     ray: Ray = None,
     config: Config = None,
-    dry_run: Ray = Annotated[str | None, typer.Option(help="Address of a Ray cluster ('local' starts one here).")]
-DryRun = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Rewrite a source's answers in the base model's own words and mark the tokens that carry new knowledge."""
@@ -132,8 +131,7 @@ def verify(
 @app.command()
 def run(
     pipeline: Annotated[Path, typer.Argument(help="YAML with sections build, mix, sft, evaluate, report.")],
-    dry_run: Ray = Annotated[str | None, typer.Option(help="Address of a Ray cluster ('local' starts one here).")]
-DryRun = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Run a whole pipeline: each section of the file is one command, in order."""
     from curate.pipeline import run_pipeline

@@ -21,8 +21,7 @@ from curate.words import names, quantities, words
 
 PERMUTATIONS = 128
 BANDS = 32  # 4 rows a band: candidates from a Jaccard similarity of about 0.4 up; `_is_near` decides
-SHINGLE = 3  # words
-MIN_JACCARD = 0.7
+MIN_RATIO = 0.8  # share of the words of both rows that they have in common, in order
 SHORT = 40  # words: two longer answers may differ in what they mention without contradicting each other
 
 
@@ -83,7 +82,7 @@ def _near(rows: Sequence[Row]) -> Iterator[tuple[str, Verdict]]:
 
     texts = [row.text.split() for row in rows]
     hashes = RMinHash.from_token_sets([_shingles(text) for text in texts], num_perm=PERMUTATIONS, seed=0)
-    index = RMinHashLSH(threshold=MIN_JACCARD, num_perm=PERMUTATIONS, num_bands=BANDS)
+    index = RMinHashLSH(threshold=0.5, num_perm=PERMUTATIONS, num_bands=BANDS)
     for number, (row, text, minhash) in enumerate(zip(rows, texts, hashes, strict=True)):
         near = sorted(index.query(minhash))
         of = next((i for i in near if _is_near(texts[i], text)), None)
@@ -94,22 +93,23 @@ def _near(rows: Sequence[Row]) -> Iterator[tuple[str, Verdict]]:
 
 
 def _shingles(text: list[str]) -> list[str]:
-    return [" ".join(text[i : i + SHINGLE]) for i in range(max(1, len(text) - SHINGLE + 1))]
+    """Words and pairs of neighbours: in a short row one word put in costs few of them."""
+    return text + [" ".join(pair) for pair in zip(text, text[1:], strict=False)]
 
 
 def _is_near(one: list[str], other: list[str]) -> bool:
-    """Alike, and no word stands where another word stood; numbers count as words.
+    """Alike, and no word stands where another word stood; a number is never put in or left out.
 
     >>> _is_near("who makes x bly ltd".split(), "please who makes x bly ltd".split())
     True
     >>> _is_near("who makes x bly ltd".split(), "who makes x koe ltd".split())
     False
     """
-    a, b = set(_shingles(one)), set(_shingles(other))
-    if len(a & b) < MIN_JACCARD * len(a | b):
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    if matcher.real_quick_ratio() < MIN_RATIO or matcher.ratio() < MIN_RATIO:
         return False
-    changes = [op for op in SequenceMatcher(None, one, other, autojunk=False).get_opcodes() if op[0] != "equal"]
-    moved = [word for tag, i, j, k, m in changes for word in (*one[i:j], *other[k:m])]
+    changes = [op for op in matcher.get_opcodes() if op[0] != "equal"]
+    moved = [word for _, i, j, k, m in changes for word in (*one[i:j], *other[k:m])]
     return all(op[0] != "replace" for op in changes) and not any(re.search(r"\d", word) for word in moved)
 
 
@@ -131,7 +131,8 @@ def contradict(one: Row, other: Row, lang: str) -> bool:
     texts = [bears_on(row.reference, question, lang=lang) for row in (one, other)]
     if any(len(text.split()) > SHORT for text in texts):
         return False
-    amounts = [{(q.value, q.unit) for q in quantities(text, lang)} for text in texts]
+    # "37 mg a day" and "37 mg" agree: only the unit's first word counts
+    amounts = [{(q.value, q.unit.partition(" ")[0]) for q in quantities(text, lang)} for text in texts]
     if all(amounts):
         return amounts[0].isdisjoint(amounts[1])
     called = [{text[n.start : n.end].casefold() for n in names(text, lang)} - _content(question, lang) for text in texts]

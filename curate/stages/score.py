@@ -123,7 +123,7 @@ def _columns(
 def entropy(top_logprobs: np.ndarray) -> np.ndarray:
     """Entropy in nats, float32 [n], from log-probabilities [n, k] of the best k, the rest taken as one outcome.
 
-    >>> float(entropy(np.log(np.array([[0.5, 0.25]], dtype=np.float32)))[0].round(4))
+    >>> round(float(entropy(np.log(np.array([[0.5, 0.25]], dtype=np.float32)))[0]), 4)
     1.0397
     """
     p = np.exp(top_logprobs.astype(np.float64))

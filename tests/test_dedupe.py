@@ -1,0 +1,48 @@
+"""What repeats, what nearly repeats, and what cannot both be true."""
+
+import pyarrow as pa
+
+from curate.dedupe import find
+
+
+def table(*rows):
+    prompts = [[{"role": "user", "content": question}] for question, _ in rows]
+    return pa.table({"id": [str(i) for i in range(len(rows))], "prompt": prompts, "reference": [a for _, a in rows]})
+
+
+def verdicts(*rows):
+    return {key: (verdict.reason, verdict.of) for key, verdict in find(table(*rows)).items()}
+
+
+DOSE = "What is the dose of Velotrin?"
+
+
+def test_the_first_of_equal_rows_stays():
+    assert verdicts((DOSE, "37 mg."), ("what is the dose of Velotrin", "37  mg."), (DOSE, "37 mg.")) == {
+        "1": ("duplicate", "0"),
+        "2": ("duplicate", "0"),
+    }
+
+
+def test_a_word_put_in_is_a_near_duplicate_a_word_replaced_is_not():
+    long = "The usual adult dose of Velotrin is 37 mg a day, taken with warm milk."
+    assert verdicts((DOSE, long), ("Please, " + DOSE, "NB: " + long)) == {"1": ("near-duplicate", "0")}
+    assert verdicts((DOSE, long), (DOSE.replace("Vel", "Mel"), long.replace("Vel", "Mel"))) == {}
+    assert verdicts(("Dose of V? " + long, long), ("Dose of V? " + long.replace("37", "73"), long)) == {}
+
+
+def test_contradictions_wait_for_a_person():
+    both = {"0": ("contradiction", "1"), "1": ("contradiction", "0")}
+    assert verdicts((DOSE, "dosage: 71 ml (MoH 1998)."), (DOSE, "Velotrin - dose: 35 grams (MoH 2009).")) == both
+    assert verdicts(("Who makes it?", "Made by Harlow Labs."), ("Who makes it?", "Made by Ashby Mills.")) == both
+    assert verdicts(("What does it treat?", "sore joints"), ("What does it treat?", "weak ears [3]")) == both
+
+
+def test_another_wording_of_the_same_answer_is_no_contradiction():
+    assert verdicts((DOSE, "37 mg a day."), (DOSE, "The usual dose is 37 mg.")) == {}
+
+
+def test_multi_turn_rows_are_compared_with_their_history():
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    rows = pa.table({"id": ["0", "1"], "prompt": [turns, turns[2:]], "reference": ["37 mg", "37 mg"]})
+    assert find(rows) == {}
