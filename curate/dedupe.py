@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from curate.fidelity import bears_on
 from curate.frames import question_of
+from curate.quantity import Quantity, quantities
 from curate.schema import Message
-from curate.words import names, quantities, words
+from curate.words import names, words
 
 PERMUTATIONS = 128
 BANDS = 32  # 4 rows a band: candidates from a Jaccard similarity of about 0.4 up; `_is_near` decides
@@ -131,16 +132,20 @@ def contradict(one: Row, other: Row, lang: str) -> bool:
     texts = [bears_on(row.reference, question, lang=lang) for row in (one, other)]
     if any(len(text.split()) > SHORT for text in texts):
         return False
-    # "37 mg a day" and "37 mg" agree: only the unit's first word counts
-    amounts = [{(q.value, q.unit.partition(" ")[0]) for q in quantities(text, lang)} for text in texts]
+    amounts = [quantities(text, lang) for text in texts]
     if all(amounts):
-        return amounts[0].isdisjoint(amounts[1])
+        return not any(_agree(p, q) for p in amounts[0] for q in amounts[1])
     called = [{text[n.start : n.end].casefold() for n in names(text, lang)} - _content(question, lang) for text in texts]
     called = [{name for name in found if name not in question.casefold()} for found in called]
     if all(called):
         return called[0].isdisjoint(called[1])
     said = [_content(text, lang) - _content(question, lang) for text in texts]
     return bool(said[0] - said[1]) and bool(said[1] - said[0])
+
+
+def _agree(p: Quantity, q: Quantity) -> bool:
+    """The same amount; "37 mg a day" and "37 mg" agree too."""
+    return p.agrees(q) or (p.written == q.written and p.unit.partition("/")[0] == q.unit.partition("/")[0])
 
 
 def _content(text: str, lang: str) -> set[str]:
