@@ -5,9 +5,9 @@
 A labelled token's target is certain, and its KL is the negative log-likelihood. A distilled or anchored token's
 target is the base model's own distribution p0, known as its top-k log-probabilities and one bucket for the tail
 (KL to the base model on the prompts at hand is what predicts forgetting: arXiv 2509.04259). A *pool* is what is
-averaged together: the labelled tokens of one source, the distilled tokens of one source, or all anchored tokens. n_pool counts
-tokens over the whole optimiser step, all devices and accumulated batches together, so how a step is cut into batches
-changes nothing.
+averaged together: the labelled tokens of one source, the distilled tokens of one source, or all anchored tokens.
+n_pool counts tokens over the whole optimiser step, all devices and accumulated batches together, so how a step is cut
+into batches changes nothing.
 """
 
 from dataclasses import dataclass

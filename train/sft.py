@@ -1,6 +1,5 @@
 """One supervised run: train (or resume), save, and write down what ran."""
 
-import copy
 import math
 import shutil
 import time
@@ -81,7 +80,6 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
     began = time.monotonic()
     reporter = Reporter(run.out, console)
     trainer = build_trainer(run, reporter)
-    kept = _special_settings(trainer.model)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
@@ -92,7 +90,7 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
             "resume"
         )
     seconds = time.monotonic() - began
-    _save(run, trainer, kept)
+    _save(run, trainer)
     return {
         "device": str(trainer.args.device),
         "devices": trainer.accelerator.num_processes,
@@ -159,6 +157,7 @@ def arguments(run: Run) -> Any:
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
         bf16=run.bf16,
+        use_cpu=run.bf16 and not torch.cuda.is_available(),  # else Trainer refuses bfloat16 there
         gradient_checkpointing=config.grad_checkpointing,
         save_strategy="steps" if config.checkpoints else "no",
         save_steps=max(1, math.ceil(run.steps / max(config.checkpoints, 1))),
@@ -175,25 +174,25 @@ def arguments(run: Run) -> Any:
     )
 
 
-def _special_settings(model: Any) -> dict[str, Any]:
-    """What Trainer aligns with the tokenizer while it runs, and the saved model gets back as it was."""
-    names = ("bos_token_id", "eos_token_id", "pad_token_id", "use_cache")
-    return {
-        "config": {name: getattr(model.config, name) for name in names if hasattr(model.config, name)},
-        "generation_config": copy.deepcopy(model.generation_config),
-    }
+def _save(run: Run, trainer: Any) -> None:
+    """Model, tokenizer and generation settings: the base model's own, but for the values of the weights.
 
-
-def _save(run: Run, trainer: Any, kept: dict[str, Any]) -> None:
-    """Model, tokenizer and generation settings, the weights in the base model's own dtype."""
+    The weights are saved in the base model's dtype. The token ids and the like that Trainer aligns with the tokenizer while
+    it runs are put back.
+    """
     import torch
+    from transformers import GenerationConfig
 
     model = trainer.accelerator.unwrap_model(trainer.model)
     dtype = getattr(run.model_config, "dtype", None) or torch.float32
     model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
-    for name, value in kept["config"].items():
-        setattr(model.config, name, value)
-    model.generation_config = kept["generation_config"]
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "use_cache"):
+        if hasattr(run.model_config, name):
+            setattr(model.config, name, getattr(run.model_config, name))
+    stated = (run.folder / "generation_config.json").is_file()
+    model.generation_config = (
+        GenerationConfig.from_pretrained(run.folder) if stated else GenerationConfig.from_model_config(run.model_config)
+    )
     trainer.save_model(str(run.out))
     (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
 

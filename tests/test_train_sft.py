@@ -1,0 +1,265 @@
+"""The trainer against itself and against stock TRL: two ways to the same result must agree."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from tests.train_export import Row, random_rows, write_export, write_model
+from train.config import SftConfig
+from train.plan import Run, plan, prepare
+from train.sft import build_trainer, execute
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def one_source(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_export(tmp_path_factory.mktemp("one"), model, random_rows(24))
+
+
+@pytest.fixture(scope="session")
+def mixed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weighted new rows, distilled rehearsal rows, anchors, two sources out of balance, and a validation split."""
+    rows = random_rows(16, weight=0.5) + random_rows(8, "dolly", True)
+    held = random_rows(5, seed=7) + random_rows(3, "dolly", True, seed=7)
+    return write_export(tmp_path_factory.mktemp("mixed"), model, rows, held, balance={"med": 0.7, "dolly": 0.3})
+
+
+def settle(data: Path, out: Path, **settings: Any) -> Run:
+    base: dict[str, Any] = {"lr": 1e-3, "epochs": 1, "log_every": 1, "checkpoints": 0, "warmup": 0.0}
+    return prepare(SftConfig(data=data, out=out, **(base | settings)))
+
+
+def losses(trainer: Any, name: str = "loss") -> list[float]:
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+def weights(trainer: Any) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in trainer.model.state_dict().items()}
+
+
+def trained(run: Run) -> Any:
+    trainer = build_trainer(run)
+    trainer.train()
+    return trainer
+
+
+# ---- against stock TRL
+
+
+def test_stock_trl_trains_on_the_export_unmodified(one_source: Path, model: Path, tmp_path: Path) -> None:
+    from datasets import load_from_disk
+    from trl import SFTConfig, SFTTrainer
+
+    data = load_from_disk(str(one_source))
+    args = SFTConfig(str(tmp_path), max_steps=2, bf16=False, report_to="none", logging_steps=1, disable_tqdm=True)
+    trainer = SFTTrainer(str(model), args, train_dataset=data["train"])
+    trainer.train()
+    assert trainer.state.global_step == 2
+    assert all(torch.isfinite(torch.tensor(losses(trainer))))
+
+
+def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Path, tmp_path: Path) -> None:
+    """Same rows in the same order, stock loss against ours: losses, and the weights at the end."""
+    from datasets import load_from_disk
+    from trl import SFTTrainer
+
+    run = settle(one_source, tmp_path / "ours", anchor=0.0, batch_size=4, grad_accum=2, epochs=2)
+    ours = trained(run)
+    order = ours.order
+
+    class SameOrder(SFTTrainer):  # type: ignore[misc]
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return order
+
+    args = copy.deepcopy(ours.args)
+    args.dataset_kwargs = None  # stock preparation
+    stock = SameOrder(str(model), args, train_dataset=load_from_disk(str(one_source / "train")))
+    stock.train()
+    assert losses(ours) == pytest.approx(losses(stock), abs=1e-5)
+    theirs = weights(stock)
+    for name, value in weights(ours).items():
+        torch.testing.assert_close(value, theirs[name], atol=1e-5, rtol=0)
+
+
+# ---- against itself
+
+
+@pytest.mark.parametrize("balance", [True, False])
+def test_accumulated_equals_batched(mixed: Path, tmp_path: Path, balance: bool) -> None:
+    whole = trained(settle(mixed, tmp_path / "a", batch_size=12, grad_accum=1, balance=balance))
+    parts = trained(settle(mixed, tmp_path / "b", batch_size=3, grad_accum=4, balance=balance))
+    for name in ("loss", "loss/med", "kl/dolly", "kl/*anchor", "eval_loss"):
+        assert losses(whole, name) == pytest.approx(losses(parts, name), abs=1e-5), name
+    others = weights(parts)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, others[name], atol=2e-5, rtol=0)
+
+
+def test_first_loss_is_the_formula(mixed: Path, model: Path, tmp_path: Path) -> None:
+    """One step over all rows at the base model: KL terms vanish, and 0.7 of the mean weighted NLL is left."""
+    from tests.train_export import _load
+
+    run = settle(mixed, tmp_path, batch_size=24, grad_accum=1)
+    trainer = trained(run)
+    base, terms = _load(str(model)), []
+    for row in random_rows(16, weight=0.5):
+        logprobs = base(input_ids=torch.tensor([row.ids])).logits[0].log_softmax(-1)
+        terms += [-w * float(logprobs[p - 1, row.ids[p]]) for p, w in row.labels.items()]
+    assert losses(trainer)[0] == pytest.approx(0.7 * sum(terms) / len(terms), abs=1e-4)
+    assert losses(trainer, "kl/dolly")[0] == pytest.approx(0, abs=1e-5)
+
+
+def test_imitation_is_nll_on_the_labels(mixed: Path, tmp_path: Path) -> None:
+    run = settle(mixed, tmp_path, batch_size=24, grad_accum=1, distil=False, anchor=0.0)
+    assert run.pools.names == ("loss/dolly", "loss/med")
+    assert losses(trained(run), "loss/dolly")[0] > 3  # the log of 300 tokens is 5.7
+
+
+def test_anchors_hold_the_model_where_no_label_is(model: Path, tmp_path: Path) -> None:
+    data = write_export(tmp_path / "data", model, random_rows(24), k=20)
+    steps = {"batch_size": 8, "grad_accum": 1}
+    free = trained(settle(data, tmp_path / "free", anchor=0.0, epochs=8, **steps))
+    held = trained(settle(data, tmp_path / "held", anchor=5.0, epochs=8, **steps))
+    measure = build_trainer(settle(data, tmp_path / "held", anchor=5.0))
+    drift = {}
+    for name, trainer in (("free", free), ("held", held)):
+        measure.model.load_state_dict(weights(trainer))
+        drift[name] = measure.evaluate(measure.train_dataset)["eval_kl/*anchor"]
+    assert drift["held"] < 0.75 * drift["free"]
+
+
+def test_gradient_checkpointing_changes_nothing(mixed: Path, tmp_path: Path) -> None:
+    plain = trained(settle(mixed, tmp_path / "a"))
+    spared = trained(settle(mixed, tmp_path / "b", grad_checkpointing=True))
+    assert losses(plain) == pytest.approx(losses(spared), abs=1e-6)
+
+
+def test_bfloat16_is_near_float32_and_master_weights_stay_float32(mixed: Path, tmp_path: Path) -> None:
+    exact = trained(settle(mixed, tmp_path / "a"))
+    rough = trained(settle(mixed, tmp_path / "b", dtype="bfloat16"))
+    assert losses(rough) == pytest.approx(losses(exact), rel=0.02)
+    assert losses(rough) != losses(exact)
+    assert {value.dtype for value in weights(rough).values()} == {torch.float32}
+
+
+# ---- resume
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(step: int) -> Callable[[Any], None]:
+    from transformers import TrainerCallback
+
+    class Killer(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == step:
+                raise Killed
+
+    return lambda trainer: trainer.add_callback(Killer())
+
+
+@pytest.mark.parametrize("step", [3, 5])
+def test_resumed_equals_uninterrupted_to_the_bit(
+    mixed: Path, tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the checkpoint at step 2 (inside the first epoch) and at step 4 (inside the second)."""
+    from safetensors.torch import load_file
+
+    import train.sft
+
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 2, "grad_accum": 4, "checkpoints": 3}
+    whole = execute(settle(mixed, tmp_path / "whole", **settings), QUIET)
+
+    build, kill = train.sft.build_trainer, kill_at(step)
+
+    def build_mortal(*args: Any) -> Any:
+        trainer = build(*args)
+        kill(trainer)
+        return trainer
+
+    run = settle(mixed, tmp_path / "cut", **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(train.sft, "build_trainer", build_mortal)
+        with pytest.raises(Killed):
+            execute(run, QUIET)
+    (run.out / "checkpoint-6").mkdir()  # killed while writing a later checkpoint: it is passed over
+    resumed = execute(run, QUIET)
+    assert resumed["resumed_at_step"] == step - 1
+    expected = load_file(tmp_path / "whole" / "model.safetensors")
+    for name, value in load_file(run.out / "model.safetensors").items():
+        assert torch.equal(value, expected[name]), name
+    assert resumed["final"] == whole["final"]
+    steps = [json.loads(line)["step"] for line in (run.out / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert len(steps) == 6 + 2  # every step once, and one line per validation
+
+
+def test_a_finished_run_is_not_run_again(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import train.sft
+
+    run = settle(mixed, tmp_path / "run", checkpoints=2)
+    record = execute(run, QUIET)
+    assert not list(run.out.glob("checkpoint-*"))
+    monkeypatch.setattr(train.sft, "build_trainer", lambda *args: pytest.fail("trained again"))
+    assert execute(run, QUIET) == record
+
+
+# ---- what is written
+
+
+def test_the_saved_model_is_the_trained_one_in_the_base_models_dtype(model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    half = tmp_path / "half"
+    AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).save_pretrained(half)
+    AutoTokenizer.from_pretrained(model).save_pretrained(half)
+    GenerationConfig(eos_token_id=[2, 1], repetition_penalty=1.1).save_pretrained(half)
+    data = write_export(tmp_path / "data", half, random_rows(8))
+    record = execute(settle(data, tmp_path / "run", lr=1e-2), QUIET)
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "run", dtype="auto")
+    assert saved.dtype == torch.bfloat16
+    assert saved.generation_config.eos_token_id == [2, 1]
+    assert saved.generation_config.repetition_penalty == 1.1
+    base = AutoModelForCausalLM.from_pretrained(half, dtype="auto")
+    assert not torch.equal(saved.model.embed_tokens.weight, base.model.embed_tokens.weight)
+    assert saved.config.to_dict() | {"_name_or_path": ""} == base.config.to_dict() | {"_name_or_path": ""}
+    assert record["status"] == "finished"
+    told = {"config", "data_fingerprint", "model_fingerprint", "versions", "seed", "rows", "steps", "seconds"}
+    assert told <= set(record)
+    assert record["final"]["loss"] > 0
+
+
+def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
+    rows = [
+        Row([5, 6, 7, 8, 9, 10], 3, {3: 1.0, 5: 0.5}),
+        Row([5, 6, 7, 8, 9, 10, 11], 2, {}, "dolly", True),
+        Row([5, 6, 7, 8], 2, {}, "dolly", True, anchored=False),
+        Row([5, 6, 7, 8], 2, {}),
+    ]
+    data = write_export(tmp_path / "data", model, rows)
+    found = plan(settle(data, tmp_path / "run", batch_size=1, grad_accum=2, epochs=3))
+    assert found["tokens_per_epoch"] == {"labelled": 2, "distilled": 5, "anchored": 1 + 2, "fed": 5 + 6 + 3}
+    assert found["rows"] == {"train": 3, "validation": 0, "unanchored": 1, "nothing_to_train": 1, "cut": 0}
+    assert found["steps"] == 6
+    unanchored = plan(settle(data, tmp_path / "run", anchor=0.0, max_length=5))
+    assert unanchored["tokens_per_epoch"] == {"labelled": 1, "distilled": 3, "anchored": 0, "fed": 3 + 4}
+    assert unanchored["rows"]["cut"] == 2
