@@ -49,13 +49,15 @@ class Verdict:
     of: str
 
 
-def find(table: pa.Table, lang: str = "en") -> dict[str, Verdict]:
+def find(table: pa.Table, lang: str = "en", contradictions: bool = True) -> dict[str, Verdict]:
     """Verdicts by row id, over a table with id, prompt, reference. The first of several equal rows stays; of a
     contradiction both go, for a person to decide."""
     rows = [Row(*values) for values in zip(*(table[c].to_pylist() for c in ("id", "prompt", "reference")), strict=True)]
     verdicts = dict(_exact(rows))
     rows = [row for row in rows if row.id not in verdicts]
     verdicts |= dict(_near(rows))
+    if not contradictions:
+        return verdicts
     return verdicts | dict(_contradictions([row for row in rows if row.id not in verdicts], lang))
 
 

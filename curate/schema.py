@@ -22,6 +22,7 @@ Drop = Literal[
     "duplicate",  # the same question and answer, after normalisation, as an earlier row
     "near-duplicate",  # MinHash-near to an earlier row, and states the same facts
     "contradiction",  # another row answers the same question with other facts; both wait for a person
+    "not-sampled",  # a rehearsal row that this mix does not need
     "too-long",  # prompt, reference and response do not fit the context
     "unfaithful",  # no attempt stated the reference, and --fallback drop
     "template-leak",  # a placebo reference explains the response as well as the row's own reference does

@@ -16,17 +16,18 @@ from curate.stage import Worker
 class Dedupe:
     dataset: Path  # all of whose rows are compared; by content it is the stage's input, so no part of the identity
     lang: str = "en"
+    contradictions: bool = True  # off for rehearsal: its answers are not what the model learns
 
     name: ClassVar[str] = "dedupe"
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        return {"lang": self.lang}
+        return {"lang": self.lang, "contradictions": self.contradictions}
 
     def open(self) -> Worker:
         table = read_dataset(self.dataset, ["id", "prompt", "reference"])
-        return Marker(find(table, self.lang))
+        return Marker(find(table, self.lang, self.contradictions))
 
 
 @dataclass(frozen=True)
