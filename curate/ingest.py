@@ -1,0 +1,288 @@
+"""Where rows come from: a file, a folder or a hub dataset, as EXAMPLE rows; what cannot be used is handed out too.
+
+Every record of the source comes out exactly once: accepted, or rejected with its reason, line and text
+(``all_turns``: once per assistant turn). Empty lines hold no record.
+"""
+
+import difflib
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator, model_validator
+
+from curate.config import Strict
+from curate.readers import FORMATS, format_of, list_folder, missing, read_file
+from curate.records import (
+    REASONS,
+    Accepted,
+    Reason,
+    Record,
+    Rejected,
+    SourceError,
+    Unusable,
+    encodable,
+    reject,
+    rejected,
+)
+from curate.schema import EXAMPLE, Message
+from curate.shapes import ROLES, Binding, read_record, settle
+from curate.textfile import known_encoding
+from curate.turns import Target, check_characters, targets
+
+__all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "content_hash", "parse_columns",
+           "read_source", "row_id"]  # fmt: skip
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")
+Fits = Callable[[list[Message], str], bool]
+Found = Iterator[Record | Rejected]
+
+NO_SHAPE = Binding("question-answer", {})  # goes with rejections, which need none
+SAMPLE = 100
+"""Records looked at to tell a file's shape."""
+WAITING = 1_000
+"""Records and rejections held back meanwhile, at most."""
+
+
+class Source(Strict):
+    """What to read, and how. ``columns`` maps roles (question, answer, system, context, messages) to column names."""
+
+    path: str  # a file, a folder, or a hub id: owner/name, owner/name:configuration
+    name: str | None = None  # becomes EXAMPLE.source; else the file's stem or the dataset's name
+    columns: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
+    encoding: str = "utf-8"
+    all_turns: bool = False  # one row per assistant turn, not only the last
+    split: str = "train"  # hub ids only
+    revision: str | None = None  # hub ids only
+
+    @property
+    def label(self) -> str:
+        """The name that rows carry.
+
+        >>> Source(path="data/med.jsonl.gz").label, Source(path="owner/medical:large").label
+        ('med', 'medical')
+        """
+        if self.name:
+            return self.name
+        if is_hub_id(self.path):
+            return self.path.split("/")[1].partition(":")[0]
+        path = Path(self.path)
+        if format_of(path) is None:  # a folder
+            return encodable(path.resolve().name)
+        return encodable(Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem)
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding(cls, value: str) -> str:
+        return known_encoding(value)
+
+    @model_validator(mode="after")
+    def _roles(self) -> "Source":
+        for role in self.columns:
+            check_role(role)
+        if "messages" in self.columns and {"question", "answer", "context"} & self.columns.keys():
+            raise SourceError("--columns messages=… holds whole conversations; leave out question, answer and context")
+        if not self.path:
+            raise SourceError("the source is empty; give a file, a folder, or a hub id (owner/name)")
+        return self
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """``--columns`` as a mapping. Raises ``SourceError`` that shows the right form.
+
+    >>> parse_columns("question=ask, answer=Best Answer")
+    {'question': 'ask', 'answer': 'Best Answer'}
+    """
+    columns: dict[str, str] = {}
+    for part in text.split(","):
+        role, equals, column = (piece.strip() for piece in part.partition("="))
+        if not (role and equals and column):
+            raise SourceError(f"--columns {text!r}: {part.strip()!r} is not ROLE=COLUMN; write it like "
+                              "--columns question=ask,answer=answer")  # fmt: skip
+        check_role(role)
+        if role in columns:
+            raise SourceError(f"--columns {text!r}: {role} is given twice; name one column for it")
+        columns[role] = column
+    return columns
+
+
+def check_role(role: str) -> None:
+    """Raises ``SourceError`` unless a column can play this role."""
+    if role not in ROLES:
+        near = difflib.get_close_matches(role, ROLES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SourceError(f"--columns: unknown role {role!r}; {hint}roles: {', '.join(ROLES)}; for example "
+                          "question=ask,answer=answer")  # fmt: skip
+
+
+def read_source(source: Source, fits: Fits | None = None) -> Iterator[Accepted | Rejected]:
+    """The rows of a source, in order. ``fits(prompt messages, answer)`` says whether a row fits the context.
+
+    Raises ``SourceError`` at once where the path leads nowhere, and on the way where a file cannot be understood.
+    """
+    return _rows(source, _open(source), fits)
+
+
+def content_hash(source: Source) -> str:
+    """SHA-256 (hex) of what the source holds: the same wherever the file lies and whenever it was written.
+
+    A folder: the usable files with their names within it. A hub id: id, revision and split, not the content.
+    """
+    if is_hub_id(source.path):
+        return hashlib.sha256(json.dumps([source.path, source.revision, source.split]).encode()).hexdigest()
+    path = Path(source.path)
+    if path.is_dir():
+        files = [[name, _file_hash(path / name)] for name in list_folder(path).usable]
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+    return _file_hash(path)
+
+
+def row_id(source_name: str, prompt: list[Message], reference: str) -> str:
+    """Sixteen hex digits that name this content of this source."""
+    turns = [[turn["role"], turn["content"]] for turn in prompt]
+    text = json.dumps([source_name, turns, reference], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether this names a hub dataset: ``owner/name``, no file suffix of ours, and nothing of that name here."""
+    here = Path(path)
+    return bool(HUB_ID.fullmatch(path)) and not here.exists() and format_of(here) is None and not here.parent.is_dir()
+
+
+def _open(source: Source) -> Iterator[tuple[str, Found]]:
+    """Each file of the source: its full name for messages, and its records."""
+    path = Path(source.path)
+    if is_hub_id(source.path):
+        from curate.hub import read_hub
+
+        return iter([(source.path, read_hub(source.path, source.split, source.revision))])
+    if path.is_dir():
+        return _open_folder(path, source)
+    if not path.exists():
+        raise missing(path)
+    return iter([(str(path), read_file(path, encodable(path.name), source.encoding))])
+
+
+def _open_folder(folder: Path, source: Source) -> Iterator[tuple[str, Found]]:
+    listing = list_folder(folder)
+    if not listing.usable:
+        found = ", ".join(f"{other.file} ({other.detail})" for other in listing.others[:10]) or "nothing"
+        raise SourceError(f"{folder}: holds no file that can be read; found {found}; known suffixes: "
+                          f"{', '.join(FORMATS)} (text also with .gz)")  # fmt: skip
+    files = ((str(folder / name), _not_empty(read_file(folder / name, encodable(name), source.encoding), name))
+             for name in listing.usable)  # fmt: skip
+    return _chain([(str(folder), iter(listing.others))], files)
+
+
+def _chain(*parts: Any) -> Iterator[tuple[str, Found]]:
+    for part in parts:
+        yield from part
+
+
+def _not_empty(found: Found, name: str) -> Found:
+    """The same, or a rejection in the place of nothing."""
+    first = next(found, None)
+    yield rejected(0, name, "empty-file", "no record in it") if first is None else first
+    yield from found
+
+
+def _rows(source: Source, files: Iterator[tuple[str, Found]], fits: Fits | None) -> Iterator[Accepted | Rejected]:
+    name = source.label
+    seen: dict[str, int] = {}
+    anything = False
+    for where, found in files:
+        for binding, item in _bound(found, source.columns, where):
+            anything = anything or item.line > 0
+            if isinstance(item, Rejected):
+                yield item
+                continue
+            for result in _examples(source, binding, item, fits):
+                yield result if isinstance(result, Rejected) else _named(result, name, seen)
+    if not anything:
+        raise SourceError(f"{source.path}: holds no record; check that it is the right file, and whole")
+
+
+def _named(example: Accepted, name: str, seen: dict[str, int]) -> Accepted:
+    """With source and id; the second row of the same content gets ``-2``."""
+    found = row_id(name, example.row["prompt"], example.row["reference"])
+    seen[found] = seen.get(found, 0) + 1
+    suffix = f"-{seen[found]}" if seen[found] > 1 else ""
+    example.row.update(id=found + suffix, source=name)
+    return example
+
+
+def _bound(found: Found, asked: Mapping[str, str], where: str) -> Iterator[tuple[Binding, Record | Rejected]]:
+    """Each record with the file's shape, which the first ``SAMPLE`` records decide."""
+    waiting: list[Record | Rejected] = []
+    sample: list[Mapping[str, Any]] = []
+    for item in found:
+        if isinstance(item, Record):
+            sample.append(item.fields)
+        elif not sample:
+            yield NO_SHAPE, item
+            continue
+        waiting.append(item)
+        if len(sample) == SAMPLE or len(waiting) == WAITING:
+            break
+    binding = settle(sample, asked, where) if sample else NO_SHAPE
+    yield from ((binding, item) for items in (waiting, found) for item in items)
+
+
+def _examples(source: Source, binding: Binding, record: Record, fits: Fits | None) -> Iterator[Accepted | Rejected]:
+    """The rows of a record, still without id and source."""
+    try:
+        turns = read_record(binding, record.fields)
+        check_characters(turns)
+    except Unusable as problem:
+        yield reject(record, problem)
+        return
+    rest = _left_over(record, set(binding.columns.values()))
+    for target in targets(turns, source.all_turns):
+        turn = target.turn if source.all_turns else None
+        if fits and not fits(target.prompt, target.answer):
+            length = sum(len(before["content"]) for before in target.prompt) + len(target.answer)
+            where = "" if turn is None else f"; turn {turn}"
+            yield reject(record, Unusable("longer-than-context", f"{length:,} characters of prompt and answer{where}"))
+        else:
+            yield Accepted(record.line, record.file, _row(record, target, turn, rest))
+
+
+def _row(record: Record, target: Target, turn: int | None, rest: dict[str, Any]) -> dict[str, Any]:
+    own = {"file": record.file, "line": record.line, "key": record.key, "turn": turn, "turns_cut": target.cut or None}
+    meta = {key: value for key, value in own.items() if value is not None}
+    meta.update({f"record.{key}" if key in own else key: value for key, value in rest.items()})
+    row = dict.fromkeys(EXAMPLE.names)
+    return {**row, "prompt": target.prompt, "reference": target.answer, "meta": _dump(meta)}
+
+
+def _left_over(record: Record, used: set[str]) -> dict[str, Any]:
+    """What the record says besides: scalars as JSON has them, dates and the like as text; no lists, objects, bytes."""
+    kept: dict[str, Any] = {}
+    for key, value in record.fields.items():
+        if key in used or value is None or isinstance(value, list | dict | bytes):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            continue
+        kept[key] = value if isinstance(value, bool | int | float | str) else str(value)
+    return kept
+
+
+def _dump(meta: dict[str, Any]) -> str:
+    text = json.dumps(meta, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate: JSON can spell it, UTF-8 cannot
+        return json.dumps(meta)
+    return text
+
+
+def _file_hash(path: Path) -> str:
+    if not path.exists():
+        raise missing(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,255 @@
+"""The shapes that chat data comes in, recognised from the names of the columns."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from curate.records import SourceError, Unusable
+from curate.schema import Message
+from curate.turns import check_turns, clean, is_blank, is_turns, read_turns
+
+Role = Literal["question", "answer", "system", "context", "messages"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+ShapeName = Literal["messages", "sharegpt", "alpaca", "dolly", "prompt-completion", "question-answer"]
+
+SYSTEM = ("system", "system_prompt")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which columns, in order of precedence, play which role; lower case, with ``_`` for spaces, dots and hyphens."""
+
+    name: ShapeName
+    needed: Mapping[str, tuple[str, ...]]
+    optional: Mapping[str, tuple[str, ...]]
+    absent: tuple[str, ...] = ()  # a column that makes it another shape
+
+
+SHAPES = (  # the first that fits is taken
+    Shape("messages", {"messages": ("messages",)}, {"system": SYSTEM}),
+    Shape("sharegpt", {"messages": ("conversations", "conversation")}, {"system": SYSTEM}),
+    Shape("alpaca", {"question": ("instruction",), "answer": ("output",)}, {"context": ("input",), "system": SYSTEM}),
+    Shape("dolly", {"question": ("instruction",), "answer": ("response",)}, {"context": ("context",), "system": SYSTEM},
+          absent=("input",)),
+    Shape("prompt-completion", {"question": ("prompt",), "answer": ("completion",)}, {"system": SYSTEM}),
+    Shape("question-answer",
+          {"question": ("question", "query", "ask", "problem", "instruction", "prompt"),
+           "answer": ("answer", "long_answer", "response", "output", "completion", "reply", "best_answer", "solution")},
+          {"context": ("context", "input"), "system": SYSTEM}),
+)  # fmt: skip
+BY_NAME = {shape.name: shape for shape in SHAPES}
+
+CITATION = re.compile(r"\[\d{1,3}\]")
+"""Wikipedia's footnote marks, which Dolly's contexts kept."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A shape, and the column of this file that plays each role."""
+
+    shape: ShapeName
+    columns: Mapping[str, str]
+
+
+def bind(shape: Shape, names: Iterable[str]) -> Binding | None:
+    """The shape on these columns, ``None`` where one that it needs is not there."""
+    known: dict[str, str] = {}
+    for name in names:
+        known.setdefault(_plain(name), name)
+    if not known.keys().isdisjoint(shape.absent):
+        return None
+    columns: dict[str, str] = {}
+    for role, spellings in [*shape.needed.items(), *shape.optional.items()]:
+        found = next((known[spelling] for spelling in spellings if spelling in known), None)
+        if found is not None:
+            columns[role] = found
+        elif role in shape.needed:
+            return None
+    return Binding(shape.name, columns)
+
+
+def recognise(names: Iterable[str]) -> Binding | None:
+    """The first shape that these columns have.
+
+    >>> recognise(["QUESTION", "LONG_ANSWER", "YEAR"]).columns
+    {'question': 'QUESTION', 'answer': 'LONG_ANSWER'}
+    """
+    names = list(names)
+    return next((binding for shape in SHAPES if (binding := bind(shape, names))), None)
+
+
+def is_record(fields: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is one record: it has a shape, and text or turns where the shape wants them."""
+    binding = recognise(fields)
+    if binding is None:
+        return False
+    column = fields[binding.columns.get("messages") or binding.columns["question"]]
+    return isinstance(column, str) or is_turns(column)
+
+
+def settle(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where: str) -> Binding:
+    """The binding for a file, from its first records and the columns that the user named.
+
+    The shape that most records have wins. Raises ``SourceError`` where none fits, or a column is not there.
+    """
+    names = list(dict.fromkeys(name for fields in sample for name in fields))
+    columns = {role: _column(role, name, names, where) for role, name in asked.items()}
+    if "messages" in columns:
+        return Binding("messages", columns)
+    found = _most_common(sample)
+    if found and not {"question", "answer"} & columns.keys():
+        return Binding(found.shape, {**_readable(found.columns, sample), **columns})
+    missing = [role for role in ("question", "answer") if role not in columns]
+    for role in missing:
+        guess = _guess(role, names)
+        if guess is None or guess in columns.values() or not asked:
+            raise SourceError(_unrecognised(sample, names, missing, where))
+        columns[role] = guess
+    return Binding("question-answer", columns)
+
+
+def read_record(binding: Binding, fields: Mapping[str, Any]) -> list[Message]:
+    """The record as a conversation that ends with, or at least holds, an assistant turn. Raises ``Unusable``."""
+    columns = binding.columns
+    system = _optional(fields, columns.get("system"))
+    if "messages" in columns:
+        turns = read_turns(_needed(fields, columns["messages"]), columns["messages"])
+    else:
+        turns = _read_pair(binding, fields)
+    if system and (not turns or turns[0]["role"] != "system"):
+        turns = [{"role": "system", "content": system}, *turns]
+    check_turns(turns)
+    return turns
+
+
+def _read_pair(binding: Binding, fields: Mapping[str, Any]) -> list[Message]:
+    columns = binding.columns
+    question, answer = _needed(fields, columns["question"]), _needed(fields, columns["answer"])
+    if binding.shape == "prompt-completion" and (isinstance(question, list) or isinstance(answer, list)):
+        asked = _turns_or_text(question, columns["question"], "user")
+        return [*asked, *_turns_or_text(answer, columns["answer"], "assistant")]
+    if is_blank(_text(question, columns["question"])):
+        raise Unusable("empty-question", f"{columns['question']} is {'null' if question is None else 'empty'}")
+    if is_blank(_text(answer, columns["answer"])):
+        raise Unusable("empty-answer", f"{columns['answer']} is {'null' if answer is None else 'empty'}")
+    context = _optional(fields, columns.get("context"))
+    if binding.shape == "dolly":
+        context = CITATION.sub("", context).strip()
+    prompt = clean(question) + (f"\n\n{context}" if context else "")
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": clean(answer)}]
+
+
+def _turns_or_text(value: Any, column: str, role: str) -> list[Message]:
+    if isinstance(value, list):
+        return read_turns(value, column)
+    return [{"role": role, "content": clean(_text(value, column))}]
+
+
+def _needed(fields: Mapping[str, Any], column: str) -> Any:
+    if column not in fields:
+        raise Unusable("missing-field", f"no {column}; the record has {_list(list(fields))}")
+    return fields[column]
+
+
+def _text(value: Any, column: str) -> str:
+    """Text, or nothing for null. Raises ``Unusable`` for anything else."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unusable("wrong-type", f"{column}: expected text, found {type(value).__name__}")
+    return value
+
+
+def _optional(fields: Mapping[str, Any], column: str | None) -> str:
+    """The text of a column that need not be there; a list of texts is joined by empty lines."""
+    value = fields.get(column) if column else None
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = "\n\n".join(value)
+    text = _text(value, column or "")
+    return "" if is_blank(text) else clean(text)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s.-]+", "_", name.strip().lower())
+
+
+def _most_common(sample: Sequence[Mapping[str, Any]]) -> Binding | None:
+    """The shape that most records have, bound to all the columns those records have."""
+    shapes: dict[tuple[str, ...], ShapeName | None] = {}
+    names: dict[ShapeName, dict[str, None]] = {}
+    votes: Counter[ShapeName] = Counter()
+    for fields in sample:
+        keys = tuple(fields)
+        if keys not in shapes:
+            found = recognise(keys)
+            shapes[keys] = found.shape if found else None
+        if shape := shapes[keys]:
+            votes[shape] += 1
+            names.setdefault(shape, {}).update(dict.fromkeys(keys))
+    if not votes:
+        return None
+    winner = max(BY_NAME, key=lambda name: votes[name])  # the first of equals
+    return bind(BY_NAME[winner], names[winner])
+
+
+def _readable(columns: Mapping[str, str], sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Without a context or system column that never holds text, only other things: it merely has that name."""
+    kept = dict(columns)
+    for role in {"context", "system"} & columns.keys():
+        found = [value for fields in sample if (value := fields.get(columns[role])) is not None]
+        if found and not any(isinstance(value, str) for value in found):
+            del kept[role]
+    return kept
+
+
+def _column(role: str, asked: str, names: Sequence[str], where: str) -> str:
+    if asked in names:
+        return asked
+    same = [name for name in names if _plain(name) == _plain(asked)]
+    if len(same) == 1:
+        return same[0]
+    near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise SourceError(f"{where}: --columns {role}={asked}: no such column; {hint}found: {_list(names)}")
+
+
+def _guess(role: str, names: Sequence[str]) -> str | None:
+    spellings = BY_NAME["question-answer"].needed[role]
+    return next((name for spelling in spellings for name in names if _plain(name) == spelling), None)
+
+
+def _unrecognised(sample: Sequence[Mapping[str, Any]], names: Sequence[str], missing: Sequence[str], where: str) -> str:
+    known = "; ".join(" + ".join("/".join(spellings) for spellings in shape.needed.values()) for shape in SHAPES)
+    question, answer = _suggest(sample, names)
+    return (f"{where}: cannot tell which column holds the {' and which the '.join(missing)}.\n"
+            f"  found columns: {_list(names)}\n  recognised: {known}\n"
+            f"  say it yourself: --columns question={question},answer={answer}")  # fmt: skip
+
+
+def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, str]:
+    """The likeliest question and answer columns: by name, else the two with the longest texts, the shorter asking."""
+    length = {name: sum(len(f[name]) for f in sample if isinstance(f.get(name), str)) for name in names}
+    longest = sorted(filter(length.get, reversed(names)), key=lambda name: length[name], reverse=True)
+    answer = _guess("answer", names) or _near("answer", longest)
+    question = _guess("question", names) or _near("question", [name for name in longest if name != answer])
+    others = [name for name in longest if name not in (question, answer)]
+    if not answer:
+        answer = others.pop(0) if others else "COLUMN"
+    return question or (others[0] if others else "COLUMN"), answer
+
+
+def _near(role: str, names: Sequence[str]) -> str | None:
+    by_plain = {_plain(name): name for name in names}
+    for spelling in BY_NAME["question-answer"].needed[role]:
+        if near := difflib.get_close_matches(spelling, by_plain, n=1, cutoff=0.7):
+            return by_plain[near[0]]
+    return None
+
+
+def _list(names: Sequence[str], most: int = 30) -> str:
+    shown = ", ".join(repr(name[:60]) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
