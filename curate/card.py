@@ -34,7 +34,7 @@ def _front_matter(manifest: Manifest) -> str:
 
     files = [{"split": split, "path": f"{split}/data-*.arrow"} for split in manifest["splits"]]
     data = DatasetCardData(
-        license=licence(manifest["licences"][s] for s in sorted(manifest["licences"]) if s in manifest["balance"]),
+        license=licence(manifest["licences"].get(source, "unknown") for source in _train(manifest)),
         size_categories=[_size(sum(split["rows"] for split in manifest["splits"].values()))],
         task_categories=["text-generation"],
         tags=["tokenized", "fine-tuning"],
@@ -44,13 +44,13 @@ def _front_matter(manifest: Manifest) -> str:
 
 
 def licence(found: Iterable[str]) -> str:
-    """One licence if all parts share it; ``other`` if they differ, ``unknown`` if none states one.
+    """One licence if all parts share it, else ``other``; the table of sources says which is whose.
 
-    >>> licence(["mit", "mit"]), licence(["mit", "cc-by-4.0"]), licence([])
-    ('mit', 'other', 'unknown')
+    >>> licence(["mit", "mit"]), licence(["mit", "unknown"])
+    ('mit', 'other')
     """
-    names = sorted(set(found))
-    return names[0] if len(names) == 1 else "other" if names else "unknown"
+    names = set(found)
+    return names.pop() if len(names) == 1 else "other"
 
 
 def _size(rows: int) -> str:
@@ -95,7 +95,7 @@ def _sources(manifest: Manifest) -> str:
         repeat = found["repeat"]
         often = str(repeat["most"]) if repeat["least"] == repeat["most"] else f"{repeat['least']} to {repeat['most']}"
         numbers = (f"{found[unit]:,}" for unit in ("rows", "tokens", "targets"))
-        says = manifest["licences"].get(name, "not stated")
+        says = manifest["licences"].get(name, "unknown")
         rows.append((name, found["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says))
     head = ["source", "role", "rows", "tokens", "trained tokens", "times each row", "λ", "licence"]
     return "## Sources (train)\n\n" + _table(head, rows)
@@ -199,9 +199,9 @@ def _limits(manifest: Manifest) -> str:
     unanchored = sum(found["unanchored"] for found in manifest["accounting"].values())
     if unanchored:
         lines.append(f"- {unanchored:,} rows have no anchors: the scoring pass saw other tokens than are written here.")
-    unstated = [name for name in _train(manifest) if name not in manifest["licences"]]
+    unstated = [name for name in _train(manifest) if manifest["licences"].get(name, "unknown") == "unknown"]
     if unstated:
-        lines.append(f"- Licence not stated: {', '.join(unstated)}. Whoever publishes this folder has to know it.")
+        lines.append(f"- Licence unknown: {', '.join(unstated)}. Whoever publishes this folder has to know it.")
     return "## Known limits\n\n" + "\n".join(lines) + "\n"
 
 

@@ -75,6 +75,7 @@ class _Pool:
     rows_in: Counter[str] = field(default_factory=Counter)
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
     tiers: dict[str, Counter[str]] = field(default_factory=dict)
+    left_out: dict[str, dict[str, Any]] = field(default_factory=dict)  # reason -> one row, for people to look at
     unanchored: Counter[str] = field(default_factory=Counter)
 
     def add(self, rows: pa.Table) -> None:
@@ -84,12 +85,19 @@ class _Pool:
             self.skipped.setdefault(source, Counter()).update([skip] if skip else [])
             self.tiers.setdefault(source, Counter()).update([tier] if tier else [])
             self.unanchored[source] += skip is None and not anchored
+        self._keep_example_of_each(rows)
         fit = rows.filter(pc.is_null(rows["skip"])).combine_chunks()
         path = self.scratch / f"{len(self.shards):05d}.arrow"
         write_shard(path, fit)
         self.places += [(len(self.shards), row) for row in range(fit.num_rows)]
         self.candidates.append(_candidates(fit))
         self.shards.append(read_shard(path))
+
+    def _keep_example_of_each(self, rows: pa.Table) -> None:
+        for index, reason in enumerate(rows["skip"].to_pylist()):
+            if reason and reason not in self.left_out:
+                found = rows.slice(index, 1).select(["id", "source", "question", "response"]).to_pylist()[0]
+                self.left_out[reason] = found
 
     def take(self, rows: Sequence[int]) -> pa.Table:
         """Rows by candidate number, in that order; shard by shard, so only their pages are read."""
@@ -242,9 +250,9 @@ def _facts(
     identity = {
         "inputs": [found["fingerprint"] for found in inputs],
         "mix": config.model_dump(),
-        **facts.model_dump(),
-        "tokenizer": {"name": facts.model, "hash": template.tokenizer_hash},
-        "template_hash": template.hash,
+        **facts.model_dump(exclude={"model", "revision"}),  # where a model lies is not what it is: inputs know that
+        "tokenizer": template.tokenizer_hash,
+        "template": template.hash,
     }
     return {
         "kind": KIND,
@@ -252,13 +260,15 @@ def _facts(
         "curate": __version__,
         "fingerprint": fingerprint("export", VERSION, identity),
         **facts.model_dump(),
-        "tokenizer": identity["tokenizer"],
+        "tokenizer": {"name": facts.model, "hash": template.tokenizer_hash},
         "template_hash": template.hash,
+        "end_of_turn": template.stop_ids[0],
         "ratio": config.ratio,
         "by": config.by,
         "mix": {**planned.numbers, "config": config.model_dump()},
         "balance": planned.balance,
         "accounting": _accounting(pool, planned),
+        "left_out": pool.left_out,
         "inputs": inputs,
     }
 
@@ -275,7 +285,7 @@ def _accounting(pool: _Pool, planned: Plan) -> dict[str, Any]:
     accounting = {}
     for source in sorted(pool.rows_in):
         reasons = Counter(pool.skipped[source])
-        reasons["not-sampled"] = pool.rows_in[source] - reasons.total() - exported[source]
+        reasons["not-sampled"] += pool.rows_in[source] - reasons.total() - exported[source]
         accounting[source] = {
             "rows": pool.rows_in[source],
             "exported": exported[source],

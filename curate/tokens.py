@@ -14,8 +14,8 @@ from curate.mask import label_weights
 from curate.schema import IGNORE, META, TOKENS
 from curate.template import Rendered, TemplateError
 
-READS = ("id", "source", "prompt", "response", "tier", "finished", "spans", "drop", "token_ids", "top_ids",
-         "top_logprobs")  # fmt: skip
+READS = ("id", "source", "prompt", "reference", "response", "tier", "finished", "spans", "drop", "token_ids",
+         "top_ids", "top_logprobs")  # fmt: skip
 ROWS = pa.schema(
     [
         *TOKENS,
@@ -37,6 +37,9 @@ class Renderer(Protocol):
 
     @property
     def tokenizer_hash(self) -> str: ...
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]: ...
 
     def render(self, messages: Sequence[dict[str, str]], response: str) -> Rendered: ...
 
@@ -76,7 +79,8 @@ def cluster_of(prompt: Sequence[Mapping[str, str]]) -> str:
 
 def _token_row(row: dict[str, Any], template: Renderer, max_length: int) -> dict[str, Any]:
     blank: dict[str, Any] = {column.name: None for column in ROWS}
-    blank |= {name: row[name] for name in ("id", "source", "tier", "response")}
+    blank |= {name: row[name] for name in ("id", "source", "tier")}
+    blank |= {"question": row["prompt"][-1]["content"], "response": row["response"] or row["reference"]}
     reason = row["drop"] or ("known" if row["tier"] == "known" else None) or (None if row["response"] else "no-target")
     if reason:
         return blank | {"skip": reason, "anchored": False}
@@ -99,7 +103,6 @@ def _token_row(row: dict[str, Any], template: Renderer, max_length: int) -> dict
         "anchor_start": rendered.prompt_length,
         "anchored": rendered.ids[rendered.prompt_length :] == row["token_ids"],
         "cluster": cluster_of(row["prompt"]),
-        "question": row["prompt"][-1]["content"],
     }
 
 

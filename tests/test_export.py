@@ -201,8 +201,8 @@ def test_a_stock_trl_trainer_trains_on_it(out, tmp_path, rendering):
     size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=len(rendering.tokenizer), **size))
     data = load_from_disk(str(shutil.copytree(out, tmp_path / "out")))  # datasets caches beside what it opens
-    args = SFTConfig(str(tmp_path / "model"), max_steps=2, max_length=200, use_cpu=True, report_to="none", save_strategy="no",
-                     per_device_train_batch_size=4, bf16=False)  # fmt: skip
+    args = SFTConfig(str(tmp_path / "model"), max_steps=2, max_length=200, per_device_train_batch_size=4, bf16=False,
+                     use_cpu=True, report_to="none", save_strategy="no")  # fmt: skip
     trainer = SFTTrainer(model, args, train_dataset=data["train"], eval_dataset=data["validation"],
                          processing_class=rendering.tokenizer)  # fmt: skip
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
@@ -285,6 +285,14 @@ def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rend
     assert set(counts.values()) == {2, 3}
     assert found["mix"]["splits"]["train"]["sources"]["few"]["repeat"] == {"least": 2, "most": 3}
     assert "2 to 3" in (tmp_path / "out/README.md").read_text()
+
+
+def test_rows_that_an_earlier_stage_left_out_for_the_same_reason_are_counted_once(inputs, tmp_path, rendering):
+    rows = [hold(i, "few") for i in range(10)] + [hold(i, "few", drop="not-sampled") for i in range(10, 13)]
+    few = dataset(tmp_path / "few", rows, rendering)
+    found = mix_and_export(inputs[0], [few], rendering, MixConfig(ratio=0.95, validation=0), tmp_path / "out", FACTS)
+    assert found["accounting"]["few"]["not_exported"] == {"not-sampled": 8}  # 5 of the 10 are used, 3 were out before
+    assert found["accounting"]["few"]["rows"] == 13
 
 
 def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering):

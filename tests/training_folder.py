@@ -10,6 +10,7 @@ from curate.export import Facts
 from curate.run import manifest
 from curate.schema import SCORED
 from curate.shards import write_json, write_shard
+from curate.stage import fingerprint
 from curate.template import Template
 
 CHATML = (
@@ -72,8 +73,11 @@ def dataset(folder: Path, rows: list[dict[str, Any]], rendering: Template, shard
     receipts = []
     for number, at in enumerate(range(0, len(scored), shard_rows)):
         shard = pa.Table.from_pylist(scored[at : at + shard_rows], SCORED)
-        receipts.append(write_shard(folder / f"data-{number:05d}.arrow", shard) | {"seconds": 0.1})
+        receipts.append(write_shard(folder / f"data-{number:05d}.arrow", shard) | {"added": 0, "seconds": 0.1})
         write_json(folder / "receipts" / f"data-{number:05d}.arrow.json", receipts[-1])
-    lineage = [{"stage": "ingest", "version": 1, "fingerprint": "aaa", "config": {}}]
-    write_json(folder / "manifest.json", manifest("mask", 1, {"policy": "key"}, "f" + folder.name, receipts, lineage))
+    read, mask = {"name": folder.name}, {"policy": "key"}
+    first = fingerprint("ingest", 1, read)
+    lineage = [{"stage": "ingest", "version": 1, "fingerprint": first, "config": read}]
+    found = manifest("mask", 1, mask, fingerprint("mask", 1, mask, first), receipts, lineage)
+    write_json(folder / "manifest.json", found)
     return folder

@@ -1,0 +1,192 @@
+"""Data cards: those that adapt rehearsal sets, and the one that every training folder gets."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from curate.card import render
+from curate.config import ConfigError
+from curate.export import mix_and_export
+from curate.ingest import Accepted, read_source
+from curate.mix import MixConfig
+from curate.rehearse import cards, licence, read_card, resolve, shipped
+from tests.paths import DATA, ROOT, needs_data
+from tests.training_folder import FACTS, dataset, hold, learn, template
+
+# ---- cards of rehearsal sets
+
+
+def test_the_four_cards_are_adapters():
+    found = cards()
+    assert shipped() == ROOT / "data_cards"
+    assert {name: (card.hub, card.split, card.licence) for name, card in found.items()} == {
+        "alpaca": ("tatsu-lab/alpaca", "train", "cc-by-nc-4.0"),
+        "dolly": ("databricks/databricks-dolly-15k", "train", "cc-by-sa-3.0"),
+        "slimorca": ("Open-Orca/SlimOrca", "train", "mit"),
+        "ultrachat": ("HuggingFaceH4/ultrachat_200k", "train_sft", "mit"),
+    }
+    for name in found:
+        assert "**What is wrong with it.**" in (shipped() / f"{name}.md").read_text()
+
+
+def test_a_name_a_name_with_a_file_and_a_file():
+    hub = resolve("ultrachat")
+    assert (hub.path, hub.name, hub.split) == ("HuggingFaceH4/ultrachat_200k", "ultrachat", "train_sft")
+    local = resolve("alpaca=my/rows.json")
+    assert (local.path, local.name, local.columns) == ("my/rows.json", "alpaca", {})
+    other = resolve("mine=a=b.json")
+    assert (other.path, other.name) == ("a=b.json", "mine")
+    assert resolve("owner/set").path == "owner/set"
+    assert resolve("rows.jsonl").label == "rows"
+
+
+def test_an_unknown_name_is_told_the_nearest():
+    with pytest.raises(
+        ConfigError, match=r"'doly': no data card .* did you mean 'dolly'\? cards: alpaca, dolly, slimorca"
+    ):
+        resolve("doly")
+    with pytest.raises(ConfigError, match="name=path"):
+        resolve("zzzzzz")
+
+
+OWN = """---
+name: {name}
+hub: me/mine
+format: question-answer
+columns: {{question: frage, answer: antwort}}
+licence: mit
+size: 3
+{more}---
+# Mine
+"""
+
+
+def test_own_cards_add_sets_and_win(tmp_path):
+    (tmp_path / "mine.md").write_text(OWN.format(name="mine", more=""))
+    (tmp_path / "dolly.md").write_text(OWN.format(name="dolly", more=""))
+    assert resolve("mine", tmp_path).columns == {"question": "frage", "answer": "antwort"}
+    assert resolve("dolly", tmp_path).path == "me/mine"
+    assert resolve("alpaca", tmp_path).path == "tatsu-lab/alpaca"
+    assert [licence(name, tmp_path) for name in ("dolly", "alpaca", "med")] == ["mit", "cc-by-nc-4.0", "unknown"]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"frage": "Wer?", "antwort": "Ich."}))
+    row = next(iter(read_source(resolve(f"mine={rows}", tmp_path))))
+    assert isinstance(row, Accepted)
+    assert (row.row["source"], row.row["reference"]) == ("mine", "Ich.")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no front matter", "begins with front matter"),
+        ("---\na: [\n---\n", "not readable as YAML"),
+        (OWN.format(name="bad", more="sise: 3\n"), "sise: Extra inputs"),
+        (OWN.format(name="other", more=""), "called 'other'"),
+        (OWN.format(name="bad", more="").replace("frage", "frage, qestion: x"), "did you mean 'question'"),
+        (OWN.format(name="bad", more="").replace("question-answer", "qa"), "format"),
+    ],
+)
+def test_a_bad_card_says_where_and_why(tmp_path, text, message):
+    (tmp_path / "bad.md").write_text(text)
+    with pytest.raises((ConfigError, ValueError), match=message):
+        read_card(tmp_path / "bad.md")
+
+
+def rows_of(spec):
+    found = list(read_source(resolve(spec)))
+    return [r.row for r in found if isinstance(r, Accepted)], Counter(
+        r.reason for r in found if not isinstance(r, Accepted)
+    )
+
+
+@needs_data
+def test_real_rows_through_their_cards():
+    rows, rejected = rows_of(f"alpaca={DATA}/rehearsal/alpaca_5000.json")
+    assert (len(rows), rejected) == (4998, {"empty-answer": 2})
+    rows, rejected = rows_of(f"ultrachat={DATA}/rehearsal/ultrachat_1000.jsonl")
+    assert (len(rows), rejected) == (1000, {})
+    assert {len(row["prompt"]) for row in rows} == {3, 5, 7, 9}
+    rows, rejected = rows_of(f"dolly={DATA}/rehearsal/dolly_15k.jsonl")
+    assert (len(rows), rejected) == (15015, {})
+    assert "two aircraft on a single route." in rows[0]["prompt"][-1]["content"]
+    assert "[3]" not in rows[0]["prompt"][-1]["content"]
+    assert {row["source"] for row in rows} == {"dolly"}
+
+
+def test_slimorca_rows_in_its_schema(tmp_path):
+    turns = [("system", "You are helpful."), ("human", "What is 2 + 2?"), ("gpt", "It is 4.")]
+    row = {"conversations": [{"from": f, "value": v, "weight": float(f == "gpt")} for f, v in turns]}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    found, rejected = rows_of(f"slimorca={path}")
+    assert rejected == {}
+    assert [m["role"] for m in found[0]["prompt"]] == ["system", "user"]
+    assert found[0]["reference"] == "It is 4."
+
+
+# ---- the card of a training folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root, rendering = tmp_path_factory.mktemp("card"), template()
+    rows = [learn(i) for i in range(20)] + [learn(30, response="Say ```` [[x]] \x1b[31m", spans=[], finished=False)]
+    rows += [learn(31, drop="duplicate")]
+    build = dataset(root / "build", rows, rendering)
+    sets = [dataset(root / "dolly", [hold(i) for i in range(30)], rendering)]
+    return mix_and_export(build, sets, rendering, MixConfig(validation=0.1), root / "out", FACTS), root / "out"
+
+
+def test_the_hub_accepts_the_front_matter(made):
+    from huggingface_hub import DatasetCard
+
+    data = DatasetCard.load(made[1] / "README.md").data
+    assert data.configs == [{"config_name": "default", "data_files": [
+        {"split": "train", "path": "train/data-*.arrow"}, {"split": "validation", "path": "validation/data-*.arrow"},
+    ]}]  # fmt: skip
+    assert data.license == "other"  # one of two is not stated
+    assert data.size_categories == ["n<1K"]
+
+
+def test_the_card_says_what_the_manifest_says(made):
+    manifest, out = made
+    text = (out / "README.md").read_text()
+    train = manifest["splits"]["train"]
+    assert f"{train['rows']:,} rows, {train['tokens']:,} tokens, {train['targets']:,} of them trained" in text
+    ratio = manifest["mix"]["splits"]["train"]["ratio"]
+    assert f"| train | {ratio['rows']:.4f} | {ratio['tokens']:.4f} | {ratio['targets']:.4f} |" in text
+    assert "22 rows = 20 exported + 2 not (duplicate 1, no-target 1)" in text
+    assert "| dolly | rehearsal | 8 |" in text
+    assert "| 0.3000 | cc-by-sa-3.0 |" in text
+    assert text.count("```text\nQ: ") == 3
+    assert "The dose of drug" in text
+    assert all(f"The dose of drug{e['id'][3:]} is [[{int(e['id'][3:]) + 1} mg]] a day." in text
+               for e in manifest["examples"] if e["objective"] == "learn")  # fmt: skip
+    assert all(word in text for word in ("SFTTrainer(", "tokenized_path: out", "path: out", "DataCollatorForSeq2Seq"))
+    assert "Licence unknown: med." in text
+    assert render(manifest) == text  # from the manifest alone, and the same each time
+
+
+def test_text_from_the_data_cannot_break_out_of_its_example(made):
+    manifest = json.loads(json.dumps(made[0]))
+    manifest["examples"][0] |= {"response": "````\n# Not a heading \x1b[31m", "spans": [], "question": "q"}
+    text = render(manifest)
+    assert "`````text\nQ: q\n\nA: ````\n# Not a heading \\x1b[31m\n`````" in text
+    assert "\x1b" not in text
+
+
+def test_the_snippets_in_the_card_are_valid_code(made):
+    import ast
+
+    import yaml
+
+    text = (made[1] / "README.md").read_text()
+    blocks = [block.split("\n", 1) for block in text.split("```")[1::2]]
+    kinds = Counter(kind for kind, _ in blocks)
+    assert (kinds["python"], kinds["yaml"]) == (2, 2)
+    for kind, body in blocks:
+        if kind == "python":
+            ast.parse(body)
+        if kind == "yaml":
+            assert isinstance(yaml.safe_load(body), dict)
