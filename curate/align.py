@@ -112,9 +112,7 @@ def _within(item: _Item, spans: Sequence[tuple[int, int]]) -> bool:
     return any(item.start < end and start < item.end for start, end in spans)
 
 
-def _spans(
-    text: str, items: Sequence[_Item], fresh: Sequence[int], tokens: Sequence[Word]
-) -> list[tuple[int, int]]:
+def _spans(text: str, items: Sequence[_Item], fresh: Sequence[int], tokens: Sequence[Word]) -> list[tuple[int, int]]:
     """Neighbouring fresh items of one sentence as one span, over the function words between them."""
     ends = [s.end for s in sentences(text)]
     stops = sorted(w.start for w in tokens if w.function and w.text in ".;:!?。；：！？*`|()[]{}—–")

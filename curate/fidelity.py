@@ -7,11 +7,15 @@ Numbers with their units, names, negations, glossary terms and content words are
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
+from curate.align import changed
+from curate.lexicon import KEPT as KEPT_WORDS
 from curate.leaks import LEAK_PHRASES, leaks
 from curate.quantity import Quantity, quantities
-from curate.words import Span, language, names, negations, sentences, shaped, stem, stems, words
+from curate.relevance import bears_on
+from curate.words import Span, Word, language, names, negations, sentences, shaped, stem, stems, words
 
 __all__ = [
     "LEAK_PHRASES",
@@ -39,10 +43,12 @@ ProblemKind = Literal[
     "empty",
 ]
 
-STATED = 0.8
-"""Share of the reference's content words that a text must hold to count as stating it (all, up to three words)."""
+STATED = 0.9
+"""Share of a reference's content words that a text must hold in place to state it."""
 KEPT = 0.4
 """Share of a reference's content words below which a rewrite lost its subject rather than rephrased it."""
+SHORT = 12
+"""Up to so many content words a reference is one fact, in which no word may be exchanged for a foreign one."""
 
 
 @dataclass(frozen=True)
@@ -51,76 +57,14 @@ class Problem:
     detail: str  # what was missing or foreign, as written
 
 
-# --- what of the reference matters -------------------------------------------------------------------------------
-
-_CITATION = re.compile(
-    r"\s*\[\d+(?:\s*[,;–-]\s*\d+)*\]|\s*\[(?:citation needed|ref|source)[^\]]*\]"
-    r"|\s*\((?:see\s+)?(?:[A-Z][\w&.'’-]*\s*(?:et al\.?,?|and|&|,)?\s*){1,5},?\s*(?:19|20)\d{2}[a-z]?(?:;[^()]*)?\)"
-    r"|\s*\((?:ref(?:erence)?s?|source|cf\.?|fig(?:ure)?|table)\.?:?\s[^()]*\)"
-)
-_ADDRESS = re.compile(
-    r"\(?\b(?:https?://|www\.)[^\s)]+\)?|\b[\w.+-]+@[\w-]+\.[\w.]+\b|\bdoi:\s*\S+", re.IGNORECASE
-)
-_BOILERPLATE = re.compile(
-    r"^\W*(?:please\s+)?(?:(?:see|refer\s+to|read|consult|check|follow)\s+(?:the\s+|your\s+|a\s+|also\s+)?"
-    r"(?:full\s+|package\s+|product\s+|patient\s+|prescribing\s+|health\s*care\s+)*"
-    r"(?:label(?:ling|ing)?|insert|leaflet|information|provider|professional|doctor|physician|pharmacist|section|website|page|monograph)\b"
-    r"|(?:for\s+(?:more|further|additional)\s+(?:information|details)|(?:click|tap)\s+here|(?:talk|speak)\s+(?:to|with)\s+your"
-    r"|ask\s+your|contact\s+(?:us|your)|all\s+rights\s+reserved|copyright|©|last\s+(?:updated|reviewed|revised)|source:|references?:"
-    r"|reviewed\s+by|disclaimer|this\s+(?:information|page|article)\s+(?:is|was|does)))",
-    re.IGNORECASE,
-)
-_TAIL = re.compile(
-    r"[,;–—-]?\s*\(?\b(?:please\s+)?(?:see|refer\s+to)\s+(?:the\s+)?(?:package\s+|product\s+|full\s+)?(?:label|insert|leaflet|prescribing information)\b[^.]*\)?",
-    re.IGNORECASE,
-)
-_ASKS_AMOUNT = re.compile(r"\bhow\s+(?:many|much|long|often|old|far|high|large)\b|\bwhen\b|\bdos(?:e|age)\b|\bwhat\s+year\b|combien|wie\s?viel|cuánt|多少|几", re.IGNORECASE)  # fmt: skip
-_ASKS_NAME = re.compile(r"\bwho(?:se|m)?\b|\bwhere\b|\bwhich\s+(?:company|country|city|person)\b|\bqui\b|\bwer\b|\bquién\b|谁", re.IGNORECASE)  # fmt: skip
-
-
-def bears_on(reference: str, question: str, lang: str = "en") -> str:
-    """The sentences of the reference that bear on the question, one per line, without citation marks, addresses
-    and boilerplate ("see the label"); the whole where nothing tells the sentences apart.
-
-    >>> bears_on("Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. See the label.", "Who makes Zorvex?")
-    'Harlow Labs makes Zorvex.'
-    """
-    code = language(lang)
-    bare = _TAIL.sub("", _ADDRESS.sub("", _CITATION.sub("", reference)))
-    kept = [
-        s.text for s in sentences(bare) if any(c.isalnum() for c in s.text) and not _BOILERPLATE.match(s.text)
-    ]
-    if not kept:
-        return bare.strip() if any(c.isalnum() for c in bare) else reference.strip()
-    asked = set(stems(question, code)) - _QUESTION_WORDS
-    holds = [asked & set(stems(s, code)) for s in kept]
-    topic = {w for w in asked if sum(w in held for held in holds) * 2 > len(kept)} if len(kept) > 1 else set()
-    points = [_points(s, held - topic, question, code) for s, held in zip(kept, holds, strict=True)]
-    best = max(points)
-    if best < 1 or len(kept) == 1:
-        return "\n".join(kept)
-    return "\n".join(s for s, point in zip(kept, points, strict=True) if 2 * point >= best)
-
-
-_QUESTION_WORDS = frozenset({"what", "who", "how", "why", "when", "which", "many", "much", "often", "is", "are", "tell", "describ", "explain"})  # fmt: skip
-
-
-def _points(sentence: str, held: set[str], question: str, lang: str) -> float:
-    """One per question word beyond the topic, one more where the sentence has the kind of answer asked for."""
-    wanted = (_ASKS_AMOUNT.search(question) and quantities(sentence, lang)) or (
-        _ASKS_NAME.search(question) and names(sentence, lang)
-    )
-    return len(held) + (1 if wanted else 0)
-
-
 # --- what a text states ------------------------------------------------------------------------------------------
 
 
 def states(text: str, reference: str, question: str, lang: str = "en", glossary: Sequence[str] = ()) -> bool:
     """Whether ``text`` already states what the reference says about the question. In doubt it does not.
 
-    Every number, name, negation and glossary term must be there, no negation more, and four fifths of the content
-    words that the question does not hold itself (all of them where they are three or fewer).
+    Every number, name, negation and glossary term must stand there among the same words, no negation more, and nine
+    tenths of the other content words that the question does not hold itself.
     """
     code = language(lang)
     relevant = bears_on(reference, question, code)
@@ -128,13 +72,20 @@ def states(text: str, reference: str, question: str, lang: str = "en", glossary:
         return False
     if _missing(text, relevant, question, code, glossary) or _denied(text, relevant, question, code):
         return False
+    if any(_foreign(s.text, (reference, question), code) for s in _about(text, relevant, code)):
+        return False
+    asked = set(stems(question, code))
+    lost = [(i, j) for i, j in changed(text, relevant, code) if set(stems(relevant[i:j], code)) - asked]
+    facts = [(q.start, q.end) for q in quantities(relevant, code)] + [(s.start, s.end) for s in names(relevant, code)]
+    if any(i < end and start < j for i, j in lost for start, end in facts):
+        return False
+    labels = _labels(relevant)
+    lost = [(i, j) for i, j in lost if not any(start <= i and j <= end for start, end in labels)]
     wanted = _content(relevant, question, code)
-    if (
-        not wanted
-    ):  # the question holds every word of the answer: only a text that agrees throughout states it
-        return not _content(text, relevant + " " + question, code)
-    held = sum(w in set(stems(text, code)) for w in wanted)
-    return held == len(wanted) if len(wanted) <= 3 else held >= STATED * len(wanted)
+    gone = {word for i, j in lost for word in stems(relevant[i:j], code)} & set(wanted)
+    if not wanted and not facts:  # the question holds every word of the answer: some sentence must affirm it
+        return all(_best(s.text, text, code) >= STATED for s in sentences(relevant))
+    return len(gone) <= (1 - STATED) * len(wanted)
 
 
 def same_facts(draft: str, rewrite: str, question: str, lang: str = "en") -> bool:
@@ -173,10 +124,7 @@ def check(
         return [Problem("empty", "no visible character")]
     relevant = bears_on(reference, question, code)
     problems = _missing(response, relevant, question, code, glossary)
-    wanted = _content(relevant, question, code)
-    if wanted and sum(w in set(stems(response, code)) for w in wanted) < KEPT * len(wanted):
-        lost = [w for w in wanted if w not in set(stems(response, code))]
-        problems.append(Problem("missing-content", ", ".join(lost[:8])))
+    problems += _lost(response, relevant, question, code)
     problems += _denied(response, relevant, question, code)
     problems += _foreign(response, (reference, question, draft), code)
     problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
@@ -201,15 +149,95 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
     for name in names(relevant, lang):
         if not _has_name(name.text, held, text, lang) and not _has_name(name.text, known, question, lang):
             problems.append(Problem("missing-name", name.text))
-    for sentence in sentences(relevant):
-        denied = negations(sentence.text, lang)
-        if denied and not any(negations(s.text, lang) for s in _nearest(sentence.text, text, lang)):
-            problems.append(Problem("missing-negation", sentence.text))
+    problems += [Problem("missing-negation", s.text) for s in sentences(relevant) if _affirmed(s.text, text, lang)]
     lower, source = text.casefold(), relevant.casefold()
-    problems += [
-        Problem("missing-term", t) for t in glossary if t.casefold() in source and t.casefold() not in lower
-    ]
+    problems += [Problem("missing-term", t) for t in glossary if t.casefold() in source and t.casefold() not in lower]
     return _once(problems)
+
+
+def _lost(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
+    """Content words: most are gone, or, in a short fact, one of two neighbours was exchanged (swollen knees, sore
+    knees). Between long texts an exchanged word is more often a synonym than an error.
+    """
+    held = set(stems(text, lang))
+    wanted = _content(relevant, question, lang)
+    gone = [word for word in wanted if word not in held]
+    told = len(wanted) <= 3 and (_amounts(relevant, lang) or _named(relevant, question, lang))  # compared on their own
+    if wanted and not told and len(wanted) - len(gone) < KEPT * len(wanted):
+        return [Problem("missing-content", ", ".join(gone[:8]))]
+    if len(wanted) > SHORT:
+        return []
+    given = set(stems(relevant, lang)) | set(stems(question, lang))
+    pairs, closed = _neighbours(text, lang), KEPT_WORDS.get(lang, frozenset())
+    problems = []
+    for left, right in _neighbours(_unlabelled(relevant), lang):
+        if left in gone and _heads(left, relevant, held, question, lang):
+            continue
+        if left in gone and right in gone and not {left, right} & closed:
+            odd = [f"{one} {other}" for one, other in pairs if one not in given and other not in given]
+        elif left in gone and right in held:
+            odd = [one for one, other in pairs if other == right and one not in given]
+        elif right in gone and left in held:
+            odd = [other for one, other in pairs if one == left and other not in given]
+        else:
+            continue
+        problems += [Problem("missing-content", f"{left} {right}, found {word}") for word in odd]
+    return _once(problems)
+
+
+def _neighbours(text: str, lang: str) -> list[tuple[str, str]]:
+    """Stems of content words that stand side by side."""
+    near = [
+        (a, b)
+        for a, b in pairwise(words(text, lang))
+        if not a.function and not b.function and text[a.end : b.start] in ("", " ")
+    ]
+    return [(stem(a.norm, lang), stem(b.norm, lang)) for a, b in near]
+
+
+_LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
+
+
+def _labels(text: str) -> list[tuple[int, int]]:
+    """What stands before a colon at the start of a line, five words at most ("Indication: …"): the name of the
+    attribute, which an answer puts in its own words.
+    """
+    return [m.span() for m in _LABEL.finditer(text)]
+
+
+def _unlabelled(text: str) -> str:
+    return _LABEL.sub("", text)
+
+
+def _heads(word: str, relevant: str, held: set[str], question: str, lang: str) -> bool:
+    """Whether the word belongs to an attribute's name in "Zorvex: indication swollen knees": behind a name that the
+    question has too, before words that are all held.
+    """
+    asked = set(stems(question, lang))
+    for match in re.finditer(r"^([^:.\n]+?)(?::| [-–—])[ ](.+)$", relevant, re.MULTILINE):
+        rest = stems(match[2], lang)
+        if word in rest and set(stems(match[1], lang)) <= asked:
+            ends = range(rest.index(word) + 1, len(rest) - 1)  # two words at least are the value
+            if any(not held & set(rest[:end]) and held >= set(rest[end:]) for end in ends):
+                return True
+    return False
+
+
+def _affirmed(sentence: str, text: str, lang: str) -> bool:
+    """Whether a negated sentence of the reference lost its negation in the text.
+
+    A short one must be negated in the sentence nearest to it. In a long one the words that its negation stands
+    before must not be there without one.
+    """
+    denied = negations(sentence, lang)
+    if not denied:
+        return False
+    if len(stems(sentence, lang)) > SHORT:
+        scopes = [" ".join(w.text for w in words(sentence[d.end :], lang) if not w.function) for d in denied]
+        sentence = " ".join(word for scope in scopes for word in scope.split()[:4])
+        if _best(sentence, text, lang) < 0.5:
+            return False
+    return not any(negations(near.text, lang) for near in _nearest(sentence, text, lang))
 
 
 def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
@@ -225,25 +253,61 @@ def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]
     return _once(problems)
 
 
-def _foreign(response: str, sources: Iterable[str], lang: str) -> list[Problem]:
-    texts = [text for text in sources if text]
-    amounts = [q for text in texts for q in quantities(text, lang)]
-    problems = [
-        Problem("foreign-number", q.text)
-        for q in quantities(response, lang)
-        if not _has_amount(q, amounts) and not _counts(q)
-    ]
-    joined = "\n".join(texts)
+def _foreign(response: str, sources: Sequence[str], lang: str) -> list[Problem]:
+    joined = "\n".join(text for text in sources if text)
+    problems = [Problem("foreign-number", q.text) for q in _foreign_amounts(response, sources, lang)]
     held = _tokens(joined, lang)
-    for name in names(response, lang):
-        if not _has_name(name.text, held, joined, lang):
-            problems.append(Problem("foreign-name", name.text))
+    found = [*names(response, lang), *_exchanged(response, joined, lang)]
+    problems += [Problem("foreign-name", n.text) for n in found if not _has_name(n.text, held, joined, lang)]
     return _once(problems)
+
+
+def _foreign_amounts(text: str, sources: Sequence[str], lang: str) -> list[Quantity]:
+    given = [q for source in sources for q in quantities(source, lang)]
+    joined = "\n".join(sources)
+    found = [q for q in quantities(text, lang) if not _has_amount(q, given) and not _counts(q)]
+    return [q for q in found if not _digits_in(q, joined)]
+
+
+def _exchanged(response: str, source: str, lang: str) -> list[Word]:
+    """Capitalised words that open a sentence, which alone proves no name, and go on as a sentence of the source
+    does after another word: "Velmora is a rare disorder", where the source has "OHS is a rare disorder".
+    """
+    tokens, given = words(response, lang), words(source, lang)
+    follow: dict[tuple[str, ...], set[str]] = {}
+    for i, word in enumerate(given):
+        follow.setdefault(_next(given, i), set()).add(word.norm)
+    openers = {s.start for s in sentences(response)}
+    opening = [i for i, w in enumerate(tokens) if w.text[0].isupper() and not w.function and _opens(tokens, i, openers)]
+    return [tokens[i] for i in opening if (rest := _next(tokens, i)) and tokens[i].norm not in follow.get(rest, {""})]
+
+
+def _opens(tokens: Sequence[Word], i: int, openers: set[int]) -> bool:
+    """The first word of a sentence, over bullets and quotation marks."""
+    while i and tokens[i].start not in openers and not tokens[i - 1].text[0].isalnum():
+        i -= 1
+    return tokens[i].start in openers
+
+
+def _next(tokens: Sequence[Word], i: int) -> tuple[str, ...]:
+    """What follows a word, two words and a content word at least: long enough to tell, or nothing."""
+    rest: list[str] = []
+    for word in tokens[i + 1 : i + 6]:
+        rest.append(word.norm)
+        if len(rest) > 1 and not all(w.function for w in tokens[i + 1 : i + 1 + len(rest)]):
+            return tuple(rest)
+    return ()
 
 
 def _counts(q: Quantity) -> bool:
     """ "There are three causes": a small spelled number without a unit sums up what is listed."""
-    return q.unit == "" and q.upper is None and q.value <= 10 and not any(c.isdigit() for c in q.text)
+    return q.unit in ("", "times") and q.upper is None and q.value <= 10 and not any(c.isdigit() for c in q.text)
+
+
+def _digits_in(q: Quantity, text: str) -> bool:
+    """The digits are there, though not as a quantity of this form ("40mgpobid")."""
+    digits = re.findall(r"\d[\d.,]*\d|\d", q.text)
+    return bool(digits) and all(re.search(rf"(?<![\d.,]){re.escape(d)}(?![\d]|[.,]\d)", text) for d in digits)
 
 
 def _has_amount(q: Quantity, among: Sequence[Quantity]) -> bool:
@@ -280,7 +344,7 @@ def _has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
     if parts and all(p in held or stem(p, lang) in held for p in parts):
         return True
     initials = "".join(p[0] for p in parts)
-    if len(parts) >= 2 and initials in held:
+    if len(parts) >= 2 and re.search(rf"\b{re.escape(initials.upper())}s?\b", text):
         return True
     letters = re.sub(r"[^a-z]", "", name.casefold()).removesuffix("s")
     if not shaped(name) or len(letters) < 2:
@@ -291,11 +355,21 @@ def _has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
     return len(letters) >= 2 and (letters in firsts or letters in content)
 
 
+def _about(text: str, relevant: str, lang: str) -> list[Span]:
+    """The sentences of ``text`` that speak of what a sentence of the reference speaks of."""
+    given = sentences(relevant)
+    return [s for s in sentences(text) if any(_overlap(g.text, s.text, lang) >= 0.3 for g in given)]
+
+
 def _nearest(sentence: str, text: str, lang: str) -> list[Span]:
     """The sentences of ``text`` that share the most content words with ``sentence``; several where they tie."""
     scored = [(_overlap(sentence, s.text, lang), s) for s in sentences(text)]
     best = max((score for score, _ in scored), default=0.0)
     return [s for score, s in scored if score == best and best > 0]
+
+
+def _best(sentence: str, text: str, lang: str) -> float:
+    return max((_overlap(sentence, s.text, lang) for s in sentences(text)), default=0.0)
 
 
 def _overlap(sentence: str, other: str, lang: str) -> float:
@@ -306,10 +380,17 @@ def _overlap(sentence: str, other: str, lang: str) -> float:
 
 
 def _content(text: str, question: str, lang: str) -> list[str]:
-    """Distinct content stems of ``text`` that the question does not hold; numbers are compared as quantities."""
+    """Distinct content stems of ``text``, less labels, the question's words, and quantities and names, which are
+    compared as such.
+    """
+    taken = [
+        *_labels(text),
+        *((q.start, q.end) for q in quantities(text, lang)),
+        *((n.start, n.end) for n in names(text, lang)),
+    ]
+    free = [w for w in words(text, lang) if not w.function and not any(w.start < e and s < w.end for s, e in taken)]
     asked = set(stems(question, lang))
-    found = dict.fromkeys(s for s in stems(text, lang) if s not in asked and not s[:1].isdigit())
-    return list(found)
+    return [s for s in dict.fromkeys(stem(w.norm, lang) for w in free) if s not in asked]
 
 
 def _once(problems: Iterable[Problem]) -> list[Problem]:

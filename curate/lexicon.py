@@ -27,7 +27,9 @@ NEGATIONS: dict[str, frozenset[str]] = {
     "ru": _set("не нет ни никогда без нельзя никто ничего"),
     "vi": _set("không chưa chẳng chả đừng"),
 }
-CHINESE_NEGATION = r"(?!不断|不仅|不但|不同|不过|不论|不管|非常|无论|未来)(?:没有|不会|不能|不要|不是|不得|不|没|未|无|勿|非|莫)"
+CHINESE_NEGATION = (
+    r"(?!不断|不仅|不但|不同|不过|不论|不管|非常|无论|未来)(?:没有|不会|不能|不要|不是|不得|不|没|未|无|勿|非|莫)"
+)
 
 KEPT: dict[str, frozenset[str]] = {
     # Stop words of spaCy that change what a sentence claims, so they count as content.
@@ -48,15 +50,11 @@ KEPT: dict[str, frozenset[str]] = {
 }
 
 NUMBER_WORDS: dict[str, dict[str, int]] = {
-    "en": _numbered(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-    )
+    "en": _numbered("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen")
     | _numbered("sixteen seventeen eighteen nineteen twenty", 16)
     | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90},
     "de": _numbered("null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"),
-    "fr": _numbered(
-        "zéro - deux trois quatre cinq six sept huit neuf dix onze douze"
-    ),  # "un" is an article too
+    "fr": _numbered("zéro - deux trois quatre cinq six sept huit neuf dix onze douze"),  # "un" is an article too
     "es": _numbered("cero - dos tres cuatro cinco seis siete ocho nueve diez once doce"),
 }
 SCALES = {

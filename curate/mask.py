@@ -32,9 +32,7 @@ class Thresholds(Strict):
     confident: float = Field(default=math.log(0.4), le=0, description="least b of a key token")
     lift: float = Field(default=0.5, ge=0, description="least b - q of a key token")
     normal: float = Field(default=-math.log(2.5), le=0, description="at or above it, a is low perplexity")
-    thin_air: float = Field(
-        math.log(1e-3), le=0, description="below it, a key token has no support [arXiv 2504.09522]"
-    )
+    thin_air: float = Field(math.log(1e-3), le=0, description="below it, a key token has no support [arXiv 2504.09522]")
     temperature: float = Field(default=0.5, gt=0, description="width of the soft policy's step")
 
 
@@ -67,9 +65,7 @@ def token_weights(
     if policy == "all":
         weights = np.ones(n)
     elif policy == "diff":
-        marked = [
-            {"start": i, "end": j, "weight": 1.0, "kind": "word"} for i, j in changed(draft, response, lang)
-        ]
+        marked = [{"start": i, "end": j, "weight": 1.0, "kind": "word"} for i, j in changed(draft, response, lang)]
         weights = label_weights(marked, starts, ends, response)
     elif policy == "argmax":
         weights = _ids(policy, "a_argmax", a_argmax, n) != _ids(policy, "b_argmax", b_argmax, n)
@@ -103,18 +99,12 @@ def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
 
 def _scores(policy: str, name: str, values: ArrayLike | None, n: int) -> NDArray[np.float64]:
     if values is None:
-        raise ValueError(
-            f"mask policy {policy!r} needs {name}, which was not scored; score it or take another policy"
-        )
+        raise ValueError(f"mask policy {policy!r} needs {name}, which was not scored; score it or take another policy")
     array = np.asarray(values, np.float64)
     if array.shape != (n,):
-        raise ValueError(
-            f"{name} has shape {array.shape}, but the response has {n} tokens; score the row again"
-        )
+        raise ValueError(f"{name} has shape {array.shape}, but the response has {n} tokens; score the row again")
     if np.isnan(array).any():
-        raise ValueError(
-            f"{name} is NaN at token {int(np.isnan(array).argmax())}; the engine's scores are unusable"
-        )
+        raise ValueError(f"{name} is NaN at token {int(np.isnan(array).argmax())}; the engine's scores are unusable")
     return array
 
 
@@ -168,9 +158,7 @@ def units(response: str, lang: str, glossary: Sequence[str] = ()) -> list[tuple[
     found += [(s.start, s.end, "name") for s in names(response, lang)]
     for term in glossary:
         if term.strip():
-            pattern = (
-                r"(?<!\w)" * term[0].isascii() + re.escape(term.strip()) + r"(?!\w)" * term[-1].isascii()
-            )
+            pattern = r"(?<!\w)" * term[0].isascii() + re.escape(term.strip()) + r"(?!\w)" * term[-1].isascii()
             found += [(m.start(), m.end(), "term") for m in re.finditer(pattern, response, re.IGNORECASE)]
     merged: list[tuple[int, int, str]] = []
     for start, end, kind in sorted(found):
@@ -211,9 +199,7 @@ def label_weights(
     return weights
 
 
-def _touching(
-    start: int, end: int, starts: ArrayLike, ends: ArrayLike, response: str | None
-) -> NDArray[np.bool_]:
+def _touching(start: int, end: int, starts: ArrayLike, ends: ArrayLike, response: str | None) -> NDArray[np.bool_]:
     """Which tokens share a (visible) character with the half-open characters start:end."""
     low, high = np.maximum(starts, start), np.minimum(ends, end)
     overlap = low < high
@@ -238,9 +224,7 @@ def row_flags(
     closed, opened, placebo = (_scores("row flags", name, x, n) for name, x in (("a", a), ("b", b), ("q", q)))
     looks = (difference(opened, closed) >= limits.gain) & (opened >= limits.confident)
     leaked = looks & (difference(opened, placebo) < limits.lift)
-    against = (
-        (closed >= limits.normal) & (opened < limits.confident) & (difference(closed, opened) >= limits.gain)
-    )
+    against = (closed >= limits.normal) & (opened < limits.confident) & (difference(closed, opened) >= limits.gain)
     thin = (np.asarray(weights) > 0) & (closed < limits.thin_air)
     return {
         "template_leak": float(leaked.sum() / looks.sum()) if looks.any() else 0.0,

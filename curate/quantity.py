@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 from curate.lexicon import (
     CHINESE_DIGITS,
@@ -62,11 +62,17 @@ def quantities(text: str, lang: str = "en") -> list[Quantity]:
     >>> [(q.text, str(q.value), q.unit) for q in quantities("Take 1 g, or 8 of every 1,000 doses.")]
     [('1 g', '1000', 'mg'), ('8 of every 1,000', '1/125', 'ratio')]
     """
+    return list(_quantities(text, lang))
+
+
+@lru_cache(maxsize=4096)
+def _quantities(text: str, lang: str) -> tuple[Quantity, ...]:
     found = _dates(text)
     taken = [(q.start, q.end) for q in found] + [m.span() for m in _MARKER.finditer(text)]
     atoms = [a for a in _atoms(text, lang) if not any(a.start < e and s < a.end for s, e in taken)]
     ratios = _join(text, [replace(a, written=a.value) for a in atoms], _ratio)
-    return sorted(found + _join(text, [_with_unit(text, a) for a in ratios], _span), key=lambda q: q.start)
+    joined = _join(text, [_with_unit(text, a) for a in ratios], _span)
+    return tuple(sorted(found + joined, key=lambda q: q.start))
 
 
 # --- dates -------------------------------------------------------------------------------------------------------
@@ -146,9 +152,7 @@ def _number(raw: str, lang: str) -> Fraction:
     """
     raw = re.sub("[\u00a0\u202f\u2009' ]", "", raw)
     decimal, group = (",", ".") if lang in COMMA_DECIMAL else (".", ",")
-    if raw.count(group) and re.fullmatch(
-        rf"\d{{1,3}}(?:{re.escape(group)}\d{{3}})+(?:{re.escape(decimal)}\d+)?", raw
-    ):
+    if raw.count(group) and re.fullmatch(rf"\d{{1,3}}(?:{re.escape(group)}\d{{3}})+(?:{re.escape(decimal)}\d+)?", raw):
         raw = raw.replace(group, "")
     if lang in COMMA_DECIMAL and re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", raw):
         return Fraction(raw.replace(",", ""))
@@ -163,9 +167,7 @@ def _spelled_pattern(lang: str) -> re.Pattern[str] | None:
     names = NUMBER_WORDS.get(lang)
     if names is None:
         return None
-    one = "|".join(
-        sorted({*names, *(("hundred", "thousand") if lang == "en" else ())}, key=len, reverse=True)
-    )
+    one = "|".join(sorted({*names, *(("hundred", "thousand") if lang == "en" else ())}, key=len, reverse=True))
     return re.compile(rf"(?<![\w-])(?:{one})(?:(?:[-\s]|\s+and\s+)(?:{one}))*(?!\w)", re.IGNORECASE)
 
 
@@ -247,9 +249,7 @@ def _with_unit(text: str, atom: Quantity) -> Quantity:
         return q
     unit, factor = UNITS[match["unit"]]
     q = _grown(text, replace(q, value=q.value * factor, unit=unit), q.start, match.end())
-    while (per := _PER.match(text, q.end)) and (
-        below := re.compile(_unit_pattern().pattern).match(text, per.end())
-    ):
+    while (per := _PER.match(text, q.end)) and (below := re.compile(_unit_pattern().pattern).match(text, per.end())):
         unit, factor = UNITS[below["unit"]]
         q = _grown(text, replace(q, value=q.value / factor, unit=f"{q.unit}/{unit}"), q.start, below.end())
     if (daily := _EVERY.match(text, q.end)) and "/" not in q.unit and q.unit not in ("min", "month"):
@@ -285,15 +285,8 @@ def _join(
 def _ratio(text: str, left: Quantity, right: Quantity) -> Quantity | None:
     """ "1 in 5,000", "6 out of 10", "3/4", and "1 in 5,000 to 7,000"; before units, so births are not one."""
     between = text[left.end : right.start]
-    if (
-        left.unit == "ratio"
-        and left.upper is None
-        and _RANGE.fullmatch(between)
-        and right.value > left.written > 1
-    ):
-        return _grown(
-            text, replace(left, upper=left.value * left.written / right.value), left.start, right.end
-        )
+    if left.unit == "ratio" and left.upper is None and _RANGE.fullmatch(between) and right.value > left.written > 1:
+        return _grown(text, replace(left, upper=left.value * left.written / right.value), left.start, right.end)
     if left.unit or not _RATIO.fullmatch(between) or not _is_ratio(left, right, between.strip()):
         return None
     one = replace(left, value=left.value / right.value, unit="ratio", written=right.value)
@@ -310,12 +303,7 @@ def _is_ratio(left: Quantity, right: Quantity, between: str) -> bool:
 def _span(text: str, left: Quantity, right: Quantity) -> Quantity | None:
     """ "fifteen (15) days" is one amount; "10 to 14 days" and "between 10 and 14 days" are one range."""
     between = text[left.end : right.start]
-    if (
-        _TWICE.fullmatch(between)
-        and left.unit == ""
-        and left.value == right.value
-        and text[right.end :][:1] == ")"
-    ):
+    if _TWICE.fullmatch(between) and left.unit == "" and left.value == right.value and text[right.end :][:1] == ")":
         after = _with_unit(text, replace(left, end=right.end + 1))
         return _grown(text, after, left.start, after.end)
     ranged = _RANGE.fullmatch(between) or (_AND.fullmatch(between) and _BETWEEN.search(text[: left.start]))

@@ -91,12 +91,7 @@ def _hyphenated(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int
     glue = False
     for start, end in pieces:
         touches = bool(whole) and whole[-1][1] == start
-        if (
-            touches
-            and text[start:end] in "-‐‑"
-            and text[start - 1].isalnum()
-            and text[end : end + 1].isalnum()
-        ):
+        if touches and text[start:end] in "-‐‑" and text[start - 1].isalnum() and text[end : end + 1].isalnum():
             glue = any(c.isalpha() for c in (text[start - 1], text[end]))
             if glue:
                 whole[-1] = (whole[-1][0], end)
@@ -129,9 +124,7 @@ def language(lang: str) -> str:
     if code in known:
         return code
     near = difflib.get_close_matches(code, known, n=3, cutoff=0.4) or known
-    raise ValueError(
-        f"language {lang!r} is not one that spaCy has rules for; near: {', '.join(near)} ('xx' for any)"
-    )
+    raise ValueError(f"language {lang!r} is not one that spaCy has rules for; near: {', '.join(near)} ('xx' for any)")
 
 
 @cache
@@ -150,11 +143,7 @@ def _pipeline(lang: str) -> tuple[Any, frozenset[str]]:
         except ImportError:  # this language's segmenter is not installed
             nlp = spacy.blank("xx")
     stop = {w.replace("’", "'").casefold() for w in get_lang_class(lang).Defaults.stop_words}
-    content = (
-        NEGATIONS.get(lang, frozenset())
-        | KEPT.get(lang, frozenset())
-        | set(NUMBER_WORDS.get(lang, ())) - {"one"}
-    )
+    content = NEGATIONS.get(lang, frozenset()) | KEPT.get(lang, frozenset()) | set(NUMBER_WORDS.get(lang, ())) - {"one"}
     extra = {"'s", "'d", "'ll", "are", "have", "am", "will", "shall", "can"} if lang == "en" else set()
     return nlp.tokenizer, frozenset((stop | extra) - content - {"n't", "n‘t"} - set("不没未无非"))
 
@@ -219,7 +208,11 @@ def _names(text: str, lang: str) -> tuple[Span, ...]:
 
 
 def _capital(word: Word) -> bool:
-    return word.text[0].isupper() and not word.function
+    return word.text[0].isupper() and not word.function and word.norm not in _CLOSED
+
+
+_CLOSED = frozenset().union(*KEPT.values(), *NEGATIONS.values(), *(frozenset(names) for names in NUMBER_WORDS.values()))
+"""Content, but never the name of anything: "Without", "Most", "Seven"."""
 
 
 def shaped(text: str) -> bool:
@@ -229,9 +222,7 @@ def shaped(text: str) -> bool:
         return True
     parts = re.split(r"[-‐‑/]", text)
     camel = any(re.search(r"[a-zß-ÿ][A-ZÀ-Þ]", part) for part in parts)
-    return camel or any(
-        re.fullmatch(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]+", p) and p[-1:] != "s" for p in parts
-    )
+    return camel or any(re.fullmatch(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]+", p) and p[-1:] != "s" for p in parts)
 
 
 def _sentence_openers(text: str, tokens: Sequence[Word]) -> frozenset[int]:
@@ -239,7 +230,7 @@ def _sentence_openers(text: str, tokens: Sequence[Word]) -> frozenset[int]:
     starts = {s.start for s in sentences(text)}
     openers, opening = set(), True
     for i, word in enumerate(tokens):
-        opening = opening or word.start in starts or (i > 0 and tokens[i - 1].text[-1] in ':;!?…"“„«`*(')
+        opening = opening or word.start in starts or (i > 0 and tokens[i - 1].text[-1] in ':;!?…"“„«')
         if opening and word.text[0].isalnum():
             openers.add(word.start)
             opening = False
@@ -330,11 +321,7 @@ def _english(norm: str) -> str:
     if norm in _IRREGULAR:
         return _english(_IRREGULAR[norm])
     for ending in _EN_ENDINGS:
-        if (
-            norm.endswith(ending)
-            and len(norm) - len(ending) >= 3
-            and not (ending == "s" and norm[-2] in "su")
-        ):
+        if norm.endswith(ending) and len(norm) - len(ending) >= 3 and not (ending == "s" and norm[-2] in "su"):
             norm = norm[: -len(ending)] + ("y" if ending in ("ied", "ies") and len(norm) > 5 else "")
             break
     if re.search(r"[ts]ion$", norm) and len(norm) > 6:
@@ -346,7 +333,11 @@ def _english(norm: str) -> str:
     return norm[:-1] if len(norm) > 3 and norm[-1] in "ey" else norm
 
 
-def stems(text: str, lang: str = "en") -> list[str]:
+def stems(text: str, lang: str = "en") -> tuple[str, ...]:
     """Stems of the content words of ``text``, in order."""
-    code = language(lang)
-    return [stem(w.norm, code) for w in words(text, code) if not w.function]
+    return _stems(text, language(lang))
+
+
+@lru_cache(maxsize=4096)
+def _stems(text: str, lang: str) -> tuple[str, ...]:
+    return tuple(stem(word.norm, lang) for word in _words(text, lang) if not word.function)
