@@ -1,6 +1,7 @@
 """``curate mix``: the latest build and rehearsal answered by the base model, as training shards."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,11 @@ def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     facts = load_manifest(built)
     check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)
-    folders, licences = [], {}
-    for spec in sources(config, progress) if rows else []:
-        folder = rehearse(spec, config, base, rows, progress)
-        folders.append(folder)
-        licences[spec.label] = licence(spec.label, config.cards)
+    sets = sources(config, progress) if rows else []
+    read = [collect(source, config, base, progress) for source in sets]
+    shares = fill(rows, [load_manifest(folder)["kept"] for folder in read])
+    folders = [answer(*pair, config, base, progress) for pair in zip(read, shares, strict=True)]
+    licences = {source.label: licence(source.label, config.cards) for source in sets}
     mask = next(entry["config"] for entry in reversed(facts["lineage"]) if entry["stage"] == "mask")
     length = config.max_length or base.config.max_model_len
     run = Facts(model=config.model, revision=config.revision, mask=mask, max_length=length, licences=licences)
@@ -81,13 +82,27 @@ def find_build(config: BlendConfig) -> Path:
 
 
 def wanted(new: int, config: BlendConfig) -> int:
-    """Rehearsal rows to prepare of each set, so that every set alone could fill its side; 0 without rehearsal.
+    """Rehearsal rows to prepare for so many new ones; 0 without rehearsal.
 
     In tokens a long new row may stand against several short rehearsal rows; in targets a rehearsal row counts for many
     new ones, so the count in rows is enough.
     """
     rows = new * (1 - config.ratio) / config.ratio
     return 0 if config.ratio == 1 else math.ceil(rows * SPARE * (3 if config.by == "tokens" else 1)) + 16
+
+
+def fill(total: int, sizes: Sequence[int]) -> list[int]:
+    """Shares of ``total``, equal as far as the sets' sizes allow.
+
+    >>> fill(90, [10, 500, 500])
+    [10, 40, 40]
+    """
+    shares = [0] * len(sizes)
+    left = total
+    for done, index in enumerate(sorted(range(len(sizes)), key=lambda i: sizes[i])):
+        shares[index] = min(sizes[index], math.ceil(left / (len(sizes) - done)))
+        left -= shares[index]
+    return shares
 
 
 def sources(config: BlendConfig, progress: Progress) -> list[Source]:
@@ -125,12 +140,17 @@ def unreachable(source: Source) -> str | None:
     return None
 
 
-def rehearse(source: Source, config: BlendConfig, base: Base, rows: int, progress: Progress) -> Path:
-    """A rehearsal set as scored rows: sampled, answered by the base model, and with its distribution as anchors."""
+def collect(source: Source, config: BlendConfig, base: Base, progress: Progress) -> Path:
+    """A rehearsal set as rows that fit the context, its repeats marked."""
     fits = Room(base, config.max_tokens)
     folder = load_source(source, config.work, config.shard_rows, 1.0, fits, fits.identity(), progress)
+    stage = Dedupe(folder, config.lang, contradictions=False)
+    return run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
+
+
+def answer(folder: Path, rows: int, config: BlendConfig, base: Base, progress: Progress) -> Path:
+    """So many of its rows, answered by the base model, with the model's distribution as anchors."""
     execute = executor(config.ray)
-    folder = run_stage(Dedupe(folder, config.lang, contradictions=False), folder, config.work, 1.0, progress, execute)
     folder = run_stage(Sample(folder, rows, config.seed), folder, config.work, 1.0, progress, execute)
     steps: list[Stage] = [Answer(base, config.answers, config.max_tokens), Score(base, "", config.top_k)]
     for stage in steps:
@@ -162,6 +182,30 @@ def check_same_model(facts: dict[str, Any], base: Base, progress: Progress) -> N
     if scored is None:
         raise ConfigError("this dataset was never scored, so it cannot be mixed; give --build a folder that `curate build` "
                           "ended with")  # fmt: skip
+    ingested = facts["lineage"][0]["config"]
+    if ingested["tokenizer"] != base.template.tokenizer_hash:
+        raise ConfigError("the build was scored by a model with another tokenizer than this --model has, so its tokens mean "
+                          "nothing to it; give the build's model, or build again with this one")  # fmt: skip
     if scored != base.hash:
         progress.say("curate: warning: the build was scored by another model than the one that answers the rehearsal; "
                      "train the build's model, or build again with this one")  # fmt: skip
+
+
+def estimate(config: BlendConfig, progress: Progress) -> dict[str, Any]:
+    """What a mix would do, without loading weights: new rows, rehearsal rows to answer, tokens at most."""
+    built = find_build(config)
+    facts = load_manifest(built)
+    base = config.base()
+    check_same_model(facts, base, progress)
+    rows = wanted(facts["kept"], config)
+    named = [source.label for source in sources(config, progress)] if rows else []
+    return {"build": str(built), "rows_new": facts["kept"], "rows_to_answer": rows, "rehearsal": named,
+            "tokens_at_most": rows * 2 * base.config.max_model_len, "out": str(config.out)}  # fmt: skip
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The result in plain lines: what of a manifest people want to read first."""
+    if "splits" not in result:
+        return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
+    lines = [f"{name}: {facts['rows']:,} rows" for name, facts in result["splits"].items()]
+    return "\n".join([*lines, f"mix: {result['mix']}", f"not exported: {result['accounting']}"])

@@ -99,6 +99,60 @@ def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: b
 
 
 @app.command()
+def mix(
+    ratio: Annotated[float | None, typer.Option(help="Share of new knowledge; 1 means no rehearsal.")] = None,
+    by: Annotated[str | None, typer.Option(help="What the ratio counts: rows, tokens or targets.")] = None,
+    rehearsal: Annotated[list[str] | None, typer.Option(
+        help="A set by its card (dolly), a local file in a set's schema (alpaca=a.json), or any file (name=path); "
+        "may be repeated. Default: those of alpaca, dolly, ultrachat, slimorca that can be reached.")] = None,
+    answers: Annotated[str | None, typer.Option(help="Rehearsal answers: own (the base model's) or given.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Shares of the rehearsal sets: dolly=2,alpaca=1.")] = None,
+    build: Annotated[Path | None, typer.Option(help="Built dataset. Default: the latest in --work.")] = None,
+    work: Work = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the training shards. Default: out.")] = None,
+    cards: Annotated[Path | None, typer.Option(help="Folder of your own data cards. Default: data_cards.")] = None,
+    max_repeat: Annotated[int | None, typer.Option(help="How often a row may stand in the training split.")] = None,
+    validation: Annotated[float | None, typer.Option(help="Share of the questions held out.")] = None,
+    max_tokens: MaxTokens = None,
+    max_length: Annotated[int | None, typer.Option(help="Longest row, in tokens. Default: the context.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Log-probabilities kept per token, for the anchors.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language of the rehearsal (spaCy's codes).")] = None,
+    model: Model = None,
+    revision: Revision = None,
+    engine: Engine = None,
+    url: Url = None,
+    dtype: Dtype = None,
+    max_model_len: Context = None,
+    trust_remote_code: Trust = None,
+    seed: Seed = None,
+    max_drop: MaxDrop = None,
+    shard_rows: ShardRows = None,
+    ray: Ray = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Mix a build with rehearsal that the base model answers itself, and write training shards."""
+    given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
+    given["rehearsal"] = rehearsal or None
+    if weights is not None:
+        given["weights"] = _weights(weights)
+    _run(lambda: _mix(given, config, dry_run, as_json))
+
+
+def _mix(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: bool) -> None:
+    from curate.blend import BlendConfig, describe, estimate
+    from curate.blend import mix as blend
+    from curate.build import ModelConfig
+    from curate.progress import Progress
+
+    settled = _settle(BlendConfig, _settings(config, ModelConfig), given)
+    with Progress() as progress:
+        result = estimate(settled, progress) if dry_run else blend(settled, progress)
+    _print(result, as_json, describe)
+
+
+@app.command()
 def peek(
     folder: Annotated[Path, typer.Argument(help="An export, a built dataset, or the folder of the builds.")],
     rows: Annotated[int, typer.Option(help="Rows shown.")] = 5,
@@ -184,9 +238,13 @@ def _short(values: dict[str, Any]) -> str:
 
 
 def _keep_workspace(settled: Any, say: Callable[[str], None]) -> None:
+    """curate.yaml: the model, and what else was said about it (engine, dtype …)."""
+    from curate.build import ModelConfig
+
     if WORKSPACE.exists():
         return
-    facts = {name: getattr(settled, name) for name in ("model", "revision") if getattr(settled, name) is not None}
+    chosen = ModelConfig.model_fields.keys() & settled.model_fields_set | {"model"}
+    facts = {name: getattr(settled, name) for name in ModelConfig.model_fields if name in chosen}
     lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in facts.items())
     WORKSPACE.write_text(f"# The base model of this folder; `curate mix` and later builds take it from here.\n{lines}",
                          encoding="utf-8")  # fmt: skip
@@ -200,6 +258,15 @@ def _columns(text: str) -> dict[str, str]:
         return parse_columns(text)
     except SourceError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _weights(text: str) -> dict[str, float]:
+    """ "dolly=2,alpaca=1" as a mapping."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {name.strip(): float(value) for name, value in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: expected shares such as dolly=2,alpaca=1") from None
 
 
 def _dataset(folder: Path) -> Path:
