@@ -2,6 +2,7 @@
 when reading."""
 
 import codecs
+import itertools
 
 BOMS = {  # the longer marks first: UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -44,7 +45,8 @@ def name_encoding(sample: bytes) -> str | None:
     """The likely encoding of bytes that are not UTF-8: ``None`` if unknown, ``"utf-8"`` if only a few are damaged.
 
     ``sample`` should be whole lines. charset-normalizer decides, but not on what it is unsure of in short texts:
-    Western European text is cp1252, text with kana is cp932, and cp1252 wins among its look-alikes.
+    Western European text is cp1252, Russian in its usual case is cp1251, text with kana is cp932, and cp1252 wins among
+    its look-alikes.
     """
     from charset_normalizer import from_bytes
 
@@ -54,10 +56,9 @@ def name_encoding(sample: bytes) -> str | None:
     cut = bad == 1 and text.endswith("\ufffd")
     if good and (good >= 2 * bad or cut):
         return "utf-8"
-    if _western(sample):
-        return "cp1252"
-    if _kana(sample):
-        return "cp932"
+    for encoding, reads in (("cp1252", _western), ("cp1251", _russian), ("cp932", _japanese)):
+        if _decodes(sample, encoding) and reads(sample.decode(encoding)):
+            return encoding
     best = from_bytes(sample, cp_isolation=CANDIDATES).best()
     if best is None:
         return None
@@ -72,14 +73,12 @@ def _decodes(sample: bytes, encoding: str) -> bool:
     return True
 
 
-def _western(sample: bytes) -> bool:
-    """Whether this reads as a Western European language in cp1252: its accents stand alone, among plain letters.
+def _western(text: str) -> bool:
+    """Whether this is a Western European language: its accents stand alone, among plain letters.
 
     Other alphabets fill whole words with bytes above 127; Polish would show signs such as ³ inside words.
     """
-    if not _decodes(sample, "cp1252"):
-        return False
-    text = f" {sample.decode('cp1252')} "
+    text = f" {text} "
     wide = [index for index, char in enumerate(text) if ord(char) > 127]
     if not all(text[index] in ACCENTED or text[index] in SIGNS for index in wide):
         return False
@@ -89,9 +88,19 @@ def _western(sample: bytes) -> bool:
     return sum(text[index - 1] in ACCENTED for index in wide) < 0.3 * len(wide)
 
 
-def _kana(sample: bytes) -> bool:
-    """Whether this reads as Japanese in cp932: full-width kana are a good part of what is not ASCII."""
-    if not _decodes(sample, "cp932"):
-        return False
-    wide = [char for char in sample.decode("cp932") if ord(char) > 127]
+def _russian(text: str) -> bool:
+    """Whether this is Cyrillic, in whole words, with capitals at their beginning: KOI8-R swaps the cases, Greek has
+    capitals inside, Hebrew has no such letters as ы, ь, я."""
+    wide = [char for char in text if ord(char) > 127]
+    lower = sum("а" <= char <= "я" for char in wide)
+    pairs = [(before, after) for before, after in itertools.pairwise(text) if "А" <= after <= "я"]
+    together = sum("А" <= before <= "я" for before, _ in pairs)
+    turned = sum(before.islower() and after.isupper() for before, after in pairs)
+    common = not {"ы", "ь", "э", "ю", "я"}.isdisjoint(wide)
+    return common and lower > 0.6 * len(wide) and together > 0.6 * len(pairs) and turned < 0.02 * lower
+
+
+def _japanese(text: str) -> bool:
+    """Whether full-width kana are a good part of what is not ASCII."""
+    wide = [char for char in text if ord(char) > 127]
     return sum("\u3041" <= char <= "\u30fc" for char in wide) > 0.2 * len(wide)

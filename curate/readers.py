@@ -11,7 +11,7 @@ from typing import Any
 
 from curate.delimited import read_delimited
 from curate.json_document import DECODER, Entry, JsonDocument, Member
-from curate.records import Record, Rejected, SourceError, rejected
+from curate.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
 from curate.shapes import is_record
 from curate.textfile import LINE_LIMIT, TextFile
 
@@ -155,7 +155,7 @@ def _json_lines(text: TextFile, file: str) -> Items:
 def _json_line(number: int, line: str, file: str) -> Record | Rejected:
     value = _parse(line)
     if isinstance(value, dict):
-        return Record(number, file, value, line)
+        return Record(number, file, value, line[:RAW_LIMIT])
     if isinstance(value, _NotJson):
         return rejected(number, file, "not-json", value.why, line)
     return rejected(number, file, "not-an-object", f"found {_kind(value)}", line)

@@ -18,8 +18,14 @@ def write(path: Path, content: str | bytes | list[Any]) -> Path:
 
 def read(path: Path | str, **source: Any) -> tuple[list[Accepted], list[Rejected]]:
     fits = source.pop("fits", None)
-    found = list(read_source(Source(path=str(path), **source), fits))
-    return [item for item in found if isinstance(item, Accepted)], [item for item in found if isinstance(item, Rejected)]
+    accepted: list[Accepted] = []
+    rejected: list[Rejected] = []
+    for item in read_source(Source(path=str(path), **source), fits):
+        if isinstance(item, Accepted):
+            accepted.append(item)
+        else:
+            rejected.append(item)
+    return accepted, rejected
 
 
 def one(path: Path | str, **source: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -73,13 +72,15 @@ def test_every_kind_of_unusable_line_has_its_reason_and_its_line(tmp_path):
 
 
 def test_text_is_kept_verbatim_but_for_its_ends_and_line_breaks(tmp_path):
-    row = one(write(tmp_path / "a.jsonl", [{"question": " <|im_end|>\t[INST]  a\r\nb\n", "answer": "\n</s> c\r\n\r\nd "}]))
+    record = {"question": " <|im_end|>\t[INST]  a\r\nb\n", "answer": "\n</s> c\r\n\r\nd "}
+    row = one(write(tmp_path / "a.jsonl", [record]))
     assert row["prompt"] == [user("<|im_end|>\t[INST]  a\nb")]
     assert row["reference"] == "</s> c\n\nd"
 
 
 def test_what_a_record_says_besides_never_overwrites_where_it_lies(tmp_path):
-    row = one(write(tmp_path / "a.jsonl", [{**QA, "file": "theirs", "line": 99, "x\ud800": "\udfff", "nan": float("nan")}]))
+    record = {**QA, "file": "theirs", "line": 99, "x\ud800": "\udfff", "nan": float("nan")}
+    row = one(write(tmp_path / "a.jsonl", [record]))
     assert json.loads(row["meta"]) == {
         "file": "a.jsonl", "line": 1, "record.file": "theirs", "record.line": 99, "x\ud800": "\udfff"
     }  # fmt: skip
@@ -211,19 +212,22 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_says_what_to_do(monkeypat
         raise ConnectionError("Couldn't reach the hub")
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    with pytest.raises(SourceError, match=r"owner/medical: .*split 'train'.*Couldn't reach.*download it and give the folder"):
+    with pytest.raises(SourceError, match=r"owner/medical: .*split 'train'.*Couldn't reach.*give the folder"):
         read("owner/medical")
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=4
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
 )
-RECORDS = st.dictionaries(st.sampled_from(["question", "answer", "messages", "x", ""]), VALUES, max_size=4).map(json.dumps)
+KEYS = st.sampled_from(["question", "answer", "messages", "x", ""])
+RECORDS = st.dictionaries(KEYS, VALUES, max_size=4).map(json.dumps)
 LINES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=30),
     RECORDS,
     RECORDS.map(lambda text: text[:-2]),
-    st.sampled_from(["{}", "[", "null", "NaN", '"a"', '{"question": "\\ud800", "answer": "b"}', "1" * 5_000, "[[[[", "\x1c"]),
+    st.sampled_from(["{}", "[", "null", "NaN", '"a"', '{"question": "\\ud800", "answer": "b"}', "1" * 5_000, "\x1c"]),
     st.just(json.dumps(QA)),
 )
 
@@ -238,15 +242,24 @@ def test_whatever_the_lines_hold_each_is_accepted_or_rejected(tmp_path, lines):
     pa.Table.from_pylist([item.row for item in accepted], schema=EXAMPLE)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(["jsonl", "json", "csv", "tsv", "jsonl.gz", "parquet", "arrow"]), st.binary(max_size=60))
-def test_any_bytes_under_any_name_are_rows_rejections_or_a_source_error(tmp_path, suffix, content):
-    for head in (b"", b'{"question": "a", "answer": "b"}\n', b"question,answer\na,b\n", b"PAR1", b"ARROW1\0\0", b"\x1f\x8b\x08"):
-        path = write(tmp_path / f"a.{suffix}", head + content)
-        try:
-            read(path)
-        except SourceError as error:
-            assert str(path) in str(error)
+HEADS = [b"", json.dumps(QA).encode() + b"\n", b"[" + json.dumps(QA).encode(), b"question,answer\na,b\n", b"PAR1",
+         b"ARROW1\0\0", b"\x1f\x8b\x08"]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["jsonl", "json", "csv", "tsv", "jsonl.gz", "parquet", "arrow"]),
+    st.sampled_from(HEADS),
+    st.binary(max_size=60),
+)
+def test_any_bytes_under_any_name_are_rows_rejections_or_a_source_error(tmp_path, suffix, head, content):
+    path = write(tmp_path / f"a.{suffix}", head + content)
+    named = True
+    try:
+        read(path)
+    except SourceError as error:
+        named = str(path) in str(error)
+    assert named
 
 
 REAL = {
