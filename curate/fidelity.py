@@ -7,15 +7,33 @@ Numbers with their units, names, negations, glossary terms and content words are
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from curate.align import changed
-from curate.lexicon import KEPT as KEPT_WORDS
+from curate.compare import (
+    about,
+    amounts,
+    best,
+    content,
+    counts,
+    digits_in,
+    exchanged,
+    has_amount,
+    has_name,
+    heads,
+    labels,
+    named,
+    nearest,
+    neighbours,
+    overlap,
+    tokens,
+    unlabelled,
+)
 from curate.leaks import LEAK_PHRASES, leaks
+from curate.lexicon import KEPT as KEPT_WORDS
 from curate.quantity import Quantity, quantities
 from curate.relevance import bears_on
-from curate.words import Span, Word, language, names, negations, sentences, shaped, stem, stems, words
+from curate.words import language, names, negations, sentences, stem, stems, words
 
 __all__ = [
     "LEAK_PHRASES",
@@ -72,19 +90,19 @@ def states(text: str, reference: str, question: str, lang: str = "en", glossary:
         return False
     if _missing(text, relevant, question, code, glossary) or _denied(text, relevant, question, code):
         return False
-    if any(_foreign(s.text, (reference, question), code) for s in _about(text, relevant, code)):
+    if any(_foreign(s.text, (reference, question), code) for s in about(text, relevant, code)):
         return False
     asked = set(stems(question, code))
     lost = [(i, j) for i, j in changed(text, relevant, code) if set(stems(relevant[i:j], code)) - asked]
     facts = [(q.start, q.end) for q in quantities(relevant, code)] + [(s.start, s.end) for s in names(relevant, code)]
     if any(i < end and start < j for i, j in lost for start, end in facts):
         return False
-    labels = _labels(relevant)
-    lost = [(i, j) for i, j in lost if not any(start <= i and j <= end for start, end in labels)]
-    wanted = _content(relevant, question, code)
+    headed = labels(relevant)
+    lost = [(i, j) for i, j in lost if not any(start <= i and j <= end for start, end in headed)]
+    wanted = content(relevant, question, code)
     gone = {word for i, j in lost for word in stems(relevant[i:j], code)} & set(wanted)
     if not wanted and not facts:  # the question holds every word of the answer: some sentence must affirm it
-        return all(_best(s.text, text, code) >= STATED for s in sentences(relevant))
+        return all(best(s.text, text, code) >= STATED for s in sentences(relevant))
     return len(gone) <= (1 - STATED) * len(wanted)
 
 
@@ -93,11 +111,11 @@ def same_facts(draft: str, rewrite: str, question: str, lang: str = "en") -> boo
     same order, and numbers, names and negations are the same in both. Then the draft was right already.
     """
     code = language(lang)
-    if not rewrite.strip() or _amounts(draft, code) != _amounts(rewrite, code):
+    if not rewrite.strip() or amounts(draft, code) != amounts(rewrite, code):
         return False
     if len(negations(draft, code)) != len(negations(rewrite, code)):
         return False
-    if _named(draft, question, code) != _named(rewrite, question, code):
+    if named(draft, question, code) != named(rewrite, question, code):
         return False
     rest = iter(stems(draft, code))
     return all(word in rest for word in stems(rewrite, code))
@@ -143,11 +161,11 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
     problems = [
         Problem("missing-number", q.text)
         for q in quantities(relevant, lang)
-        if not _has_amount(q, have) and not any(q.agrees(other) for other in asked)
+        if not has_amount(q, have) and not any(q.agrees(other) for other in asked)
     ]
-    held, known = _tokens(text, lang), _tokens(question, lang)
+    held, known = tokens(text, lang), tokens(question, lang)
     for name in names(relevant, lang):
-        if not _has_name(name.text, held, text, lang) and not _has_name(name.text, known, question, lang):
+        if not has_name(name.text, held, text, lang) and not has_name(name.text, known, question, lang):
             problems.append(Problem("missing-name", name.text))
     problems += [Problem("missing-negation", s.text) for s in sentences(relevant) if _affirmed(s.text, text, lang)]
     lower, source = text.casefold(), relevant.casefold()
@@ -160,18 +178,18 @@ def _lost(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
     knees). Between long texts an exchanged word is more often a synonym than an error.
     """
     held = set(stems(text, lang))
-    wanted = _content(relevant, question, lang)
+    wanted = content(relevant, question, lang)
     gone = [word for word in wanted if word not in held]
-    told = len(wanted) <= 3 and (_amounts(relevant, lang) or _named(relevant, question, lang))  # compared on their own
+    told = len(wanted) <= 3 and (amounts(relevant, lang) or named(relevant, question, lang))  # compared on their own
     if wanted and not told and len(wanted) - len(gone) < KEPT * len(wanted):
         return [Problem("missing-content", ", ".join(gone[:8]))]
     if len(wanted) > SHORT:
         return []
     given = set(stems(relevant, lang)) | set(stems(question, lang))
-    pairs, closed = _neighbours(text, lang), KEPT_WORDS.get(lang, frozenset())
+    pairs, closed = neighbours(text, lang), {stem(w, lang) for w in KEPT_WORDS.get(lang, ())}
     problems = []
-    for left, right in _neighbours(_unlabelled(relevant), lang):
-        if left in gone and _heads(left, relevant, held, question, lang):
+    for left, right in neighbours(unlabelled(relevant), lang):
+        if left in gone and heads(left, relevant, held, question, lang):
             continue
         if left in gone and right in gone and not {left, right} & closed:
             odd = [f"{one} {other}" for one, other in pairs if one not in given and other not in given]
@@ -183,44 +201,6 @@ def _lost(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
             continue
         problems += [Problem("missing-content", f"{left} {right}, found {word}") for word in odd]
     return _once(problems)
-
-
-def _neighbours(text: str, lang: str) -> list[tuple[str, str]]:
-    """Stems of content words that stand side by side."""
-    near = [
-        (a, b)
-        for a, b in pairwise(words(text, lang))
-        if not a.function and not b.function and text[a.end : b.start] in ("", " ")
-    ]
-    return [(stem(a.norm, lang), stem(b.norm, lang)) for a, b in near]
-
-
-_LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
-
-
-def _labels(text: str) -> list[tuple[int, int]]:
-    """What stands before a colon at the start of a line, five words at most ("Indication: …"): the name of the
-    attribute, which an answer puts in its own words.
-    """
-    return [m.span() for m in _LABEL.finditer(text)]
-
-
-def _unlabelled(text: str) -> str:
-    return _LABEL.sub("", text)
-
-
-def _heads(word: str, relevant: str, held: set[str], question: str, lang: str) -> bool:
-    """Whether the word belongs to an attribute's name in "Zorvex: indication swollen knees": behind a name that the
-    question has too, before words that are all held.
-    """
-    asked = set(stems(question, lang))
-    for match in re.finditer(r"^([^:.\n]+?)(?::| [-–—])[ ](.+)$", relevant, re.MULTILINE):
-        rest = stems(match[2], lang)
-        if word in rest and set(stems(match[1], lang)) <= asked:
-            ends = range(rest.index(word) + 1, len(rest) - 1)  # two words at least are the value
-            if any(not held & set(rest[:end]) and held >= set(rest[end:]) for end in ends):
-                return True
-    return False
 
 
 def _affirmed(sentence: str, text: str, lang: str) -> bool:
@@ -235,9 +215,9 @@ def _affirmed(sentence: str, text: str, lang: str) -> bool:
     if len(stems(sentence, lang)) > SHORT:
         scopes = [" ".join(w.text for w in words(sentence[d.end :], lang) if not w.function) for d in denied]
         sentence = " ".join(word for scope in scopes for word in scope.split()[:4])
-        if _best(sentence, text, lang) < 0.5:
+        if best(sentence, text, lang) < 0.5:
             return False
-    return not any(negations(near.text, lang) for near in _nearest(sentence, text, lang))
+    return not any(negations(near.text, lang) for near in nearest(sentence, text, lang))
 
 
 def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
@@ -246,9 +226,9 @@ def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]
     for sentence in sentences(relevant):
         if negations(sentence.text, lang) or len(set(stems(sentence.text, lang))) < 2:
             continue
-        near = _nearest(sentence.text, text, lang)
-        overlap = _overlap(sentence.text, near[0].text, lang) if near else 0.0
-        if overlap >= 0.5 and all(negations(s.text, lang) for s in near) and not negations(question, lang):
+        near = nearest(sentence.text, text, lang)
+        shared = overlap(sentence.text, near[0].text, lang) if near else 0.0
+        if shared >= 0.5 and all(negations(s.text, lang) for s in near) and not negations(question, lang):
             problems.append(Problem("foreign-negation", near[0].text))
     return _once(problems)
 
@@ -256,141 +236,17 @@ def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]
 def _foreign(response: str, sources: Sequence[str], lang: str) -> list[Problem]:
     joined = "\n".join(text for text in sources if text)
     problems = [Problem("foreign-number", q.text) for q in _foreign_amounts(response, sources, lang)]
-    held = _tokens(joined, lang)
-    found = [*names(response, lang), *_exchanged(response, joined, lang)]
-    problems += [Problem("foreign-name", n.text) for n in found if not _has_name(n.text, held, joined, lang)]
+    held = tokens(joined, lang)
+    found = [*names(response, lang), *exchanged(response, joined, lang)]
+    problems += [Problem("foreign-name", n.text) for n in found if not has_name(n.text, held, joined, lang)]
     return _once(problems)
 
 
 def _foreign_amounts(text: str, sources: Sequence[str], lang: str) -> list[Quantity]:
     given = [q for source in sources for q in quantities(source, lang)]
     joined = "\n".join(sources)
-    found = [q for q in quantities(text, lang) if not _has_amount(q, given) and not _counts(q)]
-    return [q for q in found if not _digits_in(q, joined)]
-
-
-def _exchanged(response: str, source: str, lang: str) -> list[Word]:
-    """Capitalised words that open a sentence, which alone proves no name, and go on as a sentence of the source
-    does after another word: "Velmora is a rare disorder", where the source has "OHS is a rare disorder".
-    """
-    tokens, given = words(response, lang), words(source, lang)
-    follow: dict[tuple[str, ...], set[str]] = {}
-    for i, word in enumerate(given):
-        follow.setdefault(_next(given, i), set()).add(word.norm)
-    openers = {s.start for s in sentences(response)}
-    opening = [i for i, w in enumerate(tokens) if w.text[0].isupper() and not w.function and _opens(tokens, i, openers)]
-    return [tokens[i] for i in opening if (rest := _next(tokens, i)) and tokens[i].norm not in follow.get(rest, {""})]
-
-
-def _opens(tokens: Sequence[Word], i: int, openers: set[int]) -> bool:
-    """The first word of a sentence, over bullets and quotation marks."""
-    while i and tokens[i].start not in openers and not tokens[i - 1].text[0].isalnum():
-        i -= 1
-    return tokens[i].start in openers
-
-
-def _next(tokens: Sequence[Word], i: int) -> tuple[str, ...]:
-    """What follows a word, two words and a content word at least: long enough to tell, or nothing."""
-    rest: list[str] = []
-    for word in tokens[i + 1 : i + 6]:
-        rest.append(word.norm)
-        if len(rest) > 1 and not all(w.function for w in tokens[i + 1 : i + 1 + len(rest)]):
-            return tuple(rest)
-    return ()
-
-
-def _counts(q: Quantity) -> bool:
-    """ "There are three causes": a small spelled number without a unit sums up what is listed."""
-    return q.unit in ("", "times") and q.upper is None and q.value <= 10 and not any(c.isdigit() for c in q.text)
-
-
-def _digits_in(q: Quantity, text: str) -> bool:
-    """The digits are there, though not as a quantity of this form ("40mgpobid")."""
-    digits = re.findall(r"\d[\d.,]*\d|\d", q.text)
-    return bool(digits) and all(re.search(rf"(?<![\d.,]){re.escape(d)}(?![\d]|[.,]\d)", text) for d in digits)
-
-
-def _has_amount(q: Quantity, among: Sequence[Quantity]) -> bool:
-    """The same amount, or for a range both of its ends."""
-    if any(q.agrees(other) for other in among):
-        return True
-    ends = {q.value, q.upper} if q.upper is not None else {q.value}
-    given = {v for other in among if other.unit in ("", q.unit) for v in (other.value, other.upper)}
-    return q.upper is not None and ends <= given
-
-
-def _amounts(text: str, lang: str) -> set[tuple[object, ...]]:
-    return {(q.value, q.upper, q.unit) for q in quantities(text, lang)}
-
-
-def _named(text: str, question: str, lang: str) -> set[str]:
-    known = _tokens(question, lang)
-    return {s.text.casefold() for s in names(text, lang) if not _has_name(s.text, known, question, lang)}
-
-
-def _tokens(text: str, lang: str) -> frozenset[str]:
-    found = [w.norm for w in words(text, lang) if any(c.isalnum() for c in w.norm)]
-    parts = [part for norm in found for part in re.split(r"[-‐‑/']", norm)]
-    return frozenset(found) | frozenset(parts) | frozenset(stem(norm, lang) for norm in found)
-
-
-def _has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
-    """Every word of the name is held, in any inflection; or the name abbreviates words of the text, or the other
-    way round (PDA, patent ductus arteriosus).
-    """
-    if name.casefold() in text.casefold():
-        return True
-    parts = [w.norm for w in words(name, lang) if not w.function]
-    if parts and all(p in held or stem(p, lang) in held for p in parts):
-        return True
-    initials = "".join(p[0] for p in parts)
-    if len(parts) >= 2 and re.search(rf"\b{re.escape(initials.upper())}s?\b", text):
-        return True
-    letters = re.sub(r"[^a-z]", "", name.casefold()).removesuffix("s")
-    if not shaped(name) or len(letters) < 2:
-        return False
-    plain = [p for w in words(text, lang) if w.norm[0].isalpha() for p in w.norm.split("-") if p]
-    firsts = "".join(p[0] for p in plain)
-    content = "".join(w.norm[0] for w in words(text, lang) if w.norm[0].isalpha() and not w.function)
-    return len(letters) >= 2 and (letters in firsts or letters in content)
-
-
-def _about(text: str, relevant: str, lang: str) -> list[Span]:
-    """The sentences of ``text`` that speak of what a sentence of the reference speaks of."""
-    given = sentences(relevant)
-    return [s for s in sentences(text) if any(_overlap(g.text, s.text, lang) >= 0.3 for g in given)]
-
-
-def _nearest(sentence: str, text: str, lang: str) -> list[Span]:
-    """The sentences of ``text`` that share the most content words with ``sentence``; several where they tie."""
-    scored = [(_overlap(sentence, s.text, lang), s) for s in sentences(text)]
-    best = max((score for score, _ in scored), default=0.0)
-    return [s for score, s in scored if score == best and best > 0]
-
-
-def _best(sentence: str, text: str, lang: str) -> float:
-    return max((_overlap(sentence, s.text, lang) for s in sentences(text)), default=0.0)
-
-
-def _overlap(sentence: str, other: str, lang: str) -> float:
-    """Share of the sentence's content words, negations aside, that the other has too."""
-    deny = {stem(w.norm, lang) for w in negations(sentence, lang)}
-    wanted = set(stems(sentence, lang)) - deny
-    return len(wanted & set(stems(other, lang))) / len(wanted) if wanted else 0.0
-
-
-def _content(text: str, question: str, lang: str) -> list[str]:
-    """Distinct content stems of ``text``, less labels, the question's words, and quantities and names, which are
-    compared as such.
-    """
-    taken = [
-        *_labels(text),
-        *((q.start, q.end) for q in quantities(text, lang)),
-        *((n.start, n.end) for n in names(text, lang)),
-    ]
-    free = [w for w in words(text, lang) if not w.function and not any(w.start < e and s < w.end for s, e in taken)]
-    asked = set(stems(question, lang))
-    return [s for s in dict.fromkeys(stem(w.norm, lang) for w in free) if s not in asked]
+    found = [q for q in quantities(text, lang) if not has_amount(q, given) and not counts(q)]
+    return [q for q in found if not digits_in(q, joined)]
 
 
 def _once(problems: Iterable[Problem]) -> list[Problem]:
@@ -398,21 +254,23 @@ def _once(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def repeated_tail(text: str, least: int = 3) -> bool:
-    """Whether the text ends in a loop: a stretch of words, or in unspaced scripts of characters, that stands there
-    ``least`` times or more in a row up to the end, and holds 4 words (12 characters) or more in all.
+    """Whether the text ends in a loop: a stretch that stands there ``least`` times or more in a row up to the end
+    (where a length limit may cut it), over 8 words and marks in all, 24 where it has no letter (cells of a table);
+    or, in words and scripts without spaces, over 12 characters.
 
     >>> repeated_tail("It is safe. It is safe. It is safe. It is"), repeated_tail("He said no, no, no.")
     (True, False)
     """
     tokens = re.findall(r"\w+|[^\w\s]", text.casefold())
-    if len(tokens) <= 2 and len(text) > 12:
-        return re.search(r"(.{1,40}?)\1{3,}.{0,40}$", text, re.DOTALL) is not None
-    for size in range(1, len(tokens) // least + 1):
-        # A loop cut by the length limit may end in the middle of its stretch.
-        reach = 0
-        while reach + size < len(tokens) and tokens[-1 - reach] == tokens[-1 - reach - size]:
-            reach += 1
-        stretch = tokens[-size:]
-        if reach + size >= least * size and reach + size >= 8 and any(t.isalnum() for t in stretch):
+    return _loops(tokens, least, 8) or _loops(tokens[-1] if tokens else "", least + 1, 12)
+
+
+def _loops(items: Sequence[str], least: int, length: int) -> bool:
+    for size in range(1, len(items) // least + 1):
+        total = size
+        while total < len(items) and items[-1 - total] == items[-1 - total + size]:
+            total += 1
+        spoken = any(c.isalpha() for item in items[-size:] for c in item)
+        if total >= least * size and total >= (length if spoken else 24):
             return True
     return False

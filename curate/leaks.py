@@ -2,30 +2,36 @@
 
 import re
 
-_SOURCE = (
-    r"(?:(?:provided|given|above|supplied|following|attached|reference)\s+)*"
-    r"(?:references?|passages?|texts?|contexts?|documents?|excerpts?|source\s+(?:text|material)s?|sources?|"
-    r"information(?=\s+(?:provided|given|above|supplied))|materials?|paragraphs?|articles?|snippets?|abstracts?)"
-    r"(?:\s+(?:provided|given|above|supplied|you\s+(?:gave|provided|shared)))?"
+_TEXT = (
+    r"(?:references?|passages?|texts?|contexts?|documents?|excerpts?|sources?|materials?|paragraphs?|articles?"
+    r"|snippets?|abstracts?)"
 )
-_GIVEN = rf"(?:the|this|that|your)\s+{_SOURCE}"
-_PROVIDED = r"(?:the\s+)?(?:provided|given|supplied|above)\s+(?:reference|passage|text|context|document|excerpt|source|information|material|paragraph|article|data|abstract|table|facts)s?"
-_SAYS = r"(?:states?|says?|mentions?|notes?|indicates?|describes?|explains?|reports?|does\s+not|doesn't|lists?|shows?|specif(?:y|ies)|suggests?|provides?)"
+_BEFORE = r"(?:(?:provided|given|above|supplied|following|attached|reference|source)\s+)"
+_AFTER = r"(?:\s+(?:provided|given|above|supplied|you\s+(?:gave|provided|shared)))"
+_GIVEN = (
+    rf"(?:the|this|that|your)\s+(?:{_BEFORE}*{_TEXT}{_AFTER}?|information{_AFTER}|\w+\s+you\s+(?:gave|provided|shared))"
+)
+_PROVIDED = r"(?:the\s+)?(?:provided|given|supplied|above)\s+(?:information|data|table|facts?|" + _TEXT + ")"
+_BY = r"(?:according\s+to|based\s+(?:up)?on|as\s+per|going\s+by|judging\s+(?:by|from))"
+_SAID = r"(?:described|stated|mentioned|noted|indicated|explained|reported|listed|shown|specified|provided|given)"
+_SAYS = (
+    r"(?:states?|says?|mentions?|notes?|indicates?|describes?|explains?|reports?|does\s+not|doesn't|lists?|shows?"
+    r"|specif(?:y|ies)|suggests?|provides?)"
+)
 
 LEAK_PHRASES: tuple[re.Pattern[str], ...] = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"\b(?:according\s+to|based\s+(?:up)?on|as\s+per|per|following|going\s+by|judging\s+(?:by|from)|from)\s+(?:{_PROVIDED})\b",
-        rf"\b(?:according\s+to|based\s+(?:up)?on|as\s+per|going\s+by|judging\s+(?:by|from))\s+{_GIVEN}\b",
-        rf"\b(?:as|like)\s+(?:is\s+)?(?:{_SAYS}|described|stated|mentioned|noted|indicated|explained|reported|listed|shown|specified|provided|given)"
-        rf"\s+(?:in|by|above\s+in)\s+(?:{_GIVEN}|{_PROVIDED})\b",
-        rf"\b(?:the|this)\s+(?:(?:provided|given|above|supplied)\s+)?"
-        rf"(?:references?|passages?|provided\s+texts?|given\s+texts?|texts?|contexts?|excerpts?|source\s+text)\s+{_SAYS}\b",
-        rf"\bin\s+(?:the|this)\s+(?:(?:provided|given|above|supplied|reference)\s+)(?:reference|passage|text|context|document|excerpt|material|paragraph)s?\b",
+        rf"\b(?:{_BY}|per|following|from)\s+{_PROVIDED}\b",
+        rf"\b{_BY}\s+{_GIVEN}\b",
+        rf"\b(?:as|like)\s+(?:is\s+)?(?:{_SAYS}|{_SAID})\s+(?:in|by|above\s+in)\s+(?:{_GIVEN}|{_PROVIDED})\b",
+        rf"\b(?:the|this)\s+{_BEFORE}?(?:references?|passages?|texts?|contexts?|excerpts?)\s+{_SAYS}\b",
+        rf"\bin\s+(?:the|this)\s+{_BEFORE}{_TEXT}\b",
         r"\bin\s+the\s+(?:reference|passage)\b|\bthe\s+(?:reference|passage)\s+(?:text\s+)?(?:above|below|provided)\b",
         r"\b(?:the\s+)?information\s+(?:provided|given|supplied)\s+(?:above|here|in\s+the)\b",
         # Chinese: according to the (provided) material / reference / text; as the text says
-        r"(?:根据|依据|基于|按照|按)(?:您|你)?(?:所|上述|以上|上面|下列)?(?:给出?|提供|提及|给定)?(?:的)?(?:参考)?(?:资料|材料|文本|文章|段落|上下文|参考内容|信息|内容|文档|原文|文献)(?:中|里)?(?:的)?(?:描述|内容|信息|说明)?",
+        r"(?:根据|依据|基于|按照|按)(?:您|你)?(?:所|上述|以上|上面|下列)?(?:给出?|提供|提及|给定)?(?:的)?(?:参考)?"
+        r"(?:资料|材料|文本|文章|段落|上下文|参考内容|信息|内容|文档|原文|文献)(?:中|里)?(?:的)?(?:描述|内容|信息|说明)?",
         r"(?:参考资料|上述资料|所给资料|文中|原文|上文|资料中)(?:中|里)?(?:提到|指出|说明|显示|表明|所述)",
         r"\b(?:selon|d['’]après|conformément\s+(?:à|au)|sur\s+la\s+base\s+(?:de|du))\s+(?:l[ea]s?\s+|l['’]|ce\s+|cette\s+)?"
         r"(?:texte|passage|référence|contexte|document|extrait|informations?)(?:\s+(?:fournie?s?|donnée?s?|ci-dessus))?\b",

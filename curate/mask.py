@@ -32,7 +32,7 @@ class Thresholds(Strict):
     confident: float = Field(default=math.log(0.4), le=0, description="least b of a key token")
     lift: float = Field(default=0.5, ge=0, description="least b - q of a key token")
     normal: float = Field(default=-math.log(2.5), le=0, description="at or above it, a is low perplexity")
-    thin_air: float = Field(math.log(1e-3), le=0, description="below it, a key token has no support [arXiv 2504.09522]")
+    thin_air: float = Field(default=math.log(1e-3), le=0, description="a below it has no support [arXiv 2504.09522]")
     temperature: float = Field(default=0.5, gt=0, description="width of the soft policy's step")
 
 
@@ -99,7 +99,7 @@ def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
 
 def _scores(policy: str, name: str, values: ArrayLike | None, n: int) -> NDArray[np.float64]:
     if values is None:
-        raise ValueError(f"mask policy {policy!r} needs {name}, which was not scored; score it or take another policy")
+        raise ValueError(f"{policy} needs {name}, which was not scored; score it or take another policy")
     array = np.asarray(values, np.float64)
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape}, but the response has {n} tokens; score the row again")
@@ -213,17 +213,24 @@ def _touching(start: int, end: int, starts: ArrayLike, ends: ArrayLike, response
 
 
 def row_flags(
-    a: ArrayLike, b: ArrayLike, q: ArrayLike, weights: ArrayLike, thresholds: Thresholds | None = None
+    a: ArrayLike,
+    b: ArrayLike | None,
+    q: ArrayLike | None,
+    weights: ArrayLike,
+    thresholds: Thresholds | None = None,
 ) -> dict[str, float]:
     """``template_leak``: share of tokens that look key (gain and b high) which the placebo explains as well (lift
     below its threshold); 0 without such tokens. ``contradicts``: share of all tokens that were expected closed
     book and are not with the reference in view. ``thin_air``: number of weighted tokens with a below ln 1e-3.
+    Without b or q, what needs them is 0.
     """
     limits = thresholds or Thresholds()
     n = len(np.asarray(a))
-    closed, opened, placebo = (_scores("row flags", name, x, n) for name, x in (("a", a), ("b", b), ("q", q)))
+    closed = _scores("the row's flags", "a", a, n)
+    opened = closed if b is None else _scores("the row's flags", "b", b, n)
+    placebo = opened if q is None else _scores("the row's flags", "q", q, n)
     looks = (difference(opened, closed) >= limits.gain) & (opened >= limits.confident)
-    leaked = looks & (difference(opened, placebo) < limits.lift)
+    leaked = looks & (difference(opened, placebo) < limits.lift) & (q is not None)
     against = (closed >= limits.normal) & (opened < limits.confident) & (difference(closed, opened) >= limits.gain)
     thin = (np.asarray(weights) > 0) & (closed < limits.thin_air)
     return {

@@ -1,0 +1,176 @@
+"""Whether one text holds what another has: content words, names, amounts, sentences about the same thing.
+
+The pieces that ``curate.fidelity`` decides with; none of them decides by itself. ``lang`` is a spaCy code.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from curate.quantity import Quantity, quantities
+from curate.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
+
+_LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
+
+
+def labels(text: str) -> list[tuple[int, int]]:
+    """What stands before a colon at the start of a line, five words at most ("Indication: …"): the name of the
+    attribute, which an answer puts in its own words.
+    """
+    return [m.span() for m in _LABEL.finditer(text)]
+
+
+def unlabelled(text: str) -> str:
+    return _LABEL.sub("", text)
+
+
+def content(text: str, question: str, lang: str) -> list[str]:
+    """Distinct content stems of ``text``, less labels, the question's words, and quantities and names, which are
+    compared as such.
+    """
+    taken = [
+        *labels(text),
+        *((q.start, q.end) for q in quantities(text, lang)),
+        *((n.start, n.end) for n in names(text, lang)),
+    ]
+    free = [w for w in words(text, lang) if not w.function and not any(w.start < e and s < w.end for s, e in taken)]
+    asked = set(stems(question, lang))
+    return [s for s in dict.fromkeys(stem(w.norm, lang) for w in free) if s not in asked]
+
+
+def neighbours(text: str, lang: str) -> list[tuple[str, str]]:
+    """Stems of content words that stand side by side."""
+    near = [
+        (a, b)
+        for a, b in pairwise(words(text, lang))
+        if not a.function and not b.function and text[a.end : b.start] in ("", " ")
+    ]
+    return [(stem(a.norm, lang), stem(b.norm, lang)) for a, b in near]
+
+
+def heads(word: str, relevant: str, held: set[str], question: str, lang: str) -> bool:
+    """Whether the word belongs to an attribute's name in "Zorvex: indication swollen knees": behind a name that the
+    question has too, before words that are all held.
+    """
+    asked = set(stems(question, lang))
+    for match in re.finditer(r"^([^:.\n]+?)(?::| [-–—])[ ](.+)$", relevant, re.MULTILINE):
+        rest = stems(match[2], lang)
+        if word in rest and set(stems(match[1], lang)) <= asked:
+            ends = range(rest.index(word) + 1, len(rest) - 1)  # two words at least are the value
+            if any(not held & set(rest[:end]) and held >= set(rest[end:]) for end in ends):
+                return True
+    return False
+
+
+def tokens(text: str, lang: str) -> frozenset[str]:
+    found = [w.norm for w in words(text, lang) if any(c.isalnum() for c in w.norm)]
+    parts = [part for norm in found for part in re.split(r"[-‐‑/']", norm)]
+    return frozenset(found) | frozenset(parts) | frozenset(stem(norm, lang) for norm in found)
+
+
+def has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
+    """Every word of the name is held, in any inflection; or the name abbreviates words of the text, or the other
+    way round (PDA, patent ductus arteriosus).
+    """
+    if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+        return True
+    parts = [w.norm for w in words(name, lang) if not w.function]
+    if parts and all(p in held or stem(p, lang) in held for p in parts):
+        return True
+    initials = "".join(p[0] for p in parts)
+    if len(parts) >= 2 and re.search(rf"\b{re.escape(initials.upper())}s?\b", text):
+        return True
+    letters = re.sub(r"[^a-z]", "", name.casefold()).removesuffix("s")
+    if not shaped(name) or len(letters) < 2:
+        return False
+    plain = [p for w in words(text, lang) if w.norm[0].isalpha() for p in w.norm.split("-") if p]
+    firsts = "".join(p[0] for p in plain)
+    main = "".join(w.norm[0] for w in words(text, lang) if w.norm[0].isalpha() and not w.function)
+    return letters in firsts or letters in main
+
+
+def named(text: str, question: str, lang: str) -> set[str]:
+    known = tokens(question, lang)
+    return {s.text.casefold() for s in names(text, lang) if not has_name(s.text, known, question, lang)}
+
+
+def has_amount(q: Quantity, among: Sequence[Quantity]) -> bool:
+    """The same amount, or for a range both of its ends."""
+    if any(q.agrees(other) for other in among):
+        return True
+    ends = {q.value, q.upper} if q.upper is not None else {q.value}
+    given = {v for other in among if other.unit in ("", q.unit) for v in (other.value, other.upper)}
+    return q.upper is not None and ends <= given
+
+
+def amounts(text: str, lang: str) -> set[tuple[object, ...]]:
+    return {(q.value, q.upper, q.unit) for q in quantities(text, lang)}
+
+
+def counts(q: Quantity) -> bool:
+    """ "There are three causes": a small spelled number without a unit sums up what is listed."""
+    return q.unit in ("", "times") and q.upper is None and q.value <= 10 and not any(c.isdigit() for c in q.text)
+
+
+def digits_in(q: Quantity, text: str) -> bool:
+    """The digits are there, though not as a quantity of this form ("40mgpobid")."""
+    digits = re.findall(r"\d[\d.,]*\d|\d", q.text)
+    return bool(digits) and all(re.search(rf"(?<![\d.,]){re.escape(d)}(?![\d]|[.,]\d)", text) for d in digits)
+
+
+def overlap(sentence: str, other: str, lang: str) -> float:
+    """Share of the sentence's content words, negations aside, that the other has too."""
+    deny = {stem(w.norm, lang) for w in negations(sentence, lang)}
+    wanted = set(stems(sentence, lang)) - deny
+    return len(wanted & set(stems(other, lang))) / len(wanted) if wanted else 0.0
+
+
+def best(sentence: str, text: str, lang: str) -> float:
+    return max((overlap(sentence, s.text, lang) for s in sentences(text)), default=0.0)
+
+
+def nearest(sentence: str, text: str, lang: str) -> list[Span]:
+    """The sentences of ``text`` that share the most content words with ``sentence``; several where they tie."""
+    scored = [(overlap(sentence, s.text, lang), s) for s in sentences(text)]
+    most = max((score for score, _ in scored), default=0.0)
+    return [s for score, s in scored if score == most and most > 0]
+
+
+def about(text: str, relevant: str, lang: str) -> list[Span]:
+    """The sentences of ``text`` that speak of what a sentence of the reference speaks of."""
+    given = sentences(relevant)
+    return [s for s in sentences(text) if any(overlap(g.text, s.text, lang) >= 0.3 for g in given)]
+
+
+def exchanged(response: str, source: str, lang: str) -> list[Word]:
+    """Capitalised words that open a sentence, which alone proves no name, and go on as a sentence of the source
+    does after another word: "Velmora is a rare disorder", where the source has "OHS is a rare disorder".
+    """
+    found, given = words(response, lang), words(source, lang)
+    follow: dict[tuple[str, ...], set[str]] = {}
+    for i, word in enumerate(given):
+        follow.setdefault(_next(given, i), set()).add(word.norm)
+    openers = {s.start for s in sentences(response)}
+    odd = []
+    for i, word in enumerate(found):
+        if word.text[0].isupper() and not word.function and _opens(found, i, openers):
+            before = follow.get(_next(found, i), {word.norm})
+            odd += [] if word.norm in before or not _next(found, i) else [word]
+    return odd
+
+
+def _opens(tokens: Sequence[Word], i: int, openers: set[int]) -> bool:
+    """The first word of a sentence, over bullets and quotation marks."""
+    while i and tokens[i].start not in openers and not tokens[i - 1].text[0].isalnum():
+        i -= 1
+    return tokens[i].start in openers
+
+
+def _next(tokens: Sequence[Word], i: int) -> tuple[str, ...]:
+    """What follows a word, two words and a content word at least: long enough to tell, or nothing."""
+    rest: list[str] = []
+    for word in tokens[i + 1 : i + 6]:
+        rest.append(word.norm)
+        if len(rest) > 1 and not all(w.function for w in tokens[i + 1 : i + 1 + len(rest)]):
+            return tuple(rest)
+    return ()
