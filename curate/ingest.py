@@ -53,7 +53,7 @@ class Source(Strict):
 
     path: str  # a file, a folder, or a hub id: owner/name, owner/name:configuration
     name: str | None = None  # becomes EXAMPLE.source; else the file's stem or the dataset's name
-    columns: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
+    columns: dict[str, str] = {}
     encoding: str = "utf-8"
     all_turns: bool = False  # one row per assistant turn, not only the last
     split: str = "train"  # hub ids only
