@@ -30,6 +30,7 @@ from curate.mix import CANDIDATES, MixConfig, MixError, Plan, plan
 from curate.schema import IGNORE, META, TOKENS
 from curate.shards import (
     MANIFEST,
+    DatasetError,
     load_manifest,
     read_json,
     read_shard,
@@ -47,7 +48,7 @@ SHARD_ROWS = 2000  # anchors make a row some 50 kB, so a shard some 100 MB
 EXAMPLES = {"learn": 2, "distil": 1}  # how many rows of each objective the card shows
 
 
-class ExportError(RuntimeError):
+class ExportError(DatasetError):
     """The folder cannot be written; the message says what is in the way."""
 
 

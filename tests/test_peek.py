@@ -23,7 +23,10 @@ def rendering():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, rendering):
     root = tmp_path_factory.mktemp("peek")
-    spans = [{"start": 0, "end": 3, "weight": 1.0, "kind": "key"}, {"start": 4, "end": 8, "weight": 0.5, "kind": "key"}]
+    spans = [
+        {"start": 0, "end": 3, "weight": 1.0, "kind": "key"},
+        {"start": 14, "end": 16, "weight": 0.5, "kind": "key"},
+    ]
     rows = [learn(0), learn(1, tier="reference"), learn(2, response=NASTY, spans=spans, prompt=ask("Q [link]?"))]
     rows += [learn(3, drop="duplicate"), learn(4, drop="duplicate"), learn(5, drop="contradiction")]
     build = dataset(root / "build", rows, rendering)
@@ -77,7 +80,8 @@ def test_rows_of_one_reason(made):
 @pytest.mark.parametrize("colour", [True, False])
 def test_data_is_shown_and_never_interpreted(made, rendering, folder, colour):
     text = shown(made / folder, colour, rows=9, template=rendering)
-    assert "[bold red]hi[/]" in text
+    assert "[bold red]" in text
+    assert "[/] " in text
     assert "Q [link]?" in text
     assert "\\x1b[31mred\\x07 \\u202eevil." in text
     assert "\x07" not in text
@@ -88,7 +92,7 @@ def test_data_is_shown_and_never_interpreted(made, rendering, folder, colour):
 def test_weights_are_colours_on_a_terminal(made, rendering):
     text = shown(made / "out", colour=True, rows=9, template=rendering)
     assert "\x1b[1;30;48;2;90;220;90m1 mg\x1b[0m" in text
-    assert "\x1b[1;30;48;2;90;220;90mSay\x1b[0m \x1b[1;30;48;2;170;200;90m[bol\x1b[0md red]hi[/]" in text
+    assert "\x1b[1;30;48;2;90;220;90mSay\x1b[0m [bold red]\x1b[1;30;48;2;170;200;90mhi\x1b[0m[/]" in text
     assert "[[" not in text
 
 

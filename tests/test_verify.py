@@ -128,16 +128,17 @@ def first(**values):
 @pytest.mark.parametrize(
     ("folder", "edit", "message"),
     [
-        ("train", first(labels=lambda r: [IGNORE] * len(r["labels"])), "no token is labelled (1 of 37 rows, the first is row 0)"),  # noqa: E501
+        ("train", first(labels=lambda r: [IGNORE] * len(r["labels"])), "no token is labelled (1 of 39 rows, the first is row 0)"),  # noqa: E501
         ("train", first(labels=lambda r: [IGNORE, 7, *r["labels"][2:]]), "a label is not the token at its place"),
         ("train", first(labels=lambda r: [*r["labels"], IGNORE]), "differ in length"),
         ("train", first(attention_mask=lambda r: [0] * len(r["labels"])), "attention_mask is not 1"),
         ("train", first(input_ids=lambda r: [*r["input_ids"][:-1], 5]), "does not end with the end-of-turn token"),
-        ("train", lambda rows: rows[:-1], "rows: found 36, expected 37"),
-        ("train", lambda rows: rows[::-1], "weights and labels disagree"),
-        ("meta/train", lambda rows: rows[::-1], "weights and labels disagree"),
-        ("meta/train", lambda rows: rows[:-1], "rows: found 36, expected 37"),
+        ("train", lambda rows: rows[:-1], "rows: found 38, expected 39"),
+        ("train", lambda rows: rows[::-1], "not one weight per token (26 of 39 rows, the first is row 0)"),
+        ("meta/train", lambda rows: rows[::-1], "not one weight per token (26 of 39 rows, the first is row 0)"),
+        ("meta/train", lambda rows: rows[:-1], "rows: found 38, expected 39"),
         ("meta/train", first(weights=lambda r: r["weights"][1:]), "not one weight per token"),
+        ("meta/train", first(weights=lambda r: r["weights"][::-1]), "weights and labels disagree on what is trained"),
         ("meta/train", first(weights=lambda r: [2 * w for w in r["weights"]]), "not between 0 and 1"),
         ("meta/train", first(anchor_ids=lambda r: r["anchor_ids"][1:]), "anchors are neither absent nor one per token"),
         ("meta/train", first(source=lambda r: "law"), "rows by source"),
