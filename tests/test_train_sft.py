@@ -2,7 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,9 @@ def mixed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weighted new rows, distilled rehearsal rows, anchors, two sources out of balance, and a validation split."""
     rows = random_rows(16, weight=0.5) + random_rows(8, "dolly", True)
     held = random_rows(5, seed=7) + random_rows(3, "dolly", True, seed=7)
-    return write_export(tmp_path_factory.mktemp("mixed"), model, rows, held, balance={"med": 0.7, "dolly": 0.3})
+    return write_export(
+        tmp_path_factory.mktemp("mixed"), model, rows, held, balance={"med": 0.7, "dolly": 0.3}
+    )
 
 
 def settle(data: Path, out: Path, **settings: Any) -> Run:
@@ -68,7 +72,9 @@ def test_stock_trl_trains_on_the_export_unmodified(one_source: Path, model: Path
     from trl import SFTConfig, SFTTrainer
 
     data = load_from_disk(str(one_source))
-    args = SFTConfig(str(tmp_path), max_steps=2, bf16=False, report_to="none", logging_steps=1, disable_tqdm=True)
+    args = SFTConfig(
+        str(tmp_path), max_steps=2, bf16=False, report_to="none", logging_steps=1, disable_tqdm=True
+    )
     trainer = SFTTrainer(str(model), args, train_dataset=data["train"])
     trainer.train()
     assert trainer.state.global_step == 2
@@ -162,46 +168,45 @@ def test_bfloat16_is_near_float32_and_master_weights_stay_float32(mixed: Path, t
 # ---- resume
 
 
-class Killed(Exception):
-    pass
-
-
-def kill_at(step: int) -> Callable[[Any], None]:
+def die_at(run: Run, step: int) -> int:
+    """Start the run in a process of its own that kills itself without warning when it begins a step; its exit code."""
     from transformers import TrainerCallback
-
-    class Killer(TrainerCallback):
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step == step:
-                raise Killed
-
-    return lambda trainer: trainer.add_callback(Killer())
-
-
-@pytest.mark.parametrize("step", [3, 5])
-def test_resumed_equals_uninterrupted_to_the_bit(
-    mixed: Path, tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed after the checkpoint at step 2 (inside the first epoch) and at step 4 (inside the second)."""
-    from safetensors.torch import load_file
 
     import train.sft
 
+    class Death(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def live_and_die() -> None:
+        build = train.sft.build_trainer
+
+        def build_mortal(*args: Any) -> Any:
+            trainer = build(*args)
+            trainer.add_callback(Death())
+            return trainer
+
+        train.sft.build_trainer = build_mortal
+        execute(run, QUIET)
+
+    process = multiprocessing.get_context("fork").Process(target=live_and_die)
+    process.start()
+    process.join(120)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+@pytest.mark.parametrize("step", [3, 5])
+def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, step: int) -> None:
+    """Killed after the checkpoint at step 2 (inside the first epoch) and at step 4 (inside the second)."""
+    from safetensors.torch import load_file
+
     settings: dict[str, Any] = {"epochs": 2, "batch_size": 2, "grad_accum": 4, "checkpoints": 3}
     whole = execute(settle(mixed, tmp_path / "whole", **settings), QUIET)
-
-    build, kill = train.sft.build_trainer, kill_at(step)
-
-    def build_mortal(*args: Any) -> Any:
-        trainer = build(*args)
-        kill(trainer)
-        return trainer
-
     run = settle(mixed, tmp_path / "cut", **settings)
-    with monkeypatch.context() as patch:
-        patch.setattr(train.sft, "build_trainer", build_mortal)
-        with pytest.raises(Killed):
-            execute(run, QUIET)
-    (run.out / "checkpoint-6").mkdir()  # killed while writing a later checkpoint: it is passed over
+    assert die_at(run, step) == -signal.SIGKILL
+    (run.out / "checkpoint-6").mkdir()  # as if killed while writing a later checkpoint: it is passed over
     resumed = execute(run, QUIET)
     assert resumed["resumed_at_step"] == step - 1
     expected = load_file(tmp_path / "whole" / "model.safetensors")
@@ -213,7 +218,9 @@ def test_resumed_equals_uninterrupted_to_the_bit(
     assert len(steps) == 6 + 2  # every step once, and one line per validation
 
 
-def test_a_finished_run_is_not_run_again(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_not_run_again(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import train.sft
 
     run = settle(mixed, tmp_path / "run", checkpoints=2)

@@ -3,10 +3,14 @@
 import json
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from train.evaluate import evaluate_command
+from train.report import report_command
 
 app = typer.Typer(
     help="Train a model on exported shards, and judge what it learnt and forgot.",
@@ -20,6 +24,9 @@ app = typer.Typer(
 def main() -> None:
     """Train a model on exported shards, and judge what it learnt and forgot."""
 
+
+app.command("evaluate")(evaluate_command)
+app.command("report")(report_command)
 
 Opt = typer.Option  # help texts name the defaults, which live in train.config
 
@@ -128,20 +135,29 @@ def describe(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-def guarded(run: Any, debug: bool) -> None:
-    """Run a command; what the user can mend becomes one paragraph and an exit code: 1 the run failed, 2 bad input."""
-    from curate.config import ConfigError
-
+def guarded(run: Callable[[], None], debug: bool) -> None:
+    """Run a command; every error becomes one paragraph and an exit code: 1 the run failed, 2 bad usage or data."""
     try:
         run()
     except Exception as error:
         if debug:
             traceback.print_exc()
-        from curate.engine import EngineError
-        from train.data import DataError
-        from train.record import RunError
+        code, text = explain(error)
+        print(f"error: {text}", file=sys.stderr)
+        raise typer.Exit(code) from None
 
-        if not isinstance(error, (ConfigError, DataError, EngineError, RunError)):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(1 if isinstance(error, RunError) else 2) from None
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Exit code and paragraph of an error."""
+    from curate.config import ConfigError
+    from curate.engine import EngineError
+    from train.data import DataError
+    from train.record import RunError
+
+    if isinstance(error, (ConfigError, DataError, EngineError)):
+        return 2, str(error)
+    if isinstance(error, RunError):
+        return 1, str(error)
+    if type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error):
+        return 1, "out of memory; lower --batch-size and raise --grad-accum as much, or give --grad-checkpointing"
+    return 1, f"{type(error).__name__}: {error}; give --debug to see where"

@@ -3,11 +3,13 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from curate.config import ConfigError
 from curate.engine import EngineConfig, locate_model, model_hash
 from train.batches import Task, assign, check_targets, settle_pools
 from train.config import SftConfig
@@ -68,7 +70,14 @@ def run_fingerprint(config: SftConfig, data: str, model: str) -> str:
 
 
 def prepare(config: SftConfig, devices: int = 1) -> Run:
-    """Check data and model against each other. Raises ``DataError`` before anything heavy is loaded."""
+    """Check settings, data and model against each other, before anything heavy is loaded.
+
+    Raises ``ConfigError``, ``DataError`` or, where there is no such model, ``EngineError``.
+    """
+    if config.tensorboard and not (find_spec("tensorboard") or find_spec("tensorboardX")):
+        raise ConfigError(
+            "--tensorboard: the package tensorboard is not installed; install it, or leave the flag out"
+        )
     export = load_export(config.data)
     if config.model is None:
         config = config.model_copy(

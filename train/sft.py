@@ -177,8 +177,8 @@ def arguments(run: Run) -> Any:
 def _save(run: Run, trainer: Any) -> None:
     """Model, tokenizer and generation settings: the base model's own, but for the values of the weights.
 
-    The weights are saved in the base model's dtype. The token ids and the like that Trainer aligns with the tokenizer while
-    it runs are put back.
+    The weights are saved in the base model's dtype. The token ids and the like that Trainer aligns with the tokenizer
+    while it runs are put back.
     """
     import torch
     from transformers import GenerationConfig
@@ -191,7 +191,9 @@ def _save(run: Run, trainer: Any) -> None:
             setattr(model.config, name, getattr(run.model_config, name))
     stated = (run.folder / "generation_config.json").is_file()
     model.generation_config = (
-        GenerationConfig.from_pretrained(run.folder) if stated else GenerationConfig.from_model_config(run.model_config)
+        GenerationConfig.from_pretrained(run.folder)
+        if stated
+        else GenerationConfig.from_model_config(run.model_config)
     )
     trainer.save_model(str(run.out))
     (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says

@@ -6,11 +6,22 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from train.batches import StepOrder
 from train.loss import Pools, divergence
+
+
+class _EpochKeeper(TrainerCallback):
+    """Tells the order which epoch it is. Accelerate does so too, but not when several processes resume mid-epoch."""
+
+    def __init__(self, order: StepOrder):
+        self.order = order
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.order.set_epoch(int(state.epoch))
 
 
 class AnchoredSFTTrainer(SFTTrainer):
@@ -27,6 +38,8 @@ class AnchoredSFTTrainer(SFTTrainer):
         self.pools, self.order = pools, order
         self._reset_window()
         super().__init__(args=args, **kwargs)
+        if order:
+            self.add_callback(_EpochKeeper(order))
         self.tokens_scored = self.tokens_fed = 0
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
