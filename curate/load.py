@@ -28,7 +28,8 @@ def load_source(
     ``fits`` says whether a row fits the context; ``limits`` are the values it goes by, part of the fingerprint.
     Raises ``TooManyDrops`` where more than ``max_drop`` of the records are unusable.
     """
-    identity = {**source.model_dump(exclude={"path"}), "content": content_hash(source), "shard_rows": shard_rows, **limits}
+    named = {"name": source.label, "content": content_hash(source), "shard_rows": shard_rows}
+    identity = {**source.model_dump(exclude={"path", "name"}), **named, **limits}
     out = work / f"ingest-{fingerprint('ingest', VERSION, identity)}"
     if (out / MANIFEST).is_file():
         return out
@@ -41,8 +42,7 @@ def load_source(
                 report("ingest", sum(receipt["rows"] for receipt in receipts), 0)
     accepted = sum(receipt["rows"] for receipt in receipts)
     _guard(source, out, accepted, rejections, max_drop)
-    named = fingerprint("ingest", VERSION, identity)
-    facts = manifest("ingest", VERSION, identity, named, receipts, [])
+    facts = manifest("ingest", VERSION, identity, fingerprint("ingest", VERSION, identity), receipts, [])
     facts |= {"records": accepted + rejections.total(), "rejected": dict(sorted(rejections.items()))}
     write_json(out / MANIFEST, facts)
     return out
