@@ -104,9 +104,7 @@ GOOD = {
 
 
 def write(path: Path, *lines: object) -> Path:
-    path.write_text(
-        "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8"
-    )
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8")
     return path
 
 
@@ -163,6 +161,7 @@ def test_missing_empty_or_foreign_files(tmp_path: Path) -> None:
 def test_a_sample_is_seeded_and_keeps_the_order(tmp_path: Path) -> None:
     [suite] = load_suites([write(tmp_path / "a.jsonl", *({**GOOD, "id": str(n)} for n in range(50)))])
     ids = [int(item.id) for item in sample(suite, 10, seed=1).items]
-    assert len(ids) == 10 and ids == sorted(ids)
+    assert len(ids) == 10
+    assert ids == sorted(ids)
     assert sample(suite, 10, seed=1) == sample(suite, 10, seed=1) != sample(suite, 10, seed=2)
     assert sample(suite, 50, seed=1) == suite

@@ -98,9 +98,7 @@ def answer_suite(job: Job, template: "Template", engine: Engine) -> list[Answer]
     sampling = Sampling(max_tokens=job.conditions.max_tokens, stop_ids=job.conditions.stop_ids)
     completions = engine.generate(job.prompts, sampling)
     if len(completions) != len(job.prompts):
-        raise EvaluateError(
-            f"suite {job.suite.name!r}: {len(job.prompts)} prompts, {len(completions)} answers"
-        )
+        raise EvaluateError(f"suite {job.suite.name!r}: {len(job.prompts)} prompts, {len(completions)} answers")
     pairs = zip(job.suite.items, completions, strict=True)
     return [judge(item, template.decode(completion.ids), completion) for item, completion in pairs]
 

@@ -62,8 +62,9 @@ def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":
     """Paired bootstrap of each suite's difference in accuracy: float64 [suites, DRAWS].
 
     ``flips``: lost, gained and items per suite. An item's difference is −1, 0 or +1, so resampling items is
-    drawing from a multinomial. Half an item is added to each cell of the 2 × 2 table (Agresti and Min 2005,
-    Stat. Med. 24:729): a small suite without a flip must not claim certainty.
+    drawing from a multinomial. The spread is that of a 2 × 2 table with half an item more in each cell
+    (Agresti and Min 2005, Stat. Med. 24:729), since a small suite without a flip must not claim certainty;
+    the centre stays where the data have it.
     """
     import numpy as np
 
@@ -72,7 +73,8 @@ def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":
     for lost, gained, items in flips:
         cells = np.array([lost + 0.5, gained + 0.5, items - lost - gained + 1.0]) / (items + 2)
         drawn = rng.multinomial(items + 2, cells, size=DRAWS)
-        draws.append((drawn[:, 1] - drawn[:, 0]) / (items + 2))
+        spread = (drawn[:, 1] - drawn[:, 0]) / (items + 2) - (cells[1] - cells[0])
+        draws.append(np.clip((gained - lost) / items + spread, -1, 1))
     return np.array(draws)
 
 
@@ -87,9 +89,7 @@ def middle(draws: "Draws") -> tuple[float, float]:
 def unlike(before: Conditions, after: Conditions) -> list[str]:
     """What differs between two runs, a clause per field."""
     pairs = [(field, getattr(before, field), getattr(after, field)) for field in Conditions.model_fields]
-    return [
-        f"{field} ({MEANING.get(field, 'a setting')}): {x!r} against {y!r}" for field, x, y in pairs if x != y
-    ]
+    return [f"{field} ({MEANING.get(field, 'a setting')}): {x!r} against {y!r}" for field, x, y in pairs if x != y]
 
 
 def refuse_unlike(before: str, after: str, suite: str, left: Conditions, right: Conditions) -> None:
@@ -156,9 +156,7 @@ def _group(changes: Sequence[tuple[SuiteChange, "Draws"]]) -> GroupChange | None
     suites = [change for change, _ in changes]
     worst = min(suites, key=lambda change: change.difference)
     lost, gained = sum(c.lost for c in suites), sum(c.gained for c in suites)
-    mean_draws = sum((row for _, row in changes[1:]), start=changes[0][1]) / len(
-        suites
-    )  # drawn independently
+    mean_draws = sum((row for _, row in changes[1:]), start=changes[0][1]) / len(suites)  # drawn independently
     return GroupChange(
         suites=len(suites), items=sum(c.items for c in suites),
         before=_mean([c.before for c in suites]), after=_mean([c.after for c in suites]),

@@ -77,9 +77,7 @@ def evaluate(
         suite_files=tuple(path.name for path in suites),
         versions=_versions(),
         models=tuple(scores),
-        comparisons=tuple(
-            compare(scores[0], s, answers, chosen, knowledge, settings.seed) for s in scores[1:]
-        ),
+        comparisons=tuple(compare(scores[0], s, answers, chosen, knowledge, settings.seed) for s in scores[1:]),
     )
     write_text(out / RESULTS, results.model_dump_json(indent=1) + "\n")
     return results
@@ -90,9 +88,7 @@ def knowledge_suites(names: Sequence[str], told: Sequence[str] | None) -> list[s
     if told is None:
         return [name for name in names if name.startswith(NEW)]
     if unknown := sorted(set(told) - set(names)):
-        raise EvaluateError(
-            f"--knowledge {','.join(unknown)}: no such suite; the suites are {', '.join(names)}"
-        )
+        raise EvaluateError(f"--knowledge {','.join(unknown)}: no such suite; the suites are {', '.join(names)}")
     return [name for name in names if name in told]
 
 
@@ -107,13 +103,9 @@ def named_models(given: Sequence[str]) -> dict[str, str]:
         found = re.fullmatch(r"([\w.-]+)=(.+)", text)
         name, path = found.groups() if found else (Path(text).name, text)
         if not re.fullmatch(r"\w[\w.-]*", name):
-            raise EvaluateError(
-                f"--model {text}: {name!r} cannot name a folder; give it a name: --model name={text}"
-            )
+            raise EvaluateError(f"--model {text}: {name!r} cannot name a folder; give it a name: --model name={text}")
         if name in models:
-            raise EvaluateError(
-                f"--model {text}: the name {name!r} is taken by {models[name]}; give --model name=path"
-            )
+            raise EvaluateError(f"--model {text}: the name {name!r} is taken by {models[name]}; give --model name=path")
         models[name] = path
     return models
 
@@ -241,26 +233,16 @@ def comparison_table(results: Results) -> "Table":
 
 
 def evaluate_command(
-    model: Annotated[
-        list[str], typer.Option(help="A model folder or hub id, or name=path; the first is 'before'.")
-    ],
-    suite: Annotated[
-        list[Path], typer.Option(help="A JSONL file of items, or a folder of them; may be repeated.")
-    ],
-    out: Annotated[
-        Path, typer.Option(help="Where answers and results go; a second run continues there.")
-    ] = Path("report"),
+    model: Annotated[list[str], typer.Option(help="A model folder or hub id, or name=path; the first is 'before'.")],
+    suite: Annotated[list[Path], typer.Option(help="A JSONL file of items, or a folder of them; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Where answers and results go; a second run continues there.")] = Path(
+        "report"
+    ),
     engine: Annotated[EngineName, typer.Option(help="auto takes vLLM where it is installed.")] = "auto",
-    url: Annotated[
-        str | None, typer.Option(help="Of a running OpenAI-compatible server (engine server).")
-    ] = None,
+    url: Annotated[str | None, typer.Option(help="Of a running OpenAI-compatible server (engine server).")] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    max_tokens: Annotated[
-        int, typer.Option(help="Longest answer; one that reaches it counts as never ending.")
-    ] = 96,
-    limit: Annotated[
-        int | None, typer.Option(help="At most so many items per suite, drawn by the seed.")
-    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer; one that reaches it counts as never ending.")] = 96,
+    limit: Annotated[int | None, typer.Option(help="At most so many items per suite, drawn by the seed.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw of --limit and of the bootstrap.")] = 0,
     knowledge: Annotated[
         str | None, typer.Option(help="Suites of new knowledge, by commas. Default: named new_….")
@@ -303,6 +285,4 @@ def show(results: Results, out: Path) -> None:
     console.print(comparison_table(results))
     for comparison in results.comparisons:
         console.print(verdict(comparison), markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"{out / RESULTS}; for the report: python -m train report {out}", markup=False, soft_wrap=True
-    )
+    console.print(f"{out / RESULTS}; for the report: python -m train report {out}", markup=False, soft_wrap=True)

@@ -142,9 +142,7 @@ def load_results(folder: Path) -> Results:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise EvaluateError(
-            f"{path}: not what `evaluate` writes: {where}: {first['msg']}; evaluate again"
-        ) from error
+        raise EvaluateError(f"{path}: not what `evaluate` writes: {where}: {first['msg']}; evaluate again") from error
 
 
 def digest(value: Any) -> str:

@@ -52,9 +52,7 @@ class Item(Strict):
         if self.expected is not None and not correct(self.checks, self.expected):
             raise ValueError(f"the expected answer {self.expected!r} does not pass the item's own checks")
         if correct(self.checks, ""):
-            raise ValueError(
-                "an empty answer passes, so the item cannot fail; add a check of what must be there"
-            )
+            raise ValueError("an empty answer passes, so the item cannot fail; add a check of what must be there")
         return self
 
 
@@ -78,16 +76,12 @@ def load_suites(paths: Sequence[Path]) -> list[Suite]:
             if isinstance(found, str):
                 errors.append(f"{where}: {found}")
             elif items.setdefault(found.suite, {}).setdefault(found.id, found) is not found:
-                errors.append(
-                    f"{where}: suite {found.suite!r} has the id {found.id!r} twice; ids must differ"
-                )
+                errors.append(f"{where}: suite {found.suite!r} has the id {found.id!r} twice; ids must differ")
     if errors:
         more = [f"… and {len(errors) - MOST_ERRORS} more"] if len(errors) > MOST_ERRORS else []
         raise SuiteError("\n".join(errors[:MOST_ERRORS] + more))
     if not items:
-        raise SuiteError(
-            f"{', '.join(map(str, paths))}: no items; give --suite a JSONL file, one item per line"
-        )
+        raise SuiteError(f"{', '.join(map(str, paths))}: no items; give --suite a JSONL file, one item per line")
     return [Suite(name, tuple(items[name].values())) for name in sorted(items)]
 
 
@@ -103,9 +97,7 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted(path.glob("*.jsonl"))
         if not found:
-            raise SuiteError(
-                f"{path}: no *.jsonl file in this folder; give --suite a suite file, or their folder"
-            )
+            raise SuiteError(f"{path}: no *.jsonl file in this folder; give --suite a suite file, or their folder")
         return [file.resolve() for file in found]
     if not path.is_file():
         raise SuiteError(f"{path}: no such file or folder; give --suite a JSONL file or a folder of them")
@@ -118,9 +110,7 @@ def _read(path: Path) -> Iterator[tuple[str, Item | str]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path}: not UTF-8 ({error}); save the file as UTF-8") from None
-    for number, line in enumerate(
-        text.split("\n"), start=1
-    ):  # splitlines() also splits at U+2028, inside strings
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() also splits at U+2028, inside strings
         if line.strip():
             yield f"{path}:{number}", _item(line)
 

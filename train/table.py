@@ -37,6 +37,10 @@ def span(interval: tuple[float, float]) -> str:
     return f"{points(interval[0])} to {points(interval[1])}"
 
 
+def flips(change: SuiteChange | GroupChange) -> str:
+    return f"−{change.lost} +{change.gained}"
+
+
 def p_value(p: float) -> str:
     """
     >>> p_value(0.0371), p_value(1e-9)
@@ -67,7 +71,8 @@ def _kept(comparison: Comparison) -> Iterator[str]:
         yield (f"beyond chance fell {', '.join(fallen)}; the most, {group.worst} by "
                f"{points(abs(group.worst_difference)).lstrip('+')}.")  # fmt: skip
     elif group.worst_difference < 0:
-        yield f"no suite fell beyond chance; the lowest is {group.worst}, {points(group.worst_difference)}."
+        fall = f"{group.worst}, {points(group.worst_difference)}"
+        yield f"no suite fell beyond chance; the largest fall is {fall}."
     else:
         yield "no suite fell."
 
@@ -77,9 +82,7 @@ def comparison_table(results: Results) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(
-        box=box.SIMPLE_HEAD, title="Before and after, % right", title_justify="left", title_style="bold"
-    )
+    table = Table(box=box.SIMPLE_HEAD, title="Before and after, % right", title_justify="left", title_style="bold")
     table.add_column("suite", no_wrap=True)
     table.add_column("items", justify="right")
     first, *others = results.models
@@ -93,16 +96,12 @@ def comparison_table(results: Results) -> "Table":
         _rows(table, results.comparisons)
     table.add_section()
     for label, field in (("never ends", "unfinished"), ("repeated tail", "repeated")):
-        _ending(
-            table, label, [_share(model, field) for model in results.models], 4 if len(others) == 1 else 2
-        )
+        _ending(table, label, [_share(model, field) for model in results.models], 4 if len(others) == 1 else 2)
     return table
 
 
 def _heads(name: str, alone: bool) -> list[str]:
-    return (
-        [name, "change", "95 % interval", "lost, gained", "p"] if alone else [name, "change", "lost, gained"]
-    )
+    return [name, "change", "95 % interval", "flips", "p"] if alone else [name, "change", "flips"]
 
 
 def _rows_of_one(table: "Table", model: ModelScore) -> None:
@@ -116,21 +115,17 @@ def _rows(table: "Table", comparisons: Sequence[Comparison]) -> None:
         if groups[0] is None:
             continue
         table.add_section()
-        for rows in zip(
-            *([s for s in c.suites if s.knowledge == knowledge] for c in comparisons), strict=True
-        ):
+        for rows in zip(*([s for s in c.suites if s.knowledge == knowledge] for c in comparisons), strict=True):
             _row(table, rows[0].suite, rows)
         _row(table, f"mean, {label}", [group for group in groups if group], style="bold")
 
 
-def _row(
-    table: "Table", label: str, changes: Sequence[SuiteChange | GroupChange], style: str | None = None
-) -> None:
+def _row(table: "Table", label: str, changes: Sequence[SuiteChange | GroupChange], style: str | None = None) -> None:
     cells = [label, str(changes[0].items), percent(changes[0].before)]
     for change in changes:
         cells += [percent(change.after), _coloured(change)]
         cells += [span(change.interval)] if len(changes) == 1 else []
-        cells += [f"{change.lost}, {change.gained}"]
+        cells += [flips(change)]
         cells += [p_value(change.p)] if len(changes) == 1 else []
     table.add_row(*cells, style=style)
 

@@ -1,0 +1,216 @@
+"""The pages: complete, escaped, and showing in a real browser what the results say."""
+
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from train.compare import compare, wilson
+from train.report import MOST_FLIPS, Axis, axis_start, differences, report_command, write_report
+from train.results import (
+    RESULTS,
+    Answer,
+    Conditions,
+    EvaluateError,
+    ModelScore,
+    Results,
+    SuiteScore,
+    write_text,
+)
+from train.suites import Item, Suite
+
+EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+CONDITIONS = Conditions(
+    items="i",
+    prompts="p",
+    stop_ids=(2,),
+    max_tokens=96,
+    engine="transformers",
+    engine_version="5.0",
+    dtype="auto",
+)
+
+
+def suite(name: str, items: int, prompt: str = "2 + 2?") -> Suite:
+    row = {
+        "suite": name,
+        "prompt": prompt,
+        "checks": [{"kind": "contains", "value": "4"}],
+        "expected": "It is 4.",
+    }
+    return Suite(name, tuple(Item.model_validate({"id": f"{name}-{n}", **row}) for n in range(items)))
+
+
+def answers(one: Suite, right: int, wrong: str = "It is 5.") -> list[Answer]:
+    """The first ``right`` items right."""
+    return [
+        Answer(id=item.id, answer="It is 4." if n < right else wrong, finished=True, repeated=False, correct=n < right,
+               n_tokens=4)
+        for n, item in enumerate(one.items)
+    ]  # fmt: skip
+
+
+def results(suites: list[Suite], models: dict[str, list[int]], wrong: str = "It is 5.") -> Results:
+    """``models``: how many items each has right in each suite."""
+    found = {
+        m: {s.name: answers(s, n, wrong) for s, n in zip(suites, rights, strict=True)} for m, rights in models.items()
+    }
+    scores = [
+        ModelScore(name=name, path=f"runs/{name}", hash="0" * 16, suites=tuple(
+            SuiteScore(suite=s.name, items=len(s.items), correct=n, interval=wilson(n, len(s.items)), unfinished=0,
+                       repeated=0, tokens=4 * len(s.items), conditions=CONDITIONS)
+            for s, n in zip(suites, rights, strict=True)
+        ))
+        for name, rights in models.items()
+    ]  # fmt: skip
+    knowledge = [s.name for s in suites if s.name.startswith("new_")]
+    return Results(
+        settings={"seed": 0, "limit": None}, suite_files=("suites",), versions={"transformers": "5.0"},
+        models=tuple(scores),
+        comparisons=tuple(compare(scores[0], score, found, suites, knowledge, 0) for score in scores[1:]),
+    )  # fmt: skip
+
+
+def save(folder: Path, found: Results) -> Path:
+    write_text(folder / RESULTS, found.model_dump_json())
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    suites = [suite("lists", 40), suite("new_facts", 30, prompt=f"2 + 2? {EVIL}"), suite("sums", 50)]
+    found = results(suites, {"before": [40, 0, 49], "ours": [40, 29, 48], "sft": [10, 20, 5]}, wrong=EVIL)
+    return save(tmp_path / "report", found)
+
+
+class Page(HTMLParser):
+    """Tags, links, and the text by the tag that holds it."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [f"{name}={value}" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_page_says_what_the_results_say(folder: Path) -> None:
+    html, markdown = write_report(folder)
+    page = Page(html.read_text(encoding="utf-8"))
+    words = " ".join(page.words.replace("\u00a0", " ").split())
+    assert "ours answers 96.7 % of the questions on new knowledge, before answered 0.0 %." in words
+    assert "Retention went from 99.0 to 98.0 % (−1.0 points" in words  # (100 + 98) / 2 to (100 + 96) / 2
+    assert "beyond chance fell lists, sums; the most, sums by 88.0." in words
+    assert page.tags.count("svg") >= 2 * (3 + 2)  # a plot for each suite and each mean, twice
+    text = markdown.read_text(encoding="utf-8")
+    assert "| sums | 50 | 98.0 | 96.0 | −2.0 |" in text
+    assert "| **mean, new knowledge** | 30 | **0.0** | **96.7** | **+96.7** |" in text
+
+
+def test_model_answers_stay_text(folder: Path) -> None:
+    html = write_report(folder)[0].read_text(encoding="utf-8")
+    page = Page(html)
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert EVIL in page.words
+    assert "&lt;script&gt;document" in html
+
+
+def test_the_page_needs_nothing_else(folder: Path) -> None:
+    html = write_report(folder)[0].read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.links == []
+    assert "link" not in page.tags
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+    assert "prefers-color-scheme: dark" in html
+    assert "width=device-width" in html
+
+
+def test_more_flips_than_a_page_can_bear_are_counted(tmp_path: Path) -> None:
+    save(tmp_path, results([suite("sums", MOST_FLIPS + 25)], {"before": [MOST_FLIPS + 25], "after": [0]}))
+    html = write_report(tmp_path)[0].read_text(encoding="utf-8")
+    assert html.count("<article") == MOST_FLIPS
+    assert "25 more in results.json" in html
+
+
+def test_one_model_or_no_flip_make_a_page_too(tmp_path: Path) -> None:
+    save(tmp_path, results([suite("sums", 5)], {"before": [4]}))
+    assert "80.0" in Page(write_report(tmp_path)[0].read_text(encoding="utf-8")).words
+    save(tmp_path, results([suite("sums", 5)], {"before": [4], "after": [4]}))
+    assert "every item is right in both, or wrong in both" in write_report(tmp_path)[0].read_text(encoding="utf-8")
+
+
+def test_the_command(folder: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(report_command)
+    out = tmp_path / "page.html"
+    result = CliRunner().invoke(app, [str(folder), "--out", str(out)])
+    assert (result.exit_code, result.stdout.split()) == (0, [str(out), str(tmp_path / "page.md")])
+    for arguments, message in [
+        ([str(tmp_path)], "no such file; run `python -m train evaluate"),
+        ([str(folder), "--out", "page.md"], "should end with .html"),
+    ]:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def test_foreign_results_are_refused(tmp_path: Path) -> None:
+    (tmp_path / RESULTS).write_text('{"settings": {}}')
+    with pytest.raises(EvaluateError, match="not what `evaluate` writes: suite_files: Field required"):
+        write_report(tmp_path)
+
+
+def test_scale() -> None:
+    assert Axis(0.8).at(0.9) == "50.00%"
+    assert Axis(0.8).width((0.9, 1.0)) == "50.00%"
+    assert [axis_start(x) for x in (1.0, 0.8, 0.79, 0.0)] == [0.8, 0.8, 0.6, 0.0]
+
+
+def test_highlighting_loses_no_character() -> None:
+    for text, other in [("a b  c", "a x c"), ("", "a"), ("only here", ""), ("<b> & x", "<b> and x")]:
+        assert "".join(piece for _, piece in differences(text, other)) == text
+    assert list(differences("nothing at all alike", "5")) == [(False, "nothing at all alike")]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; the page is parsed, but not looked at")
+def test_a_browser_shows_it_and_runs_nothing(folder: Path, tmp_path: Path) -> None:
+    html = write_report(folder)[0]
+    assert CHROMIUM is not None
+    common = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    shot = tmp_path / "page.png"
+    dom = subprocess.run(
+        [*common, "--window-size=1200,900", f"--screenshot={shot}", "--dump-dom", html.as_uri()],
+        capture_output=True, text=True, check=True, timeout=300,
+    ).stdout  # fmt: skip
+    page = Page(dom)
+    assert "<title>Evaluation: before, ours, sft</title>" in dom  # a script that ran would have renamed it
+    assert "script" not in page.tags
+    assert EVIL in page.words
+    assert len(set(shot.read_bytes())) > 200
+    assert shot.stat().st_size > 20_000

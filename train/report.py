@@ -1,0 +1,229 @@
+"""The evaluation as pages: one HTML file that needs nothing else, and Markdown (``python -m train report``).
+
+It reads ``results.json`` and computes nothing anew. Model answers are untrusted text: the templates escape
+all of it, and the page's own policy forbids scripts and network.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from math import floor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from train.results import (
+    RESULTS,
+    Comparison,
+    EvaluateError,
+    Flip,
+    GroupChange,
+    ModelScore,
+    Results,
+    SuiteChange,
+    load_results,
+    write_text,
+)
+from train.table import ALPHA, flips, p_value, percent, points, span, verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+ALIKE = 0.6  # share of words in common from which highlighting the others helps the eye
+MOST_FLIPS = 200  # shown per suite; a page of thousands helps nobody, and results.json has them all
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale of accuracies from ``low`` to 1, for a plot that is 100 % wide."""
+
+    low: float
+
+    def at(self, share: float) -> str:
+        return f"{100 * (share - self.low) / (1 - self.low):.2f}%"
+
+    def width(self, interval: tuple[float, float]) -> str:
+        return f"{100 * (interval[1] - interval[0]) / (1 - self.low):.2f}%"
+
+    @property
+    def ticks(self) -> list[float]:
+        return [self.low + (1 - self.low) * quarter / 4 for quarter in range(5)]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Suites that are read together, on one scale."""
+
+    title: str
+    axis: Axis
+    suites: tuple[SuiteChange, ...]
+    mean: GroupChange
+
+
+@dataclass(frozen=True)
+class FlipGroup:
+    suite: str
+    lost: int
+    gained: int
+    shown: tuple[Flip, ...]
+
+    @property
+    def hidden(self) -> int:
+        return self.lost + self.gained - len(self.shown)
+
+
+def write_report(folder: Path, out: Path | None = None) -> list[Path]:
+    """Write the pages of an evaluation folder; returns their paths, HTML first.
+
+    Raises ``EvaluateError`` where the folder holds no results.
+    """
+    results = load_results(folder)
+    html = out or folder / "report.html"
+    markdown = html.with_suffix(".md")
+    if html == markdown or html.name == RESULTS:
+        raise EvaluateError(f"--out {html}: this is the HTML page, so its name should end with .html")
+    write_text(html, render(results, "report.html.jinja"))
+    write_text(markdown, render(results, "report.md.jinja"))
+    return [html, markdown]
+
+
+def render(results: Results, template: str) -> str:
+    """One of the two templates, filled."""
+    environment = _environment(escape=template.endswith(".html.jinja"))
+    return environment.get_template(template).render(
+        results=results,
+        first=results.models[0],
+        conditions=results.models[0].suites[0].conditions,
+        parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
+    )
+
+
+def groups(comparison: Comparison, results: Results) -> list[Group]:
+    """New knowledge on the whole scale; retention zoomed in to what happened, alike in all comparisons."""
+    found = []
+    if comparison.knowledge:
+        suites = tuple(change for change in comparison.suites if change.knowledge)
+        found.append(Group("New knowledge", Axis(0.0), suites, comparison.knowledge))
+    if comparison.retention:
+        kept = [change for other in results.comparisons for change in other.suites if not change.knowledge]
+        lowest = min(min(change.before_interval[0], change.after_interval[0]) for change in kept)
+        suites = tuple(change for change in comparison.suites if not change.knowledge)
+        found.append(Group("Retention", Axis(axis_start(lowest)), suites, comparison.retention))
+    return found
+
+
+def axis_start(lowest: float) -> float:
+    """A round number at or below the lowest value: tens of percent, and never above 80 %.
+
+    >>> axis_start(0.97), axis_start(0.634), axis_start(0.0)
+    (0.8, 0.6, 0.0)
+    """
+    return min(0.8, floor(lowest * 5) / 5)
+
+
+def flip_groups(comparison: Comparison) -> list[FlipGroup]:
+    """Flips by suite, the lost first; suites with the most losses first."""
+    found = []
+    for suite in dict.fromkeys(flip.suite for flip in comparison.flips):
+        mine = [flip for flip in comparison.flips if flip.suite == suite]
+        lost = [flip for flip in mine if flip.lost]
+        gained = [flip for flip in mine if not flip.lost]
+        found.append(FlipGroup(suite, len(lost), len(gained), tuple((lost + gained)[:MOST_FLIPS])))
+    return sorted(found, key=lambda group: -group.lost)
+
+
+def differences(text: str, other: str) -> Iterator[tuple[bool, str]]:
+    """``text`` in pieces, each with whether the other lacks it, by words; a wholly different text stays whole.
+
+    >>> list(differences("the left kidney", "the right kidney"))
+    [(False, 'the '), (True, 'left'), (False, ' kidney')]
+    """
+    mine, theirs = _words(text), _words(other)
+    matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
+    if matcher.ratio() < ALIKE:
+        yield False, text
+        return
+    for tag, start, end, _, _ in matcher.get_opcodes():
+        if start < end:
+            yield tag != "equal", "".join(mine[start:end])
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\w+|[^\w\s]", text)
+
+
+def direction(change: SuiteChange | GroupChange) -> str:
+    """A CSS class: only what is beyond chance gets a colour."""
+    if change.p >= ALPHA or change.difference == 0:
+        return "same"
+    return "loss" if change.difference < 0 else "gain"
+
+
+def total(model: ModelScore, field: str) -> int:
+    return sum(int(getattr(score, field)) for score in model.suites)
+
+
+def of(model: ModelScore, field: str) -> float:
+    """A count of answers as a share of all the model's answers."""
+    return total(model, field) / total(model, "items")
+
+
+def model_named(models: Sequence[ModelScore], name: str) -> ModelScore:
+    return next(model for model in models if model.name == name)
+
+
+def unbroken(text: str) -> str:
+    """A number stays on one line with its percent sign."""
+    return text.replace(" %", "\u00a0%")
+
+
+def cell(text: object) -> str:
+    """Text that cannot break out of a cell of a Markdown table."""
+    return re.sub(r"[\r\n]+", " ", str(text)).replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
+
+
+def _environment(escape: bool) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=escape, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    tools = (
+        percent,
+        points,
+        span,
+        flips,
+        p_value,
+        verdict,
+        differences,
+        direction,
+        flip_groups,
+        total,
+        of,
+        model_named,
+        cell,
+        unbroken,
+    )
+    environment.filters.update({tool.__name__: tool for tool in tools})
+    return environment
+
+
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="What `evaluate --out` wrote.")] = Path("report"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The HTML page; Markdown goes beside it. [default: FOLDER/report.html]"),
+    ] = None,
+) -> None:
+    """Write an evaluation as one HTML page that opens from disk, and as Markdown."""
+    try:
+        paths = write_report(folder, out)
+    except EvaluateError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    for path in paths:
+        typer.echo(path)
