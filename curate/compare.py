@@ -89,6 +89,17 @@ def has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
     return letters in firsts or letters in main
 
 
+def abbreviated(text: str, relevant: str, lang: str) -> set[str]:
+    """Stems of the words of ``relevant`` that an all-caps word of ``text`` abbreviates (PDA)."""
+    plain = [w.norm for w in words(relevant, lang) if w.norm[0].isalpha()]
+    initials = "".join(norm[0] for norm in plain)
+    found: set[str] = set()
+    for short in re.findall(r"\b[A-Z]{2,6}(?=s?\b)", text):
+        at = initials.find(short.casefold())
+        found |= {stem(norm, lang) for norm in plain[at : at + len(short)]} if at >= 0 else set()
+    return found
+
+
 def named(text: str, question: str, lang: str) -> set[str]:
     known = tokens(question, lang)
     return {s.text.casefold() for s in names(text, lang) if not has_name(s.text, known, question, lang)}

@@ -11,6 +11,7 @@ from typing import Literal
 
 from curate.align import changed
 from curate.compare import (
+    abbreviated,
     about,
     amounts,
     best,
@@ -177,7 +178,7 @@ def _lost(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
     """Content words: most are gone, or, in a short fact, one of two neighbours was exchanged (swollen knees, sore
     knees). Between long texts an exchanged word is more often a synonym than an error.
     """
-    held = set(stems(text, lang))
+    held = set(stems(text, lang)) | abbreviated(text, relevant, lang)
     wanted = content(relevant, question, lang)
     gone = [word for word in wanted if word not in held]
     told = len(wanted) <= 3 and (amounts(relevant, lang) or named(relevant, question, lang))  # compared on their own

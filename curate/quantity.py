@@ -175,11 +175,17 @@ def _spelled(text: str, lang: str) -> list[Quantity]:
     pattern, found = _spelled_pattern(lang), []
     for match in pattern.finditer(text) if pattern else ():
         parts = [p for p in re.split(r"[-\s]+", match[0].lower()) if p != "and"]
-        if parts == ["one"] and _unit_at(text, match.end()) is None and not _RATIO.match(text, match.end()):
+        if parts == ["one"] and _unit_at(text, match.end()) is None and not _divided(text, match.end(), pattern):
             continue  # "one of them", "this one": a pronoun
         if (value := _spelled_value(parts, NUMBER_WORDS[lang])) is not None:
             found.append(Quantity(match.start(), match.end(), match[0], Fraction(value)))
     return found
+
+
+def _divided(text: str, at: int, spelled: re.Pattern[str] | None) -> bool:
+    """Whether a ratio goes on here with its other number ("one in ten")."""
+    link = _RATIO.match(text, at)
+    return bool(link and (text[link.end() :][:1].isdigit() or (spelled and spelled.match(text, link.end()))))
 
 
 def _spelled_value(parts: list[str], names: dict[str, int]) -> int | None:

@@ -204,7 +204,7 @@ def _names(text: str, lang: str) -> tuple[Span, ...]:
     openers = _sentence_openers(text, tokens)
     sure = {w.norm for w in tokens if w.start not in openers and _capital(w)}
     found: list[Span] = []
-    for run in _runs(text, tokens):
+    for run in _runs(text, tokens, frozenset() if lang == "de" else _LINKS):
         run = _trimmed(run, openers)
         if run and _is_name(run, openers, sure, lang):
             found.append(Span(run[0].start, run[-1].end, text[run[0].start : run[-1].end]))
@@ -241,7 +241,7 @@ def _sentence_openers(text: str, tokens: Sequence[Word]) -> frozenset[int]:
     return frozenset(openers)
 
 
-def _runs(text: str, tokens: Sequence[Word]) -> list[list[Word]]:
+def _runs(text: str, tokens: Sequence[Word], links: frozenset[str]) -> list[list[Word]]:
     """Maximal runs of capitalised or name-shaped words, over single link words, on one line without punctuation."""
     runs: list[list[Word]] = []
     run: list[Word] = []
@@ -253,7 +253,7 @@ def _runs(text: str, tokens: Sequence[Word]) -> list[list[Word]]:
             run, link = [], []
         if (_capital(word) or shaped(word.text)) and any(c.isalpha() for c in word.text):
             run, link = [*run, *link, word], []
-        elif run and len(link) < 2 and word.norm in _LINKS:
+        elif run and len(link) < 2 and word.norm in links:
             link = [*link, word]
         elif run:
             runs.append(run)

@@ -1,0 +1,194 @@
+"""Policies, closure, and spans back to token weights, on texts small enough to check by eye."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.mask import POLICIES, Thresholds, close, label_weights, row_flags, token_weights, units
+
+RESPONSE = "Take 37 mg from Harlow Labs."
+#           0123456789012345678901234567
+TOKENS = [(0, 4), (4, 6), (6, 7), (7, 10), (10, 15), (15, 18), (18, 22), (22, 27), (27, 28), (28, 28)]
+STARTS, ENDS = [s for s, _ in TOKENS], [e for _, e in TOKENS]
+N = len(TOKENS)
+LOW, HIGH = math.log(1e-2), math.log(0.9)
+
+
+def weigh(policy, a=None, b=None, q=None, a_argmax=None, b_argmax=None, draft=""):
+    return token_weights(policy, a, b, q, a_argmax, b_argmax, STARTS, ENDS, draft, RESPONSE)
+
+
+def table(cells: dict[int, tuple[float, float, float]]):
+    """a, b, q: fluent everywhere but at the tokens given."""
+    rows = [cells.get(i, (HIGH, HIGH, HIGH)) for i in range(N)]
+    return tuple(np.array(column, np.float32) for column in zip(*rows, strict=True))
+
+
+A, B, Q = table(
+    {
+        1: (LOW, HIGH, LOW),  # key
+        4: (LOW, HIGH, HIGH),  # leak of the template
+        6: (LOW, LOW, LOW),  # style
+        7: (HIGH, LOW, LOW),  # contradicts a belief
+        9: (LOW, HIGH, LOW),  # end of turn
+    }
+)
+
+
+def ones(*where: int) -> list[float]:
+    return [float(i in where) for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("key", ones(1)),
+        ("low-perplexity", ones(0, 2, 3, 5, 7, 8)),
+        ("unexplained", ones(0, 1, 2, 3, 5, 7, 8)),
+        ("all", ones(0, 1, 2, 3, 4, 5, 6, 7, 8)),
+        ("diff", ones(1, 2, 3)),
+    ],
+)
+def test_hard_policies(policy: str, expected: list[float]):
+    weights = weigh(policy, A, B, Q, draft="Take 50 mg from Harlow Labs.")
+    assert weights.dtype == np.float32
+    assert weights.tolist() == expected
+
+
+def test_soft_is_the_sigmoid_of_the_smaller_of_gain_and_lift():
+    weights = weigh("soft", A, B, Q)
+    step = HIGH - LOW
+    assert weights[1] == pytest.approx(1 / (1 + math.exp(-(step - 1) / 0.5)), rel=1e-5)
+    assert weights[4] == pytest.approx(1 / (1 + math.exp(2)), rel=1e-5)  # lift 0
+    assert weights[6] == weights[7] == 0  # not confident
+    assert weights[9] == 0  # end of turn
+
+
+def test_argmax_compares_the_best_tokens():
+    best = list(range(N))
+    other = [*best[:3], 99, *best[4:]]
+    assert weigh("argmax", a_argmax=best, b_argmax=other).tolist() == ones(3)
+
+
+def test_thresholds_are_inclusive():
+    limits = Thresholds()
+    b = np.full(1, limits.confident, np.float64)
+    weights = token_weights("key", b - 1, b, b - 0.5, None, None, [0], [4], "", "Take", limits)
+    assert weights.tolist() == [1]
+    assert token_weights("low-perplexity", [-math.log(2.5)], None, None, None, None, [0], [4], "", "Take").tolist() == [
+        1
+    ]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_minus_infinity_is_a_score(policy: str):
+    low = np.full(N, -np.inf, np.float32)
+    for a, b, q in [(low, B, Q), (low, low, low), (A, low, Q), (A, B, low), (low, B, low)]:
+        weights = weigh(policy, a, b, q, range(N), range(N))
+        assert np.isfinite(weights).all()
+        assert ((weights >= 0) & (weights <= 1)).all()
+    assert weigh("key", low, B, low).tolist() == ones(0, 1, 2, 3, 4, 5, 8)  # gain and lift infinite
+
+
+def test_errors_say_what_is_missing():
+    with pytest.raises(ValueError, match="key needs q"):
+        weigh("key", A, B)
+    with pytest.raises(ValueError, match="shape"):
+        weigh("low-perplexity", A[:3])
+    with pytest.raises(ValueError, match="NaN at token 2"):
+        weigh("low-perplexity", np.where(np.arange(N) == 2, np.nan, A))
+    with pytest.raises(ValueError, match=r"'keys' is unknown.*soft"):
+        weigh("keys", A, B, Q)
+
+
+def shown(weights, glossary=(), response=RESPONSE, starts=STARTS, ends=ENDS, lang="en"):
+    spans = close(weights, starts, ends, response, lang, glossary)
+    return [(response[s["start"] : s["end"]], s["weight"], s["kind"]) for s in spans]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ((2,), [("37 mg", 1.0, "number")]),  # one digit: the whole quantity
+        ((3,), [("37 mg", 1.0, "number")]),  # its unit alone
+        ((7,), [("Harlow Labs", 1.0, "name")]),  # "Labs" alone: the whole name
+        ((5,), [("Harlow Labs", 1.0, "name")]),  # a piece of a word
+        ((0, 4), [("Take", 1.0, "word"), ("from", 1.0, "word")]),
+        ((9,), []),  # the end of turn touches nothing
+        ((), []),
+    ],
+)
+def test_closure(key: tuple[int, ...], expected: list[tuple[str, float, str]]):
+    assert shown(ones(*key)) == expected
+
+
+def test_closure_takes_the_highest_weight_and_merges_equal_neighbours():
+    weights = [0.5, 0.2, 0.9, 0, 0.5, 0, 0, 0, 0, 0]
+    assert shown(weights) == [("Take", 0.5, "word"), ("37 mg", 0.9, "number"), ("from", 0.5, "word")]
+    assert shown(ones(0, 4)[:4], response="Go far now.", starts=[0, 3, 7, 10], ends=[2, 6, 10, 11]) == [
+        ("Go", 1.0, "word")
+    ]
+    assert shown([1, 1, 0, 0], response="Go far now.", starts=[0, 3, 7, 10], ends=[2, 6, 10, 11]) == [
+        ("Go far", 1.0, "word")
+    ]
+
+
+def test_closure_over_glossary_terms():
+    assert shown(ones(4), glossary=["mg from"]) == [("37 mg from", 1.0, "term")]
+    assert shown(ones(4), glossary=["rom"]) == [("from", 1.0, "word")]  # not inside a word
+
+
+def test_all_is_one_span():
+    assert shown(weigh("all")) == [(RESPONSE, 1.0, "word")]
+
+
+def test_units_of_other_texts():
+    def kinds(text: str, lang: str = "en"):
+        return [text[i:j] for i, j, kind in units(text, lang) if kind != "word"]
+
+    assert kinds("about 2 of every 1,000 births") == ["2 of every 1,000"]
+    assert kinds("每日40mg，10到14天", "zh") == ["40mg", "10到14天"]
+    assert [u[2] for u in units("a well-known cure", "en")] == ["word"] * 3
+    assert [RESPONSE[i:j] for i, j, _ in units(RESPONSE, "en")] == ["Take", "37 mg", "from", "Harlow Labs", "."]
+    assert [(i, j) for i, j, _ in units("don't", "en")] == [(0, 5)]
+
+
+def test_label_weights_for_another_tokenizer():
+    spans = [
+        {"start": 5, "end": 10, "weight": 1.0, "kind": "number"},
+        {"start": 16, "end": 27, "weight": 0.5, "kind": "name"},
+    ]
+    starts, ends = [0, 3, 5, 8, 10, 16, 26, 28], [3, 5, 8, 10, 16, 26, 28, 28]
+    weights = label_weights(spans, starts, ends, RESPONSE)
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [0, 0, 1, 1, 0, 0.5, 0.5, 0]
+
+
+def test_a_token_that_shares_only_white_space_stays_out():
+    spans = [{"start": 0, "end": 28, "weight": 1.0, "kind": "word"}]
+    assert label_weights(spans, [4, 5], [5, 7], RESPONSE).tolist() == [0, 1]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=N - 1, max_size=N - 1))
+def test_closure_never_lowers_a_weight_and_is_stable(weights: list[float]):
+    spans = close([*weights, 0.0], STARTS, ENDS, RESPONSE)
+    again = label_weights(spans, STARTS, ENDS, RESPONSE)
+    assert all(after >= before for before, after in zip(weights, again[:-1], strict=True))
+    assert again[-1] == 0
+    assert all(s["weight"] > 0 and s["start"] < s["end"] for s in spans)
+    assert close(again, STARTS, ENDS, RESPONSE) == spans
+
+
+def test_row_flags():
+    weights = weigh("key", A, B, Q)
+    flags = row_flags(A, B, Q, weights)
+    assert flags["template_leak"] == pytest.approx(1 / 3)  # of tokens 1, 4 and 9
+    assert flags["contradicts"] == pytest.approx(1 / N)
+    assert flags["thin_air"] == 0
+    assert row_flags(np.where(weights > 0, -8.0, A), B, Q, weights)["thin_air"] == 1
+    assert row_flags([HIGH], [HIGH], [HIGH], [0]) == {"template_leak": 0.0, "contradicts": 0.0, "thin_air": 0}
+    assert row_flags(A, None, None, np.ones(N))["template_leak"] == 0
