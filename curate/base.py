@@ -8,7 +8,7 @@ from curate.engine import Engine, EngineConfig, locate_model, model_hash, open_e
 from curate.template import Template, load_template
 
 MAX_CONTEXT = 4096
-"""The context taken where a model allows more and ``--max-model-len`` does not say: room for a reference and an answer."""
+"""The context taken where a model allows more and ``--max-model-len`` does not say."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class Base:
     @property
     def template(self) -> Template:
         return _template(self.config)
-
 
 
 def find_base(config: EngineConfig) -> Base:

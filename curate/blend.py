@@ -121,8 +121,8 @@ def sources(config: BlendConfig, progress: Progress) -> list[Source]:
         progress.say(f"curate: rehearsal sets that cannot be reached: {'; '.join(lost)}")
     if not found:
         raise ConfigError(
-            "no rehearsal set can be reached. Give --rehearsal NAME=PATH with local files (alpaca=alpaca_data.json), or "
-            "--ratio 1 to train on the new rows alone, which forgets more."
+            "no rehearsal set can be reached. Give --rehearsal NAME=PATH with local files (alpaca=alpaca_data.json), "
+            "or --ratio 1 to train on the new rows alone, which forgets more."
         )
     progress.say(f"curate: rehearsal from {', '.join(source.label for source in found)} (default: the standard sets)")
     return found
@@ -180,12 +180,12 @@ def check_same_model(facts: dict[str, Any], base: Base, progress: Progress) -> N
     """The build's model scored the new rows; anchors of another one would pull the wrong way."""
     scored = next((e["config"]["model"] for e in reversed(facts["lineage"]) if e["stage"] == "score"), None)
     if scored is None:
-        raise ConfigError("this dataset was never scored, so it cannot be mixed; give --build a folder that `curate build` "
-                          "ended with")  # fmt: skip
+        raise ConfigError("this dataset was never scored, so it cannot be mixed; give --build a folder that "
+                          "`curate build` ended with")  # fmt: skip
     ingested = facts["lineage"][0]["config"]
     if ingested["tokenizer"] != base.template.tokenizer_hash:
-        raise ConfigError("the build was scored by a model with another tokenizer than this --model has, so its tokens mean "
-                          "nothing to it; give the build's model, or build again with this one")  # fmt: skip
+        raise ConfigError("the build was scored by a model with another tokenizer than this --model has, so its tokens "
+                          "mean nothing to it; give the build's model, or build again with this one")  # fmt: skip
     if scored != base.hash:
         progress.say("curate: warning: the build was scored by another model than the one that answers the rehearsal; "
                      "train the build's model, or build again with this one")  # fmt: skip

@@ -74,6 +74,11 @@ class BuildConfig(ModelConfig):
             split=self.split,
         )  # fmt: skip
 
+    @property
+    def frame(self) -> str:
+        """The prompt that puts the reference in view; scoring needs one even where nothing is rewritten."""
+        return "rewrite" if self.mode == "source" else self.mode
+
     def terms(self) -> tuple[str, ...]:
         """The glossary: a text file with a term on each line."""
         if self.glossary is None:
@@ -96,7 +101,8 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
     base = config.base()
     frames = load_frames(config.prompts)
-    fits = Fit(base, frames[config.mode], config.max_tokens)
+    frame = frames[config.frame]
+    fits = Fit(base, frame, config.max_tokens)
     folder = load_source(
         config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
     )  # fmt: skip
@@ -127,7 +133,7 @@ def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Pa
             base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
             config.lang, terms, config.seed,
         ),
-        Score(base, frames[config.mode], config.top_k),
+        Score(base, frames[config.frame], config.top_k),
         Mark(config.mask, config.thresholds, config.lang, terms),
     ]  # fmt: skip
 
@@ -175,31 +181,33 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 
 def dry_run(config: BuildConfig) -> dict[str, Any]:
-    """What a build would do: rows, tokens and GPU-minutes, without loading weights or writing anything but a scratch."""
+    """What a build would do: rows, tokens and GPU-minutes, without loading weights; it writes nothing that stays."""
     import tempfile
 
     base = config.base()
     frames = load_frames(config.prompts)
-    fits = Fit(base, frames[config.mode], config.max_tokens)
+    frame = frames[config.frame]
+    fits = Fit(base, frame, config.max_tokens)
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_source(config.input(), Path(scratch), config.shard_rows, 1.0, fits, fits.identity())
         facts = load_manifest(folder)
         table = read_dataset(folder, ["prompt", "reference"])
         lengths = [
-            len(base.template.prompt_ids(in_view(frames[config.mode], *pair)))
+            len(base.template.prompt_ids(in_view(frame, *pair)))
             for pair in zip(table["prompt"].to_pylist(), table["reference"].to_pylist(), strict=True)
         ]
     read = sum(lengths)
     write = facts["rows"] * config.max_tokens
     # Draft and first rewrite read the prompt and write an answer; three scoring passes read both again.
     tokens = 2 * (read + write) + 3 * (read + write)
-    return {"records": facts["records"], "rows": facts["rows"], "rejected": facts["rejected"], "engine": base.config.engine,
-            "context": base.config.max_model_len, "tokens_at_most": tokens, "gpu_minutes": _gpu_minutes(base, tokens),
+    return {"records": facts["records"], "rows": facts["rows"], "rejected": facts["rejected"],
+            "engine": base.config.engine, "context": base.config.max_model_len, "tokens_at_most": tokens,
+            "gpu_minutes": _gpu_minutes(base, tokens),
             "stages": [stage.name for stage in stages(config, base, frames, folder)]}  # fmt: skip
 
 
 FLOPS = 1e14
-"""Floating-point operations a second that a data-centre GPU reaches on such work: a third of a 300 TFLOP/s (bf16) card."""
+"""Operations a second that a data-centre GPU reaches on such work: a third of a 300 TFLOP/s (bf16) card."""
 
 
 def _gpu_minutes(base: Base, tokens: int) -> float:

@@ -1,4 +1,4 @@
-"""The command line. Each verb settles its configuration (flags, then --config, then curate.yaml) and calls one function.
+"""The command line. Each verb settles its configuration (flags, --config, curate.yaml) and calls one function.
 
 Heavy modules are imported inside the verbs: ``curate --help`` must answer at once.
 """
@@ -175,7 +175,9 @@ def verify(
 
     def act() -> None:
         findings = [str(finding) for finding in check(_dataset(folder))]
-        _print({"folder": str(folder), "findings": findings}, as_json, lambda r: "\n".join(r["findings"]) or "all is well")
+        _print(
+            {"folder": str(folder), "findings": findings}, as_json, lambda r: "\n".join(r["findings"]) or "all is well"
+        )
         if findings:
             raise typer.Exit(1)
 
@@ -185,12 +187,14 @@ def verify(
 @app.command()
 def run(
     pipeline: Annotated[Path, typer.Argument(help="YAML with sections build, mix, sft, evaluate, report.")],
+    change: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, instead of the file's.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this section alone; may be repeated.")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run a whole pipeline: each section of the file is one command, in order."""
     from curate.pipeline import run_pipeline
 
-    _run(lambda: run_pipeline(pipeline, dry_run))
+    _run(lambda: run_pipeline(pipeline, change or [], only or [], dry_run))
 
 
 def main() -> None:
@@ -229,7 +233,10 @@ def _settle(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
     settled = settle(model, file, given)
     chosen = {key for key, value in given.items() if value is not None} | set(file)
     taken = {key: value for key, value in settled.model_dump(mode="json").items() if key not in chosen}
-    print(f"curate: defaults taken: {_short({k: v for k, v in taken.items() if v not in (None, {}, [])})}", file=sys.stderr)
+    print(
+        f"curate: defaults taken: {_short({k: v for k, v in taken.items() if v not in (None, {}, [])})}",
+        file=sys.stderr,
+    )
     return settled
 
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -97,7 +98,7 @@ def _near(rows: Sequence[Row]) -> Iterator[tuple[str, Verdict]]:
 
 def _shingles(text: list[str]) -> list[str]:
     """Words and pairs of neighbours: in a short row one word put in costs few of them."""
-    return text + [" ".join(pair) for pair in zip(text, text[1:], strict=False)]
+    return text + [" ".join(pair) for pair in pairwise(text)]
 
 
 def _is_near(one: list[str], other: list[str]) -> bool:
@@ -137,7 +138,9 @@ def contradict(one: Row, other: Row, lang: str) -> bool:
     amounts = [quantities(text, lang) for text in texts]
     if all(amounts):
         return not any(_agree(p, q) for p in amounts[0] for q in amounts[1])
-    called = [{text[n.start : n.end].casefold() for n in names(text, lang)} - _content(question, lang) for text in texts]
+    called = [
+        {text[n.start : n.end].casefold() for n in names(text, lang)} - _content(question, lang) for text in texts
+    ]
     called = [{name for name in found if name not in question.casefold()} for found in called]
     if all(called):
         return called[0].isdisjoint(called[1])

@@ -126,8 +126,8 @@ def _download(config: EngineConfig) -> Path:
         return Path(snapshot_download(config.model, revision=config.revision, allow_patterns=patterns))
     except Exception as error:  # the hub client's many errors (offline, gated, absent) all mean: no model
         raise EngineError(
-            f"{config.model}: this hub model cannot be downloaded ({type(error).__name__}: {error}); check the name and "
-            "the connection, or give --model a local folder"
+            f"{config.model}: this hub model cannot be downloaded ({type(error).__name__}: {error}); check the name "
+            "and the connection, or give --model a local folder"
         ) from error
 
 

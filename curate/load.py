@@ -61,7 +61,13 @@ class _Rejections:
         return self.write
 
     def write(self, found: Rejected) -> None:
-        record = {"file": found.file, "line": found.line, "reason": found.reason, "detail": found.detail, "raw": found.raw}
+        record = {
+            "file": found.file,
+            "line": found.line,
+            "reason": found.reason,
+            "detail": found.detail,
+            "raw": found.raw,
+        }
         self.file.write(json.dumps(record, ensure_ascii=True) + "\n")
 
     def __exit__(self, *error: Any) -> None:
@@ -102,5 +108,6 @@ def _guard(source: Source, out: Path, accepted: int, rejections: Counter[str], m
     if accepted == 0 or rejections.total() > max_drop * records:
         raise TooManyDrops(
             f"{source.path}: {rejections.total()} of {records} records cannot be used ({seen or 'none found'}), and "
-            f"{accepted} can; --max-drop allows {max_drop:g}. {where[0].upper() + where[1:]}; mend them, or raise --max-drop."
+            f"{accepted} can; --max-drop allows {max_drop:g}. {where[0].upper() + where[1:]}; "
+            "mend them, or raise --max-drop."
         )

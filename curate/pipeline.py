@@ -8,13 +8,14 @@ import difflib
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from curate.config import ConfigError, load_yaml
 
 STEPS = {"build": "curate", "mix": "curate", "sft": "train", "evaluate": "train", "report": "train"}
-POSITIONAL = {"report": "results"}
+POSITIONAL = {"report": "folder"}
 
 
 class StepFailed(ConfigError):
@@ -23,9 +24,14 @@ class StepFailed(ConfigError):
     exit_code = 1
 
 
-def commands(path: Path) -> list[list[str]]:
-    """The command lines of a pipeline, in the order of the file."""
+def commands(path: Path, changes: Sequence[str] = (), only: Sequence[str] = ()) -> list[list[str]]:
+    """The command lines of a pipeline, in the order of the file; ``changes`` are ``section.key=value``."""
     sections = load_yaml(path)
+    absent = [name for name in only if name not in sections]
+    if absent:
+        raise ConfigError(f"--only {absent[0]}: {path} has no such section; it has {', '.join(sections)}")
+    for change in changes:
+        _change(sections, change)
     for name, settings in sections.items():
         if name not in STEPS:
             near = difflib.get_close_matches(str(name), STEPS, n=1)
@@ -33,7 +39,18 @@ def commands(path: Path) -> list[list[str]]:
                               f"known: {', '.join(STEPS)}"))  # fmt: skip
         if not isinstance(settings, dict):
             raise ConfigError(f"{path}: section {name!r} must hold settings, found {type(settings).__name__}")
-    return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()]
+    return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()
+            if not only or name in only]  # fmt: skip
+
+
+def _change(sections: dict[str, Any], change: str) -> None:
+    import yaml
+
+    place, equals, value = change.partition("=")
+    name, dot, key = place.partition(".")
+    if not (equals and dot and key) or not isinstance(sections.get(name), dict):
+        raise ConfigError(f"--set {change}: expected SECTION.KEY=VALUE with one of the sections {', '.join(sections)}")
+    sections[name][key] = yaml.safe_load(value)
 
 
 def flags(step: str, settings: dict[str, Any]) -> list[str]:
@@ -57,9 +74,9 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
     return found
 
 
-def run_pipeline(path: Path, dry_run: bool = False) -> None:
+def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = (), dry_run: bool = False) -> None:
     """Run a pipeline's commands; a failing one stops it with that command's message above ours."""
-    for command in commands(path):
+    for command in commands(path, changes, only):
         line = shlex.join(["python", *command[1:]])
         print(f"curate: {line}", file=sys.stderr, flush=True)
         if dry_run:

@@ -150,8 +150,8 @@ def _guard(name: str, out: Path, dropped: int, rows: int, max_drop: float) -> No
         reasons = drop_counts(out)
         seen = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
         raise TooManyDrops(
-            f"stage {name} dropped {dropped} of its {rows} rows so far, more than --max-drop {max_drop:g} allows. Reasons: "
-            f"{seen}. Look at them with `curate peek {out}`; raise --max-drop if that is what you want."
+            f"stage {name} dropped {dropped} of its {rows} rows so far, more than --max-drop {max_drop:g} allows. "
+            f"Reasons: {seen}. Look at them with `curate peek {out}`; raise --max-drop if that is what you want."
         )
 
 

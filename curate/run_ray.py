@@ -19,9 +19,10 @@ def on_ray(address: str) -> Executor:
     Raises ``ConfigError`` where Ray is not installed or the cluster does not answer.
     """
     try:
-        import ray
+        import ray as library
     except ImportError as error:
         raise ConfigError("--ray needs Ray; install curate[ray]") from error
+    ray: Any = library  # half of it is untyped
     try:
         ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
     except Exception as error:

@@ -23,6 +23,7 @@ RESERVED = "\ufdd0"
 
 _OPEN, _CLOSE = "\ufdd1", "\ufdd2"  # noncharacters too: they mark where a message begins and ends while rendering
 
+
 class TemplateError(ValueError):
     """This conversation cannot be rendered faithfully; the message says why."""
 

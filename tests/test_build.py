@@ -41,7 +41,9 @@ def source(world):
 def built(source, tmp_path_factory):
     path, _ = source
     out = tmp_path_factory.mktemp("builds")
-    config = BuildConfig(source=str(path), model=str(BASE), engine="transformers", dtype="float32", max_tokens=48, out=out)
+    config = BuildConfig(
+        source=str(path), model=str(BASE), engine="transformers", dtype="float32", max_tokens=48, out=out
+    )
     with Progress() as progress:
         return build(config, progress).folder
 
@@ -100,7 +102,9 @@ def test_the_scores_line_up_with_the_tokens(rows):
         if row["drop"]:
             continue
         count = len(row["token_ids"])
-        assert {len(row[name]) for name in ("token_starts", "token_ends", "a", "b", "q", "entropy", "top_ids")} == {count}
+        assert {len(row[name]) for name in ("token_starts", "token_ends", "a", "b", "q", "entropy", "top_ids")} == {
+            count
+        }
         assert row["token_starts"][-1] == row["token_ends"][-1] == len(row["response"])
         assert all(len(ids) == 20 for ids in row["top_ids"])
         assert max(row["a"]) <= 0

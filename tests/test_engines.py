@@ -78,7 +78,9 @@ def _when_up(process, config, seconds=240):
 
 def compare(one, other, prompts, answers, template):
     assert other.generate(prompts, Sampling(48, stop_ids=template.stop_ids)) == answers
-    sequences = [[*prompt, *answer.ids, *template.stop_ids[:1]] for prompt, answer in zip(prompts, answers, strict=True)]
+    sequences = [
+        [*prompt, *answer.ids, *template.stop_ids[:1]] for prompt, answer in zip(prompts, answers, strict=True)
+    ]
     starts = [len(prompt) for prompt in prompts]
     for a, b in zip(one.score(sequences, starts, 20), other.score(sequences, starts, 20), strict=True):
         assert a.logprobs.shape == b.logprobs.shape

@@ -93,7 +93,7 @@ def test_killed_at_random_and_continued(source, tmp_path):
     kept = receipts(broken)
     finish(source, broken)
     assert kept.items() <= receipts(broken).items()
-    leftovers = [p for p in (broken / "builds").rglob("*.tmp")]
+    leftovers = list((broken / "builds").rglob("*.tmp"))
     for path in leftovers:  # of the killed processes; nothing reads them
         path.unlink()
     assert contents(tmp_path / "whole") == contents(broken)

@@ -15,7 +15,8 @@ CONTROLS = ["<|im_end|>", "<|im_start|>assistant\n", "</s>", "<s>", "[INST]", "<
 
 # The TinyLlama tokenizer at hand comes without its chat template; this is the one its chat model card describes.
 ZEPHYR = (
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + eos_token + '\n' }}{% endfor %}"
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + eos_token + '\n' }}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 

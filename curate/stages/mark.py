@@ -11,16 +11,13 @@ from curate.schema import SCORED
 from curate.stage import Worker
 
 LEAK_SHARE = 0.5
-"""A row is a template leak where a placebo explains more than this share of what its reference explains."""
-
-MIN_LEAKED = 3
-"""And at least so many tokens, so that one chance hit in a short answer costs nothing."""
+"""A row with nothing left to learn is a leak where a placebo explains more than this share of what looked like it."""
 
 
 @dataclass(frozen=True)
 class Mark:
     policy: Policy = "key"
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = Thresholds()  # noqa: RUF009 - frozen
     lang: str = "en"
     glossary: tuple[str, ...] = ()
 
@@ -40,13 +37,13 @@ class Mark:
         return pa.Table.from_pylist(rows, SCORED)
 
     def _mark(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Known rows weigh nothing. A row whose reference explains no more than a placebo would is dropped."""
+        """Known rows weigh nothing; a row with nothing to learn is dropped, and the reason says why there is nothing."""
         if row["tier"] == "known":
             return {**row, "spans": [], "flags": []}
-        a, b, q = (None if row[name] is None else np.asarray(row[name], np.float32) for name in "abq")
+        a, b, q = (np.asarray(row[name], np.float32) for name in "abq")
         starts, ends = (np.asarray(row[name], np.int32) for name in ("token_starts", "token_ends"))
         weights = token_weights(
-            self.policy, a, b, q, np.asarray([ids[0] for ids in row["top_ids"]]), np.asarray(row["b_argmax"] or []),
+            self.policy, a, b, q, np.asarray([ids[0] for ids in row["top_ids"]]), np.asarray(row["b_argmax"]),
             starts, ends, row["draft"] or "", row["response"], self.thresholds, self.lang,
         )  # fmt: skip
         spans = close(weights, starts, ends, row["response"], self.lang, self.glossary)

@@ -18,7 +18,10 @@ from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE, Message
 from curate.stage import Worker
 
-Mode = Literal["rewrite", "correct"]
+Mode = Literal["rewrite", "correct", "source"]
+"""``rewrite``: answer with the reference in view. ``correct``: the draft with as few words changed as possible.
+``source``: no regeneration, the source's own text; what plain fine-tuning trains on, for comparison."""
+
 Fallback = Literal["reference", "drop"]
 
 WARMING = 0.3  # temperature added per attempt after the greedy first
@@ -63,7 +66,7 @@ class Regenerate:
 
     def identity(self) -> dict[str, Any]:
         fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed")
-        texts = {"frame": dict(self.frames)[self.mode], "glossary": list(self.glossary)}
+        texts = {"frame": dict(self.frames).get(self.mode, ""), "glossary": list(self.glossary)}
         return {**self.base.identity(), **{name: getattr(self, name) for name in fields}, **texts}
 
     def open(self) -> Worker:
@@ -72,6 +75,10 @@ class Regenerate:
 
     def work(self, table: pa.Table) -> pa.Table:
         rows = [Row(*pair) for pair in zip(table["prompt"].to_pylist(), table["reference"].to_pylist(), strict=True)]
+        if self.mode == "source":
+            for row in rows:
+                row.settle("reference", row.reference, False)
+            return _with_columns(table, rows)
         self._draft(rows)
         for attempt in range(self.attempts):
             self._rewrite([row for row in rows if row.open], attempt)

@@ -1,4 +1,4 @@
-"""Score: what the base model thinks of every response token, closed book, with the reference in view, and with a placebo.
+"""Score: what the base model thinks of every response token, closed book, with the reference, with a placebo.
 
 One rendering gives the response's tokens; the same ids stand behind three prompts. The difference between the
 reference and the placebo is what *this* reference explains, which cancels what any reference would ("Based on …").
@@ -50,9 +50,9 @@ class Score:
             placebo = self._pass(
                 [self._view(r, o) if o is not None else None for r, o in zip(rows, others, strict=True)], rendered, 1
             )
-        for row, *found in zip(rows, rendered, closed, opened, placebo, strict=True):
-            row.update(_columns(*found))
-            if found[0] is None or found[1] is None:
+        for row, tokens, own, view, other in zip(rows, rendered, closed, opened, placebo, strict=True):
+            row.update(_columns(tokens, own, view, other))
+            if own is None or (self.frame and view is None):
                 row["drop"] = row["drop"] or "too-long"
         return pa.Table.from_pylist(rows, SCORED)
 
@@ -112,7 +112,8 @@ def _columns(
         "token_ends": rendered.ends,
         "a": closed.logprobs,
         "b": opened.logprobs if opened else None,
-        "q": placebo.logprobs if placebo else None,
+        # without another reference to hold beside it, nothing is cancelled: lift is gain
+        "q": placebo.logprobs if placebo else closed.logprobs if opened else None,
         "entropy": entropy(closed.top_logprobs),
         "top_ids": closed.top_ids.tolist(),
         "top_logprobs": closed.top_logprobs.tolist(),
@@ -130,4 +131,5 @@ def entropy(top_logprobs: np.ndarray) -> np.ndarray:
     tail = np.clip(1.0 - p.sum(-1), 0.0, 1.0)
     terms = np.where(p > 0, -p * np.where(p > 0, top_logprobs, 0.0), 0.0).sum(-1)
     rest = np.where(tail > 1e-12, -tail * np.log(np.maximum(tail, 1e-12)), 0.0)
-    return (terms + rest).astype(np.float32)
+    found: np.ndarray = (terms + rest).astype(np.float32)
+    return found
