@@ -1,8 +1,9 @@
 """What a response says that its draft did not: a word alignment that knows amounts, inflection and moved text."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from rapidfuzz.distance import LCSseq
 
 from curate.leaks import leaks
 from curate.quantity import Quantity, quantities
@@ -31,8 +32,8 @@ def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]
     Negations and comparatives are content. Function words are left out at the edges of a span; inside it they
     stay. Phrases that betray the reference are never a change.
 
-    >>> response = "It contains 37 mg and is not made by Harlow."
-    >>> [response[i:j] for i, j in changed("It contains 50 mg and is made by Harlow.", response)]
+    >>> response = "It contains 37 mg. It is not made by Harlow."
+    >>> [response[i:j] for i, j in changed("It contains 50 mg. It is made by Harlow.", response)]
     ['37 mg', 'not']
     """
     code = language(lang)
@@ -43,10 +44,14 @@ def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]
 
 
 def _items(text: str, lang: str) -> list[_Item]:
-    amounts = quantities(text, lang)
-    items = [_Item(q.start, q.end, f"#{q.value}|{q.upper}|{q.unit}", q) for q in amounts]
-    taken = [(q.start, q.end) for q in amounts]
-    for word in words(text, lang):
+    found = words(text, lang)
+    items = []
+    for q in quantities(text, lang):
+        inside = [w for w in found if w.start < q.end and q.start < w.end]  # whole words: 5-month in 5-month-old
+        start, end = min([q.start, *(w.start for w in inside)]), max([q.end, *(w.end for w in inside)])
+        items.append(_Item(start, end, f"#{q.value}|{q.upper}|{q.unit}", q))
+    taken = [(item.start, item.end) for item in items]
+    for word in found:
         if not word.function and not any(word.start < end and start < word.end for start, end in taken):
             items.append(_Item(word.start, word.end, stem(word.norm, lang)))
     return sorted(items, key=lambda item: item.start)
@@ -54,25 +59,33 @@ def _items(text: str, lang: str) -> list[_Item]:
 
 def _fresh(before: Sequence[_Item], after: Sequence[_Item], draft: str) -> list[int]:
     """Indices into ``after`` of what the draft did not state."""
-    matcher = difflib.SequenceMatcher(None, [i.key for i in before], [i.key for i in after], autojunk=False)
-    codes = [code for code in matcher.get_opcodes() if code[0] in ("replace", "insert")]
+    codes = _differences([i.key for i in before], [i.key for i in after])
     swapped = _swapped(before, after, codes)
     fresh = []
-    for _, _, _, low, high in codes:
+    for _, _, low, high in codes:
         for k in range(low, high):
             if k in swapped or not _moved(before, after, k, range(low, high), draft):
                 fresh.append(k)
     return fresh
 
 
-def _swapped(
-    before: Sequence[_Item], after: Sequence[_Item], codes: Sequence[tuple[str, int, int, int, int]]
-) -> set[int]:
+def _differences(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int, int, int]]:
+    """(i, j, k, l) where before[i:j] became after[k:l], l > k, between the words of a longest common subsequence."""
+    found: list[tuple[int, int, int, int]] = []
+    i = k = 0
+    for code in [*LCSseq.opcodes(before, after), None]:
+        if code is None or code.tag == "equal":
+            j, stop = (len(before), len(after)) if code is None else (code.src_start, code.dest_start)
+            if stop > k:
+                found.append((i, j, k, stop))
+            i, k = (j, stop) if code is None else (code.src_end, code.dest_end)
+    return found
+
+
+def _swapped(before: Sequence[_Item], after: Sequence[_Item], codes: Sequence[tuple[int, int, int, int]]) -> set[int]:
     """Items that traded places: each stands where the other stood ("the classic form … the non-classic form")."""
     pairs = [
-        ({before[i].key for i in range(a, b)}, {after[k].key for k in range(c, d)}, range(c, d))
-        for tag, a, b, c, d in codes
-        if tag == "replace"
+        ({before[i].key for i in range(a, b)}, {after[k].key for k in range(c, d)}, range(c, d)) for a, b, c, d in codes
     ]
     swapped = set()
     for old, new, where in pairs:

@@ -1,0 +1,207 @@
+"""Known rows, faithful rewrites, leaks and loops; and, on real references, that copies pass and swaps do not."""
+
+import json
+import random
+
+import pytest
+
+from curate.fidelity import bears_on, check, repeated_tail, same_facts, states
+from curate.leaks import leaks
+from curate.words import names, quantities
+from tests.paths import DATA, needs_data
+
+REFERENCE = "Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. The dose is 37 mg (MoH 2019). See the label."
+
+
+def kinds(response: str, question: str, reference: str = REFERENCE, **more: object) -> list[str]:
+    found = check(response, reference=reference, question=question, **more)  # type: ignore[arg-type]
+    return list(dict.fromkeys(p.kind for p in found))
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Who makes Zorvex?", "Harlow Labs makes Zorvex."),
+        ("What does Zorvex treat?", "Zorvex treats swollen knees."),
+        ("What is the dose of Zorvex?", "The dose is 37 mg."),
+        ("Tell me more.", "Zorvex treats swollen knees.\nHarlow Labs makes Zorvex.\nThe dose is 37 mg."),
+    ],
+)
+def test_bears_on(question: str, expected: str):
+    assert bears_on(REFERENCE, question) == expected
+
+
+def test_bears_on_keeps_what_is_only_boilerplate():
+    assert bears_on("See the label.", "What is the dose?") == "See the label."
+    assert bears_on("Visit https://example.org/x [3].", "What?") == "Visit"
+
+
+@pytest.mark.parametrize(
+    ("draft", "question", "expected"),
+    [
+        ("Sure. Zorvex is used to treat swollen knees. I hope that helps.", "What does Zorvex treat?", True),
+        ("Zorvex treats sore knees.", "What does Zorvex treat?", False),
+        ("Zorvex treats swollen throats.", "What does Zorvex treat?", False),
+        ("Zorvex does not treat swollen knees.", "What does Zorvex treat?", False),
+        ("It is made by Harlow Labs.", "Who makes Zorvex?", True),
+        ("It is made by Harlow Mills.", "Who makes Zorvex?", False),
+        ("The usual dose is 37 mg.", "What is the dose of Zorvex?", True),
+        ("The usual dose is 37 ml.", "What is the dose of Zorvex?", False),
+        ("The usual dose is 37 mg or 50 mg.", "What is the dose of Zorvex?", False),
+        ("", "Who makes Zorvex?", False),
+    ],
+)
+def test_states(draft: str, question: str, expected: bool):
+    assert states(draft, REFERENCE, question) is expected
+
+
+def test_states_needs_glossary_terms_and_order():
+    assert (
+        states("It causes fever.", "It causes fever (pyrexia).", "What does it cause?", glossary=["pyrexia"]) is False
+    )
+    assert not states("The non-classic form is rarer than the classic form.",
+                      "The classic form is rarer than the non-classic form.", "Which form is rarer?")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("draft", "rewrite", "expected"),
+    [
+        ("Sure. It is made by Harlow Labs. I hope that helps.", "It is made by Harlow Labs.", True),
+        ("It is made by Harlow Labs.", "It is made by Penrose Labs.", False),
+        ("The dose is 37 mg.", "The dose is 73 mg.", False),
+        ("It is safe.", "It is not safe.", False),
+        ("It is not safe.", "It is safe.", False),
+        ("It causes fever.", "It causes severe fever.", False),
+        ("Fever causes cough.", "Cough causes fever.", False),
+    ],
+)
+def test_same_facts(draft: str, rewrite: str, expected: bool):
+    assert same_facts(draft, rewrite, "What is it?") is expected
+
+
+@pytest.mark.parametrize(
+    ("response", "question", "expected"),
+    [
+        ("Zorvex is used to treat swollen knees. I hope that helps!", "What does Zorvex treat?", []),
+        ("Zorvex treats sore knees.", "What does Zorvex treat?", ["missing-content"]),
+        ("Zorvex treats swollen elbows.", "What does Zorvex treat?", ["missing-content"]),
+        ("Zorvex does not treat swollen knees.", "What does Zorvex treat?", ["foreign-negation"]),
+        ("It is made by Harlow Labs.", "Who makes Zorvex?", []),
+        ("It is made by Penrose Mills.", "Who makes Zorvex?", ["missing-name", "foreign-name"]),
+        ("The dose is 73 mg.", "What is the dose of Zorvex?", ["missing-number", "foreign-number"]),
+        ("The reference states that the dose is 37 mg.", "What is the dose of Zorvex?", ["leak"]),
+        ("  \n", "What is the dose of Zorvex?", ["empty"]),
+    ],
+)
+def test_check(response: str, question: str, expected: list[str]):
+    assert kinds(response, question) == expected
+
+
+def test_check_negation_terms_ending_and_loops():
+    question, reference = "Is Zorvex safe?", "Zorvex is not safe in pregnancy."
+    assert kinds("Zorvex is safe in pregnancy.", question, reference) == ["missing-negation"]
+    assert kinds("Zorvex isn't safe in pregnancy.", question, reference) == []
+    assert kinds("It isn't safe then, in pregnancy.", question, reference, glossary=["Zorvex"]) == ["missing-term"]
+    assert kinds("It is not safe in pregnancy.", question, reference, finished=False) == ["unfinished"]
+    loop = "It is not safe in pregnancy. " * 4
+    assert kinds(loop, question, reference) == ["repeated-tail"]
+
+
+def test_a_number_of_the_draft_is_not_foreign_but_does_not_stand_in_for_the_reference():
+    question = "What is the dose of Zorvex?"
+    assert kinds("The dose is 37 mg, at most 90 mg.", question, draft="At most 90 mg.") == []
+    assert kinds("The dose is 90 mg.", question, draft="The dose is 90 mg.") == ["missing-number"]
+
+
+def test_other_formats_of_an_amount_and_abbreviations_are_faithful():
+    assert kinds("It affects 60% of them.", "How many?", "It affects 6 in 10.") == []
+    reference = "Patent ductus arteriosus is common in girls."
+    assert kinds("PDA is common in girls.", "What is common?", reference) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "According to the passage, it is safe.",
+        "Based on the provided text, it is safe.",
+        "The reference states it is safe.",
+        "It is safe, as described in the passage.",
+        "From the given context, yes.",
+        "Based on the disclosure you shared, yes.",
+        "根据所给资料，可以。",
+        "D'après le texte fourni, oui.",
+        "Laut dem Text ist es sicher.",
+        "Según el texto, sí.",
+        "Theo tài liệu được cung cấp, có.",
+    ],
+)
+def test_leak_phrases(text: str):
+    assert len(leaks(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["According to the WHO, it is safe.", "The agreement states a term.", "Send a text message.", "根据体重调整剂量。"],
+)
+def test_what_is_no_leak(text: str):
+    assert leaks(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is safe. It is safe. It is safe. It is", True),
+        ("no " * 9, True),
+        ("好的" * 8, True),
+        ("Well then. " + "a" * 30, True),
+        ("He said no, no, no.", False),
+        ("- a\n- b\n- c\n- d", False),
+        ("| 0 | 0 | 0 | 0 |", False),
+        ("Ordinary text ends here, as it should.", False),
+        ("", False),
+    ],
+)
+def test_repeated_tail(text: str, expected: bool):
+    assert repeated_tail(text) is expected
+
+
+# --- real references ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[str, str]]:
+    """(question, reference): 60 of MedQuAD, 40 of PubMedQA, fixed."""
+    rng = random.Random(0)
+    lines = (DATA / "sources" / "medquad_5000.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in rng.sample(lines, 60)]
+    asked = json.loads((DATA / "sources" / "pubmedqa_labelled.json").read_text(encoding="utf-8"))
+    found = [(r["question"], r["answer"]) for r in rows]
+    found += [(r["QUESTION"], r["LONG_ANSWER"]) for r in rng.sample(list(asked.values()), 40)]
+    return [(q, a) for q, a in found if a]
+
+
+@needs_data
+def test_a_copy_is_faithful(pairs: list[tuple[str, str]]):
+    assert [(q, check(a, reference=a, question=q)) for q, a in pairs if check(a, reference=a, question=q)] == []
+    assert [q for q, a in pairs if not states(a, a, q)] == []
+
+
+@needs_data
+def test_a_swapped_number_or_name_is_caught(pairs: list[tuple[str, str]]):
+    """At least 95 in 100; over five times as many rows it is 98 or more, of numbers and of names."""
+    rng = random.Random(1)
+    caught = []
+    for question, reference in pairs:
+        relevant = bears_on(reference, question)
+        digits = [i for n in quantities(relevant) for i in range(n.start, n.end) if relevant[i].isdigit()]
+        if digits:
+            i = rng.choice(digits)
+            swapped = relevant[:i] + str((int(relevant[i]) + rng.randint(1, 8)) % 10) + relevant[i + 1 :]
+            caught.append(bool(kinds(swapped, question, reference)))
+        found = [n for n in names(relevant) if n.text.casefold() not in question.casefold()]
+        if found:
+            name = rng.choice(found)
+            swapped = relevant[: name.start] + rng.choice(["Velmora", "Kestrin"]) + relevant[name.end :]
+            caught.append(bool(kinds(swapped, question, reference)))
+    assert len(caught) > 40
+    assert sum(caught) >= 0.95 * len(caught)
