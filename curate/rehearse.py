@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 
 from curate.config import ConfigError, Strict
 from curate.ingest import Source, is_hub_id
-from curate.readers import format_of
-from curate.shapes import ShapeName, recognise
+from curate.ingest.readers import format_of
+from curate.ingest.shapes import ShapeName, recognise
 
 FOLDER = "data_cards"
 OWN = Path(FOLDER)

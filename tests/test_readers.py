@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.encodings import name_encoding
 from curate.ingest import Source, SourceError, read_source
-from curate.textfile import LINE_LIMIT
+from curate.ingest.encodings import name_encoding
+from curate.ingest.textfile import LINE_LIMIT
 from tests.reading import one, read, user, why, write
 
 RECORDS = [{"question": f"Größe {n}?", "answer": f"{n}\n„cm“, {n}"} for n in (1, 2, 3)]

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.ingest import SourceError
-from curate.shapes import recognise
+from curate.ingest.shapes import recognise
 from tests.reading import assistant, one, read, user, why, write
 
 SYSTEM = {"role": "system", "content": "Be brief."}

@@ -11,7 +11,7 @@ from curate.schema import SCORED
 from curate.stage import Worker
 
 LEAK_SHARE = 0.5
-"""A row with nothing left to learn is a leak where a placebo explains more than this share of what looked like it."""
+"""A row with nothing to learn is a leak where a placebo explains more than this share of what looked like it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Mark:
         return pa.Table.from_pylist(rows, SCORED)
 
     def _mark(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Known rows weigh nothing; a row with nothing to learn is dropped, and the reason says why there is nothing."""
+        """Known rows weigh nothing; a row with nothing to learn is dropped, with the reason."""
         if row["tier"] == "known":
             return {**row, "spans": [], "flags": []}
         a, b, q = (np.asarray(row[name], np.float32) for name in "abq")

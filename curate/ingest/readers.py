@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.delimited import read_delimited
-from curate.json_document import DECODER, Entry, JsonDocument, Member
-from curate.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
-from curate.shapes import is_record
-from curate.textfile import LINE_LIMIT, TextFile
+from curate.ingest.delimited import read_delimited
+from curate.ingest.json_document import DECODER, Entry, JsonDocument, Member
+from curate.ingest.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
+from curate.ingest.shapes import is_record
+from curate.ingest.textfile import LINE_LIMIT, TextFile
 
 Items = Iterator[Record | Rejected]
 
@@ -54,11 +54,11 @@ def read_file(path: Path, file: str, encoding: str) -> Items:
         known = f"{', '.join(FORMATS)} (text also with .gz)"
         raise SourceError(f"{path}: cannot tell the format from the suffix {path.suffix!r}; known: {known}")
     if kind == "parquet":
-        from curate.columnar import read_parquet
+        from curate.ingest.columnar import read_parquet
 
         return read_parquet(path, file)
     if kind == "arrow":
-        from curate.columnar import read_arrow
+        from curate.ingest.columnar import read_arrow
 
         return read_arrow(path, file)
     return _read_text(path, file, encoding, kind)

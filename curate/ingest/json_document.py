@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from curate.records import RAW_LIMIT, SourceError
+from curate.ingest.records import RAW_LIMIT, SourceError
 
 CHUNK = 2**20
 LONGEST_INT = 4_000  # digits; Python refuses to convert more than 4,300

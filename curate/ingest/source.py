@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from curate.config import Strict
-from curate.readers import FORMATS, format_of, list_folder, missing, read_file
-from curate.records import (
+from curate.ingest.readers import FORMATS, format_of, list_folder, missing, read_file
+from curate.ingest.records import (
     REASONS,
     Accepted,
     Reason,
@@ -29,13 +29,13 @@ from curate.records import (
     reject,
     rejected,
 )
+from curate.ingest.shapes import ROLES, Binding, read_record, settle
+from curate.ingest.textfile import known_encoding
+from curate.ingest.turns import Target, check_characters, targets
 from curate.schema import EXAMPLE, Message
-from curate.shapes import ROLES, Binding, read_record, settle
-from curate.textfile import known_encoding
-from curate.turns import Target, check_characters, targets
 
-__all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "content_hash", "parse_columns",
-           "read_source", "row_id"]  # fmt: skip
+__all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "content_hash", "is_hub_id",
+           "parse_columns", "read_source", "row_id"]  # fmt: skip
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")
 Fits = Callable[[list[Message], str], bool]
@@ -158,7 +158,7 @@ def _open(source: Source) -> Iterator[tuple[str, Found]]:
     """Each file of the source: its full name for messages, and its records."""
     path = Path(source.path)
     if is_hub_id(source.path):
-        from curate.hub import read_hub
+        from curate.ingest.hub import read_hub
 
         return iter([(source.path, read_hub(source.path, source.split, source.revision))])
     if path.is_dir():

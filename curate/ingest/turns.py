@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from curate.records import Unusable
+from curate.ingest.records import Unusable
 from curate.schema import Message
 
 ROLES = {

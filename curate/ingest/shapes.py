@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from curate.records import SourceError, Unusable
+from curate.ingest.records import SourceError, Unusable
+from curate.ingest.turns import check_turns, clean, is_blank, is_turns, read_turns
 from curate.schema import Message
-from curate.turns import check_turns, clean, is_blank, is_turns, read_turns
 
 Role = Literal["question", "answer", "system", "context", "messages"]
 ROLES: tuple[str, ...] = get_args(Role)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from curate.columnar import ROWS, check_names, rows
-from curate.records import Record, Rejected, SourceError
+from curate.ingest.columnar import ROWS, check_names, rows
+from curate.ingest.records import Record, Rejected, SourceError
 
 
 def read_hub(hub_id: str, split: str, revision: str | None) -> Iterator[Record | Rejected]:

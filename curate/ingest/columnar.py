@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.records import Record, Rejected, SourceError, rejected
+from curate.ingest.records import Record, Rejected, SourceError, rejected
 
 MAGIC = b"ARROW1\0\0"
 ROWS = 256

@@ -3,8 +3,8 @@
 import csv
 from collections.abc import Iterator
 
-from curate.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
-from curate.textfile import LINE_LIMIT, TextFile
+from curate.ingest.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
+from curate.ingest.textfile import LINE_LIMIT, TextFile
 
 
 class _TooLong(Exception):

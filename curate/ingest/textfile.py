@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from curate.encodings import marked, name_encoding, unmarked_wide
-from curate.records import SourceError
+from curate.ingest.encodings import marked, name_encoding, unmarked_wide
+from curate.ingest.records import SourceError
 
 LINE_LIMIT = 16 * 2**20
 """Characters of a line, or of a CSV record, beyond which it is rejected without being held whole."""

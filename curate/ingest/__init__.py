@@ -1,0 +1,29 @@
+"""From files, folders and hub datasets to example rows: every record becomes a row or a counted rejection."""
+
+from curate.ingest.source import (
+    REASONS,
+    Accepted,
+    Reason,
+    Rejected,
+    Source,
+    SourceError,
+    content_hash,
+    is_hub_id,
+    parse_columns,
+    read_source,
+    row_id,
+)
+
+__all__ = [
+    "REASONS",
+    "Accepted",
+    "Reason",
+    "Rejected",
+    "Source",
+    "SourceError",
+    "content_hash",
+    "is_hub_id",
+    "parse_columns",
+    "read_source",
+    "row_id",
+]
