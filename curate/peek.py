@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.export import KIND
 from curate.marks import Run, marked, merge, runs, visible
-from curate.shards import DatasetError, load_manifest, read_dataset, read_shard
+from curate.shards import DatasetError, load_manifest, read_dataset, read_finished, read_shard, unfinished
 from curate.template import Template, load_template
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def peek(
     from rich.console import Console
 
     view = View(console or Console(soft_wrap=True, highlight=False))
-    manifest = load_manifest(folder)
-    if manifest["kind"] == KIND:
+    if not unfinished(folder) and (manifest := load_manifest(folder))["kind"] == KIND:
         _export(folder, manifest, rows, drop, seed, view, template)
     else:
         _dataset(folder, rows, drop, seed, view)
@@ -159,7 +158,7 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
 
 def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -> None:
     names = ["id", "source", "prompt", "reference", "response", "tier", "spans", "flags", "drop"]
-    table = read_dataset(folder, names)
+    table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)
     reasons = table["drop"].to_pylist()
     kept = [index for index, reason in enumerate(reasons) if reason is None]
     if drop is None:

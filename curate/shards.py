@@ -84,6 +84,17 @@ def read_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table
     return pa.concat_tables([read_shard(path, columns) for path in shard_paths(folder)])
 
 
+def unfinished(folder: Path) -> bool:
+    """Whether a stage was broken off here: it left shards, and no manifest."""
+    return not (folder / MANIFEST).is_file() and any(folder.glob("receipts/*.json"))
+
+
+def read_finished(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The shards that a broken-off stage has finished, to look at what stopped it."""
+    receipts = sorted(folder.glob("receipts/*.json"))
+    return pa.concat_tables([read_shard(folder / path.stem, columns) for path in receipts])
+
+
 def latest_build(work: Path) -> Path:
     """The dataset that the last ``curate build`` in this working folder ended with."""
     pointer = work / LATEST

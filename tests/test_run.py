@@ -107,3 +107,13 @@ def test_ray_gives_the_same_bytes(tmp_path):
     names = sorted(p.name for p in here.iterdir() if p.is_file())
     assert names == sorted(p.name for p in there.iterdir() if p.is_file())
     assert all((here / name).read_bytes() == (there / name).read_bytes() for name in names)
+
+
+def test_what_stopped_a_stage_can_be_looked_at(tmp_path, capsys):
+    from curate.peek import peek
+
+    source = dataset(tmp_path / "in", [["a", "boom"], ["boom", "b"], ["boom", "c"]])
+    with pytest.raises(TooManyDrops):
+        run_stage(Shout(), source, tmp_path, max_drop=0.4)
+    peek(next(tmp_path.glob("shout-*")), drop="error:KeyError")
+    assert "error:KeyError" in capsys.readouterr().out
