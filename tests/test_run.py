@@ -47,7 +47,8 @@ def dataset(folder: Path, shards: list[list[str]]) -> Path:
         for text in texts:
             number += 1
             drop = "duplicate" if text == "old" else None
-            rows.append({"id": str(number), "prompt": [], "reference": text, "drop": drop})
+            prompt = [{"role": "user", "content": "?"}]
+            rows.append({"id": str(number), "prompt": prompt, "reference": text, "drop": drop})
         receipts.append(write_shard(folder / f"data-{index:05d}.arrow", pa.Table.from_pylist(rows, EXAMPLE)))
     write_json(folder / MANIFEST, manifest("ingest", 1, {"texts": shards}, "abc", receipts, []))
     return folder
