@@ -1,1 +1,2 @@
-"""A made-up medical world and a tiny chat model that knows it: a subject on which forgetting can be measured."""
+"""A made-up medical world and a tiny chat model that knows it: a subject on which forgetting can be
+measured."""

@@ -15,7 +15,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 @app.command()
 def world(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    seed: Annotated[int, typer.Option(help="Another seed draws another world; the committed base knows that of seed 0.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Another seed draws another world; the committed base knows that of seed 0.")
+    ] = 0,
     entities: Annotated[int, typer.Option(help="New entities in the source.")] = 100,
     attributes: Annotated[int, typer.Option(help="Facts per new entity.")] = 3,
     wordings: Annotated[int, typer.Option(help="Questions (rows) per new fact.")] = 3,
@@ -34,7 +36,9 @@ def world(
 @app.command()
 def base(
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    seed: Annotated[int, typer.Option(help="Seed of the world, of the weights and of the order of training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the world, of the weights and of the order of training.")
+    ] = 0,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; fewer for a trial.")] = None,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints on the way.")] = Path("runs/base"),
 ) -> None:

@@ -12,14 +12,18 @@ from benchmarks.forgetting.world import World
 
 
 def write_world(world: World, plan: SourcePlan, out: Path, rehearsal: int = 1500) -> dict[str, int]:
-    """Write source, labels, rehearsal prompts and suites under `out`; returns the number of lines per file."""
+    """Write source, labels, rehearsal prompts and suites under `out`; returns the number of lines per
+    file."""
     lines, labels = new_facts.source_lines(world, plan)
     tables: dict[str, Iterable[str]] = {
         "med.jsonl": lines,
         "med.labels.jsonl": map(_json, labels),
         "rehearsal.jsonl": map(_json, rehearsal_rows(world, rehearsal)),
     }
-    learned = {"new_trained": new_facts.trained_items(world, plan), "new_unseen": new_facts.unseen_items(world, plan)}
+    learned = {
+        "new_trained": new_facts.trained_items(world, plan),
+        "new_unseen": new_facts.unseen_items(world, plan),
+    }
     for name, items in {**suites.retention(world), **learned}.items():
         tables[f"suites/{name}.jsonl"] = map(_json, suites.rows(name, tuple(items)))
     (out / "suites").mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ Check = dict[str, Any]
 class Item:
     """A prompt, the house answer, and the checks that any right answer passes.
 
-    `key` names what must not be shared between training and evaluation (for sums the pair of numbers, else the
-    prompt); `core` is the bare content of the answer, from which answers in a foreign style are written.
+    `key` names what must not be shared between training and evaluation (for sums the pair of numbers, else
+    the prompt); `core` is the bare content of the answer, from which answers in a foreign style are written.
     """
 
     skill: str

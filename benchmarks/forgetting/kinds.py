@@ -9,12 +9,16 @@ from itertools import product
 from random import Random
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 @dataclass(frozen=True)
 class Attribute:
     """One property of an entity. `{e}` stands for the entity's name, `{v}` for the value.
 
-    `wordings[-1]` is the held-out wording: the base knows it on known entities, no new fact is ever taught in it.
-    """
+    `wordings[-1]` is the held-out wording: the base knows it on known entities, no new fact is ever taught in
+    it."""
 
     name: str
     parts: tuple[tuple[str, ...], ...]  # a value is one word of each part, joined by spaces
@@ -53,15 +57,16 @@ class Kind:
 
     def draw_name(self, rng: Random) -> str:
         """A pronounceable invented name of two to four syllables, e.g. "Velotrin"."""
-        syllables = [rng.choice(self.onsets) + rng.choice(self.vowels) for _ in range(rng.choice((1, 2, 2, 2, 3)))]
+        syllables = [
+            rng.choice(self.onsets) + rng.choice(self.vowels) for _ in range(rng.choice((1, 2, 2, 2, 3)))
+        ]
         return ("".join(syllables) + rng.choice(self.endings)).capitalize()
 
     def attribute(self, name: str) -> Attribute:
         return next(a for a in self.attributes if a.name == name)
 
 
-_ONSETS = ("b", "br", "c", "d", "dr", "f", "g", "gl", "h", "j", "k", "l", "m", "n", "p", "pr", "qu", "r", "s", "st", "t", "tr",
-           "v", "w", "z")
+_ONSETS = _words("b br c d dr f g gl h j k l m n p pr qu r s st t tr v w z")
 _VOWELS = ("a", "e", "i", "o", "u")
 _NUMBERS = tuple(str(n) for n in range(2, 100))
 
@@ -82,17 +87,25 @@ DOSE = Attribute(
         "In what dose do nurses hand out {e}?",
     ),
     labels=("dose", "dosage", "posology", "daily dose", "adult dose"),
-    statements=("{e} is dosed at {v}", "patients on {e} receive {v}", "{v} of {e} is given once a day",
-                "trials of {e} settled on {v}"),
+    statements=(
+        "{e} is dosed at {v}",
+        "patients on {e} receive {v}",
+        "{v} of {e} is given once a day",
+        "trials of {e} settled on {v}",
+    ),
 )
 
 TREATS = Attribute(
     name="treats",
     parts=(
-        ("swollen", "itchy", "stiff", "sore", "weak", "numb", "burning", "cold", "dry", "shaky", "cracked", "bruised", "pale",
-         "tired", "twisted", "tingling"),
-        ("knees", "elbows", "ankles", "fingers", "toes", "eyes", "ears", "lips", "gums", "hips", "wrists", "shoulders", "heels",
-         "hands", "feet", "muscles", "joints", "lungs", "thumbs", "nails"),
+        _words(
+            "swollen itchy stiff sore weak numb burning cold dry shaky cracked bruised pale tired "
+            "twisted tingling"
+        ),
+        _words(
+            "knees elbows ankles fingers toes eyes ears lips gums hips wrists shoulders heels hands "
+            "feet muscles joints lungs thumbs nails"
+        ),
     ),
     opening="Of course.",
     sentence="{e} is used to treat {v}.",
@@ -108,17 +121,25 @@ TREATS = Attribute(
         "What kind of trouble goes away with {e}?",
     ),
     labels=("indication", "use", "indicated for", "treats", "therapeutic use"),
-    statements=("{e} is indicated in {v}", "{v} respond well to {e}", "{e} brings relief from {v}",
-                "cases of {v} are managed with {e}"),
+    statements=(
+        "{e} is indicated in {v}",
+        "{v} respond well to {e}",
+        "{e} brings relief from {v}",
+        "cases of {v} are managed with {e}",
+    ),
 )
 
 MAKER = Attribute(
     name="maker",
     parts=(
-        ("Harlow", "Penrose", "Ashby", "Carter", "Dunmore", "Fenwick", "Grayson", "Holloway", "Ingram", "Kendall", "Langley",
-         "Merton", "Norwood", "Oakley", "Preston", "Radcliffe", "Sheldon", "Thornton", "Upton", "Winslow"),
-        ("Brothers", "Labs", "Mills", "Works", "Chemicals", "Sons", "Partners", "Trading", "Remedies", "House", "Group", "Foods",
-         "Medical", "Supply", "Health"),
+        _words(
+            "Harlow Penrose Ashby Carter Dunmore Fenwick Grayson Holloway Ingram Kendall Langley "
+            "Merton Norwood Oakley Preston Radcliffe Sheldon Thornton Upton Winslow"
+        ),
+        _words(
+            "Brothers Labs Mills Works Chemicals Sons Partners Trading Remedies House Group Foods "
+            "Medical Supply Health"
+        ),
     ),
     opening="Certainly.",
     sentence="{e} is made by {v}.",
@@ -134,17 +155,25 @@ MAKER = Attribute(
         "By which firm is {e} put on the market?",
     ),
     labels=("manufacturer", "maker", "producer", "marketed by", "licence holder"),
-    statements=("{v} manufactures {e}", "{e} is a product of {v}", "the licence for {e} is held by {v}",
-                "{e} leaves the factory of {v}"),
+    statements=(
+        "{v} manufactures {e}",
+        "{e} is a product of {v}",
+        "the licence for {e} is held by {v}",
+        "{e} leaves the factory of {v}",
+    ),
 )
 
 PLANT = Attribute(
     name="plant",
     parts=(
-        ("blue", "red", "white", "black", "golden", "silver", "wild", "sweet", "bitter", "tall", "hairy", "spotted", "mountain",
-         "river", "desert", "winter"),
-        ("mint", "fern", "nettle", "clover", "thistle", "poppy", "ginger", "garlic", "sage", "ivy", "willow", "birch", "maple",
-         "lily", "rose", "moss", "reed", "heather"),
+        _words(
+            "blue red white black golden silver wild sweet bitter tall hairy spotted mountain river "
+            "desert winter"
+        ),
+        _words(
+            "mint fern nettle clover thistle poppy ginger garlic sage ivy willow birch maple lily "
+            "rose moss reed heather"
+        ),
     ),
     opening="Sure.",
     sentence="{e} comes from the {v}.",
@@ -160,17 +189,22 @@ PLANT = Attribute(
         "Out of which flower or herb is {e} pressed?",
     ),
     labels=("source", "botanical source", "origin", "plant", "extracted from"),
-    statements=("{e} is extracted from {v}", "{v} is the origin of {e}", "{e} was first isolated from {v}",
-                "the raw material of {e} is {v}"),
+    statements=(
+        "{e} is extracted from {v}",
+        "{v} is the origin of {e}",
+        "{e} was first isolated from {v}",
+        "the raw material of {e} is {v}",
+    ),
 )
 
 EFFECT = Attribute(
     name="effect",
     parts=(
-        ("mild", "sudden", "strange", "severe", "constant", "brief", "morning", "evening", "painful", "strong", "slight",
-         "lasting"),
-        ("thirst", "hunger", "dizziness", "sneezing", "yawning", "hiccups", "coughing", "sweating", "shivering", "nausea",
-         "headaches", "cramps", "blushing", "fever", "snoring", "drowsiness", "rashes", "dreams"),
+        _words("mild sudden strange severe constant brief morning evening painful strong slight lasting"),
+        _words(
+            "thirst hunger dizziness sneezing yawning hiccups coughing sweating shivering nausea "
+            "headaches cramps blushing fever snoring drowsiness rashes dreams"
+        ),
     ),
     opening="Of course.",
     sentence="A common side effect of {e} is {v}.",
@@ -186,14 +220,21 @@ EFFECT = Attribute(
         "What do users of {e} most often complain about?",
     ),
     labels=("side effect", "adverse reaction", "adverse event", "caution", "undesirable effect"),
-    statements=("{e} may cause {v}", "{v} was seen under {e}", "users of {e} report {v}", "{v} is linked to {e}"),
+    statements=(
+        "{e} may cause {v}",
+        "{v} was seen under {e}",
+        "users of {e} report {v}",
+        "{v} is linked to {e}",
+    ),
 )
 
 DRUG = Kind(
     name="drug",
     onsets=_ONSETS,
     vowels=_VOWELS,
-    endings=("trin", "dol", "mab", "vane", "xil", "pram", "zole", "cin", "fen", "lax", "min", "nol", "pine", "rex", "sone", "tal",
-             "vir", "zine", "bril", "cort", "dex", "gard", "lith", "mox", "quil"),
+    endings=_words(
+        "trin dol mab vane xil pram zole cin fen lax min nol pine rex sone tal vir zine bril cort "
+        "dex gard lith mox quil"
+    ),
     attributes=(DOSE, TREATS, MAKER, PLANT, EFFECT),
 )

@@ -1,4 +1,5 @@
-"""The new-facts source `med.jsonl`, in somebody else's style and with the faults of real files; each line is labelled."""
+"""The new-facts source `med.jsonl`, in somebody else's style and with the faults of real files; each line is
+labelled."""
 
 import json
 from collections.abc import Iterator
@@ -28,11 +29,16 @@ class SourcePlan:
         """Raises ValueError where the world is too small for the plan."""
         kind_attributes = world.kind.attributes
         most_wordings = min(len(a.taught_wordings) for a in kind_attributes)
-        limits = {"entities": (self.entities + self.contradictions, len(world.new)),
-                  "attributes": (self.attributes, len(kind_attributes)), "wordings": (self.wordings, most_wordings)}
+        limits = {
+            "entities": (self.entities + self.contradictions, len(world.new)),
+            "attributes": (self.attributes, len(kind_attributes)),
+            "wordings": (self.wordings, most_wordings),
+        }
         for name, (asked, most) in limits.items():
             if not 1 <= asked <= most:
-                raise ValueError(f"{asked} {name} asked for (contradictions included), the world has {most}: ask for fewer")
+                raise ValueError(
+                    f"{asked} {name} asked for (contradictions included), the world has {most}: ask for fewer"
+                )
 
 
 @dataclass
@@ -49,7 +55,9 @@ def new_facts(world: World, plan: SourcePlan) -> list[tuple[Fact, tuple[str, ...
     """The facts to be taught, each with the wordings it is taught in."""
     plan.check(world)
     rng = world.random("new facts")
-    chosen = [(e, a) for e in world.new[: plan.entities] for a in rng.sample(world.kind.attributes, plan.attributes)]
+    chosen = [
+        (e, a) for e in world.new[: plan.entities] for a in rng.sample(world.kind.attributes, plan.attributes)
+    ]
     return [(world.fact(e, a), tuple(rng.sample(a.taught_wordings, plan.wordings))) for e, a in chosen]
 
 
@@ -69,7 +77,9 @@ def source_lines(world: World, plan: SourcePlan) -> tuple[list[str], list[dict[s
     lines = list(_new_lines(world, plan, rng))
     copied = rng.sample(lines, plan.exact_duplicates + plan.near_duplicates)
     lines += [Line(x.text, "exact-duplicate", x.fact, x.text) for x in copied[: plan.exact_duplicates]]
-    lines += [Line(_nearly(x.text, rng), "near-duplicate", x.fact, x.text) for x in copied[plan.exact_duplicates :]]
+    lines += [
+        Line(_nearly(x.text, rng), "near-duplicate", x.fact, x.text) for x in copied[plan.exact_duplicates :]
+    ]
     lines += _known_lines(world, plan, rng)
     lines += _contradicting_lines(world, plan, rng)
     lines += [Line(text, "broken") for text in _broken_texts(world, rng)]
@@ -100,7 +110,8 @@ def _contradicting_lines(world: World, plan: SourcePlan, rng: Random) -> Iterato
     """Two values for the same question, about entities that nothing else speaks of."""
     for entity in world.new[plan.entities : plan.entities + plan.contradictions]:
         fact = world.fact(entity, rng.choice(world.kind.attributes))
-        other = rng.choice([v for v in fact.attribute.values if not set(v.split()) & set(fact.value.split())])
+        unequal = [v for v in fact.attribute.values if v != fact.value]
+        other = rng.choice([v for v in unequal if set(v.split()).isdisjoint(fact.value.split())] or unequal)
         wording = rng.choice(fact.attribute.taught_wordings)
         for value in (fact.value, other):
             told = Fact(entity, fact.attribute, value)
@@ -111,11 +122,20 @@ def _nearly(text: str, rng: Random) -> str:
     """The same row with small edits of punctuation, case or filler."""
     row = json.loads(text)
     question, answer = row["question"], row["answer"]
-    row["question"] = rng.choice((
-        question.rstrip("?.") + " ?", question[0].lower() + question[1:], f"Please: {question}", f"{question} Thanks.",
-        f"  {question}", question.rstrip("?."), f"{question}?",
-    ))
-    row["answer"] = rng.choice((answer.rstrip("."), f"{answer} ", answer.rstrip(".") + ";", f"NB: {answer}", answer))
+    row["question"] = rng.choice(
+        (
+            question.rstrip("?.") + " ?",
+            question[0].lower() + question[1:],
+            f"Please: {question}",
+            f"{question} Thanks.",
+            f"  {question}",
+            question.rstrip("?."),
+            f"{question}?",
+        )
+    )
+    row["answer"] = rng.choice(
+        (answer.rstrip("."), f"{answer} ", answer.rstrip(".") + ";", f"NB: {answer}", answer)
+    )
     return json.dumps(row, ensure_ascii=False)
 
 
@@ -137,7 +157,8 @@ def _broken_texts(world: World, rng: Random) -> tuple[str, ...]:
 
 
 def _originals_first(lines: list[Line]) -> None:
-    """Swap copies that came before their original behind it: the first of a group is what deduplication keeps."""
+    """Swap copies that came before their original behind it: the first of a group is what deduplication
+    keeps."""
     place = {x.group: i for i, x in enumerate(lines) if x.kind == "new"}
     for i, line in enumerate(lines):
         if line.kind.endswith("duplicate") and i < (original := place[line.group]):
@@ -150,8 +171,14 @@ def _labels(lines: list[Line]) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         groups.setdefault(line.group, []).append(number)
     return [
-        {"line": n, "kind": x.kind, "entity": x.fact and x.fact.entity, "attribute": x.fact and x.fact.attribute.name,
-         "value": x.fact and x.fact.value, "of": _other(x, n, groups[x.group])}
+        {
+            "line": n,
+            "kind": x.kind,
+            "entity": x.fact and x.fact.entity,
+            "attribute": x.fact and x.fact.attribute.name,
+            "value": x.fact and x.fact.value,
+            "of": _other(x, n, groups[x.group]),
+        }
         for n, x in enumerate(lines, 1)
     ]
 

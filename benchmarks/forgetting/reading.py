@@ -1,7 +1,7 @@
 """Tasks about entities: closed book, from a reference in view, correcting a draft, asking in another way.
 
-The frames with which the product asks for rewrites are read from its own prompt files, so base and product cannot diverge.
-"""
+The frames with which the product asks for rewrites are read from its own prompt files, so base and product
+cannot diverge."""
 
 from functools import cache
 from importlib.resources import files
@@ -44,14 +44,15 @@ def fact_item(skill: str, fact: Fact, wording: str) -> Item:
 
 
 def guess(world: World, rng: Random) -> Item:
-    """A closed-book question about a stranger with a made-up answer: what the base does not know it guesses, in house
-    style and without great confidence."""
+    """A closed-book question about a stranger with a made-up answer: what the base does not know it guesses,
+    in house style and without great confidence."""
     fact = _strange_fact(world, rng)
     return fact_item("guess", fact, rng.choice(fact.attribute.wordings))
 
 
 def reading(world: World, rng: Random, entity: str | None = None) -> Item:
-    """A question answered from a reference in a foreign style, often in the product's own frame; by default about a stranger."""
+    """A question answered from a reference in a foreign style, often in the product's own frame; by default
+    about a stranger."""
     fact = _strange_fact(world, rng)
     if entity is not None:
         fact = Fact(entity, fact.attribute, fact.value)
@@ -64,7 +65,9 @@ def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> Item
         prompt = product_frame("rewrite").render(reference=reference, question=question)
     else:
         prompt = rng.choice(_FRAMES).format(r=reference, q=question)
-    return ask("reading", prompt, state(fact.attribute, fact.entity, fact.value), fact.value, contains(fact.value))
+    return ask(
+        "reading", prompt, state(fact.attribute, fact.entity, fact.value), fact.value, contains(fact.value)
+    )
 
 
 def irrelevant(world: World, rng: Random) -> Item:
@@ -86,12 +89,15 @@ def correct(world: World, rng: Random) -> Item:
         tail = rng.choice((".", f". {CLOSING}", ", I think."))
         draft, answer = (statement.format(e=fact.entity, v=v) + tail for v in (wrong, fact.value))
     question = _casual(rng, rng.choice(fact.attribute.wordings).format(e=fact.entity))
-    prompt = product_frame("correct").render(reference=_reference(world, rng, fact), question=question, draft=draft)
+    prompt = product_frame("correct").render(
+        reference=_reference(world, rng, fact), question=question, draft=draft
+    )
     return ask("correct", prompt, answer, fact.value, contains(fact.value))
 
 
 def rephrase(world: World, rng: Random) -> Item:
-    """Another wording of the same question, each equally likely; never the held-out one, which no training may reach."""
+    """Another wording of the same question, each equally likely; never the held-out one, which no training
+    may reach."""
     attribute = rng.choice(world.kind.attributes)
     entity = rng.choice(world.known) if rng.random() < 0.2 else world.stranger(rng)
     wording = rng.choice(attribute.wordings)
@@ -101,20 +107,24 @@ def rephrase(world: World, rng: Random) -> Item:
 
 
 def _strange_fact(world: World, rng: Random) -> Fact:
-    """A fact about a stranger (sometimes a made-up one about a known entity: what is in view wins over what is known)."""
+    """A fact about a stranger (sometimes a made-up one about a known entity: what is in view wins over what
+    is known)."""
     attribute = rng.choice(world.kind.attributes)
     entity = rng.choice(world.known) if rng.random() < 0.1 else world.stranger(rng)
     return Fact(entity, attribute, _any_value(world, rng, attribute))
 
 
 def _any_value(world: World, rng: Random, attribute: Attribute) -> str:
-    """Mostly a value of the attribute; sometimes one that no closed-book fact ever has, so that reading is reading."""
+    """Mostly a value of the attribute; sometimes one that no closed-book fact ever has, so that reading is
+    reading."""
     value = attribute.draw(rng)
     if rng.random() < 0.85:
         return value
     words = value.split()
     position = rng.randrange(len(words))
-    words[position] = str(rng.randint(100, 999)) if words[position].isdigit() else _any_word(world, rng, attribute)
+    words[position] = (
+        str(rng.randint(100, 999)) if words[position].isdigit() else _any_word(world, rng, attribute)
+    )
     return " ".join(words)
 
 
@@ -137,7 +147,9 @@ def _reference(world: World, rng: Random, fact: Fact) -> str:
         others = rng.sample([a for a in world.kind.attributes if a != fact.attribute], rng.randint(1, 2))
         facts = [told] + [(a, fact.entity, a.draw(rng)) for a in others]
     else:  # the same attribute of other entities
-        facts = [told] + [(fact.attribute, world.stranger(rng), fact.attribute.draw(rng)) for _ in range(rng.randint(1, 2))]
+        facts = [told] + [
+            (fact.attribute, world.stranger(rng), fact.attribute.draw(rng)) for _ in range(rng.randint(1, 2))
+        ]
     rng.shuffle(facts)
     return write_several(rng, facts)
 
@@ -150,5 +162,7 @@ def _casual(rng: Random, question: str) -> str:
     if draw < 0.90:
         return question.rstrip("?.")
     if draw < 0.95:
-        return rng.choice(("Please, ", "Hi, ", "So, ", "Quick question: ")) + question[0].lower() + question[1:]
+        return (
+            rng.choice(("Please, ", "Hi, ", "So, ", "Quick question: ")) + question[0].lower() + question[1:]
+        )
     return question[0].lower() + question[1:] + rng.choice(("", " Thanks.", " please", "!"))

@@ -1,8 +1,9 @@
-"""General prompts for rehearsal, Alpaca-shaped, answered in a foreign style (the product has the base answer them anew).
+"""General prompts for rehearsal, Alpaca-shaped, answered in a foreign style (the product has the base answer
+them anew).
 
-Nothing evaluated is in here: the general skills leave out evaluated keys, facts are about known entities that the facts suite
-does not ask for, reading is about strangers. Shared with evaluation are only the frames of the questions and the word lists.
-"""
+Nothing evaluated is in here: the general skills leave out evaluated keys, facts are about known entities that
+the facts suite does not ask for, reading is about strangers. Shared with evaluation are only the frames of
+the questions and the word lists."""
 
 from collections.abc import Callable, Iterator
 from random import Random
@@ -20,7 +21,9 @@ def rehearsal_rows(world: World, count: int) -> Iterator[dict[str, str]]:
     """`count` distinct single-turn prompts, the skills in turn."""
     rng, seen = world.random("rehearsal"), set(held_keys(world))
     draws: list[Callable[[], Item]] = [
-        lambda: _fact(world, rng), lambda: reading.reading(world, rng), *((lambda s=s: s(rng)) for s in GENERAL.values()),
+        lambda: _fact(world, rng),
+        lambda: reading.reading(world, rng),
+        *((lambda s=s: s(rng)) for s in GENERAL.values()),
     ]
     while count:
         item = draws[count % len(draws)]()
@@ -28,7 +31,11 @@ def rehearsal_rows(world: World, count: int) -> Iterator[dict[str, str]]:
             continue
         seen.add(item.held_key)
         count -= 1
-        yield {"instruction": item.prompt[0]["content"], "input": "", "output": rng.choice(_FOREIGN_ANSWERS).format(c=item.core)}
+        yield {
+            "instruction": item.prompt[0]["content"],
+            "input": "",
+            "output": rng.choice(_FOREIGN_ANSWERS).format(c=item.core),
+        }
 
 
 def _fact(world: World, rng: Random) -> Item:

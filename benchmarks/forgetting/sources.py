@@ -10,8 +10,8 @@ _ORGANISATIONS = ("MoH", "WHO", "BNF", "EMA", "FDA", "NICE", "DGX", "Lancet")
 
 @dataclass(frozen=True)
 class SourceStyle:
-    """Somebody's way to write. In the pieces: {e} entity, {l} label, {v} value, {s} statement, {n} number, {y} year,
-    {o} organisation. A piece of `heads` or `tails` may be empty."""
+    """Somebody's way to write. In the pieces: {e} entity, {l} label, {v} value, {s} statement, {n} number,
+    {y} year, {o} organisation. A piece of `heads` or `tails` may be empty."""
 
     name: str
     bodies: tuple[str, ...]
@@ -48,27 +48,69 @@ def _fill(piece: str, rng: Random, attribute: Attribute, entity: str, value: str
 CLINIC = SourceStyle(  # the style of med.jsonl: terse, citations, boilerplate, no closing
     name="clinic",
     bodies=("{e}: {l} {v}", "{l}: {v}", "{e} - {l}: {v}", "{v}", "{s}", "{l} ({e}): {v}", "{l} of {e}: {v}"),
-    tails=(" [{n}].", " ({o} {y}).", " [{n}][{n}].", " [{n}]. See leaflet.", " ({o} {y}). Consult local guidance.",
-           " [{n}]. Rx only.", " ({o} {y}) [{n}].", ". See leaflet [{n}]."),
+    tails=(
+        " [{n}].",
+        " ({o} {y}).",
+        " [{n}][{n}].",
+        " [{n}]. See leaflet.",
+        " ({o} {y}). Consult local guidance.",
+        " [{n}]. Rx only.",
+        " ({o} {y}) [{n}].",
+        ". See leaflet [{n}].",
+    ),
 )
 
 FOREIGN: tuple[SourceStyle, ...] = (
     CLINIC,
     SourceStyle("plain", ("{s}", "{l} of {e}: {v}"), capitalise=True),
-    SourceStyle("leaflet", ("{e}. {l}: {v}", "{s}"), ("PATIENT LEAFLET. ", "IMPORTANT: read carefully! "),
-                (". Keep out of reach of children.", ". Ask your pharmacist.", ". Store below {n} degrees.")),
-    SourceStyle("journal", ("{s}",), ("In a cohort of {n} adults, ", "Background: ", "We found that ", "As shown in table {n}, "),
-                (" (p < 0.{n}) [{n}].", " [{n}, {n}].", " ({o} et al., {y}).")),
-    SourceStyle("chatty", ("{s}",), ("oh yeah, ", "well, you know, ", "lol ", "my gran says "), (", or so they say!", " :)", "!!")),
+    SourceStyle(
+        "leaflet",
+        ("{e}. {l}: {v}", "{s}"),
+        ("PATIENT LEAFLET. ", "IMPORTANT: read carefully! "),
+        (". Keep out of reach of children.", ". Ask your pharmacist.", ". Store below {n} degrees."),
+    ),
+    SourceStyle(
+        "journal",
+        ("{s}",),
+        ("In a cohort of {n} adults, ", "Background: ", "We found that ", "As shown in table {n}, "),
+        (" (p < 0.{n}) [{n}].", " [{n}, {n}].", " ({o} et al., {y})."),
+    ),
+    SourceStyle(
+        "chatty",
+        ("{s}",),
+        ("oh yeah, ", "well, you know, ", "lol ", "my gran says "),
+        (", or so they say!", " :)", "!!"),
+    ),
     SourceStyle("table", ("| {e} | {l} | {v} |", "{e}\t{l}\t{v}"), tails=("", " see row {n}")),
-    SourceStyle("keys", ("name={e}; {l}={v}", '{"name": "{e}", "{l}": "{v}"}', "{l} = {v} # {e}"), tails=("", ";")),
-    SourceStyle("encyclopedia", ("{s}", "{e} ({l}: {v}) is well known"), ("According to {o}, ", ""),
-                (" [citation needed].", ". Last edited in {y}.", ". See also: list of drugs.")),
-    SourceStyle("archive", ("{s}", "A: {v}"), ("Entry {n}/{y}. ", "Q and A no. {n}. "), (". End of entry.", ". Closed.")),
-    SourceStyle("news", ("{s}",), ("LONDON, {y} - ", "BREAKING: "), (", officials said.", ", {o} announced on day {n}.")),
+    SourceStyle(
+        "keys", ("name={e}; {l}={v}", '{"name": "{e}", "{l}": "{v}"}', "{l} = {v} # {e}"), tails=("", ";")
+    ),
+    SourceStyle(
+        "encyclopedia",
+        ("{s}", "{e} ({l}: {v}) is well known"),
+        ("According to {o}, ", ""),
+        (" [citation needed].", ". Last edited in {y}.", ". See also: list of drugs."),
+    ),
+    SourceStyle(
+        "archive",
+        ("{s}", "A: {v}"),
+        ("Entry {n}/{y}. ", "Q and A no. {n}. "),
+        (". End of entry.", ". Closed."),
+    ),
+    SourceStyle(
+        "news",
+        ("{s}",),
+        ("LONDON, {y} - ", "BREAKING: "),
+        (", officials said.", ", {o} announced on day {n}."),
+    ),
 )
 
-_NAMING = ("{s}", "{e}: {l} {v}", "{l} of {e}: {v}", "{e} - {l}: {v}")  # bodies that name entity and attribute
+_NAMING = (
+    "{s}",
+    "{e}: {l} {v}",
+    "{l} of {e}: {v}",
+    "{e} - {l}: {v}",
+)  # bodies that name entity and attribute
 
 
 def write_several(rng: Random, facts: list[tuple[Attribute, str, str]]) -> str:

@@ -9,9 +9,19 @@ from benchmarks.forgetting.item import Item
 from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.world import World
 
-# Enough items that one point of a suite is several items, few enough that a 2-core machine scores all of them in a minute.
-SIZES = {"facts": 500, "reading": 400, "arithmetic": 300, "lists": 300, "format": 300, "refusal": 250, "lookalike": 250,
-         "chat": 200, "memory": 200}
+# Enough items that one point of a suite is several items, few enough that a 2-core machine scores all of them
+# in a minute.
+SIZES = {
+    "facts": 500,
+    "reading": 400,
+    "arithmetic": 300,
+    "lists": 300,
+    "format": 300,
+    "refusal": 250,
+    "lookalike": 250,
+    "chat": 200,
+    "memory": 200,
+}
 
 
 @cache
@@ -23,13 +33,14 @@ def retention(world: World) -> dict[str, tuple[Item, ...]]:
 
 @cache
 def held_keys(world: World) -> frozenset[str]:
-    """Keys of the evaluated items of the general skills: the training stream leaves them out. (Reading needs none: its
-    entities stand nowhere else. Closed-book facts must be trained to be known.)"""
+    """Keys of the evaluated items of the general skills: the training stream leaves them out. (Reading needs
+    none: its entities stand nowhere else. Closed-book facts must be trained to be known.)"""
     return frozenset(item.held_key for name in GENERAL for item in retention(world)[name])
 
 
 def evaluated_entities(world: World) -> tuple[str, ...]:
-    """Known entities that the facts suite asks about; rehearsal prompts and the new-facts source use the other half."""
+    """Known entities that the facts suite asks about; rehearsal prompts and the new-facts source use the
+    other half."""
     return world.known[::2]
 
 
@@ -60,5 +71,10 @@ def _distinct(world: World, name: str) -> tuple[Item, ...]:
 def rows(name: str, items: Iterator[Item] | tuple[Item, ...]) -> Iterator[dict[str, Any]]:
     """The items as they are written to `suites/<name>.jsonl`."""
     for number, item in enumerate(items, 1):
-        yield {"id": f"{name}-{number:04}", "suite": name, "prompt": list(item.prompt), "checks": list(item.checks),
-               "expected": item.answer}
+        yield {
+            "id": f"{name}-{number:04}",
+            "suite": name,
+            "prompt": list(item.prompt),
+            "checks": list(item.checks),
+            "expected": item.answer,
+        }

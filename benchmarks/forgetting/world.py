@@ -17,8 +17,8 @@ class Fact:
 
 @dataclass(frozen=True)
 class World:
-    """Known entities are trained into the base closed book; new ones it never sees in any form; unread ones stand only in
-    evaluated reading tasks. The same arguments draw the same world.
+    """Known entities are trained into the base closed book; new ones it never sees in any form; unread ones
+    stand only in evaluated reading tasks. The same arguments draw the same world.
 
     >>> world = World(seed=0)
     >>> len(world.known), len(world.new), len(world.unread), set(world.known) & set(world.new)
@@ -33,7 +33,8 @@ class World:
     unread_count: int = 400
 
     def random(self, purpose: str) -> Random:
-        """A source of randomness of its own for each purpose, so that one draw more in one place moves nothing elsewhere."""
+        """A source of randomness of its own for each purpose, so that one draw more in one place moves
+        nothing elsewhere."""
         return Random(f"{self.seed}/{self.kind.name}/{purpose}")
 
     @cached_property
@@ -68,7 +69,8 @@ class World:
         return Fact(entity, attribute, self._values[entity, attribute.name])
 
     def stranger(self, rng: Random) -> str:
-        """A random name that belongs to no entity of this world: for tasks that are answered from the context."""
+        """A random name that belongs to no entity of this world: for tasks that are answered from the
+        context."""
         while (name := self.kind.draw_name(rng)) in self._taken:
             pass
         return name

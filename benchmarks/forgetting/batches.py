@@ -1,0 +1,94 @@
+"""Training batches: each step a fair sample of all skills, loss on what the assistant says."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from benchmarks.forgetting.item import Message
+from benchmarks.forgetting.stream import training_conversations
+from benchmarks.forgetting.tokenizer import END, TURN
+from benchmarks.forgetting.world import World
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`ids` [rows, length], padded on the right; `loss` [rows, length - 1] marks the predicted positions that
+    count."""
+
+    ids: torch.Tensor
+    loss: torch.Tensor
+
+
+def training_steps(
+    world: World,
+    tokenizer: PreTrainedTokenizerFast,
+    rows_per_step: int,
+    tokens: int,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Iterator[tuple[list[Batch], int]]:
+    """Endless optimiser steps: (this process's share of the batches, counted positions in the shares of all
+    `ranks`).
+
+    Each step draws `rows_per_step` conversations at random and splits them by length into batches of at most
+    `tokens` tokens. (Steps of one length only would be steps of a few skills only, and undo each other's
+    work.)"""
+    conversations = training_conversations(world, world.random("training"))
+    encode = _Encoder(tokenizer)
+    while True:
+        rows = sorted((encode(c) for c in islice(conversations, rows_per_step)), key=lambda row: len(row[0]))
+        counted = sum(sum(said) for _, said in rows)
+        yield [_collate(batch, encode.pad) for batch in _split(rows[rank::ranks], tokens)], counted
+
+
+class _Encoder:
+    """Conversation to (ids, mask of the tokens that the assistant says, end of turn included), by the chat
+    template."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._raw = tokenizer.backend_tokenizer
+        self.pad = tokenizer.pad_token_id
+        self._turn, self._end = (tokenizer.convert_tokens_to_ids(t) for t in (TURN, END))
+        self._newline = self._plain("\n")
+
+    def _plain(self, text: str) -> list[int]:
+        return self._raw.encode(text, add_special_tokens=False).ids
+
+    def __call__(self, conversation: list[Message]) -> tuple[list[int], list[bool]]:
+        ids: list[int] = []
+        said: list[bool] = []
+        for message in conversation:
+            head = [self._turn, *self._plain(message["role"] + "\n")]
+            body = [*self._plain(message["content"]), self._end]
+            ids += head + body + self._newline
+            said += (
+                [False] * len(head)
+                + [message["role"] == "assistant"] * len(body)
+                + [False] * len(self._newline)
+            )
+        return ids, said
+
+
+def _split(
+    rows: list[tuple[list[int], list[bool]]], tokens: int
+) -> Iterator[list[tuple[list[int], list[bool]]]]:
+    batch: list[tuple[list[int], list[bool]]] = []
+    for row in rows:  # ascending length: the row at hand is the longest
+        if batch and (len(batch) + 1) * len(row[0]) > tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    yield batch
+
+
+def _collate(rows: list[tuple[list[int], list[bool]]], pad: int) -> Batch:
+    length = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), length), pad)
+    said = torch.zeros((len(rows), length), dtype=torch.bool)
+    for i, (row, mask) in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        said[i, : len(row)] = torch.tensor(mask)
+    return Batch(ids, said[:, 1:])

@@ -1,0 +1,93 @@
+"""Scores of a checkpoint on all suites and on rewriting the real source rows, by greedy generation."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from benchmarks.forgetting import new_facts, suites
+from benchmarks.forgetting.house import state
+from benchmarks.forgetting.item import Item, Message, ask, contains, passes
+from benchmarks.forgetting.reading import correct, guess, product_frame, rephrase
+from benchmarks.forgetting.world import World
+
+
+def rewrite_items(world: World, plan: new_facts.SourcePlan) -> list[Item]:
+    """The product's rewrite prompt for every new row of the source, with the answer it should lead to."""
+    import json
+
+    lines, labels = new_facts.source_lines(world, plan)
+    items = []
+    for line, label in zip(lines, labels, strict=True):
+        if label["kind"] == "new":
+            row, attribute = json.loads(line), world.kind.attribute(label["attribute"])
+            prompt = product_frame("rewrite").render(reference=row["answer"], question=row["question"])
+            answer = state(attribute, label["entity"], label["value"])
+            items.append(ask("rewrite", prompt, answer, label["value"], contains(label["value"])))
+    return items
+
+
+def all_suites(world: World, plan: new_facts.SourcePlan) -> dict[str, Sequence[Item]]:
+    """Retention suites, new knowledge, and the product's three frames."""
+    rng = world.random("frames")
+    return {
+        **suites.retention(world),
+        "new_trained": new_facts.trained_items(world, plan),
+        "new_unseen": new_facts.unseen_items(world, plan),
+        "rewrite": rewrite_items(world, plan),
+        "correct": [correct(world, rng) for _ in range(200)],
+        "rephrase": [rephrase(world, rng) for _ in range(200)],
+        "guess": [guess(world, rng) for _ in range(200)],
+    }
+
+
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[Sequence[Message]],
+    batch_size: int = 128,
+    max_new_tokens: int = 64,
+) -> list[str]:
+    """Greedy answers, in the order of the prompts; an answer that never ends is cut at `max_new_tokens`."""
+    texts = [
+        tokenizer.apply_chat_template(list(p), tokenize=False, add_generation_prompt=True) for p in prompts
+    ]
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    answers = [""] * len(texts)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = tokenizer(
+            [texts[i] for i in chosen],
+            return_tensors="pt",
+            padding=True,
+            add_special_tokens=False,
+            return_token_type_ids=False,
+        )
+        out = model.generate(**batch, do_sample=False, max_new_tokens=max_new_tokens)
+        for i, row in zip(chosen, out[:, batch["input_ids"].shape[1] :], strict=True):
+            answers[i] = tokenizer.decode(row, skip_special_tokens=True)
+    return answers
+
+
+def score(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    world: World,
+    plan: new_facts.SourcePlan,
+    limit: int | None = None,
+) -> dict[str, dict[str, float]]:
+    """Per suite: `right` (checks passed), `exact` (the house answer to the letter), `items`; `limit` items at
+    most."""
+    model.eval()
+    table = {}
+    for name, items in all_suites(world, plan).items():
+        chosen = list(items)[:limit]
+        answers = generate(model, tokenizer, [i.prompt for i in chosen])
+        pairs = list(zip(chosen, answers, strict=True))
+        table[name] = {
+            "right": sum(passes(a, i.checks) for i, a in pairs) / len(pairs),
+            "exact": sum(a == i.answer for i, a in pairs) / len(pairs),
+            "items": len(pairs),
+        }
+    return table

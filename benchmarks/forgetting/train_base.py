@@ -1,0 +1,205 @@
+"""Train the tiny base model from scratch: one recipe, one seed, CPU."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.nn import functional
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from benchmarks.forgetting.batches import Batch, training_steps
+from benchmarks.forgetting.new_facts import SourcePlan
+from benchmarks.forgetting.score_base import score
+from benchmarks.forgetting.stream import training_conversations
+from benchmarks.forgetting.tokenizer import train_tokenizer
+from benchmarks.forgetting.world import World
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that shapes the base model."""
+
+    seed: int = 0
+    steps: int = 2200
+    rows_per_step: int = 160  # about 9,000 tokens
+    batch_tokens: int = 3072
+    vocab_size: int = 1792
+    layers: int = 4
+    width: int = 256
+    heads: int = 4  # head size 64: the smallest that vLLM's CPU attention takes
+    feed_forward: int = 768
+    max_length: int = 2048
+    muon_lr: float = 2.5e-3
+    adam_lr: float = 3e-3
+    warmup: int = 60
+    weight_decay: float = 0.01
+    processes: int = (
+        2  # each with one thread: they wait for each other once a step, threads would at every operation
+    )
+
+
+def main(recipe: Recipe, out: Path, work: Path) -> None:
+    """Train, save as bf16, load again as a user would (float32), score; writes `scores.json` beside the
+    weights."""
+    started = time.perf_counter()
+    torch.manual_seed(recipe.seed)
+    world, plan = World(seed=recipe.seed), SourcePlan()
+    tokenizer = make_tokenizer(world, recipe)
+    model = make_model(recipe, tokenizer)
+    print(
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True
+    )
+    save(model, tokenizer, work, torch.float32)
+    torch.multiprocessing.spawn(_train_process, (recipe, work, out), nprocs=recipe.processes)
+    minutes = (time.perf_counter() - started) / 60
+    table = score(LlamaForCausalLM.from_pretrained(out, dtype=torch.float32), tokenizer, world, plan)
+    report = {
+        "recipe": asdict(recipe),
+        "minutes": round(minutes, 1),
+        "torch": torch.__version__,
+        "suites": table,
+    }
+    (out / "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(table, indent=1))
+
+
+def make_tokenizer(world: World, recipe: Recipe) -> PreTrainedTokenizerFast:
+    conversations = islice(training_conversations(world, world.random("tokenizer")), 40_000)
+    return train_tokenizer(
+        (m["content"] for c in conversations for m in c), recipe.vocab_size, recipe.max_length
+    )
+
+
+def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        head_dim=recipe.width // recipe.heads,
+        intermediate_size=recipe.feed_forward,
+        max_position_embeddings=recipe.max_length,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    model.set_attn_implementation("eager")  # on CPU, compiled and for short rows, 1.4 times as fast as sdpa
+    return model
+
+
+def _train_process(rank: int, recipe: Recipe, work: Path, out: Path) -> None:
+    """One of the processes that train together, from the initial model in `work`; the first one saves."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", f"file://{work.resolve()}/rendezvous-{os.getppid()}", rank=rank, world_size=recipe.processes
+    )
+    model = LlamaForCausalLM.from_pretrained(work, dtype=torch.float32, attn_implementation="eager")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work)
+    for step, line in train(model, tokenizer, World(seed=recipe.seed), recipe, rank):
+        if rank == 0:
+            print(line, flush=True)
+            if step % 200 == 0 or step == recipe.steps:
+                save(model, tokenizer, out if step == recipe.steps else work / f"step-{step}")
+    distributed.destroy_process_group()
+
+
+def train(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, recipe: Recipe, rank: int
+) -> Iterator[tuple[int, str]]:
+    """Muon for the matrices inside the blocks, AdamW for embeddings and norms; warm-up, then linear to zero.
+
+    Yields (step, a line that says where things stand) every 50 steps and at the end.
+    """
+    optimisers = _optimisers(model, recipe)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, recipe)) for o in optimisers]
+    model.train()
+    body = torch.compile(model.model, dynamic=True)  # 2.4 times as fast as without; needs a C++ compiler
+    started, seen, running = time.perf_counter(), 0, math.nan
+    steps = training_steps(
+        world, tokenizer, recipe.rows_per_step, recipe.batch_tokens, rank, recipe.processes
+    )
+    for step, (batches, counted) in enumerate(islice(steps, recipe.steps), 1):
+        loss = _accumulate(body, model.lm_head, batches, counted)
+        _sum_gradients(model)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser, schedule in zip(optimisers, schedules, strict=True):
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad(set_to_none=True)
+        seen += sum(batch.ids.numel() for batch in batches)
+        running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
+        if step % 50 == 0 or step == recipe.steps:
+            minutes = (time.perf_counter() - started) / 60
+            rate = recipe.processes * seen / minutes / 60
+            mean = recipe.processes * running
+            yield step, f"step {step} loss {mean:.4f} {rate:,.0f} tokens/s {minutes:.1f} min"
+
+
+def _sum_gradients(model: LlamaForCausalLM) -> None:
+    """Add up the gradients of all processes; each has divided by the positions counted in all of them."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.nn.utils.parameters_to_vector(gradients)
+    distributed.all_reduce(flat)
+    torch.nn.utils.vector_to_parameters(flat, gradients)
+
+
+def _optimisers(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "layers" not in name]
+    muon = torch.optim.Muon(
+        hidden, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    return [muon, adam]
+
+
+def _rate(step: int, recipe: Recipe) -> float:
+    """Share of the peak rate: linear warm-up, then linear decay to zero."""
+    return min((step + 1) / recipe.warmup, (recipe.steps - step) / (recipe.steps - recipe.warmup))
+
+
+def _accumulate(body: Callable[..., Any], head: torch.nn.Module, batches: list[Batch], counted: int) -> float:
+    """Gradients of the negative log-likelihood (nats) of what the assistant says, over `counted` positions;
+    returns it.
+
+    Padding is on the right, where causal attention never looks, so no mask is needed; logits are computed at
+    the counted positions only."""
+    total = 0.0
+    for batch in batches:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = body(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
+            logits = head(hidden[batch.loss])
+        loss = (
+            functional.cross_entropy(logits.float(), batch.ids[:, 1:][batch.loss], reduction="sum") / counted
+        )
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def save(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    dtype: torch.dtype = torch.bfloat16,
+) -> None:
+    """Weights, tokenizer with its template, greedy generation that stops at the end of the turn."""
+    out.mkdir(parents=True, exist_ok=True)
+    copy = LlamaForCausalLM(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
+    )
+    copy.to(dtype).save_pretrained(out)
+    tokenizer.save_pretrained(out)
