@@ -61,8 +61,8 @@ class BlendConfig(ModelConfig):
 
 def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     """Answer and score as many rehearsal rows as the ratio asks for, mix, and export; returns the manifest."""
-    base = config.base()
     built = find_build(config)
+    base = config.base()
     facts = load_manifest(built)
     check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)

@@ -12,7 +12,7 @@ from curate.base import Base, find_base
 from curate.config import ConfigError, Strict
 from curate.engine import EngineConfig, EngineName
 from curate.frames import in_view, load_frames
-from curate.ingest import Source
+from curate.ingest import Source, content_hash
 from curate.load import load_source
 from curate.mask import Policy, Thresholds
 from curate.progress import Progress
@@ -99,6 +99,7 @@ class Built:
 
 def build(config: BuildConfig, progress: Progress) -> Built:
     """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
+    content_hash(config.input())  # a source that is not there should not first cost the download of a model
     base = config.base()
     frames = load_frames(config.prompts)
     frame = frames[config.frame]

@@ -1,0 +1,86 @@
+"""What the demo prints: the rows' fates, what was trained, and every suite before, after, and after plain SFT."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+KNOWLEDGE = {"new_trained": "new facts, trained wording", "new_unseen": "new facts, unseen wording"}
+
+
+def show(out: Path, seconds: float) -> None:
+    console = Console(width=100, highlight=False)
+    console.print(rows_table(json.loads((out / "out" / "manifest.json").read_text())))
+    console.print(suites_table(json.loads((out / "report" / "results.json").read_text())))
+    for line in places(out):
+        console.print(line)
+    console.print(f"took {seconds:.0f} s")
+
+
+def rows_table(manifest: dict[str, Any]) -> Table:
+    """The source's rows, from records read to tokens trained."""
+    read = manifest["inputs"][0]
+    source = next(name for name, found in manifest["mix"]["splits"]["train"]["sources"].items() if found["role"] == "new")
+    fates = manifest["accounting"][source]
+    tiers = fates["tiers"]
+    train = manifest["splits"]["train"]
+    targets = manifest["mix"]["splits"]["train"]["sources"][source]["targets"]
+    response = train["response_tokens"][source]
+    table = Table(title="What became of the rows", title_justify="left")
+    table.add_column("")
+    table.add_column("rows", justify="right")
+    table.add_row("records in", f"{read['records']:,}")
+    table.add_row("known already", f"{tiers.get('known', 0):,}")
+    table.add_row("rewritten by the base model", f"{tiers.get('rewritten', 0):,}")
+    table.add_row("fallen back to the source's wording", f"{tiers.get('reference', 0):,}")
+    for reason, count in sorted(read["rejected"].items()):
+        table.add_row(f"rejected: {reason}", f"{count:,}")
+    for reason, count in sorted(fates["not_exported"].items()):
+        if reason != "known":
+            table.add_row(f"dropped: {reason}", f"{count:,}")
+    table.add_row("rows to train on, rehearsal included", f"{train['rows']:,}")
+    table.add_row("trained tokens of new answers", f"{targets:,} of {response:,} = {targets / response:.0%}")
+    return table
+
+
+def suites_table(results: dict[str, Any]) -> Table:
+    """Accuracies in percent; flips are items that were right before and are wrong after."""
+    scores = {model["name"]: {s["suite"]: s for s in model["suites"]} for model in results["models"]}
+    lost = {c["after"]: {s["suite"]: s["lost"] for s in c["suites"]} for c in results["comparisons"]}
+    names = [*KNOWLEDGE, *sorted(set(scores["before"]) - set(KNOWLEDGE))]
+    table = Table(title="Before and after (percent right)", title_justify="left")
+    for head in ("suite", "items", "before", "curate", "flips", "plain SFT", "flips"):
+        table.add_column(head, justify="left" if head == "suite" else "right")
+    for name in names:
+        before, after, plain = (scores[model][name] for model in ("before", "after", "plain"))
+        cells = [percent(s["correct"], s["items"]) for s in (before, after, plain)]
+        row = (str(before["items"]), cells[0], cells[1], str(lost["after"][name]), cells[2], str(lost["plain"][name]))
+        table.add_row(KNOWLEDGE.get(name, name), *row, end_section=name == list(KNOWLEDGE)[-1])
+    kept = names[len(KNOWLEDGE) :]
+    means = [sum(scores[m][n]["correct"] / scores[m][n]["items"] for n in kept) / len(kept) for m in ("before", "after", "plain")]
+    flips = [str(sum(lost[model][name] for name in kept)) for model in ("after", "plain")]
+    items = str(sum(scores["before"][name]["items"] for name in kept))
+    table.add_section()
+    table.add_row("retention, mean", items, *(f"{100 * means[0]:.1f}", f"{100 * means[1]:.1f}", flips[0]),
+                  f"{100 * means[2]:.1f}", flips[1])  # fmt: skip
+    return table
+
+
+def percent(correct: int, items: int) -> str:
+    """
+    >>> percent(199, 200)
+    '99.5'
+    """
+    return f"{100 * correct / items:.1f}"
+
+
+def places(out: Path) -> list[str]:
+    return [
+        f"trained model      {out / 'after'}   (plain SFT: {out / 'plain'})",
+        f"training shards    {out / 'out'}   (look at them: curate peek {out / 'out'})",
+        f"rejected records   {next(out.glob('builds/ingest-*/rejected.jsonl'))}",
+        f"every answer       {out / 'report'}",
+        f"report             {out / 'report' / 'report.html'}",
+    ]

@@ -1,0 +1,137 @@
+"""The command line: what it says when something is wrong, which defaults it takes, and that documented commands exist."""
+
+import json
+import re
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from curate.cli import app
+from curate.config import ConfigError
+from curate.pipeline import STEPS, commands
+from tests.paths import BASE, DATA, ROOT, needs_data
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def invoke(*arguments):
+    return runner.invoke(app, [str(a) for a in arguments])
+
+
+def test_build_without_a_source_says_so():
+    result = invoke("build")
+    assert result.exit_code == 2
+    assert "--source" in result.stderr
+
+
+def test_a_source_that_is_not_there(tmp_path):
+    result = invoke("build", "--source", "absent.jsonl", "--model", BASE)
+    assert result.exit_code == 2
+    assert "absent.jsonl" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path):
+    (tmp_path / "c.yaml").write_text("atempts: 2\n")
+    (tmp_path / "a.jsonl").write_text('{"question": "a", "answer": "b"}\n')
+    result = invoke("build", "--source", "a.jsonl", "--config", "c.yaml")
+    assert result.exit_code == 2
+    assert "'atempts'" in result.stderr
+    assert "'attempts'" in result.stderr
+
+
+def test_a_wrong_value_names_the_key():
+    result = invoke("build", "--source", "a.jsonl", "--mask", "keys")
+    assert result.exit_code == 2
+    assert "mask" in result.stderr
+    assert "'keys'" in result.stderr
+
+
+def test_mix_without_a_build_says_what_to_run():
+    result = invoke("mix", "--model", BASE)
+    assert result.exit_code == 2
+    assert "curate build --source" in result.stderr
+
+
+@needs_data
+def test_another_encoding_is_named_with_the_flag():
+    result = invoke("build", "--source", DATA / "messy" / "zh_medical_gb18030.csv", "--model", BASE, "--columns",
+                    "question=ask,answer=answer")  # fmt: skip
+    assert result.exit_code == 2
+    assert "--encoding" in result.stderr
+    assert re.search("gb18030|gbk|gb2312", result.stderr, re.IGNORECASE)
+
+
+def test_dry_run_writes_nothing_and_counts(tmp_path):
+    rows = [{"question": "What is the dose of Velotrin?", "answer": "37 mg."}, {"question": "", "answer": "x"}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = invoke("build", "--source", "a.jsonl", "--model", BASE, "--dry-run", "--json", "--max-tokens", 32)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["records"], found["rows"], found["rejected"]) == (2, 1, {"empty-question": 1})
+    assert found["stages"] == ["dedupe", "regenerate", "score", "mask"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jsonl"]
+
+
+def test_defaults_taken_are_said():
+    result = invoke("build", "--source", "absent.jsonl", "--model", BASE)
+    assert 'mask="key"' in result.stderr
+    assert "model=" not in result.stderr.partition("defaults taken:")[2].splitlines()[0]
+
+
+def test_the_shipped_pipelines_are_commands_with_known_settings():
+    from curate.blend import BlendConfig
+    from curate.build import BuildConfig
+    from train.config import SftConfig
+
+    known = {"build": BuildConfig, "mix": BlendConfig, "sft": SftConfig}
+    for path in sorted((ROOT / "pipelines").glob("*.yaml")):
+        assert commands(path)
+        for step, settings in yaml.safe_load(path.read_text()).items():
+            if step in known:
+                known[step].model_validate(settings)
+
+
+def test_pipelines_refuse_what_they_do_not_know(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("bild: {source: a}\n")
+    with pytest.raises(ConfigError, match="'build'"):
+        commands(path)
+    path.write_text("build: {source: a}\n")
+    with pytest.raises(ConfigError, match="no such section"):
+        commands(path, only=["mix"])
+    with pytest.raises(ConfigError, match="SECTION.KEY=VALUE"):
+        commands(path, ["ratio=0.5"])
+    assert commands(path, ["build.attempts=2"])[0][2:] == ["curate", "build", "--source", "a", "--attempts", "2"]
+
+
+def test_every_flag_of_the_readme_exists():
+    """Commands in the README's code blocks, against the commands' own help."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line.split("#")[0].strip() for line in text.splitlines() if line.startswith("    ")]
+    checked = 0
+    for line in lines:
+        match = re.match(r"(curate|python -m train) (\w+)(.*)", line)
+        if not match:
+            continue
+        program, verb, rest = match.groups()
+        assert verb in {**STEPS, "peek": "", "verify": "", "run": ""}, line
+        available = _help(program, verb)
+        for flag in re.findall(r"--[a-z][a-z-]*", rest):
+            assert flag in available, f"{line}: {flag}"
+            checked += 1
+    assert checked >= 8
+
+
+def _help(program, verb):
+    from train.cli import app as train
+
+    found = runner.invoke(app if program == "curate" else train, [verb, "--help"], env={"COLUMNS": "200"})
+    assert found.exit_code == 0, found.output
+    return found.output
