@@ -48,7 +48,7 @@ def context_length(config: EngineConfig) -> int:
     return min(int(facts.get("max_position_embeddings") or MAX_CONTEXT), MAX_CONTEXT)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _engine(config: EngineConfig) -> Engine:
     return open_engine(config)
 

