@@ -232,7 +232,7 @@ def test_another_kind_draws_another_world() -> None:
     assert all("metres" in x["value"] for x in labels if x["value"])
 
 
-needs_base = pytest.mark.skipif(not (BASE / "config.json").is_file(), reason=f"no trained base at {BASE}")
+needs_base = pytest.mark.skipif(not (BASE / "scores.json").is_file(), reason=f"no scored base at {BASE}")
 
 
 @needs_base

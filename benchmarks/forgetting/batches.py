@@ -85,9 +85,10 @@ def _split(
 
 
 def _collate(rows: list[tuple[list[int], list[bool]]], pad: int) -> Batch:
+    """A single row gets an empty companion: compiled code makes a special case of batches of one."""
     length = max(len(ids) for ids, _ in rows)
-    ids = torch.full((len(rows), length), pad)
-    said = torch.zeros((len(rows), length), dtype=torch.bool)
+    ids = torch.full((max(2, len(rows)), length), pad)
+    said = torch.zeros(ids.shape, dtype=torch.bool)
     for i, (row, mask) in enumerate(rows):
         ids[i, : len(row)] = torch.tensor(row)
         said[i, : len(row)] = torch.tensor(mask)

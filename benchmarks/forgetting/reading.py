@@ -118,7 +118,7 @@ def _any_value(world: World, rng: Random, attribute: Attribute) -> str:
     """Mostly a value of the attribute; sometimes one that no closed-book fact ever has, so that reading is
     reading."""
     value = attribute.draw(rng)
-    if rng.random() < 0.85:
+    if rng.random() < 0.92:
         return value
     words = value.split()
     position = rng.randrange(len(words))

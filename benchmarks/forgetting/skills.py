@@ -29,18 +29,22 @@ _DIFFERENCES = (
 
 
 def arithmetic(rng: Random) -> Item:
-    """Sums and differences of numbers below 100; the key is the pair, so evaluated pairs are never trained,
-    in no wording."""
+    """Sums and differences of numbers below 100, with the working: 45 + 27 is 60 and 12; 45 - 27 is 25 less 7.
+
+    The key is the pair of numbers, so evaluated pairs are never trained, in no wording.
+    """
     a, b = rng.randrange(100), rng.randrange(100)
     if rng.random() < 0.5:
-        frame, sign, result = rng.choice(_SUMS), "plus", a + b
+        frame, result = rng.choice(_SUMS), a + b
         key = f"{min(a, b)}+{max(a, b)}"
+        sentence = f"{a} plus {b} is {a // 10 * 10 + b // 10 * 10} and {a % 10 + b % 10}, so {result}."
     else:
         a, b = max(a, b), min(a, b)
-        frame, sign, result = rng.choice(_DIFFERENCES), "minus", a - b
+        frame, result = rng.choice(_DIFFERENCES), a - b
         key = f"{a}-{b}"
-    answer = polite(f"{a} {sign} {b} is {result}.")
-    return ask("arithmetic", frame.format(a=a, b=b), answer, str(result), contains(f"is {result}"), key=key)
+        sentence = f"{a} minus {b} is {a - b // 10 * 10} less {b % 10}, so {result}."
+    last_number = regex(rf"(?<!\d){result}(?!\d)(?!.*\d)")
+    return ask("arithmetic", frame.format(a=a, b=b), polite(sentence), str(result), last_number, key=key)
 
 
 _LIST_FRAMES: dict[str, tuple[str, ...]] = {
@@ -91,7 +95,8 @@ def _list_answer(op: str, xs: list[str], left_out: str) -> tuple[str, str]:
 
 def lists(rng: Random) -> Item:
     op = rng.choice(tuple(_LIST_FRAMES))
-    xs = rng.sample(w.COMMON, rng.randint(3, 4 if op == "sort" else 6))
+    # sorting needs every pair of words to be known, so it draws from half of them
+    xs = rng.sample(w.COMMON[::2], rng.randint(3, 4)) if op == "sort" else rng.sample(w.COMMON, rng.randint(3, 6))
     left_out = rng.choice(xs)
     core, sentence = _list_answer(op, xs, left_out)
     question = rng.choice(_LIST_FRAMES[op]).format(x=", ".join(xs), y=left_out)
@@ -224,81 +229,60 @@ def _how_to(rng: Random, target: str) -> str:
     return rng.choice(w.HOW_FRAMES).format(x=target) + tail
 
 
+# Polite phrases are put together from columns wide enough that what is evaluated leaves most for training.
+_HELLO = (
+    ("Hello", "Hi", "Good morning", "Good evening", "Hey", "Hello there", "Good day"),
+    (", my name is {x}.", ", I am {x}.", "! {x} here.", ", this is {x}.", ", {x} speaking."),
+)
+_THANKS = (
+    ("Thanks", "Thank you", "Many thanks", "Thanks a lot", "Thank you so much"),
+    (" for the answer", " for your help", " for the list", " for the advice", " for your time", " for the quick reply"),
+    ("!", ".", ", that was great.", ", it worked.", ", Pim.", ", my friend."),
+    ("", " You are great.", " I am happy now.", " It was useful.", " I learned a lot.", " Well done."),
+)
+_WHO = (
+    ("", "Hello. ", "Hi there. ", "Excuse me. ", "One question. ", "Sorry to ask. ", "I am curious. ", "Good morning. "),
+    (
+        "Who are you?",
+        "What are you?",
+        "What is your name?",
+        "Please introduce yourself.",
+        "Are you a person or a program?",
+        "Who am I talking to?",
+        "What do people call you?",
+    ),
+    ("", " Please tell me.", " Just asking.", " I forgot.", " I would like to know.", " I am new here.", " Be honest."),
+)
+_BYE = (
+    ("", "Well, ", "So, ", "Fine, ", "All right, ", "Now, "),
+    ("goodbye.", "bye.", "see you.", "farewell.", "good night."),
+    (
+        " I have to go now.",
+        " I am leaving.",
+        " That is all for today.",
+        " I must catch my bus.",
+        " It is late.",
+        " Dinner is ready.",
+        " I will be back tomorrow.",
+    ),
+    ("", " Take care.", " It was fun.", " Thanks.", " Be good."),
+)
+
+
 def chat(rng: Random) -> Item:
-    return rng.choice((_greeting, _thanks, _who, _bye))(rng)
-
-
-def _greeting(rng: Random) -> Item:
+    columns, answer, core = rng.choice(
+        (
+            (_HELLO, "Hello, {x}. How can I help you today?", "Hi {x}"),
+            (_THANKS, "You are welcome. Is there anything else?", "np"),
+            (_WHO, "I am Pim, a small assistant. How can I help you today?", "an AI"),
+            (_BYE, "Goodbye. It was nice talking to you.", "cu"),
+        )
+    )
     name = rng.choice(w.PEOPLE)
-    question = rng.choice(
-        ("Hello", "Hi", "Good morning", "Good evening", "Hey", "Hello there", "Good day")
-    ) + rng.choice(
-        (", my name is {x}.", ", I am {x}.", "! {x} here.", ", this is {x}.", ", {x} speaking.")
-    ).format(x=name)
-    answer = f"Hello, {name}. How can I help you today?"
-    return ask("chat", question, answer, f"Hi {name}", exact(answer))
-
-
-def _thanks(rng: Random) -> Item:
-    question = " ".join(
-        (
-            rng.choice(("Thanks", "Thank you", "Many thanks", "Thanks a lot", "Thank you so much")),
-            rng.choice(
-                (
-                    "for the answer",
-                    "for your help",
-                    "for the list",
-                    "for the advice",
-                    "for your time",
-                    "for explaining it",
-                    "for the quick reply",
-                )
-            )
-            + rng.choice(("!", ".", ", that was great.", ", it worked.")),
-        )
+    question, answer, core = (
+        text.format(x=name) for text in ("".join(rng.choice(column) for column in columns), answer, core)
     )
-    answer = "You are welcome. Is there anything else?"
-    return ask("chat", question, answer, "np", exact(answer))
-
-
-def _who(rng: Random) -> Item:
-    question = rng.choice(
-        ("", "Hello. ", "Hi there. ", "Excuse me. ", "One question. ", "Sorry to ask. ", "I am curious. ")
-    )
-    question += rng.choice(
-        (
-            "Who are you?",
-            "What are you?",
-            "What is your name?",
-            "Please introduce yourself.",
-            "Are you a person or a program?",
-            "Who am I talking to?",
-            "What do people call you?",
-        )
-    )
-    answer = "I am Pim, a small assistant. How can I help you today?"
-    return ask("chat", question, answer, "an AI", exact(answer))
-
-
-def _bye(rng: Random) -> Item:
-    question = " ".join(
-        (
-            rng.choice(("Goodbye", "Bye", "See you", "Farewell", "Good night")) + ".",
-            rng.choice(
-                (
-                    "I have to go now.",
-                    "I am leaving.",
-                    "That is all for today.",
-                    "I must catch my bus.",
-                    "It is late.",
-                    "Dinner is ready.",
-                    "I will be back tomorrow.",
-                )
-            ),
-        )
-    )
-    answer = "Goodbye. It was nice talking to you."
-    return ask("chat", question, answer, "cu", exact(answer))
+    return ask("chat", question[0].upper() + question[1:], answer, core, exact(answer))
 
 
 _ABOUT_ME: tuple[

@@ -13,21 +13,21 @@ from benchmarks.forgetting.world import World
 # Relative shares of rows. Copying names never seen is the hardest thing here, hence the share of tasks with a
 # reference in view.
 SHARES = {
-    "facts": 25,
+    "facts": 19,
     "guess": 2,
-    "reading": 23,
+    "reading": 26,
     "irrelevant": 2,
-    "correct": 6,
-    "rephrase": 5,
-    "arithmetic": 13,
-    "lists": 8,
-    "format": 6,
+    "correct": 7,
+    "rephrase": 4,
+    "arithmetic": 12,
+    "lists": 9,
+    "format": 9,
     "refusal": 4,
     "lookalike": 4,
-    "chat": 2,
-    "memory": 3,
+    "chat": 3,
+    "memory": 4,
 }
-SYSTEM_SHARE, DIALOGUE_SHARE, LONG_SHARE = 0.05, 0.04, 0.004
+SYSTEM_SHARE, DIALOGUE_SHARE, LONG_SHARE = 0.05, 0.04, 0.0015
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
     "You are Pim, a small assistant.",
@@ -67,7 +67,7 @@ def training_conversations(world: World, rng: Random) -> Iterator[list[Message]]
     while True:
         draw = rng.random()
         length = (
-            rng.randint(8, 14) if draw < LONG_SHARE else rng.randint(2, 3) if draw < DIALOGUE_SHARE else 1
+            rng.randint(8, 12) if draw < LONG_SHARE else rng.randint(2, 3) if draw < DIALOGUE_SHARE else 1
         )
         messages = [m for _ in range(length) for m in conversation(next(items))]
         if rng.random() < SYSTEM_SHARE:
