@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import LCSseq
 
-from curate.leaks import leaks
-from curate.quantity import Quantity, quantities
-from curate.words import Word, language, sentences, stem, words
+from curate.text.leaks import leaks
+from curate.text.quantity import Quantity, quantities
+from curate.text.words import Word, language, sentences, stem, words
 
 SIMILAR = 0.34
 """Share of a word's neighbours that its namesake in the draft must share for it to count as moved, not as new."""

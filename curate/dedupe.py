@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from curate.fidelity import bears_on
 from curate.frames import question_of
-from curate.quantity import Quantity, quantities
 from curate.schema import Message
-from curate.words import names, words
+from curate.text.quantity import Quantity, quantities
+from curate.text.words import names, words
 
 PERMUTATIONS = 128
 BANDS = 32  # 4 rows a band: candidates from a Jaccard similarity of about 0.4 up; `_is_near` decides

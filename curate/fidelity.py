@@ -1,7 +1,7 @@
 """Does a text state what a reference states about a question? Rules only: high precision, any case, no model.
 
 Numbers with their units, names, negations, glossary terms and content words are compared; the rules are those of
-``curate.words`` and hold in every language that has them.
+``curate.text.words`` and hold in every language that has them.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from curate.align import changed
-from curate.compare import (
+from curate.text.compare import (
     abbreviated,
     about,
     amounts,
@@ -30,11 +30,11 @@ from curate.compare import (
     tokens,
     unlabelled,
 )
-from curate.leaks import LEAK_PHRASES, leaks
-from curate.lexicon import KEPT as KEPT_WORDS
-from curate.quantity import Quantity, quantities
-from curate.relevance import bears_on
-from curate.words import language, names, negations, sentences, stem, stems, words
+from curate.text.leaks import LEAK_PHRASES, leaks
+from curate.text.lexicon import KEPT as KEPT_WORDS
+from curate.text.quantity import Quantity, quantities
+from curate.text.relevance import bears_on
+from curate.text.words import language, names, negations, sentences, stem, stems, words
 
 __all__ = [
     "LEAK_PHRASES",

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from curate.align import changed
 from curate.config import Strict
-from curate.words import language, names, quantities, words
+from curate.text.words import language, names, quantities, words
 
 Policy = Literal["key", "diff", "argmax", "unexplained", "low-perplexity", "soft", "all"]
 POLICIES: tuple[str, ...] = get_args(Policy)

@@ -1,4 +1,4 @@
-"""The command line: what it says when something is wrong, which defaults it takes, and that documented commands exist."""
+"""The command line: what it says when something is wrong, which defaults it takes; documented commands exist."""
 
 import json
 import re
@@ -106,7 +106,7 @@ def test_pipelines_refuse_what_they_do_not_know(tmp_path):
     path.write_text("build: {source: a}\n")
     with pytest.raises(ConfigError, match="no such section"):
         commands(path, only=["mix"])
-    with pytest.raises(ConfigError, match="SECTION.KEY=VALUE"):
+    with pytest.raises(ConfigError, match=r"SECTION\.KEY=VALUE"):
         commands(path, ["ratio=0.5"])
     assert commands(path, ["build.attempts=2"])[0][2:] == ["curate", "build", "--source", "a", "--attempts", "2"]
 

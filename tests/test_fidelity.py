@@ -6,8 +6,8 @@ import random
 import pytest
 
 from curate.fidelity import bears_on, check, repeated_tail, same_facts, states
-from curate.leaks import leaks
-from curate.words import names, quantities
+from curate.text.leaks import leaks
+from curate.text.words import names, quantities
 from tests.paths import DATA, needs_data
 
 REFERENCE = "Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. The dose is 37 mg (MoH 2019). See the label."

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.words import names, negations, quantities, sentences, stem, words
+from curate.text.words import names, negations, quantities, sentences, stem, words
 
 
 def texts(found: object) -> list[str]:

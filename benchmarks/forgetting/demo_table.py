@@ -22,11 +22,12 @@ def show(out: Path, seconds: float) -> None:
 def rows_table(manifest: dict[str, Any]) -> Table:
     """The source's rows, from records read to tokens trained."""
     read = manifest["inputs"][0]
-    source = next(name for name, found in manifest["mix"]["splits"]["train"]["sources"].items() if found["role"] == "new")
+    sources = manifest["mix"]["splits"]["train"]["sources"]
+    source = next(name for name, found in sources.items() if found["role"] == "new")
     fates = manifest["accounting"][source]
     tiers = fates["tiers"]
     train = manifest["splits"]["train"]
-    targets = manifest["mix"]["splits"]["train"]["sources"][source]["targets"]
+    targets = sources[source]["targets"]
     response = train["response_tokens"][source]
     table = Table(title="What became of the rows", title_justify="left")
     table.add_column("")
@@ -59,7 +60,8 @@ def suites_table(results: dict[str, Any]) -> Table:
         row = (str(before["items"]), cells[0], cells[1], str(lost["after"][name]), cells[2], str(lost["plain"][name]))
         table.add_row(KNOWLEDGE.get(name, name), *row, end_section=name == list(KNOWLEDGE)[-1])
     kept = names[len(KNOWLEDGE) :]
-    means = [sum(scores[m][n]["correct"] / scores[m][n]["items"] for n in kept) / len(kept) for m in ("before", "after", "plain")]
+    share = {model: [scores[model][n]["correct"] / scores[model][n]["items"] for n in kept] for model in scores}
+    means = [sum(share[model]) / len(kept) for model in ("before", "after", "plain")]
     flips = [str(sum(lost[model][name] for name in kept)) for model in ("after", "plain")]
     items = str(sum(scores["before"][name]["items"] for name in kept))
     table.add_section()

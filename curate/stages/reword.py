@@ -16,7 +16,7 @@ from curate.engine import Sampling
 from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE
 from curate.stage import Worker
-from curate.words import names, quantities
+from curate.text.words import names, quantities
 
 TRIES = 4  # samples asked for each wording that is wanted
 TEMPERATURE = 1.0

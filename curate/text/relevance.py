@@ -2,8 +2,8 @@
 
 import re
 
-from curate.quantity import quantities
-from curate.words import language, names, sentences, stems
+from curate.text.quantity import quantities
+from curate.text.words import language, names, sentences, stems
 
 _YEAR = r"(?:19|20)\d{2}[a-z]?"
 _CITATION = re.compile(

@@ -1,6 +1,6 @@
 """Words, sentences, names and negations of a text in any language that spaCy has a blank pipeline for.
 
-Offsets are half-open characters of the text given. ``quantities`` lives in ``curate.quantity`` and is named here
+Offsets are half-open characters of the text given. ``quantities`` lives in ``curate.text.quantity`` and is named here
 too, so that callers have one place for what a text is made of.
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from curate.lexicon import CHINESE_NEGATION, KEPT, NEGATIONS, NUMBER_WORDS
-from curate.quantity import Quantity, quantities
-from curate.stem import stem
+from curate.text.lexicon import CHINESE_NEGATION, KEPT, NEGATIONS, NUMBER_WORDS
+from curate.text.quantity import Quantity, quantities
+from curate.text.stem import stem
 
 __all__ = [
     "Quantity",

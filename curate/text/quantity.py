@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
 
-from curate.lexicon import (
+from curate.text.lexicon import (
     CHINESE_DIGITS,
     CHINESE_POWERS,
     COMMA_DECIMAL,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from curate.quantity import Quantity, quantities
-from curate.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
+from curate.text.quantity import Quantity, quantities
+from curate.text.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
 
 _LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
 
