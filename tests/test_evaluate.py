@@ -1,6 +1,8 @@
 """Evaluation with a real tokenizer and template, and an engine that answers from a dictionary."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
+from train.answer import Task, run_apart, run_task
 from train.compare import bootstrap, mcnemar, middle, wilson
 from train.evaluate import Settings, comparison_table, evaluate, evaluate_command, named_models
 from train.results import EvaluateError, Results, load_results
@@ -290,6 +293,64 @@ def test_the_verdict_names_what_fell(world: World) -> None:
     assert text.startswith("after answers 90.0 % of the questions on new knowledge, before answered 0.0 %.")
     assert "Retention went from 70.0 to 60.0 % (−10.0 points" in text
     assert text.endswith("beyond chance fell sums; the most, sums by 60.0.")
+
+
+# A process of its own, as vLLM has it
+
+
+class Knows:
+    """Answers every question by its expected answer; found by name in the other process."""
+
+    def __init__(self, config: EngineConfig):
+        from transformers import AutoTokenizer
+
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model)
+
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
+        questions = [self.tokenizer.decode(ids).split("user\n")[1].split("?")[0] for ids in prompts]
+        return [Completion(tuple(self.tokenizer.encode(q, add_special_tokens=False)), True) for q in questions]
+
+    def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
+        raise AssertionError("answers are judged by their text")
+
+
+def dies(config: EngineConfig) -> Knows:
+    os._exit(9)
+
+
+def refuses(config: EngineConfig) -> Knows:
+    raise EngineError("no such device")
+
+
+def tasks_of(world: World, monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    caught: list[Task] = []
+    monkeypatch.setattr("train.evaluate._ask", lambda tasks, *rest: caught.extend(tasks))
+    with pytest.raises(FileNotFoundError):  # nothing was asked, so nothing can be read
+        world.run()
+    return caught
+
+
+def test_a_process_of_its_own_gives_the_same_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = tasks_of(world, monkeypatch)[0]
+    here: list[str] = []
+    run_task(task, Knows, here.append)
+    files = {path.name: path.read_bytes() for path in (world.root / "report" / "before").iterdir()}
+    assert len(files) == 6
+    shutil.rmtree(world.root / "report")
+    apart: list[str] = []
+    run_apart(task, Knows, apart.append)
+    assert {path.name: path.read_bytes() for path in (world.root / "report" / "before").iterdir()} == files
+    assert [line.split(" (")[0] for line in apart] == [line.split(" (")[0] for line in here]
+    assert "before: sums: 10 of 10 right" in apart[-1]
+
+
+@pytest.mark.parametrize(("opener", "message"), [(dies, "died, often for want of memory"), (refuses, "no such device")])
+def test_a_process_that_fails_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch, opener: Callable[[EngineConfig], Knows], message: str
+) -> None:
+    task = tasks_of(world, monkeypatch)[0]
+    with pytest.raises(EngineError, match=message):
+        run_apart(task, opener, lambda line: None)
 
 
 # The command

@@ -16,6 +16,8 @@ from train.results import Answer, Conditions, EvaluateError, Receipt, write_text
 from train.suites import Item, Suite
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from curate.template import Template
 
 Open = Callable[[EngineConfig], Engine]
@@ -79,19 +81,42 @@ def run_task(task: Task, open_engine: Open, say: Say) -> None:
 
 
 def run_apart(task: Task, open_engine: Open, say: Say) -> None:
-    """``run_task`` in a process of its own: vLLM gives its memory back only when its process ends."""
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
+    """``run_task`` in a process of its own: vLLM gives its memory back only when its process ends.
+
+    ``open_engine`` must be importable by name. What the process raises is raised here, and a death that leaves no
+    word (the kernel's, for want of memory) is an ``EngineError``.
+    """
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        try:
-            pool.submit(run_task, task, open_engine, say).result()
-        except BrokenProcessPool:
-            raise EngineError(
-                f"{task.name}: the process that ran {task.config.model} died, often for want of memory; the "
-                "same command continues where it stopped"
-            ) from None
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_apart, args=(task, open_engine, theirs))
+    process.start()
+    theirs.close()
+    word: str | Exception | None = ""
+    try:
+        while isinstance(word := ours.recv(), str):
+            say(word)
+    except EOFError:
+        word = EngineError(f"{task.name}: the process that ran {task.config.model} died, often for want of memory; "
+                           "the same command continues where it stopped")  # fmt: skip
+    finally:
+        process.join()
+    if word is not None:
+        raise word
+
+
+def _apart(task: Task, open_engine: Open, to: "Connection") -> None:
+    """Send a line per suite, then None or what was raised."""
+    try:
+        run_task(task, open_engine, to.send)
+    except EngineError as error:
+        to.send(error)
+    except Exception as error:
+        to.send(EngineError(f"{task.name}: {type(error).__name__}: {error}"))
+        raise
+    else:
+        to.send(None)
 
 
 def answer_suite(job: Job, template: "Template", engine: Engine) -> list[Answer]:

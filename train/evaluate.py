@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import Field
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from curate.template import Template
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 NEW = "new_"  # suites whose names begin so measure new knowledge, unless told otherwise
 
 
@@ -41,7 +42,7 @@ class Settings(Strict):
     limit: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
     knowledge: tuple[str, ...] | None = None
-    dtype: str = "auto"
+    dtype: Dtype = "auto"
     url: str | None = None
     trust_remote_code: bool = False
 
@@ -168,7 +169,7 @@ def _sized(
     longest, suite = max((len(ids), name) for name, rendered in prompts.items() for ids in rendered)
     need = longest + max_tokens
     known = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    room = {**known, **known.get("text_config", {})}.get("max_position_embeddings")
+    room = {**known, **(known.get("text_config") or {})}.get("max_position_embeddings")
     if room is not None and need > room:
         raise EvaluateError(
             f"{config.model}: suite {suite!r} needs a context of {need} tokens ({longest} of prompt, "
@@ -240,7 +241,7 @@ def evaluate_command(
     ),
     engine: Annotated[EngineName, typer.Option(help="auto takes vLLM where it is installed.")] = "auto",
     url: Annotated[str | None, typer.Option(help="Of a running OpenAI-compatible server (engine server).")] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="Of the weights; auto takes what the model was saved in.")] = "auto",
     max_tokens: Annotated[int, typer.Option(help="Longest answer; one that reaches it counts as never ending.")] = 96,
     limit: Annotated[int | None, typer.Option(help="At most so many items per suite, drawn by the seed.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw of --limit and of the bootstrap.")] = 0,
