@@ -1,7 +1,7 @@
 """``curate mix``: the latest build and rehearsal answered by the base model, as training shards."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -207,5 +207,26 @@ def describe(result: dict[str, Any]) -> str:
     """The result in plain lines: what of a manifest people want to read first."""
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
-    lines = [f"{name}: {facts['rows']:,} rows" for name, facts in result["splits"].items()]
-    return "\n".join([*lines, f"mix: {result['mix']}", f"not exported: {result['accounting']}"])
+    return "\n".join([*_splits(result), *_repeats(result), *_fates(result)])
+
+
+def _splits(manifest: dict[str, Any]) -> Iterator[str]:
+    for name, facts in manifest["splits"].items():
+        shares = manifest["mix"]["splits"][name]["ratio"]
+        yield f"{name}: {facts['rows']:,} rows, {facts['tokens']:,} tokens, {facts['targets']:,} of them trained"
+        yield (f"  new knowledge is {shares['rows']:.2%} of the rows, {shares['tokens']:.2%} of the tokens, "
+               f"{shares['targets']:.2%} of the trained tokens")  # fmt: skip
+
+
+def _repeats(manifest: dict[str, Any]) -> Iterator[str]:
+    for name, facts in manifest["mix"]["splits"]["train"]["sources"].items():
+        least, most = facts["repeat"]["least"], facts["repeat"]["most"]
+        often = f"{most} times" if least == most else f"{least} to {most} times"
+        weight = manifest["balance"][name]
+        yield f"  {name} ({facts['role']}): {facts['rows']:,} rows, each {often}; share of the loss {weight:.3g}"
+
+
+def _fates(manifest: dict[str, Any]) -> Iterator[str]:
+    for name, facts in manifest["accounting"].items():
+        left = ", ".join(f"{reason} {count:,}" for reason, count in facts["not_exported"].items()) or "none"
+        yield f"{name}: {facts['rows']:,} rows in, {facts['exported']:,} exported; left out: {left}"

@@ -33,6 +33,8 @@ class Progress:
                 self.bars[stage] = self.rich.add_task(stage, total=total or None)
             self.rich.update(self.bars[stage], completed=done)
             return
+        if not done:
+            return
         seconds = time.monotonic() - self.began[stage]
         share = f"{done:,}/{total:,}" if total else f"{done:,}"
         print(f"{stage}: {share} rows, {seconds:.0f} s", file=sys.stderr, flush=True)

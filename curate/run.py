@@ -62,6 +62,7 @@ def run_stage(
     finished = [path for path in paths if receipt_path(out, path.name).is_file()]
     done = sum(_receipt(out, path)["rows"] for path in finished)
     dropped = sum(_receipt(out, path)["new_drops"] for path in finished)
+    report(stage.name, done, before["rows"])
     for path in execute(stage, [path for path in paths if path not in finished], out):
         done, dropped = done + _receipt(out, path)["rows"], dropped + _receipt(out, path)["new_drops"]
         report(stage.name, done, before["rows"])

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.forgetting world|base`: draw the world's files, train the base model."""
+"""`python -m benchmarks.forgetting world|base|demo`: draw the world's files, train the base model, show it all."""
 
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +47,16 @@ def base(
 
     recipe = train_base.Recipe(seed=seed) if steps is None else train_base.Recipe(seed=seed, steps=steps)
     train_base.main(recipe, out, work)
+
+
+@app.command()
+def demo(
+    engine: Annotated[str, typer.Option(help="Engine of the build: transformers or vllm.")] = "transformers",
+) -> None:
+    """New facts into the tiny base, by the product's own commands, beside plain fine-tuning: before and after."""
+    from benchmarks.forgetting.demo import demo as run
+
+    run(engine)
 
 
 if __name__ == "__main__":
