@@ -32,7 +32,7 @@ check: .venv/.dev
 	touch $@
 
 .venv/.dev: .venv/.core
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[dev,ray]'
 	touch $@
 
 clean:
