@@ -51,7 +51,7 @@ class _Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._raw = tokenizer.backend_tokenizer
         self.pad = tokenizer.pad_token_id
-        self._turn, self._end = (tokenizer.convert_tokens_to_ids(t) for t in (TURN, END))
+        self._turn, self._end = self._raw.token_to_id(TURN), self._raw.token_to_id(END)
         self._newline = self._plain("\n")
 
     def _plain(self, text: str) -> list[int]:

@@ -63,7 +63,7 @@ def _holds(answer: str, check: Check) -> bool:
     kind, value = check["kind"], check["value"]
     flags = re.IGNORECASE if check.get("ignore_case") else 0
     if kind == "exact":
-        return answer == value
+        return bool(answer == value)
     if kind in ("contains", "not_contains"):
         found = re.search(rf"(?<!\w){re.escape(value)}(?!\w)", answer, flags) is not None
     elif kind in ("regex", "not_regex"):

@@ -64,9 +64,9 @@ def generate(
             add_special_tokens=False,
             return_token_type_ids=False,
         )
-        out = model.generate(**batch, do_sample=False, max_new_tokens=max_new_tokens)
+        out = model.generate(**batch, do_sample=False, max_new_tokens=max_new_tokens)  # type: ignore[operator]
         for i, row in zip(chosen, out[:, batch["input_ids"].shape[1] :], strict=True):
-            answers[i] = tokenizer.decode(row, skip_special_tokens=True)
+            answers[i] = str(tokenizer.decode(row, skip_special_tokens=True))
     return answers
 
 
@@ -79,7 +79,7 @@ def score(
 ) -> dict[str, dict[str, float]]:
     """Per suite: `right` (checks passed), `exact` (the house answer to the letter), `items`; `limit` items at
     most."""
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     table = {}
     for name, items in all_suites(world, plan).items():
         chosen = list(items)[:limit]

@@ -1,5 +1,6 @@
 """Styles in which other people write facts down: what references, and the new-facts source, look like."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -30,7 +31,7 @@ class SourceStyle:
 
 def _fill(piece: str, rng: Random, attribute: Attribute, entity: str, value: str) -> str:
     """Braces of JSON-like pieces must survive, so this replaces marks instead of using str.format."""
-    marks = {
+    marks: dict[str, Callable[[], str]] = {
         "{s}": lambda: rng.choice(attribute.statements).format(e=entity, v=value),
         "{l}": lambda: rng.choice(attribute.labels),
         "{n}": lambda: str(rng.randint(1, 60)),

@@ -36,7 +36,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> P
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     raw.train_from_iterator(texts, trainer)
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=raw,
         eos_token=END,
         pad_token=PAD,

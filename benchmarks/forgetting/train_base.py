@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import distributed, multiprocessing
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -58,7 +58,7 @@ def main(recipe: Recipe, out: Path, work: Path) -> None:
         f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True
     )
     save(model, tokenizer, work, torch.float32)
-    torch.multiprocessing.spawn(_train_process, (recipe, work, out), nprocs=recipe.processes)
+    multiprocessing.spawn(_train_process, (recipe, work, out), nprocs=recipe.processes)  # type: ignore[no-untyped-call,attr-defined]
     minutes = (time.perf_counter() - started) / 60
     table = score(LlamaForCausalLM.from_pretrained(out, dtype=torch.float32), tokenizer, world, plan)
     report = {
@@ -93,7 +93,7 @@ def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
     model.set_attn_implementation("eager")  # on CPU, compiled and for short rows, 1.4 times as fast as sdpa
     return model
 
@@ -183,7 +183,7 @@ def _accumulate(body: Callable[..., Any], head: torch.nn.Module, batches: list[B
         loss = (
             functional.cross_entropy(logits.float(), batch.ids[:, 1:][batch.loss], reduction="sum") / counted
         )
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
 
@@ -196,10 +196,15 @@ def save(
 ) -> None:
     """Weights, tokenizer with its template, greedy generation that stops at the end of the turn."""
     out.mkdir(parents=True, exist_ok=True)
-    copy = LlamaForCausalLM(model.config)
+    copy = LlamaForCausalLM(model.config)  # type: ignore[no-untyped-call]
     copy.load_state_dict(model.state_dict())
-    copy.generation_config = GenerationConfig(
+    copy.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
     )
-    copy.to(dtype).save_pretrained(out)
+    copy.to(dtype)  # type: ignore[arg-type]
+    copy.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    settings = json.loads((out / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # transformers 5 writes a name that 4 does not know
+    settings = {k: v for k, v in settings.items() if k not in ("backend", "is_local", "local_files_only")}
+    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -39,7 +39,8 @@ class World:
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        rng, names = self.random("names"), {}
+        rng = self.random("names")
+        names: dict[str, None] = {}  # in the order drawn
         while len(names) < self.known_count + self.new_count + self.unread_count:
             names[self.kind.draw_name(rng)] = None
         return tuple(names)
