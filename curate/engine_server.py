@@ -8,6 +8,9 @@ import numpy as np
 
 from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
 
+PURE = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "top_k": -1, "min_p": 0.0}
+"""Said in every request: a server fills in what is left out from the model's own taste in sampling."""
+
 REQUESTS_AT_ONCE = 64  # the server batches; this only keeps it fed
 
 
@@ -33,8 +36,11 @@ class ServerEngine:
         return [_scores(choice, list(ids), start, top_k) for choice, ids, start in rows]
 
     def _complete(self, prompts: Sequence[Sequence[int]], body: dict[str, Any]) -> list[dict[str, Any]]:
-        common = {"model": self.model, "add_special_tokens": False, **body}
-        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        common = {"model": self.model, "add_special_tokens": False, **PURE, **body}
+        with ThreadPoolExecutor(PURE = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "top_k": -1, "min_p": 0.0}
+"""Said in every request: a server fills in what is left out from the model's own taste in sampling."""
+
+REQUESTS_AT_ONCE) as pool:
             return list(pool.map(lambda ids: self._post({**common, "prompt": list(ids)}), prompts))
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ LOGIT_VALUES = 2**27  # values of the logits of a forward pass (half a GiB in fl
 class TransformersEngine:
     def __init__(self, config: EngineConfig):
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
@@ -27,6 +27,8 @@ class TransformersEngine:
         except (OSError, ValueError) as error:
             raise EngineError(f"{config.model}: transformers cannot load this model: {error}") from error
         self.model = model.to(device).eval()
+        # What a model ships as its taste in sampling (a repetition penalty, say) is not its distribution.
+        self.model.generation_config = GenerationConfig()
         self.limit = config.max_model_len
         self.vocabulary = self.model.get_output_embeddings().weight.shape[0]
 
