@@ -163,3 +163,15 @@ def test_auto_takes_a_server_where_one_is_given():
 def test_a_sequence_beyond_the_context_is_an_error_not_a_wrong_answer(here):
     with pytest.raises(EngineError, match="longer than"):
         here.score([[1] * 600], [1], 1)
+
+
+def test_a_models_taste_in_sampling_is_left_aside(base_model, tmp_path, prompts, answers, template):
+    """Qwen ships a repetition penalty in generation_config.json; greedy must not know of it."""
+    import shutil
+
+    folder = tmp_path / "fond"
+    shutil.copytree(base_model, folder)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "repetition_penalty": 3.0}))
+    fond = open_engine(EngineConfig(str(folder), engine="transformers", dtype="float32", max_model_len=512))
+    assert fond.generate(prompts, Sampling(48, stop_ids=template.stop_ids)) == answers
