@@ -37,10 +37,7 @@ class ServerEngine:
 
     def _complete(self, prompts: Sequence[Sequence[int]], body: dict[str, Any]) -> list[dict[str, Any]]:
         common = {"model": self.model, "add_special_tokens": False, **PURE, **body}
-        with ThreadPoolExecutor(PURE = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "top_k": -1, "min_p": 0.0}
-"""Said in every request: a server fills in what is left out from the model's own taste in sampling."""
-
-REQUESTS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             return list(pool.map(lambda ids: self._post({**common, "prompt": list(ids)}), prompts))
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
