@@ -266,3 +266,18 @@ def test_the_tokenizer_gives_any_text_back_and_splits_digits() -> None:
     )
     assert prompt == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
+
+
+@needs_base
+def test_training_sees_conversations_as_the_chat_template_writes_them() -> None:
+    from transformers import AutoTokenizer
+
+    from benchmarks.forgetting.batches import encode_conversation
+
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    for conversation_ in islice(training_conversations(WORLD, Random(10)), 200):
+        ids, said = encode_conversation(tokenizer, conversation_)
+        text = tokenizer.apply_chat_template(conversation_, tokenize=False)
+        assert ids == tokenizer(text, add_special_tokens=False)["input_ids"]
+        spoken = [m["content"] + "<|im_end|>" for m in conversation_ if m["role"] == "assistant"]
+        assert tokenizer.decode([i for i, s in zip(ids, said, strict=True) if s]) == "".join(spoken)

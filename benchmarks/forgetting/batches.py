@@ -37,39 +37,32 @@ def training_steps(
     `tokens` tokens. (Steps of one length only would be steps of a few skills only, and undo each other's
     work.)"""
     conversations = training_conversations(world, world.random("training"))
-    encode = _Encoder(tokenizer)
+    pad = int(tokenizer.pad_token_id)
     while True:
-        rows = sorted((encode(c) for c in islice(conversations, rows_per_step)), key=lambda row: len(row[0]))
+        drawn = (encode_conversation(tokenizer, c) for c in islice(conversations, rows_per_step))
+        rows = sorted(drawn, key=lambda row: len(row[0]))
         counted = sum(sum(said) for _, said in rows)
-        yield [_collate(batch, encode.pad) for batch in _split(rows[rank::ranks], tokens)], counted
+        yield [_collate(batch, pad) for batch in _split(rows[rank::ranks], tokens)], counted
 
 
-class _Encoder:
-    """Conversation to (ids, mask of the tokens that the assistant says, end of turn included), by the chat
-    template."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._raw = tokenizer.backend_tokenizer
-        self.pad = tokenizer.pad_token_id
-        self._turn, self._end = self._raw.token_to_id(TURN), self._raw.token_to_id(END)
-        self._newline = self._plain("\n")
-
-    def _plain(self, text: str) -> list[int]:
-        return self._raw.encode(text, add_special_tokens=False).ids
-
-    def __call__(self, conversation: list[Message]) -> tuple[list[int], list[bool]]:
-        ids: list[int] = []
-        said: list[bool] = []
-        for message in conversation:
-            head = [self._turn, *self._plain(message["role"] + "\n")]
-            body = [*self._plain(message["content"]), self._end]
-            ids += head + body + self._newline
-            said += (
-                [False] * len(head)
-                + [message["role"] == "assistant"] * len(body)
-                + [False] * len(self._newline)
-            )
-        return ids, said
+def encode_conversation(
+    tokenizer: PreTrainedTokenizerFast, conversation: list[Message]
+) -> tuple[list[int], list[bool]]:
+    """(ids, which of them the assistant says, end of turn included), as the chat template writes them."""
+    raw = tokenizer.backend_tokenizer
+    ids: list[int] = []
+    said: list[bool] = []
+    for message in conversation:
+        spoken = message["role"] == "assistant"
+        for text, counts in (
+            (f"{TURN}{message['role']}\n", False),
+            (f"{message['content']}{END}", spoken),
+            ("\n", False),
+        ):
+            piece = raw.encode(text, add_special_tokens=False).ids
+            ids += piece
+            said += [counts] * len(piece)
+    return ids, said
 
 
 def _split(
