@@ -19,7 +19,7 @@ def test_two_rows_by_hand() -> None:
     )  # top-1 known, two tokens in the tail
     expected = 0.7 * (1.0 * nll_a + 0.5 * nll_b) / 2 + 0.3 * kl_full / 1 + 2.0 * kl_tail / 1
 
-    pools = Pools(("loss/med", "kl/dolly", "kl/*anchor"), (0.7, 0.3, 2.0), (0, 1, 2))
+    pools = Pools(("loss/med", "kl/dolly", "anchor"), (0.7, 0.3, 2.0), (0, 1, 2))
     ids = torch.tensor([[1, 0, 0], [0, 0, 0], [0, 1, 2], [1, 0, 0]])
     known = torch.tensor([[1, 0, 0], [1, 0, 0], [0.6, 0.3, 0.1], [0.7, 0, 0]]).log()
     terms = divergence(torch.tensor(logits, dtype=torch.float32), ids, known)

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Pa
 def test_accumulated_equals_batched(mixed: Path, tmp_path: Path, balance: bool) -> None:
     whole = trained(settle(mixed, tmp_path / "a", batch_size=12, grad_accum=1, balance=balance))
     parts = trained(settle(mixed, tmp_path / "b", batch_size=3, grad_accum=4, balance=balance))
-    for name in ("loss", "loss/med", "kl/dolly", "kl/*anchor", "eval_loss"):
+    for name in ("loss", "loss/med", "kl/dolly", "anchor", "eval_loss"):
         assert losses(whole, name) == pytest.approx(losses(parts, name), abs=1e-5), name
     others = weights(parts)
     for name, value in weights(whole).items():
@@ -147,7 +148,7 @@ def test_anchors_hold_the_model_where_no_label_is(model: Path, tmp_path: Path) -
     drift = {}
     for name, trainer in (("free", free), ("held", held)):
         measure.model.load_state_dict(weights(trainer))
-        drift[name] = measure.evaluate(measure.train_dataset)["eval_kl/*anchor"]
+        drift[name] = measure.evaluate(measure.train_dataset)["eval_anchor"]
     assert drift["held"] < 0.75 * drift["free"]
 
 
@@ -270,3 +271,46 @@ def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
     unanchored = plan(settle(data, tmp_path / "run", anchor=0.0, max_length=5))
     assert unanchored["tokens_per_epoch"] == {"labelled": 1, "distilled": 3, "anchored": 0, "fed": 3 + 4}
     assert unanchored["rows"]["cut"] == 2
+
+
+# ---- several processes
+
+
+def run_as(rank: int, count: int, port: int, data: Path, out: Path, settings: dict[str, Any]) -> None:
+    """One process of a launch, told who it is as torchrun would."""
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    from train.plan import device_count
+
+    for state in (PartialState, AcceleratorState, GradientState):
+        state._reset_state()
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    assert device_count() == count
+    execute(prepare(settle(data, out, **settings).config, device_count()), QUIET)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_two_processes_equal_one(mixed: Path, tmp_path: Path) -> None:
+    """The same steps from the same rows: the normaliser counts all processes, and so do the logged losses."""
+    one = execute(settle(mixed, tmp_path / "one", batch_size=2, grad_accum=4), QUIET)
+    port, settings = free_port(), {"batch_size": 2, "grad_accum": 2}
+    fork = multiprocessing.get_context("fork")
+    processes = [
+        fork.Process(target=run_as, args=(rank, 2, port, mixed, tmp_path / "two", settings)) for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    two = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert two["devices"] == 2
+    assert two["steps"] == one["steps"]
+    for name, value in one["final"].items():
+        assert two["final"][name] == pytest.approx(value, abs=1e-5), name

@@ -13,8 +13,8 @@ from train.config import SftConfig
 from train.data import ANCHOR, DISTIL, LABEL, NONE, DataError, Export, Split
 from train.loss import Pools
 
-ANCHOR_POOL = "kl/*anchor"
-"""The pool of all anchored tokens; the star keeps it apart from a source of that name."""
+ANCHOR_POOL = "anchor"
+"""The pool of all anchored tokens; those of sources have a slash in their names."""
 
 
 @dataclass(frozen=True)
@@ -162,15 +162,14 @@ class Collator:
         """input_ids, attention_mask [b, t]; for the n scored tokens: index into [b * t], ids and logprobs [n, k]
         (the target distribution, see ``train.loss.divergence``), weights, pools [n]; counts [pools]."""
         rows = [(self.tasks[item["split"]], item["row"]) for item in items]
-        width = max(int(task.needed[row]) for task, row in rows)
+        lengths = np.array([task.needed[row] for task, row in rows])
+        width = int(lengths.max())
         parts = [self._row(task, row) for task, row in rows]
         k = max(part[1].shape[1] for part in parts)
         pools = torch.from_numpy(np.concatenate([part[4] for part in parts]))
         return {
             "input_ids": self._pad(rows, width),
-            "attention_mask": torch.tensor(
-                [[int(t < task.needed[row]) for t in range(width)] for task, row in rows]
-            ),
+            "attention_mask": torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64)),
             "index": torch.from_numpy(np.concatenate([part[0] + i * width for i, part in enumerate(parts)])),
             "ids": torch.from_numpy(np.concatenate([_widen(part[1], k, 0) for part in parts])),
             "logprobs": torch.from_numpy(np.concatenate([_widen(part[2], k, -np.inf) for part in parts])),

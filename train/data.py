@@ -77,12 +77,12 @@ class Split:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        return self.offsets[1:] - self.offsets[:-1]
+        return np.asarray(np.diff(self.offsets))
 
     @cached_property
     def row_of(self) -> np.ndarray:
         """The row of each token: int32 [tokens]."""
-        return np.arange(len(self), dtype=np.int32).repeat(self.lengths)
+        return np.asarray(np.repeat(np.arange(len(self), dtype=np.int32), self.lengths))
 
     @cached_property
     def position(self) -> np.ndarray:

@@ -48,7 +48,7 @@ def _log_rest(logp: torch.Tensor) -> torch.Tensor:
 class Pools:
     """What is averaged together, and how much each average counts.
 
-    names: for logs, "loss/<source>", "kl/<source>", "kl/*anchor". lambdas: float [pools]. groups: int [pools];
+    names: for logs, "loss/<source>", "kl/<source>", "anchor". lambdas: float [pools]. groups: int [pools];
     pools of one group share a normaliser (without balance all trained tokens are one group).
     """
 

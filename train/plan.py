@@ -147,17 +147,24 @@ def check_model(
         )
 
 
+def on_cpu() -> bool:
+    """Whether there is nothing better to compute on."""
+    import torch
+
+    return not torch.accelerator.is_available()
+
+
 def device_count() -> int:
     """The processes of this launch (``accelerate launch``, ``torchrun``), one device each."""
     from accelerate import PartialState
 
-    return int(PartialState().num_processes)
+    return int(PartialState(cpu=on_cpu()).num_processes)
 
 
 def is_main() -> bool:
     from accelerate import PartialState
 
-    return bool(PartialState().is_main_process)
+    return bool(PartialState(cpu=on_cpu()).is_main_process)
 
 
 def plan(run: Run) -> dict[str, Any]:

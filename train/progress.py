@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from transformers import TrainerCallback
 
 from train.record import LOG, RunError
@@ -27,12 +27,7 @@ class Reporter(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._began, self._first_step = time.monotonic(), state.global_step
         if self.console.is_terminal and state.is_world_process_zero:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-            )
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TaskProgressColumn())
             self._bar = Progress(*columns, console=self.console)
             self._bar.add_task("training", total=state.max_steps, completed=state.global_step)
             self._bar.start()
@@ -76,7 +71,8 @@ class Reporter(TrainerCallback):
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def _line(self, values: dict[str, float], state: Any, rate: float, seconds: float) -> str:
-        pools = "  ".join(f"{n.removeprefix('eval_')} {v:.4f}" for n, v in values.items() if "/" in n)
+        names = [n for n in values if n.removeprefix("eval_") in self.trainer.pools.names]
+        pools = "  ".join(f"{n.removeprefix('eval_')} {values[n]:.4f}" for n in names)
         if "eval_loss" in values:
             return f"validation, epoch {values.get('epoch', 0):.2f}: loss {values['eval_loss']:.4f}  {pools}"
         done = state.global_step - self._first_step

@@ -10,14 +10,15 @@ from rich.console import Console
 
 from train.batches import Collator, StepOrder
 from train.data import DataError
-from train.plan import Run, plan
+from train.plan import Run, is_main, on_cpu, plan
 from train.record import RunError, last_checkpoint, read_run, trim_log, versions, write_run
 
 
 def execute(run: Run, console: Console) -> dict[str, Any]:
     """Train, or resume, or find it done. Returns the record that ``run.json`` holds.
 
-    Raises ``DataError`` where ``out`` holds something else, ``RunError`` where training diverges.
+    Every process of a launch calls this; the first one writes. Raises ``DataError`` where ``out`` holds something
+    else, ``RunError`` where training diverges.
     """
     previous = claim(run)
     if previous and previous["status"] == "finished":
@@ -26,14 +27,16 @@ def execute(run: Run, console: Console) -> dict[str, Any]:
         return previous
     checkpoint = last_checkpoint(run.out)
     resumed = 0 if checkpoint is None else int(checkpoint.name.rsplit("-", 1)[-1])
-    trim_log(run.out, resumed)
     if checkpoint is not None:
         console.print(f"resuming at step {resumed} of {run.steps}", highlight=False)
-    record = _record(run) | {"status": "running"}
-    write_run(run.out, record)
+    record = _record(run)
+    if is_main():
+        trim_log(run.out, resumed)
+        write_run(run.out, record | {"status": "running"})
     record |= _train(run, console, checkpoint) | {"status": "finished", "resumed_at_step": resumed}
-    write_run(run.out, record)
-    _drop_checkpoints(run.out)
+    if is_main():
+        write_run(run.out, record)
+        _drop_checkpoints(run.out)
     return record
 
 
@@ -97,7 +100,9 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         "seconds": round(seconds, 2),
         "trained_tokens_per_second": round(trainer.tokens_scored / seconds, 1),
         "fed_tokens_per_second": round(trainer.tokens_fed / seconds, 1),
-        "final": {k: v for k, v in reporter.last.items() if k in ("loss", "eval_loss") or "/" in k},
+        "final": {
+            k: v for k, v in reporter.last.items() if k.removeprefix("eval_") in ("loss", *run.pools.names)
+        },
     }
 
 
@@ -157,7 +162,7 @@ def arguments(run: Run) -> Any:
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
         bf16=run.bf16,
-        use_cpu=run.bf16 and not torch.cuda.is_available(),  # else Trainer refuses bfloat16 there
+        use_cpu=on_cpu(),  # said aloud, for else Trainer refuses bfloat16 and several processes there
         gradient_checkpointing=config.grad_checkpointing,
         save_strategy="steps" if config.checkpoints else "no",
         save_steps=max(1, math.ceil(run.steps / max(config.checkpoints, 1))),
@@ -196,10 +201,11 @@ def _save(run: Run, trainer: Any) -> None:
         else GenerationConfig.from_model_config(run.model_config)
     )
     trainer.save_model(str(run.out))
-    (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
+    if is_main():
+        (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
 
 
 def _drop_checkpoints(out: Path) -> None:
     """Checkpoints are there to resume from; a finished run needs none, and they are thrice the model's size."""
     for path in out.glob("checkpoint-*"):
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
