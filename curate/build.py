@@ -39,6 +39,11 @@ class ModelConfig(Strict):
     max_model_len: int = Field(0, ge=0, description="0: what the model allows, at most 4096")
     trust_remote_code: bool = False
 
+    def said(self) -> dict[str, Any]:
+        """The model, and what else was said about it."""
+        names = [name for name in ModelConfig.model_fields if name in self.model_fields_set or name == "model"]
+        return self.model_dump(mode="json", include=set(names))
+
     def base(self) -> Base:
         fields = ("model", "engine", "revision", "dtype", "max_model_len", "trust_remote_code", "url")
         return find_base(EngineConfig(**{name: getattr(self, name) for name in fields}))
@@ -110,7 +115,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     rejected = load_manifest(folder)["rejected"]
     for stage in stages(config, base, frames, folder):
         folder = run_stage(stage, folder, config.out, config.max_drop, progress, executor(config.ray))
-    write_json(config.out / LATEST, {"build": folder.name, "model": config.model, "revision": config.revision})
+    write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
     return Built(folder, {"rejected": rejected, **summarise(folder)})
 
 

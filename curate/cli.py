@@ -93,8 +93,8 @@ def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: b
         if dry_run:
             result = estimate(settled)
         else:
-            _keep_workspace(settled, progress.say)
             result = build(settled, progress).summary
+            _keep_workspace(settled, progress.say)
     _print(result, as_json, describe)
 
 
@@ -144,9 +144,15 @@ def _mix(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: boo
     from curate.blend import BlendConfig, describe, estimate
     from curate.blend import mix as blend
     from curate.build import ModelConfig
+    from curate.config import load_yaml
     from curate.progress import Progress
+    from curate.shards import latest_settings
 
-    settled = _settle(BlendConfig, _settings(config, ModelConfig), given)
+    file = _settings(config, ModelConfig)
+    built = latest_settings(Path(given["work"] or file.get("work") or BlendConfig.model_fields["work"].default))
+    if built and not (given["build"] or file.get("build")):
+        print(f"curate: model settings from the latest build: {_short(built)}", file=sys.stderr)
+    settled = _settle(BlendConfig, {**file, **built, **(load_yaml(config) if config else {})}, given)
     with Progress() as progress:
         result = estimate(settled, progress) if dry_run else blend(settled, progress)
     _print(result, as_json, describe)
@@ -245,16 +251,11 @@ def _short(values: dict[str, Any]) -> str:
 
 
 def _keep_workspace(settled: Any, say: Callable[[str], None]) -> None:
-    """curate.yaml: the model, and what else was said about it (engine, dtype …)."""
-    from curate.build import ModelConfig
-
+    """curate.yaml, by the first build that succeeds in a folder."""
     if WORKSPACE.exists():
         return
-    chosen = ModelConfig.model_fields.keys() & settled.model_fields_set | {"model"}
-    facts = {name: getattr(settled, name) for name in ModelConfig.model_fields if name in chosen}
-    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in facts.items())
-    WORKSPACE.write_text(f"# The base model of this folder; `curate mix` and later builds take it from here.\n{lines}",
-                         encoding="utf-8")  # fmt: skip
+    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in settled.said().items())
+    WORKSPACE.write_text(f"# The base model of this folder: what commands take that are not told.\n{lines}", "utf-8")
     say(f"curate: wrote {WORKSPACE} with the model, for the commands that follow")
 
 

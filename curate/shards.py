@@ -95,6 +95,12 @@ def read_finished(folder: Path, columns: Sequence[str] | None = None) -> pa.Tabl
     return pa.concat_tables([read_shard(folder / path.stem, columns) for path in receipts])
 
 
+def latest_settings(work: Path) -> dict[str, Any]:
+    """What the last build in this working folder said about its model; nothing where there is none."""
+    pointer = work / LATEST
+    return dict(read_json(pointer)["settings"]) if pointer.is_file() else {}
+
+
 def latest_build(work: Path) -> Path:
     """The dataset that the last ``curate build`` in this working folder ended with."""
     pointer = work / LATEST
