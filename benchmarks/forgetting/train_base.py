@@ -28,9 +28,9 @@ class Recipe:
     """All that shapes the base model."""
 
     seed: int = 0
-    steps: int = 2200
+    steps: int = 2500
     rows_per_step: int = 160  # about 9,000 tokens
-    batch_tokens: int = 3072
+    batch_tokens: int = 2048
     vocab_size: int = 1792
     layers: int = 4
     width: int = 256
