@@ -52,6 +52,7 @@ class ModelConfig(Strict):
 class BuildConfig(ModelConfig):
     source: str
     out: Path = Path("builds")
+    workspace: bool = True  # write curate.yaml with the model, where there is none
     name: str | None = None
     columns: dict[str, str] = {}
     encoding: str = "utf-8"

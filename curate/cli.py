@@ -48,6 +48,7 @@ def build(
     max_model_len: Context = None,
     trust_remote_code: Trust = None,
     out: Work = None,
+    workspace: Annotated[bool | None, typer.Option(help="Write curate.yaml where there is none.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the source; default: the file's.")] = None,
     columns: Annotated[str | None, typer.Option(help="Which column is what: question=ask,answer=answer.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Text encoding of the source, where it is not UTF-8.")] = None,
@@ -252,7 +253,7 @@ def _short(values: dict[str, Any]) -> str:
 
 def _keep_workspace(settled: Any, say: Callable[[str], None]) -> None:
     """curate.yaml, by the first build that succeeds in a folder."""
-    if WORKSPACE.exists():
+    if WORKSPACE.exists() or not settled.workspace:
         return
     lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in settled.said().items())
     WORKSPACE.write_text(f"# The base model of this folder: what commands take that are not told.\n{lines}", "utf-8")

@@ -76,7 +76,8 @@ def side_by_side(lanes: Sequence[Sequence[Command]]) -> None:
 
 def call(command: Command, threads: str | None = None) -> None:
     """``python -m`` with these arguments, as a process of its own; what it says is shown if it fails."""
-    print("$ python -m", shlex.join(command), flush=True)
+    sys.stdout.write(f"$ python -m {shlex.join(command)}\n")  # one write: two lanes share the terminal
+    sys.stdout.flush()
     environment = {**os.environ, **({"OMP_NUM_THREADS": threads} if threads else {})}
     done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
     if done.returncode:
