@@ -87,7 +87,7 @@ class Split:
     @cached_property
     def position(self) -> np.ndarray:
         """Each token's place in its row: int32 [tokens]."""
-        return (np.arange(len(self.input_ids)) - self.offsets[self.row_of]).astype(np.int32)
+        return np.asarray(np.arange(len(self.input_ids)) - self.offsets[self.row_of], np.int32)
 
 
 @dataclass(frozen=True)
