@@ -28,7 +28,7 @@ class TransformersEngine:
             raise EngineError(f"{config.model}: transformers cannot load this model: {error}") from error
         self.model = model.to(device).eval()
         # What a model ships as its taste in sampling (a repetition penalty, say) is not its distribution.
-        self.model.generation_config = GenerationConfig()
+        self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         self.limit = config.max_model_len
         self.vocabulary = self.model.get_output_embeddings().weight.shape[0]
 
