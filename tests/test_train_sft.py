@@ -300,14 +300,15 @@ def test_two_processes_equal_one(mixed: Path, tmp_path: Path) -> None:
     """The same steps from the same rows: the normaliser counts all processes, and so do the logged losses."""
     one = execute(settle(mixed, tmp_path / "one", batch_size=2, grad_accum=4), QUIET)
     port, settings = free_port(), {"batch_size": 2, "grad_accum": 2}
-    fork = multiprocessing.get_context("fork")
+    # Spawned, not forked: a process that another test left in a group of its own would pass that on.
+    spawn = multiprocessing.get_context("spawn")
     processes = [
-        fork.Process(target=run_as, args=(rank, 2, port, mixed, tmp_path / "two", settings)) for rank in range(2)
+        spawn.Process(target=run_as, args=(rank, 2, port, mixed, tmp_path / "two", settings)) for rank in range(2)
     ]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(240)
     assert [process.exitcode for process in processes] == [0, 0]
     two = json.loads((tmp_path / "two" / "run.json").read_text())
     assert two["devices"] == 2
