@@ -50,8 +50,10 @@ def served(base_model):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", base_model, "--host", "127.0.0.1", "--port",
-               str(port), "--dtype", "float32", "--max-model-len", "512", "--enforce-eager"]  # fmt: skip
+    # What `vllm serve` runs; that command itself asks for a package called "vllm", which the CPU wheel is not.
+    program = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", base_model]
+    command = [*program, "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "512",
+               "--enforce-eager"]  # fmt: skip
     clean = {key: value for key, value in os.environ.items() if not key.startswith("VLLM_")}
     environment = {**clean, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

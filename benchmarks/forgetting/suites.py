@@ -57,12 +57,11 @@ def _facts(world: World) -> tuple[Item, ...]:
 
 def _reading(world: World) -> tuple[Item, ...]:
     rng = world.random("suite reading")
-    return tuple(reading.reading(world, rng, entity=e, others=0.1) for e in world.unread[: SIZES["reading"]])
+    return tuple(reading.reading(world, rng, entity=e) for e in world.unread[: SIZES["reading"]])
 
 
 def _distinct(world: World, name: str) -> tuple[Item, ...]:
-    rng = world.random(f"suite {name}")
-    items: dict[str, Item] = {}
+    rng, items = world.random(f"suite {name}"), {}
     while len(items) < SIZES[name]:
         item = GENERAL[name](rng)
         items.setdefault(item.held_key, item)
