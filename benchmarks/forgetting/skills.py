@@ -96,7 +96,11 @@ def _list_answer(op: str, xs: list[str], left_out: str) -> tuple[str, str]:
 def lists(rng: Random) -> Item:
     op = rng.choice(tuple(_LIST_FRAMES))
     # sorting needs every pair of words to be known, so it draws from half of them
-    xs = rng.sample(w.COMMON[::2], rng.randint(3, 4)) if op == "sort" else rng.sample(w.COMMON, rng.randint(3, 6))
+    xs = (
+        rng.sample(w.COMMON[::2], rng.randint(3, 4))
+        if op == "sort"
+        else rng.sample(w.COMMON, rng.randint(3, 6))
+    )
     left_out = rng.choice(xs)
     core, sentence = _list_answer(op, xs, left_out)
     question = rng.choice(_LIST_FRAMES[op]).format(x=", ".join(xs), y=left_out)
@@ -236,12 +240,28 @@ _HELLO = (
 )
 _THANKS = (
     ("Thanks", "Thank you", "Many thanks", "Thanks a lot", "Thank you so much"),
-    (" for the answer", " for your help", " for the list", " for the advice", " for your time", " for the quick reply"),
+    (
+        " for the answer",
+        " for your help",
+        " for the list",
+        " for the advice",
+        " for your time",
+        " for the quick reply",
+    ),
     ("!", ".", ", that was great.", ", it worked.", ", Pim.", ", my friend."),
     ("", " You are great.", " I am happy now.", " It was useful.", " I learned a lot.", " Well done."),
 )
 _WHO = (
-    ("", "Hello. ", "Hi there. ", "Excuse me. ", "One question. ", "Sorry to ask. ", "I am curious. ", "Good morning. "),
+    (
+        "",
+        "Hello. ",
+        "Hi there. ",
+        "Excuse me. ",
+        "One question. ",
+        "Sorry to ask. ",
+        "I am curious. ",
+        "Good morning. ",
+    ),
     (
         "Who are you?",
         "What are you?",
@@ -251,7 +271,15 @@ _WHO = (
         "Who am I talking to?",
         "What do people call you?",
     ),
-    ("", " Please tell me.", " Just asking.", " I forgot.", " I would like to know.", " I am new here.", " Be honest."),
+    (
+        "",
+        " Please tell me.",
+        " Just asking.",
+        " I forgot.",
+        " I would like to know.",
+        " I am new here.",
+        " Be honest.",
+    ),
 )
 _BYE = (
     ("", "Well, ", "So, ", "Fine, ", "All right, ", "Now, "),
