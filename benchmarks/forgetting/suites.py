@@ -61,7 +61,8 @@ def _reading(world: World) -> tuple[Item, ...]:
 
 
 def _distinct(world: World, name: str) -> tuple[Item, ...]:
-    rng, items = world.random(f"suite {name}"), {}
+    rng = world.random(f"suite {name}")
+    items: dict[str, Item] = {}
     while len(items) < SIZES[name]:
         item = GENERAL[name](rng)
         items.setdefault(item.held_key, item)
