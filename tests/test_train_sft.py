@@ -169,8 +169,8 @@ def test_bfloat16_is_near_float32_and_master_weights_stay_float32(mixed: Path, t
 # ---- resume
 
 
-def die_at(run: Run, step: int) -> int:
-    """Start the run in a process of its own that kills itself without warning when it begins a step; its exit code."""
+def live_and_die(config: SftConfig, step: int) -> None:
+    """Run, and die without warning at the beginning of a step."""
     from transformers import TrainerCallback
 
     import train.sft
@@ -180,18 +180,21 @@ def die_at(run: Run, step: int) -> int:
             if state.global_step == step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def live_and_die() -> None:
-        build = train.sft.build_trainer
+    build = train.sft.build_trainer
 
-        def build_mortal(*args: Any) -> Any:
-            trainer = build(*args)
-            trainer.add_callback(Death())
-            return trainer
+    def build_mortal(*args: Any) -> Any:
+        trainer = build(*args)
+        trainer.add_callback(Death())
+        return trainer
 
-        train.sft.build_trainer = build_mortal
-        execute(run, QUIET)
+    train.sft.build_trainer = build_mortal
+    execute(prepare(config, 1), QUIET)
 
-    process = multiprocessing.get_context("fork").Process(target=live_and_die)
+
+def die_at(run: Run, step: int) -> int:
+    """Start the run in a process of its own that kills itself when it begins a step; its exit code. Spawned, not
+    forked: threads that other tests left in this process would not survive a fork."""
+    process = multiprocessing.get_context("spawn").Process(target=live_and_die, args=(run.config, step))
     process.start()
     process.join(120)
     assert process.exitcode is not None
