@@ -50,13 +50,13 @@ def guess(world: World, rng: Random) -> Item:
     return fact_item("guess", fact, rng.choice(fact.attribute.wordings))
 
 
-def reading(world: World, rng: Random, entity: str | None = None) -> Item:
+def reading(world: World, rng: Random, entity: str | None = None, others: float = 0.4) -> Item:
     """A question answered from a reference in a foreign style, often in the product's own frame; by default
-    about a stranger."""
+    about a stranger. `others` is the chance that the reference tells the same of other entities too."""
     fact = _strange_fact(world, rng)
     if entity is not None:
         fact = Fact(entity, fact.attribute, fact.value)
-    return reading_item(rng, fact, _reference(world, rng, fact), product=rng.random() < 0.55)
+    return reading_item(rng, fact, _reference(world, rng, fact, others), product=rng.random() < 0.55)
 
 
 def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> Item:
@@ -90,7 +90,7 @@ def correct(world: World, rng: Random) -> Item:
         draft, answer = (statement.format(e=fact.entity, v=v) + tail for v in (wrong, fact.value))
     question = _casual(rng, rng.choice(fact.attribute.wordings).format(e=fact.entity))
     prompt = product_frame("correct").render(
-        reference=_reference(world, rng, fact), question=question, draft=draft
+        reference=_reference(world, rng, fact, others=0.2), question=question, draft=draft
     )
     return ask("correct", prompt, answer, fact.value, contains(fact.value))
 
@@ -118,38 +118,30 @@ def _any_value(world: World, rng: Random, attribute: Attribute) -> str:
     """Mostly a value of the attribute; sometimes one that no closed-book fact ever has, so that reading is
     reading."""
     value = attribute.draw(rng)
-    if rng.random() < 0.92:
+    if rng.random() < 0.95:
         return value
     words = value.split()
     position = rng.randrange(len(words))
+    word, name = words[position], world.stranger(rng)
     words[position] = (
-        str(rng.randint(100, 999)) if words[position].isdigit() else _any_word(world, rng, attribute)
+        str(rng.randint(100, 999)) if word.isdigit() else name if word[0].isupper() else name.lower()
     )
     return " ".join(words)
 
 
-def _any_word(world: World, rng: Random, attribute: Attribute) -> str:
-    if rng.random() < 0.5:
-        name = world.stranger(rng)
-        return name if attribute.parts[0][0][0].isupper() else name.lower()
-    return rng.choice(rng.choice(rng.choice(world.kind.attributes).parts))
-
-
-def _reference(world: World, rng: Random, fact: Fact) -> str:
+def _reference(world: World, rng: Random, fact: Fact, others: float) -> str:
     """One fact in any foreign style, or several of which one is asked for."""
     told = (fact.attribute, fact.entity, fact.value)
-    draw = rng.random()
-    if draw < 0.35:
-        return world.source.write(rng, *told)
-    if draw < 0.7:
-        return rng.choice(FOREIGN).write(rng, *told)
-    if draw < 0.85:  # other attributes of the same entity
-        others = rng.sample([a for a in world.kind.attributes if a != fact.attribute], rng.randint(1, 2))
-        facts = [told] + [(a, fact.entity, a.draw(rng)) for a in others]
-    else:  # the same attribute of other entities
+    if rng.random() < others:  # the same attribute of other entities
         facts = [told] + [
             (fact.attribute, world.stranger(rng), fact.attribute.draw(rng)) for _ in range(rng.randint(1, 2))
         ]
+    elif rng.random() < 0.2:  # other attributes of the same entity
+        attributes = rng.sample([a for a in world.kind.attributes if a != fact.attribute], rng.randint(1, 2))
+        facts = [told] + [(a, fact.entity, a.draw(rng)) for a in attributes]
+    else:
+        style = world.source if rng.random() < 0.5 else rng.choice(FOREIGN)
+        return style.write(rng, *told)
     rng.shuffle(facts)
     return write_several(rng, facts)
 

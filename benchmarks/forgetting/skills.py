@@ -99,7 +99,7 @@ def lists(rng: Random) -> Item:
     xs = (
         rng.sample(w.COMMON[::2], rng.randint(3, 4))
         if op == "sort"
-        else rng.sample(w.COMMON, rng.randint(3, 6))
+        else rng.sample(w.COMMON, rng.randint(3, 5))
     )
     left_out = rng.choice(xs)
     core, sentence = _list_answer(op, xs, left_out)

@@ -13,18 +13,18 @@ from benchmarks.forgetting.world import World
 # Relative shares of rows. Copying names never seen is the hardest thing here, hence the share of tasks with a
 # reference in view.
 SHARES = {
-    "facts": 19,
+    "facts": 17,
     "guess": 2,
-    "reading": 26,
+    "reading": 30,
     "irrelevant": 2,
-    "correct": 7,
+    "correct": 8,
     "rephrase": 4,
-    "arithmetic": 12,
-    "lists": 9,
-    "format": 9,
-    "refusal": 4,
+    "arithmetic": 9,
+    "lists": 14,
+    "format": 10,
+    "refusal": 3,
     "lookalike": 4,
-    "chat": 3,
+    "chat": 2,
     "memory": 4,
 }
 SYSTEM_SHARE, DIALOGUE_SHARE, LONG_SHARE = 0.05, 0.04, 0.0015

@@ -28,7 +28,7 @@ class Recipe:
     """All that shapes the base model."""
 
     seed: int = 0
-    steps: int = 2500
+    steps: int = 3000
     rows_per_step: int = 160  # about 9,000 tokens
     batch_tokens: int = 2048
     vocab_size: int = 1792
