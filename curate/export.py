@@ -31,6 +31,7 @@ from curate.schema import IGNORE, META, TOKENS
 from curate.shards import (
     MANIFEST,
     DatasetError,
+    file_hash,
     load_manifest,
     read_json,
     read_shard,
@@ -312,11 +313,6 @@ def checksum(manifest: Mapping[str, Any]) -> str:
     """sha256 of a manifest without this entry."""
     rest = {key: value for key, value in manifest.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # ---- putting it in place

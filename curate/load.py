@@ -12,7 +12,7 @@ import pyarrow as pa
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
 from curate.run import RECEIPTS, Report, TooManyDrops, manifest, receipt_path
 from curate.schema import EXAMPLE, Message
-from curate.shards import MANIFEST, read_json, write_json, write_shard
+from curate.shards import MANIFEST, file_hash, read_json, write_json, write_shard
 from curate.stage import fingerprint
 
 REJECTED = "rejected.jsonl"
@@ -44,6 +44,7 @@ def load_source(
     _guard(source, out, accepted, rejections, max_drop)
     facts = manifest("ingest", VERSION, identity, fingerprint("ingest", VERSION, identity), receipts, [])
     facts |= {"records": accepted + rejections.total(), "rejected": dict(sorted(rejections.items()))}
+    facts |= {"rejected_sha256": file_hash(out / REJECTED)}
     write_json(out / MANIFEST, facts)
     return out
 

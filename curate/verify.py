@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.export import KIND, checksum, file_hash, files_in
+from curate.export import KIND, checksum, files_in
 from curate.run import RECEIPTS, receipt_path
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, TIERS, TOKENS
-from curate.shards import MANIFEST, count_drops, read_json, read_shard
+from curate.shards import MANIFEST, count_drops, file_hash, read_json, read_shard
 from curate.stage import fingerprint
 
 Manifest = Mapping[str, Any]
@@ -36,7 +36,7 @@ def verify(folder: Path) -> list[Finding]:
     """Everything wrong with a training folder or a stage's dataset folder; an empty list if all is well.
 
     In a training folder a change of any byte of any file is found. In a dataset folder the shards and the manifest are
-    covered; the receipts' ``seconds`` and the text in ``rejected.jsonl`` have no checksum.
+    covered; the receipts' ``seconds`` have no checksum.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -285,8 +285,13 @@ def _rejected(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     if "rejected" not in manifest:
         return
     path = folder / "rejected.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    found = Counter(json.loads(line)["reason"] for line in lines)
+    if not path.is_file():
+        yield Finding(path.name, "missing")
+        return
+    if file_hash(path) != manifest["rejected_sha256"]:
+        yield Finding(path.name, "changed since it was written: its checksum does not match")
+        return
+    found = Counter(json.loads(line)["reason"] for line in path.read_text(encoding="utf-8").splitlines())
     yield from _equal(path.name, "rejections by reason", dict(sorted(found.items())), manifest["rejected"])
     total = manifest["rows"] + found.total()
     yield from _equal(MANIFEST, "records read", manifest["records"], total)

@@ -7,10 +7,10 @@ import shutil
 import pyarrow as pa
 import pytest
 
-from curate.export import checksum, file_hash, files_in, mix_and_export
+from curate.export import checksum, files_in, mix_and_export
 from curate.mix import MixConfig
 from curate.schema import IGNORE
-from curate.shards import read_json, read_shard, write_json, write_shard
+from curate.shards import file_hash, read_json, read_shard, write_json, write_shard
 from curate.verify import verify
 from tests.training_folder import FACTS, dataset, hold, learn, template
 
@@ -216,9 +216,15 @@ def test_a_dataset_with_impossible_rows(clean, tmp_path):
     assert "drop holds boredom; known:" in found
 
 
-def test_rejections_are_counted(build):
-    manifest = read_json(build / "manifest.json")
-    write_json(build / "manifest.json", manifest | {"records": 33, "rejected": {"not-json": 1}})
-    assert "rejections by reason: found {}, expected {'not-json': 1}" in told(build)
-    (build / "rejected.jsonl").write_text(json.dumps({"reason": "not-json", "line": 3}) + "\n")
+def test_rejections_are_counted_and_their_text_is_covered(build):
+    manifest, path = read_json(build / "manifest.json"), build / "rejected.jsonl"
+    path.write_text(json.dumps({"reason": "not-json", "line": 3}) + "\n")
+    facts = {"records": 33, "rejected_sha256": file_hash(path)}
+    write_json(build / "manifest.json", manifest | facts | {"rejected": {"not-json": 2}})
+    assert "rejections by reason: found {'not-json': 1}, expected {'not-json': 2}" in told(build)
+    write_json(build / "manifest.json", manifest | facts | {"rejected": {"not-json": 1}})
     assert verify(build) == []
+    path.write_text(json.dumps({"reason": "not-json", "line": 4}) + "\n")
+    assert "rejected.jsonl: changed since it was written" in told(build)
+    path.unlink()
+    assert "rejected.jsonl: missing" in told(build)
