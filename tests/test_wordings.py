@@ -1,0 +1,61 @@
+"""`--wordings N` through a model: the base asks each question in other ways, and answers each afresh."""
+
+import json
+from collections import defaultdict
+
+import pytest
+
+from curate.build import BuildConfig, build
+from curate.progress import Progress
+from curate.shards import load_manifest, read_dataset
+from curate.verify import verify
+from tests.paths import BASE
+
+WANTED = 3
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    from benchmarks.forgetting.new_facts import SourcePlan, source_lines
+    from benchmarks.forgetting.world import World
+
+    folder = tmp_path_factory.mktemp("wordings")
+    lines, labels = source_lines(World(), SourcePlan(wordings=1))
+    new = [line for line, label in zip(lines, labels, strict=True) if label["kind"] == "new"][:12]
+    (folder / "med.jsonl").write_text("\n".join(new) + "\n", encoding="utf-8")
+    config = BuildConfig(
+        source=str(folder / "med.jsonl"), model=str(BASE), engine="transformers", dtype="float32", max_tokens=48,
+        wordings=WANTED, out=folder / "builds",
+    )  # fmt: skip
+    with Progress() as progress:
+        return build(config, progress).folder, [json.loads(line)["question"] for line in new]
+
+
+def test_each_question_is_asked_in_other_ways_about_the_same_thing(built):
+    folder, questions = built
+    rows = read_dataset(folder).to_pylist()
+    assert [row["prompt"][-1]["content"] for row in rows[: len(questions)]] == questions
+    asked = defaultdict(list)
+    for row in rows:
+        asked[row["id"].partition("-w")[0]].append(row)
+    assert len(asked) == len(questions)
+    for own, *added in asked.values():
+        assert len({row["prompt"][-1]["content"].casefold() for row in (own, *added)}) == 1 + len(added) <= WANTED
+        assert {row["reference"] for row in added} <= {own["reference"]}
+    assert len(rows) >= 2 * len(questions)  # most questions found at least one other way
+
+
+def test_each_wording_has_an_answer_of_its_own_with_marks(built):
+    folder, _ = built
+    kept = [row for row in read_dataset(folder).to_pylist() if row["drop"] is None]
+    rewritten = [row for row in kept if row["tier"] == "rewritten"]
+    assert len(rewritten) >= 0.9 * len(kept)
+    assert all(row["spans"] for row in rewritten)
+
+
+def test_the_added_rows_are_accounted_for(built):
+    folder, questions = built
+    manifest = load_manifest(folder)
+    reword = next(path for path in folder.parent.glob("reword-*") if (path / "manifest.json").is_file())
+    assert load_manifest(reword)["added"] == manifest["rows"] - len(questions) > 0
+    assert verify(folder) == verify(reword) == []
