@@ -26,7 +26,13 @@ class StepFailed(ConfigError):
 
 def commands(path: Path, changes: Sequence[str] = (), only: Sequence[str] = ()) -> list[list[str]]:
     """The command lines of a pipeline, in the order of the file; ``changes`` are ``section.key=value``."""
-    sections = load_yaml(path)
+    return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)]
+            for name, values in _sections(path, changes, only).items()]  # fmt: skip
+
+
+def _sections(path: Path, changes: Sequence[str], only: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The sections to run, in the order of the file; an empty one is a command with its defaults."""
+    sections = {name: {} if found is None else found for name, found in load_yaml(path).items()}
     absent = [name for name in only if name not in sections]
     if absent:
         raise ConfigError(f"--only {absent[0]}: {path} has no such section; it has {', '.join(sections)}")
@@ -39,8 +45,7 @@ def commands(path: Path, changes: Sequence[str] = (), only: Sequence[str] = ()) 
                               f"known: {', '.join(STEPS)}"))  # fmt: skip
         if not isinstance(settings, dict):
             raise ConfigError(f"{path}: section {name!r} must hold settings, found {type(settings).__name__}")
-    return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()
-            if not only or name in only]  # fmt: skip
+    return {name: settings for name, settings in sections.items() if not only or name in only}
 
 
 def _change(sections: dict[str, Any], change: str) -> None:
@@ -74,8 +79,32 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
     return found
 
 
+def missing(sections: dict[str, dict[str, Any]]) -> list[str]:
+    """What a step will read, no step writes, and is not there.
+
+    >>> missing({"mix": {"rehearsal": ["dolly", "ours=no/such.jsonl"]}, "evaluate": {"suite": "no/suites"}})
+    ['mix.rehearsal: no/such.jsonl', 'evaluate.suite: no/suites']
+    """
+    sets = [text.partition("=")[2] for text in _listed(sections, "mix", "rehearsal")]
+    read = [("mix.rehearsal", place) for place in sets if place]
+    read += [("evaluate.suite", place) for place in _listed(sections, "evaluate", "suite")]
+    return [f"{key}: {place}" for key, place in read if not Path(place).exists()]
+
+
+def _listed(sections: dict[str, dict[str, Any]], name: str, key: str) -> list[str]:
+    found = sections.get(name, {}).get(key) or []
+    return [str(item) for item in (found if isinstance(found, list) else [found])]
+
+
 def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = (), dry_run: bool = False) -> None:
-    """Run a pipeline's commands; a failing one stops it with that command's message above ours."""
+    """Run a pipeline's commands; a failing one stops it with that command's message above ours.
+
+    A file that only a late step reads is looked for first: nobody should train for hours to learn that it is not there.
+    """
+    absent = "; ".join(missing(_sections(path, changes, only)))
+    if absent and not dry_run:
+        raise ConfigError(f"{path}: no such file or folder: {absent}. Nothing was run; mend the path, or leave the "
+                          "step out with --only")  # fmt: skip
     for command in commands(path, changes, only):
         line = shlex.join(["python", *command[1:]])
         print(f"curate: {line}", file=sys.stderr, flush=True)
@@ -84,3 +113,5 @@ def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = 
         code = subprocess.run(command).returncode
         if code:
             raise StepFailed(f"{path}: the command above ended with exit code {code}: {line}")
+    if absent:
+        print(f"curate: this would stop before it starts; no such file or folder: {absent}", file=sys.stderr)

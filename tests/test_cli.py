@@ -111,6 +111,19 @@ def test_pipelines_refuse_what_they_do_not_know(tmp_path):
     assert commands(path, ["build.attempts=2"])[0][2:] == ["curate", "build", "--source", "a", "--attempts", "2"]
 
 
+def test_a_pipeline_looks_for_what_its_last_step_reads_before_its_first_runs(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("build: {source: med.jsonl}\nevaluate: {model: {before: a}, suite: [no/suites]}\nreport:\n")
+    result = invoke("run", path)
+    assert result.exit_code == 2
+    assert "no such file or folder: evaluate.suite: no/suites. Nothing was run" in " ".join(result.stderr.split())
+    assert commands(path)[2][2:] == ["train", "report"]
+    dry = invoke("run", path, "--dry-run")
+    assert dry.exit_code == 0
+    assert "curate build --source med.jsonl" in dry.stderr
+    assert "this would stop before it starts; no such file or folder: evaluate.suite: no/suites" in dry.stderr
+
+
 def test_every_flag_of_the_readme_exists():
     """Commands in the README's code blocks, against the commands' own help."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
