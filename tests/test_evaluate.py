@@ -12,12 +12,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
-from train.answer import Task, run_apart, run_task
+from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, resolve
+from train.answer import run_apart, run_task
 from train.compare import bootstrap, mcnemar, middle, wilson
-from train.evaluate import Settings, comparison_table, evaluate, evaluate_command, named_models
+from train.config import EvaluateConfig
+from train.evaluate import estimate, evaluate, prepare
+from train.evaluate_cli import evaluate_command
 from train.results import EvaluateError, Results, load_results
-from train.table import verdict
+from train.table import comparison_table, verdict
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -107,8 +109,13 @@ class World:
     def models(self) -> dict[str, str]:
         return {name: str(self.root / name) for name in ("before", "after")}
 
-    def run(self, settings: Settings = Settings(engine="transformers"), out: str = "report") -> Results:  # noqa: B008
-        return evaluate(self.models, [self.root / "suites"], self.root / out, settings, open_engine=self.fake.open)
+    def config(self, **settings: Any) -> EvaluateConfig:
+        given = {"model": self.models, "suite": self.root / "suites", "out": "report", "engine": "transformers"}
+        given |= settings
+        return EvaluateConfig.model_validate({**given, "out": self.root / given["out"]})
+
+    def run(self, **settings: Any) -> Results:
+        return evaluate(prepare(self.config(**settings)), open_engine=self.fake.open)
 
 
 @pytest.fixture
@@ -178,25 +185,55 @@ def test_only_what_changed_is_asked_again(world: World) -> None:
     assert world.fake.asked == [("after", 10)] * 3
 
 
-def test_killed_in_between_it_continues_with_the_next_suite(world: World) -> None:
-    full = world.run(out="whole")
-    world.fake.asked.clear()
+@dataclass
+class Dying(Fake):
+    """Is killed when it has answered so many calls."""
 
-    class Dies(FakeEngine):
-        def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
-            if len(self.fake.asked) == 4:
-                raise KeyboardInterrupt
-            return super().generate(prompts, sampling)
+    calls: int = 0
 
-    class DyingFake(Fake):
-        def open(self, config: EngineConfig) -> FakeEngine:
-            return Dies(self, config)
+    def open(self, config: EngineConfig) -> FakeEngine:
+        return DyingEngine(self, config)
 
-    dying = replace(world, fake=DyingFake(world.fake.answers, world.fake.asked))
+
+class DyingEngine(FakeEngine):
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
+        if len(self.fake.asked) == self.fake.calls:
+            raise KeyboardInterrupt
+        return super().generate(prompts, sampling)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 3, 7, 17])
+def test_killed_at_any_chunk_it_continues_there_and_ends_with_the_same_bytes(
+    world: World, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Two models, three suites, ten items each in chunks of 4, 4 and 2: eighteen calls."""
+    monkeypatch.setattr("train.answer.CHUNK", 4)
+    world.run(out="whole")
+    assert [number for _, number in world.fake.asked] == [4, 4, 2] * 6
+    dying = Dying(world.fake.answers, calls=calls)
     with pytest.raises(KeyboardInterrupt):
-        dying.run()
-    assert world.run() == full
-    assert len(world.fake.asked) == 6
+        replace(world, fake=dying).run(out="cut")
+    part = next((world.root / "cut").glob("*/*.part"))
+    with part.open("ab") as file:
+        file.write('{"id": "8", "answer": "It is läst'.encode()[:-4])  # torn inside a letter
+    before = estimate(prepare(world.config(out="cut")))["models"]
+    world.fake.asked.clear()
+    world.run(out="cut")
+    assert files(world.root / "cut") == files(world.root / "whole")  # and no part is left
+    assert len(world.fake.asked) == 18 - calls
+    assert sum(model["pending"] for model in before) == sum(number for _, number in world.fake.asked)
+
+
+def test_what_was_half_asked_otherwise_is_asked_from_the_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.answer.CHUNK", 4)
+    with pytest.raises(KeyboardInterrupt):
+        replace(world, fake=Dying(world.fake.answers, calls=2)).run()
+    world.run(max_tokens=50)
+    assert [number for _, number in world.fake.asked] == [4, 4, 2] * 6
 
 
 def test_unlike_runs_are_refused_and_the_field_is_named(world: World) -> None:
@@ -209,9 +246,9 @@ def test_unlike_runs_are_refused_and_the_field_is_named(world: World) -> None:
 def test_settings_that_shape_answers_ask_again_and_others_do_not(world: World) -> None:
     world.run()
     world.fake.asked.clear()
-    world.run(Settings(engine="transformers", seed=7, knowledge=("sums",)))
+    world.run(seed=7, knowledge=("sums",))
     assert world.fake.asked == []
-    world.run(Settings(engine="transformers", max_tokens=50))
+    world.run(max_tokens=50)
     assert len(world.fake.asked) == 6
 
 
@@ -226,15 +263,15 @@ def test_answers_that_never_end_or_loop_are_counted(world: World) -> None:
 
 
 def test_limit_asks_the_same_items_of_both(world: World) -> None:
-    results = world.run(Settings(engine="transformers", limit=4))
+    results = world.run(limit=4)
     assert [s.items for m in results.models for s in m.suites] == [4] * 6
 
 
 def test_knowledge_can_be_named(world: World) -> None:
-    [comparison] = world.run(Settings(engine="transformers", knowledge=("lists", "new_facts"))).comparisons
+    [comparison] = world.run(knowledge=("lists", "new_facts")).comparisons
     assert [c.suite for c in comparison.suites if c.knowledge] == ["lists", "new_facts"]
     with pytest.raises(EvaluateError, match="news: no such suite; the suites are lists, new_facts, sums"):
-        world.run(Settings(engine="transformers", knowledge=("news",)))
+        world.run(knowledge=("news",))
 
 
 def test_what_cannot_be_asked_is_said_before_asking(world: World) -> None:
@@ -242,29 +279,36 @@ def test_what_cannot_be_asked_is_said_before_asking(world: World) -> None:
     with pytest.raises(EvaluateError, match=r"needs a context of \d+ tokens .* the model has 100"):
         world.run()
     with pytest.raises(EngineError, match="neither a folder here nor a hub id"):
-        evaluate({"a": str(world.root / "nowhere")}, [world.root / "suites"], world.root / "report")
+        world.run(model={"a": str(world.root / "nowhere")})
     with pytest.raises(EngineError, match=r"no config\.json"):
-        evaluate({"a": str(world.root)}, [world.root / "suites"], world.root / "report")
+        world.run(model={"a": str(world.root)})
     assert world.fake.asked == []
 
 
 def test_one_server_cannot_answer_for_two_models(world: World) -> None:
-    settings = Settings(engine="server", url="http://localhost:1/v1")
+    evaluation = prepare(world.config(engine="server", url="http://localhost:1/v1"))
     with pytest.raises(EvaluateError, match="a server serves one model, and before, after are still to be asked"):
-        evaluate(world.models, [world.root / "suites"], world.root / "report", settings)
+        evaluate(evaluation)
 
 
 def test_model_names() -> None:
-    assert named_models(["a/before/", "x=owner/model"]) == {"before": "a/before/", "x": "owner/model"}
-    with pytest.raises(EvaluateError, match="the name 'm' is taken by a/m"):
-        named_models(["a/m", "b/m"])
-    with pytest.raises(EvaluateError, match="cannot name a folder"):
-        named_models([".."])
+    for given, models in [
+        (["a/before/", "x=owner/model"], {"before": "a/before/", "x": "owner/model"}),
+        ("runs/sft", {"sft": "runs/sft"}),
+        ({"before": "a=b", "after": "c"}, {"before": "a=b", "after": "c"}),
+    ]:
+        assert EvaluateConfig(model=given, suite="s").model == models
+    for given, message in [
+        (["a/m", "b/m"], "the name 'm' is taken by a/m"),
+        ([".."], "cannot name a folder"),
+        ({"a/b": "c"}, "'a/b' cannot name a folder"),
+    ]:
+        with pytest.raises(EvaluateError, match=message):
+            EvaluateConfig(model=given, suite="s")
 
 
 def test_one_model_alone_is_scored(world: World) -> None:
-    results = evaluate({"before": str(world.root / "before")}, [world.root / "suites"], world.root / "report",
-                       Settings(engine="transformers"), open_engine=world.fake.open)  # fmt: skip
+    results = world.run(model=str(world.root / "before"))
     assert results.comparisons == ()
     assert rendered(results).count("100.0") == 1
 
@@ -322,16 +366,8 @@ def refuses(config: EngineConfig) -> Knows:
     raise EngineError("no such device")
 
 
-def tasks_of(world: World, monkeypatch: pytest.MonkeyPatch) -> list[Task]:
-    caught: list[Task] = []
-    monkeypatch.setattr("train.evaluate._ask", lambda tasks, *rest: caught.extend(tasks))
-    with pytest.raises(FileNotFoundError):  # nothing was asked, so nothing can be read
-        world.run()
-    return caught
-
-
-def test_a_process_of_its_own_gives_the_same_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = tasks_of(world, monkeypatch)[0]
+def test_a_process_of_its_own_gives_the_same_answers(world: World) -> None:
+    task = prepare(world.config()).tasks[0]
     here: list[str] = []
     run_task(task, Knows, here.append)
     files = {path.name: path.read_bytes() for path in (world.root / "report" / "before").iterdir()}
@@ -345,10 +381,8 @@ def test_a_process_of_its_own_gives_the_same_answers(world: World, monkeypatch: 
 
 
 @pytest.mark.parametrize(("opener", "message"), [(dies, "died, often for want of memory"), (refuses, "no such device")])
-def test_a_process_that_fails_says_so(
-    world: World, monkeypatch: pytest.MonkeyPatch, opener: Callable[[EngineConfig], Knows], message: str
-) -> None:
-    task = tasks_of(world, monkeypatch)[0]
+def test_a_process_that_fails_says_so(world: World, opener: Callable[[EngineConfig], Knows], message: str) -> None:
+    task = prepare(world.config()).tasks[0]
     with pytest.raises(EngineError, match=message):
         run_apart(task, opener, lambda line: None)
 
@@ -359,43 +393,103 @@ def test_a_process_that_fails_says_so(
 @pytest.fixture
 def command(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
     monkeypatch.setattr("curate.engine.open_engine", world.fake.open)
+    monkeypatch.chdir(world.root)
     app = typer.Typer()
     app.command()(evaluate_command)
 
     def call(*flags: str) -> tuple[int, str, str]:
-        models = [f"--model={path}" for path in world.models.values()]
-        common = [
-            *models,
-            f"--suite={world.root / 'suites'}",
-            f"--out={world.root / 'report'}",
-            "--engine=transformers",
-        ]
-        result = CliRunner().invoke(app, [*common, *flags])
+        result = CliRunner().invoke(app, flags)
         return result.exit_code, result.stdout, result.stderr
 
     return call
 
 
+COMMON = ("--model=before", "--model=after", "--suite=suites", "--engine=transformers")
+
+
 def test_the_command_prints_a_table_or_json(command: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, log = command()
+    code, out, log = command(*COMMON)
     assert code == 0
     assert "mean, retention" in out
     assert "python -m train report" in out
     assert "before: sums: 10 of 10 right" in log
-    code, out, _ = command("--json")
+    code, out, _ = command(*COMMON, "--json")
     assert code == 0
     assert json.loads(out)["comparisons"][0]["retention"]["worst"] == "sums"
 
 
-def test_the_command_ends_with_2_and_a_sentence(command: Callable[..., tuple[int, str, str]]) -> None:
-    for flags, message in [
-        (["--knowledge=x"], "no such suite"),
-        (["--max-tokens=0"], "max_tokens"),
-        (["--suite=none"], "no such file"),
-    ]:
+def test_the_command_says_which_defaults_it_took(command: Callable[..., tuple[int, str, str]]) -> None:
+    _, _, log = command("--model=before", "--suite=suites", "--seed=0", "--dry-run")
+    assert log == (
+        f'defaults taken: out="report", engine="{resolve(EngineConfig("x"))}", dtype="auto", '
+        'trust_remote_code=false, max_tokens=96, knowledge=["new_facts"]\n'
+    )
+
+
+def test_dry_run_counts_and_writes_nothing(world: World, command: Callable[..., tuple[int, str, str]]) -> None:
+    command("--model=before", *COMMON[2:])
+    there = files(world.root)
+    world.fake.asked.clear()
+    code, out, _ = command(*COMMON, "--dry-run", "--json")
+    assert code == 0
+    words = {"prompt_tokens": 840}  # 26, 27 or 31 letters and controls an item, ten items a suite
+    assert json.loads(out) == {
+        "engine": "transformers", "knowledge": ["new_facts"], "suites": {"lists": 10, "new_facts": 10, "sums": 10},
+        "models": [
+            {"name": "before", "model": "before", "answered": 30, "pending": 0, "answer_tokens": 0, **words},
+            {"name": "after", "model": "after", "answered": 0, "pending": 30, "answer_tokens": 2880, **words},
+        ],
+        "out": "report",
+    }  # fmt: skip
+    assert command(*COMMON, "--dry-run")[1].splitlines() == [
+        "items: 30 (lists 10, new_facts 10, sums 10)",
+        "new knowledge: new_facts",
+        "before: before: 840 tokens of prompts; 30 answers are there, 0 pending, of at most 0 tokens",
+        "after: after: 840 tokens of prompts; 0 answers are there, 30 pending, of at most 2,880 tokens",
+        "engine: transformers",
+        "out: report",
+    ]
+    assert files(world.root) == there
+    assert world.fake.asked == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {before: before, later: after}\nsuite: [suites]\nknowledge: [sums, lists]\n",
+        "model: [before, later=after]\nsuite: suites\nknowledge: sums, lists\n",
+    ],
+)
+def test_settings_come_from_a_file_and_flags_win(
+    world: World, command: Callable[..., tuple[int, str, str]], text: str
+) -> None:
+    (world.root / "c.yaml").write_text(text + "engine: transformers\nlimit: 3\nout: elsewhere\n")
+    assert command("--config=c.yaml", "--out=here", "--knowledge=sums", "--knowledge=new_facts")[0] == 0
+    results = load_results(world.root / "here")
+    assert [(model.name, model.path) for model in results.models] == [("before", "before"), ("later", "after")]
+    assert [score.items for score in results.models[0].suites] == [3, 3, 3]
+    assert results.settings["knowledge"] == ["new_facts", "sums"]
+    assert not (world.root / "elsewhere").exists()
+
+
+def test_the_command_ends_with_2_and_a_sentence(world: World, command: Callable[..., tuple[int, str, str]]) -> None:
+    (world.root / "typo.yaml").write_text("modle: before\nsuite: suites\n")
+    (world.root / "wrong.yaml").write_text("model: 7\nsuite: suites\n")
+    for flags, messages in [
+        ([*COMMON, "--knowledge=x"], ["no such suite"]),
+        ([*COMMON, "--max-tokens=0"], ["max_tokens"]),
+        ([*COMMON, "--suite=none"], ["no such file"]),
+        ([*COMMON, "--config=none.yaml"], ["none.yaml: no such file"]),
+        ([*COMMON, "--config=typo.yaml"], ["unknown key 'modle'; did you mean 'model'?"]),
+        (["--config=typo.yaml"], ["unknown key 'modle'; did you mean 'model'?"]),
+        (["--config=wrong.yaml"], ["wrong.yaml: model:", "found 7"]),
+        ([], ["evaluate needs models to ask: give --model NAME=PATH", "in the --config file, model: {NAME: PATH}",
+              "evaluate needs questions: give --suite PATH"]),
+    ]:  # fmt: skip
         code, _, log = command(*flags)
         assert code == 2
-        assert message in log
+        for message in messages:
+            assert message in log
         assert "Traceback" not in log
 
 

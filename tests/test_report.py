@@ -1,7 +1,9 @@
 """The pages: complete, escaped, and showing in a real browser what the results say."""
 
+import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -154,19 +156,51 @@ def test_one_model_or_no_flip_make_a_page_too(tmp_path: Path) -> None:
     assert "every item is right in both, or wrong in both" in write_report(tmp_path)[0].read_text(encoding="utf-8")
 
 
-def test_the_command(folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Called beside the folder ``report``."""
+    monkeypatch.chdir(folder.parent)
     app = typer.Typer()
     app.command()(report_command)
-    out = tmp_path / "page.html"
-    result = CliRunner().invoke(app, [str(folder), "--out", str(out)])
-    assert (result.exit_code, result.stdout.split()) == (0, [str(out), str(tmp_path / "page.md")])
-    for arguments, message in [
-        ([str(tmp_path)], "no such file; run `python -m train evaluate"),
-        ([str(folder), "--out", "page.md"], "should end with .html"),
-    ]:
+
+    def call(*arguments: str) -> tuple[int, str, str]:
         result = CliRunner().invoke(app, arguments)
-        assert result.exit_code == 2
-        assert message in result.stderr
+        return result.exit_code, result.stdout, result.stderr
+
+    return call
+
+
+def test_the_command(command: Callable[..., tuple[int, str, str]]) -> None:
+    assert command() == (0, "report/report.html\nreport/report.md\n", 'defaults taken: folder="report"\n')
+    assert command("report", "--out=page.html") == (0, "page.html\npage.md\n", "defaults taken: none\n")
+    Path("c.yaml").write_text("folder: report\nout: there.html\n")
+    code, out, _ = command("--config=c.yaml", "--out=here.html", "--json")
+    assert code == 0
+    assert json.loads(out) == {"results": "report/results.json", "html": "here.html", "markdown": "here.md"}
+
+
+def test_the_command_ends_with_2_and_a_sentence(command: Callable[..., tuple[int, str, str]]) -> None:
+    Path("empty").mkdir()
+    Path("half/before").mkdir(parents=True)
+    Path("half/after").mkdir()
+    Path("half/before/sums.receipt.json").write_text("{}")
+    Path("half/after/sums.part").write_text("")
+    Path("torn").mkdir()
+    Path("torn/results.json").write_text('{"settings": {}, "mod')
+    Path("c.yaml").write_text("foldr: report\n")
+    for arguments, message in [
+        (["empty"], "empty/results.json: no such file; run `python -m train evaluate --out empty …` first"),
+        (["none"], "none: no such folder; give the folder that `python -m train evaluate --out FOLDER …` wrote"),
+        (["report/results.json"], "report/results.json: a file; give the folder"),
+        (["half"], "half: answers of after, before and no results.json, so the evaluation did not finish; give its "
+                   "command (`python -m train evaluate … --out half`) again"),
+        (["torn"], "torn/results.json: not what `evaluate` writes: the file: Invalid JSON"),
+        (["report", "--out=page.md"], "should end with .html"),
+        (["--config=c.yaml"], "unknown key 'foldr'; did you mean 'folder'?"),
+    ]:  # fmt: skip
+        code, _, log = command(*arguments)
+        assert code == 2
+        assert message in log
 
 
 def test_foreign_results_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ask one model the suites that it has not answered yet, and keep each answer with its verdict on disk."""
+"""Ask one model what it has not answered yet, and keep each answer with its verdict on disk."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from curate.engine import Completion, Engine, EngineConfig, EngineError, Sampling
 from train.checks import correct, repeated_tail
-from train.results import Answer, Conditions, EvaluateError, Receipt, write_text
+from train.results import Answer, Conditions, EvaluateError, Receipt, digest, write_text
 from train.suites import Item, Suite
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Open = Callable[[EngineConfig], Engine]
 Say = Callable[[str], None]
+
+CHUNK = 256
+"""Items an engine gets at once, and so the most that a kill loses: what vLLM keeps busy with by default."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,40 @@ def read_answers(job: Job) -> list[Answer]:
     return [Answer.model_validate_json(line) for line in lines if line]
 
 
+def part_path(job: Job) -> Path:
+    return job.path.with_suffix(".part")
+
+
+def kept(job: Job) -> list[Answer]:
+    """What a run that was killed had answered under the same conditions, in whole chunks.
+
+    Whole ones, because what shares a batch may shape an answer's last bits: as no chunk is ever asked in part, the
+    answers are those of a run that was never killed. A torn line ends what counts.
+    """
+    if not part_path(job).is_file():
+        return []
+    head, *lines = part_path(job).read_bytes().split(b"\n")
+    if head != _head(job).encode():
+        return []
+    answers: list[Answer] = []
+    for line in lines:
+        try:
+            answers.append(Answer.model_validate_json(line))
+        except ValidationError:
+            break
+    return answers[: len(answers) // CHUNK * CHUNK]
+
+
 def run_task(task: Task, open_engine: Open, say: Say) -> None:
-    """Answer the task's jobs, suite by suite; a suite is on disk before the next one begins."""
+    """Answer the task's jobs, suite by suite and chunk by chunk; a chunk is on disk before the next one begins."""
     say(f"{task.name}: loading {task.config.model} ({task.config.engine})")
     engine = open_engine(task.config)
     for job in task.jobs:
         began = time.perf_counter()
-        answers = answer_suite(job, task.template, engine)
+        answers = kept(job)
+        if answers:
+            say(f"{task.name}: {job.suite.name}: {len(answers)} of {len(job.prompts)} are answered already")
+        answers = answer_suite(job, answers, task.template, engine)
         save(job, answers)
         right = sum(answer.correct for answer in answers)
         seconds = time.perf_counter() - began
@@ -119,12 +149,26 @@ def _apart(task: Task, open_engine: Open, to: "Connection") -> None:
         to.send(None)
 
 
-def answer_suite(job: Job, template: "Template", engine: Engine) -> list[Answer]:
+def answer_suite(job: Job, answers: Sequence[Answer], template: "Template", engine: Engine) -> list[Answer]:
+    """Go on from ``answers``, the suite's first, and append each chunk to the part file."""
+    answers = list(answers)
+    write_text(part_path(job), f"{_head(job)}\n{_lines(answers)}")
+    with part_path(job).open("ab") as part:
+        for start in range(len(answers), len(job.prompts), CHUNK):
+            fresh = answer_chunk(job, slice(start, start + CHUNK), template, engine)
+            part.write(_lines(fresh).encode("utf-8", "replace"))
+            part.flush()
+            answers += fresh
+    return answers
+
+
+def answer_chunk(job: Job, chunk: slice, template: "Template", engine: Engine) -> list[Answer]:
     sampling = Sampling(max_tokens=job.conditions.max_tokens, stop_ids=job.conditions.stop_ids)
-    completions = engine.generate(job.prompts, sampling)
-    if len(completions) != len(job.prompts):
-        raise EvaluateError(f"suite {job.suite.name!r}: {len(job.prompts)} prompts, {len(completions)} answers")
-    pairs = zip(job.suite.items, completions, strict=True)
+    prompts = job.prompts[chunk]
+    completions = engine.generate(prompts, sampling)
+    if len(completions) != len(prompts):
+        raise EvaluateError(f"suite {job.suite.name!r}: {len(prompts)} prompts, {len(completions)} answers")
+    pairs = zip(job.suite.items[chunk], completions, strict=True)
     return [judge(item, template.decode(completion.ids), completion) for item, completion in pairs]
 
 
@@ -137,7 +181,16 @@ def judge(item: Item, text: str, completion: Completion) -> Answer:
 
 def save(job: Job, answers: Sequence[Answer]) -> None:
     """The answers, then the receipt that makes them count."""
-    lines = [json.dumps(answer.model_dump(), ensure_ascii=False) for answer in answers]
-    sha256 = write_text(job.path, "".join(f"{line}\n" for line in lines))
+    sha256 = write_text(job.path, _lines(answers))
     receipt = Receipt(model=job.model, conditions=job.conditions, sha256=sha256)
     write_text(receipt_path(job), receipt.model_dump_json(indent=2) + "\n")
+    part_path(job).unlink(missing_ok=True)
+
+
+def _head(job: Job) -> str:
+    """First line of a part file: who was asked what, and how."""
+    return digest([job.model, job.conditions.model_dump(mode="json")])
+
+
+def _lines(answers: Sequence[Answer]) -> str:
+    return "".join(json.dumps(answer.model_dump(), ensure_ascii=False) + "\n" for answer in answers)

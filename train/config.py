@@ -1,18 +1,25 @@
-"""What a user may set about a training run: one frozen value per run, strict about its keys."""
+"""What a user may set about each command: one frozen value per command, strict about its keys.
 
+Every field is a key of the command's YAML file and a flag of the same name.
+"""
+
+import json
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from curate.config import Strict
+from curate.engine import EngineName
+from train.results import EvaluateError
 
 Schedule = Literal["cosine", "linear"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 class SftConfig(Strict):
-    """A supervised run on an exported dataset. Every field is a key of the YAML file and a flag of the same name."""
+    """A supervised run on an exported dataset."""
 
     # What and where
     data: Path = Path("out")  # the exported folder
@@ -41,9 +48,7 @@ class SftConfig(Strict):
 
     # Machine
     dtype: Dtype = "auto"  # of the arithmetic; master weights are float32 in any case
-    grad_checkpointing: bool = (
-        False  # recompute activations in the backward pass: less memory, a third slower
-    )
+    grad_checkpointing: bool = False  # recompute activations in the backward pass: less memory, a third slower
     checkpoints: int = Field(4, ge=0)  # per run, evenly spaced; 0: none, so no resume
     log_every: int | None = Field(None, ge=1)  # steps; None: fifty lines per run
     tensorboard: bool = False  # event files under <out>/tensorboard
@@ -52,3 +57,83 @@ class SftConfig(Strict):
         """The settings that shape the trained weights: what a run's fingerprint is made of."""
         elsewhere = {"data", "model", "revision", "out", "checkpoints", "log_every", "tensorboard"}
         return self.model_dump(mode="json", exclude=elsewhere)
+
+
+def named_models(given: Any) -> Any:
+    """Names to models, from ``name=path``, a bare path (its last part is the name), or a list of these, in order.
+
+    What is neither goes through as it is: a mapping is what is wanted, and the rest is refused by its type.
+
+    >>> named_models(["runs/before", "ours=runs/sft-3"])
+    {'before': 'runs/before', 'ours': 'runs/sft-3'}
+    """
+    words = listed(given)
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        return given
+    models: dict[str, str] = {}
+    for word in words:
+        found = re.fullmatch(r"([\w.-]+)=(.+)", word)
+        name, path = found.groups() if found else (Path(word).name, word)
+        if name in models:
+            raise EvaluateError(f"--model {word}: the name {name!r} is taken by {models[name]}; give --model NAME=PATH")
+        models[name] = path
+    return models
+
+
+def folder_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise EvaluateError(f"model: {name!r} cannot name a folder for its answers; give it a name: --model NAME=PATH")
+    return name
+
+
+def listed(value: Any) -> Any:
+    """One as a list of one."""
+    return [value] if isinstance(value, str | Path) else value
+
+
+def split(value: Any) -> Any:
+    """``"a,b"`` and ``["a,b", "c"]`` as single names."""
+    words = listed(value)
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        return value
+    return [name.strip() for word in words for name in word.split(",") if name.strip()]
+
+
+class EvaluateConfig(Strict):
+    """The same questions to one or more models, the one from before first."""
+
+    model: Annotated[dict[Annotated[str, AfterValidator(folder_name)], str], BeforeValidator(named_models)]
+    suite: Annotated[tuple[Path, ...], BeforeValidator(listed)]
+    out: Path = Path("report")
+
+    engine: EngineName = "auto"
+    url: str | None = None  # of a running server
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    trust_remote_code: bool = False
+    max_tokens: int = Field(96, ge=1)  # of an answer
+    limit: int | None = Field(None, ge=1)  # items per suite, drawn by the seed
+    seed: int = Field(0, ge=0)
+    knowledge: Annotated[tuple[str, ...] | None, BeforeValidator(split)] = None  # None: the suites named new_…
+
+    def asking(self) -> dict[str, Any]:
+        """How it was asked, without who and what: goes into the results."""
+        return self.model_dump(mode="json", exclude={"model", "suite", "out"})
+
+
+class ReportConfig(Strict):
+    """The pages of an evaluation."""
+
+    folder: Path = Path("report")
+    out: Path | None = None  # None: report.html in the folder
+
+
+def defaults_taken(config: Strict, **settled: Any) -> str:
+    """What nobody chose, in one line. ``settled``: what a default came to, once looked at more closely.
+
+    >>> defaults_taken(ReportConfig(out="page.html"))
+    'defaults taken: folder="report"'
+    """
+    left = {**config.model_dump(mode="json"), **settled}
+    words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in left.items()
+             if key not in config.model_fields_set and value not in (None, [])]  # fmt: skip
+    return f"defaults taken: {', '.join(words) or 'none'}"

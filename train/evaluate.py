@@ -1,18 +1,15 @@
 """Before and after: the same questions to two or more models, item by item (``python -m train evaluate``)."""
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-from pydantic import Field
-
-from curate.config import ConfigError, Strict, settle
-from curate.engine import EngineConfig, EngineError, EngineName, locate_model, model_hash, resolve
-from train.answer import Job, Open, Say, Task, read_answers, run_apart, run_task
+from curate.engine import EngineConfig, locate_model, model_hash, resolve
+from train.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
 from train.compare import Answers, compare, refuse_unlike, wilson
+from train.config import EvaluateConfig
 from train.results import (
     RESULTS,
     Conditions,
@@ -23,64 +20,79 @@ from train.results import (
     digest,
     write_text,
 )
-from train.suites import Item, Suite, SuiteError, load_suites, sample
+from train.suites import Item, Suite, load_suites, sample
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from curate.template import Template
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 NEW = "new_"  # suites whose names begin so measure new knowledge, unless told otherwise
 
 
-class Settings(Strict):
-    """How to ask. ``knowledge``: the suites that measure what was to be learned; the rest was to be kept."""
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation that can start: suites read, prompts rendered and found to fit, no weights loaded."""
 
-    engine: EngineName = "auto"
-    max_tokens: int = Field(default=96, ge=1)
-    limit: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=0, ge=0)
-    knowledge: tuple[str, ...] | None = None
-    dtype: Dtype = "auto"
-    url: str | None = None
-    trust_remote_code: bool = False
+    config: EvaluateConfig
+    suites: tuple[Suite, ...]
+    knowledge: list[str]  # the suites that measure what was to be learned; the rest was to be kept
+    tasks: tuple[Task, ...]  # a model each, the one from before first
 
-
-DEFAULTS = Settings()
+    @property
+    def engine(self) -> str:
+        return self.tasks[0].config.engine
 
 
-def evaluate(
-    models: Mapping[str, str],
-    suites: Sequence[Path],
-    out: Path,
-    settings: Settings = DEFAULTS,
-    *,
-    open_engine: Open | None = None,
-    say: Say = lambda line: None,
-) -> Results:
+def prepare(config: EvaluateConfig) -> Evaluation:
+    """Settle and check everything that can be checked before a model is loaded.
+
+    Raises ``SuiteError``, ``EvaluateError`` or ``EngineError``.
+    """
+    suites = tuple(sample(suite, config.limit, config.seed) for suite in load_suites(config.suite))
+    knowledge = knowledge_suites([suite.name for suite in suites], config.knowledge)
+    tasks = tuple(_task(name, model, suites, config) for name, model in config.model.items())
+    _refuse_unlike(tasks)
+    return Evaluation(config, suites, knowledge, tasks)
+
+
+def estimate(evaluation: Evaluation) -> dict[str, Any]:
+    """What would be asked. Tokens: of all prompts, and the most that the pending answers can have."""
+    return {
+        "engine": evaluation.engine,
+        "knowledge": evaluation.knowledge,
+        "suites": {suite.name: len(suite.items) for suite in evaluation.suites},
+        "models": [_pending(task, evaluation.config.max_tokens) for task in evaluation.tasks],
+        "out": str(evaluation.config.out),
+    }
+
+
+def _pending(task: Task, max_tokens: int) -> dict[str, Any]:
+    total = sum(len(job.prompts) for job in task.jobs)
+    answered = sum(len(job.prompts) if is_done(job) else len(kept(job)) for job in task.jobs)
+    return {
+        "name": task.name, "model": task.config.model, "answered": answered, "pending": total - answered,
+        "prompt_tokens": sum(len(ids) for job in task.jobs for ids in job.prompts),
+        "answer_tokens": (total - answered) * max_tokens,
+    }  # fmt: skip
+
+
+def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Say = lambda line: None) -> Results:
     """Ask every model every suite, compare the first model with each other one, write ``out/results.json``.
 
-    ``models``: name → folder or hub id, the one from before first. Answers stay in
-    ``out/<model>/<suite>.jsonl``, and what is answered already under the same conditions is not asked again.
-    ``open_engine`` replaces the real engines. Raises ``SuiteError``, ``EvaluateError`` or ``EngineError``.
+    Answers stay in ``out/<model>/<suite>.jsonl``, and what is answered already under the same conditions is not
+    asked again. ``open_engine`` replaces the real engines. Raises ``EvaluateError`` or ``EngineError``.
     """
-    chosen = [sample(suite, settings.limit, settings.seed) for suite in load_suites(suites)]
-    knowledge = knowledge_suites([suite.name for suite in chosen], settings.knowledge)
-    tasks = [_task(name, model, chosen, out, settings) for name, model in models.items()]
-    _refuse_unlike(tasks)
+    config, tasks, suites, knowledge = evaluation.config, evaluation.tasks, evaluation.suites, evaluation.knowledge
     _ask([task.pending() for task in tasks], open_engine, say)
     answers = {task.name: {job.suite.name: read_answers(job) for job in task.jobs} for task in tasks}
     scores = [_score(task, answers[task.name]) for task in tasks]
-    what = {"engine": tasks[0].config.engine, "knowledge": knowledge}
     results = Results(
-        settings={**settings.model_dump(mode="json"), **what},
-        suite_files=tuple(path.name for path in suites),
+        settings={**config.asking(), "engine": evaluation.engine, "knowledge": knowledge},
+        suite_files=tuple(path.name for path in config.suite),
         versions=_versions(),
         models=tuple(scores),
-        comparisons=tuple(compare(scores[0], s, answers, chosen, knowledge, settings.seed) for s in scores[1:]),
+        comparisons=tuple(compare(scores[0], s, answers, suites, knowledge, config.seed) for s in scores[1:]),
     )
-    write_text(out / RESULTS, results.model_dump_json(indent=1) + "\n")
+    write_text(config.out / RESULTS, results.model_dump_json(indent=1) + "\n")
     return results
 
 
@@ -93,45 +105,27 @@ def knowledge_suites(names: Sequence[str], told: Sequence[str] | None) -> list[s
     return [name for name in names if name in told]
 
 
-def named_models(given: Sequence[str]) -> dict[str, str]:
-    """``name=path`` or a bare path, whose last part is the name; in the order given.
-
-    >>> named_models(["runs/before", "ours=runs/sft-3"])
-    {'before': 'runs/before', 'ours': 'runs/sft-3'}
-    """
-    models: dict[str, str] = {}
-    for text in given:
-        found = re.fullmatch(r"([\w.-]+)=(.+)", text)
-        name, path = found.groups() if found else (Path(text).name, text)
-        if not re.fullmatch(r"\w[\w.-]*", name):
-            raise EvaluateError(f"--model {text}: {name!r} cannot name a folder; give it a name: --model name={text}")
-        if name in models:
-            raise EvaluateError(f"--model {text}: the name {name!r} is taken by {models[name]}; give --model name=path")
-        models[name] = path
-    return models
-
-
-def _task(name: str, model: str, suites: Sequence[Suite], out: Path, settings: Settings) -> Task:
+def _task(name: str, model: str, suites: Sequence[Suite], config: EvaluateConfig) -> Task:
     from curate.template import load_template
 
-    config = EngineConfig(
-        model=model, engine=settings.engine, dtype=settings.dtype, url=settings.url,
-        trust_remote_code=settings.trust_remote_code,
+    where = EngineConfig(
+        model=model, engine=config.engine, dtype=config.dtype, url=config.url,
+        trust_remote_code=config.trust_remote_code,
     )  # fmt: skip
-    folder = locate_model(config)
+    folder = locate_model(where)
     try:
-        template = load_template(str(folder), trust_remote_code=settings.trust_remote_code)
+        template = load_template(str(folder), trust_remote_code=config.trust_remote_code)
         prompts = {suite.name: _render(template, suite, model) for suite in suites}
-        config = _sized(config, folder, prompts, settings.max_tokens)
-        conditions = [_conditions(s, prompts[s.name], template, config, settings) for s in suites]
+        where = _sized(where, folder, prompts, config.max_tokens)
+        conditions = [_conditions(s, prompts[s.name], template, where, config.max_tokens) for s in suites]
     except (ValueError, OSError) as error:  # TemplateError, and what a broken folder makes transformers raise
         raise EvaluateError(f"{model}: this model cannot be asked: {error}") from error
-    hashed = model_hash(config)
+    hashed = model_hash(where)
     jobs = [
-        Job(suite, prompts[suite.name], out / name / f"{suite.name}.jsonl", hashed, alike)
+        Job(suite, prompts[suite.name], config.out / name / f"{suite.name}.jsonl", hashed, alike)
         for suite, alike in zip(suites, conditions, strict=True)
     ]
-    return Task(name, config, template, tuple(jobs))
+    return Task(name, where, template, tuple(jobs))
 
 
 def _render(template: "Template", suite: Suite, model: str) -> tuple[tuple[int, ...], ...]:
@@ -150,12 +144,12 @@ def _conditions(
     prompts: Sequence[Sequence[int]],
     template: "Template",
     config: EngineConfig,
-    settings: Settings,
+    max_tokens: int,
 ) -> Conditions:
     return Conditions(
         items=digest([item.model_dump(mode="json") for item in suite.items]), prompts=digest(prompts),
-        stop_ids=template.stop_ids, max_tokens=settings.max_tokens, engine=config.engine,
-        engine_version=_version(config.engine), dtype=settings.dtype,
+        stop_ids=template.stop_ids, max_tokens=max_tokens, engine=config.engine,
+        engine_version=_version(config.engine), dtype=config.dtype,
     )  # fmt: skip
 
 
@@ -225,65 +219,3 @@ def _version(package: str) -> str:
 def _versions() -> dict[str, str]:
     found = {name: _version(name) for name in ("curate", "transformers", "vllm", "torch", "tokenizers")}
     return {name: text for name, text in found.items() if text != "none"}
-
-
-def comparison_table(results: Results) -> "Table":
-    from train.table import comparison_table as build
-
-    return build(results)
-
-
-def evaluate_command(
-    model: Annotated[list[str], typer.Option(help="A model folder or hub id, or name=path; the first is 'before'.")],
-    suite: Annotated[list[Path], typer.Option(help="A JSONL file of items, or a folder of them; may be repeated.")],
-    out: Annotated[Path, typer.Option(help="Where answers and results go; a second run continues there.")] = Path(
-        "report"
-    ),
-    engine: Annotated[EngineName, typer.Option(help="auto takes vLLM where it is installed.")] = "auto",
-    url: Annotated[str | None, typer.Option(help="Of a running OpenAI-compatible server (engine server).")] = None,
-    dtype: Annotated[Dtype, typer.Option(help="Of the weights; auto takes what the model was saved in.")] = "auto",
-    max_tokens: Annotated[int, typer.Option(help="Longest answer; one that reaches it counts as never ending.")] = 96,
-    limit: Annotated[int | None, typer.Option(help="At most so many items per suite, drawn by the seed.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw of --limit and of the bootstrap.")] = 0,
-    knowledge: Annotated[
-        str | None, typer.Option(help="Suites of new knowledge, by commas. Default: named new_….")
-    ] = None,
-    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with the model.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the table.")] = False,
-) -> None:
-    """Ask models the same questions, and show what was learned and what was lost."""
-    from rich.console import Console
-
-    log = Console(stderr=True)
-    told = None if knowledge is None else tuple(name.strip() for name in knowledge.split(",") if name.strip())
-    flags = {"engine": engine, "url": url, "dtype": dtype, "max_tokens": max_tokens, "limit": limit,
-             "seed": seed, "knowledge": told, "trust_remote_code": trust_remote_code}  # fmt: skip
-    try:
-        settings = settle(Settings, {}, flags, "evaluate")
-        results = evaluate(named_models(model), suite, out, settings, say=say)
-    except (SuiteError, EvaluateError, EngineError, ConfigError) as error:
-        log.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    if as_json:
-        typer.echo((out / RESULTS).read_text(encoding="utf-8"))
-    else:
-        show(results, out)
-
-
-def say(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-def show(results: Results, out: Path) -> None:
-    """The table and the verdicts; plain and as wide as it needs to be where nobody looks at a terminal."""
-    from rich.console import Console
-
-    from train.table import verdict
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(comparison_table(results))
-    for comparison in results.comparisons:
-        console.print(verdict(comparison), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{out / RESULTS}; for the report: python -m train report {out}", markup=False, soft_wrap=True)

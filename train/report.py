@@ -4,16 +4,18 @@ It reads ``results.json`` and computes nothing anew. Model answers are untrusted
 all of it, and the page's own policy forbids scripts and network.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from train.errors import guarded
 from train.results import (
     RESULTS,
     Comparison,
@@ -213,17 +215,39 @@ def _environment(escape: bool) -> "Environment":
 
 
 def report_command(
-    folder: Annotated[Path, typer.Argument(help="What `evaluate --out` wrote.")] = Path("report"),
+    folder: Annotated[Path | None, typer.Argument(help="What `evaluate --out` wrote. Default: report.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The HTML page; Markdown goes beside it. [default: FOLDER/report.html]"),
+        typer.Option(help="The HTML page; Markdown goes beside it. Default: FOLDER/report.html."),
     ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with these settings; flags win over it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was read and written as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write an evaluation as one HTML page that opens from disk, and as Markdown."""
-    try:
-        paths = write_report(folder, out)
-    except EvaluateError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    for path in paths:
-        typer.echo(path)
+    guarded(lambda: _report(config, {"folder": folder, "out": out}, as_json), debug)
+
+
+def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
+    from curate.config import load_yaml, settle
+    from train.config import ReportConfig, defaults_taken
+
+    config = settle(ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
+    typer.echo(defaults_taken(config), err=True)
+    _refuse_unfinished(config.folder)
+    html, markdown = map(str, write_report(config.folder, config.out))
+    found = {"results": str(config.folder / RESULTS), "html": html, "markdown": markdown}
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else f"{html}\n{markdown}")
+
+
+def _refuse_unfinished(folder: Path) -> None:
+    """Raises ``EvaluateError`` where there are no results because there is no folder, or not yet."""
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "no such folder"
+        raise EvaluateError(f"{folder}: {found}; give the folder that `python -m train evaluate --out FOLDER …` wrote")
+    answered = sorted({path.parent.name for end in ("part", "receipt.json") for path in folder.glob(f"*/*.{end}")})
+    if answered and not (folder / RESULTS).is_file():
+        raise EvaluateError(
+            f"{folder}: answers of {', '.join(answered)} and no {RESULTS}, so the evaluation did not finish; give its "
+            f"command (`python -m train evaluate … --out {folder}`) again, and it continues"
+        )

@@ -1,0 +1,131 @@
+"""The commands' manners: what a pipeline writes, a command takes; files, flags and defaults; errors and exit codes."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from pydantic import BaseModel
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from curate.blend import BlendConfig
+from curate.build import BuildConfig
+from curate.cli import app as curate
+from curate.config import settle
+from curate.pipeline import STEPS, flags
+from tests.paths import ROOT
+from train.cli import app as train
+from train.config import EvaluateConfig, ReportConfig, SftConfig
+from train.errors import guarded
+from train.record import RunError
+
+CONFIGS: dict[str, type[BaseModel]] = {
+    "build": BuildConfig,
+    "mix": BlendConfig,
+    "sft": SftConfig,
+    "evaluate": EvaluateConfig,
+    "report": ReportConfig,
+}
+ACTIONS = {"config", "dry_run", "as_json", "debug"}  # how to run it, not what
+BOOLEANS = [(step, name) for step, model in CONFIGS.items() for name, field in model.model_fields.items()
+            if field.annotation is bool]  # fmt: skip
+
+
+def command(step: str) -> Any:
+    app: Any = get_command(curate if STEPS[step] == "curate" else train)
+    return app.commands[step]
+
+
+def parsed(step: str, section: dict[str, Any]) -> dict[str, Any]:
+    """What the command's function gets from a pipeline's section, without what is not given."""
+    params = command(step).make_context(step, flags(step, section)).params
+    return {name: value for name, value in params.items() if name not in ACTIONS and value not in (None, [], ())}
+
+
+@pytest.mark.parametrize(("step", "name"), BOOLEANS)
+def test_a_boolean_of_a_pipeline_can_be_true_and_false(step: str, name: str) -> None:
+    assert parsed(step, {name: True}) == {name: True}
+    assert parsed(step, {name: False}) == {name: False}
+
+
+def test_the_booleans_are_found() -> None:
+    assert {step for step, _ in BOOLEANS} == {"build", "mix", "sft", "evaluate"}
+    assert ("sft", "distil") in BOOLEANS
+
+
+@pytest.mark.parametrize("step", ["sft", "evaluate", "report"])
+def test_every_setting_is_a_flag_and_every_flag_a_setting(step: str) -> None:
+    assert {param.name for param in command(step).params} - ACTIONS == set(CONFIGS[step].model_fields)
+
+
+@pytest.mark.parametrize("step", ["sft", "evaluate", "report"])
+def test_help_names_the_defaults(step: str) -> None:
+    said = {param.name: param.help.partition("Default: ")[2][:-1] for param in command(step).params}
+    for name, field in CONFIGS[step].model_fields.items():
+        if isinstance(field.default, bool):
+            assert said[name] == ("yes" if field.default else "no"), name
+        elif isinstance(field.default, int | float):
+            assert float(said[name]) == field.default, name
+        elif isinstance(field.default, str | Path):
+            assert said[name] == str(field.default), name
+    assert "Default: report." in " ".join(CliRunner().invoke(train, ["report", "--help"]).output.split())
+
+
+@pytest.mark.parametrize(
+    ("step", "section"),
+    [
+        ("sft", {"data": "out", "lr": 1e-4, "distil": False, "balance": True, "tensorboard": False, "max_length": 64}),
+        ("evaluate", {"model": {"before": "a", "after": "b=c"}, "suite": ["s", "t"], "knowledge": ["new_a", "new_b"]}),
+        ("evaluate", {"model": ["x/a", "after=b"], "suite": "s", "trust_remote_code": True, "limit": 3}),
+        ("report", {"folder": "r", "out": "r/page.html"}),
+        ("report", {}),
+    ],
+)
+def test_a_section_means_the_same_as_flags_and_as_a_file(step: str, section: dict[str, Any]) -> None:
+    assert settle(CONFIGS[step], {}, parsed(step, section)) == settle(CONFIGS[step], section, {})
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_shipped_pipelines_hold_settings_that_the_commands_take(path: Path) -> None:
+    sections = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for step in ("sft", "evaluate", "report"):
+        if step in sections:
+            assert settle(CONFIGS[step], sections[step], {}) == settle(CONFIGS[step], {}, parsed(step, sections[step]))
+
+
+def test_sft_says_which_defaults_it_took(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("epochs: 3\nbatch_size: 32\n")
+    chosen = ["--data", str(tmp_path / "none"), "--config", str(tmp_path / "c.yaml"), "--no-distil"]
+    result = CliRunner().invoke(train, ["sft", *chosen])
+    assert result.exit_code == 2
+    said, error = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
+    assert said == (
+        'defaults taken: lr=1e-05, grad_accum=4, warmup=0.03, schedule="cosine", weight_decay=0.01, '
+        'max_grad_norm=1.0, seed=0, anchor=1.0, balance=true, dtype="auto", grad_checkpointing=false, '
+        "checkpoints=4, tensorboard=false"
+    )
+    assert re.match("error: .*none", error)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (RunError("it diverged"), 1, "error: it diverged\n"),
+        (ValueError("odd"), 1, "error: ValueError: odd; give --debug to see where\n"),
+        (MemoryError("not enough memory"), 1, "error: out of memory; ask less\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command continues where this one stopped\n"),
+    ],
+)
+def test_errors_are_a_paragraph_and_a_code(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, words: str
+) -> None:
+    def run() -> None:
+        raise error
+
+    with pytest.raises(typer.Exit) as ended:
+        guarded(run, debug=False, thrift="ask less")
+    assert ended.value.exit_code == code
+    assert capsys.readouterr().err == words
