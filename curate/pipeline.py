@@ -16,6 +16,7 @@ from curate.config import ConfigError, load_yaml
 
 STEPS = {"build": "curate", "mix": "curate", "sft": "train", "evaluate": "train", "report": "train"}
 POSITIONAL = {"report": "folder"}
+REPEATED = {"--model"}  # NAME=VALUE, once for each; every other mapping is one flag: NAME=VALUE,NAME=VALUE
 
 
 class StepFailed(ConfigError):
@@ -63,6 +64,8 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
 
     >>> flags("mix", {"ratio": 0.7, "rehearsal": ["dolly", "alpaca=a.json"], "distil": False})
     ['--ratio', '0.7', '--rehearsal', 'dolly', '--rehearsal', 'alpaca=a.json', '--no-distil']
+    >>> flags("build", {"columns": {"question": "ask", "answer": "reply"}})
+    ['--columns', 'question=ask,answer=reply']
     """
     found: list[str] = []
     for key, value in settings.items():
@@ -73,7 +76,8 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
             found.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, list | dict):
             items = value if isinstance(value, list) else [f"{k}={v}" for k, v in value.items()]
-            found += [word for item in items for word in (flag, str(item))]
+            together = isinstance(value, dict) and flag not in REPEATED
+            found += [word for item in ([",".join(items)] if together else items) for word in (flag, str(item))]
         elif value is not None:
             found += [flag, str(value)]
     return found

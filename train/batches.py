@@ -214,7 +214,7 @@ def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> 
     if config.distil and split.distil.any() and not task.count(DISTIL):
         raise DataError(
             f"{export.folder}: none of the {int(split.distil.sum())} rehearsal rows carries anchors, so they "
-            "cannot be distilled; export them with anchors, or train with --imitate"
+            "cannot be distilled; export them with anchors, or train with --no-distil"
         )
     if not task.count(LABEL) and not task.count(DISTIL):
         raise DataError(
