@@ -3,15 +3,15 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from curate.base import Base
 from curate.build import ModelConfig, executor
 from curate.config import ConfigError
-from curate.export import Facts, mix_and_export
-from curate.ingest import Source, SourceError
+from curate.export import Facts, check_replaceable, mix_and_export
+from curate.ingest import Source, SourceError, UnknownColumns
 from curate.load import load_source
 from curate.mix import MixConfig, Unit
 from curate.progress import Progress
@@ -42,7 +42,7 @@ class BlendConfig(ModelConfig):
     answers: Answers = "own"
     ratio: float = Field(0.7, gt=0, le=1)
     by: Unit = "rows"
-    weights: dict[str, float] = {}
+    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     max_repeat: int = Field(4, ge=1)
     validation: float = Field(0.02, ge=0, lt=1)
     max_tokens: int = Field(512, ge=1)
@@ -67,11 +67,12 @@ def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)
     sets = sources(config, progress) if rows else []
+    check_early(config, facts, [source.label for source in sets])
     read = [collect(source, config, base, progress) for source in sets]
     shares = fill(rows, [load_manifest(folder)["kept"] for folder in read])
     folders = [answer(*pair, config, base, progress) for pair in zip(read, shares, strict=True)]
     licences = {source.label: licence(source.label, config.cards) for source in sets}
-    mask = next(entry["config"] for entry in reversed(facts["lineage"]) if entry["stage"] == "mask")
+    mask = next(entry["config"] for entry in facts["lineage"] if entry["stage"] == "mask")
     length = config.max_length or base.config.max_model_len
     run = Facts(model=config.model, revision=config.revision, mask=mask, max_length=length, licences=licences)
     return mix_and_export(built, folders, base.template, config.plan(), config.out, run)
@@ -136,14 +137,18 @@ def unreachable(source: Source) -> str | None:
         content_hash(source)
         next(iter(read_source(source)), None)
     except (SourceError, OSError) as error:
-        return str(error).splitlines()[0][:120]
+        return str(error.__cause__ or error).splitlines()[0][:120]
     return None
 
 
 def collect(source: Source, config: BlendConfig, base: Base, progress: Progress) -> Path:
     """A rehearsal set as rows that fit the context, its repeats marked."""
     fits = Room(base, config.max_tokens)
-    folder = load_source(source, config.work, config.shard_rows, 1.0, fits, fits.identity(), progress)
+    try:
+        folder = load_source(source, config.work, config.shard_rows, 1.0, fits, fits.identity(), progress)
+    except UnknownColumns as error:
+        raise SourceError(f"{error}\n  mix has no --columns: say it in a data card, {config.cards}/{source.label}.md, "
+                          "under `columns`, as the program's own cards do") from None  # fmt: skip
     stage = Dedupe(folder, config.lang, contradictions=False)
     return run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
 
@@ -176,12 +181,29 @@ class Room:
             return True  # not a question of length: the stage that renders it will say what is wrong
 
 
+def check_early(config: BlendConfig, facts: dict[str, Any], labels: list[str]) -> None:
+    """What the export would refuse in the end, before the model has answered thousands of prompts for it."""
+    check_replaceable(config.out.resolve())
+    unknown = sorted(set(config.weights) - set(labels))
+    if unknown:
+        raise ConfigError(f"--weights names {', '.join(unknown)}; the rehearsal sets here are "
+                          f"{', '.join(labels) or 'none'}")  # fmt: skip
+    new = facts["lineage"][0]["config"]["name"]
+    if new in labels:
+        raise ConfigError(f"--rehearsal {new}: the build's source has this name too; give the rehearsal another "
+                          "(name=path)")  # fmt: skip
+    if not facts["kept"]:
+        raise ConfigError("no row of this build is fit for training, so there is nothing to mix; `curate peek` on the "
+                          "build shows what became of its rows")  # fmt: skip
+
+
 def check_same_model(facts: dict[str, Any], base: Base, progress: Progress) -> None:
     """The build's model scored the new rows; anchors of another one would pull the wrong way."""
-    scored = next((e["config"]["model"] for e in reversed(facts["lineage"]) if e["stage"] == "score"), None)
-    if scored is None:
-        raise ConfigError("this dataset was never scored, so it cannot be mixed; give --build a folder that "
-                          "`curate build` ended with")  # fmt: skip
+    lineage = {entry["stage"]: entry["config"] for entry in facts.get("lineage", [])}
+    if not {"score", "mask"} <= lineage.keys():
+        raise ConfigError("this dataset was never scored and marked, so it cannot be mixed; give --build a folder that "
+                          "`curate build` ended with (mask-…)")  # fmt: skip
+    scored = lineage["score"]["model"]
     ingested = facts["lineage"][0]["config"]
     if ingested["tokenizer"] != base.template.tokenizer_hash:
         raise ConfigError("the build was scored by a model with another tokenizer than this --model has, so its tokens "
@@ -199,6 +221,7 @@ def estimate(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)
     named = [source.label for source in sources(config, progress)] if rows else []
+    check_early(config, facts, named)
     return {"build": str(built), "rows_new": facts["kept"], "rows_to_answer": rows, "rehearsal": named,
             "tokens_at_most": rows * 2 * base.config.max_model_len, "out": str(config.out)}  # fmt: skip
 

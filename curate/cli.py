@@ -162,7 +162,7 @@ def _mix(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: boo
 @app.command()
 def peek(
     folder: Annotated[Path, typer.Argument(help="An export, a built dataset, or the folder of the builds.")],
-    rows: Annotated[int, typer.Option(help="Rows shown.")] = 5,
+    rows: Annotated[int, typer.Option(min=0, help="Rows shown.")] = 5,
     drop: Annotated[str | None, typer.Option(help="Show rows dropped for this reason.")] = None,
     seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
 ) -> None:
@@ -210,12 +210,14 @@ def main() -> None:
 
 def _run(act: Callable[[], None]) -> None:
     """Exit codes: 0 done, 1 the data did not pass, 2 wrong usage or input. A known error is a sentence, not a trace."""
-    from curate.errors import known
+    from curate.errors import known, sentence
 
     try:
         act()
+    except BrokenPipeError:
+        raise  # whoever reads has enough (`| head`): typer ends quietly
     except known() as error:
-        print(f"curate: {error}", file=sys.stderr)
+        print(f"curate: {sentence(error)}", file=sys.stderr)
         raise typer.Exit(getattr(error, "exit_code", 2)) from None
     except KeyboardInterrupt:
         print("curate: interrupted; the same command continues where this one stopped", file=sys.stderr)
@@ -280,8 +282,11 @@ def _weights(text: str) -> dict[str, float]:
 
 def _dataset(folder: Path) -> Path:
     """The dataset meant: the folder itself, or the latest build in it."""
-    from curate.shards import LATEST, latest_build
+    from curate.shards import LATEST, DatasetError, latest_build
 
+    if not folder.is_dir():
+        found = "a file" if folder.is_file() else "nothing of this name"
+        raise DatasetError(f"{folder}: expected a folder that curate wrote (out, or builds), found {found}")
     return latest_build(folder) if (folder / LATEST).is_file() else folder
 
 

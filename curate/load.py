@@ -36,12 +36,12 @@ def load_source(
     rejections: Counter[str] = Counter()
     receipts = []
     with _Rejections(out) as rejected:
-        for number, rows in enumerate(_chunks(read_source(source, fits), shard_rows, rejected, rejections)):
+        for number, rows in enumerate(_chunks(read_source(source, fits), shard_rows, rejected.write, rejections)):
             receipts.append(_write(out, number, rows))
             if report:
                 report("ingest", sum(receipt["rows"] for receipt in receipts), 0)
     accepted = sum(receipt["rows"] for receipt in receipts)
-    _guard(source, out, accepted, rejections, max_drop)
+    _guard(source, rejected, accepted, rejections, max_drop)
     facts = manifest("ingest", VERSION, identity, fingerprint("ingest", VERSION, identity), receipts, [])
     facts |= {"records": accepted + rejections.total(), "rejected": dict(sorted(rejections.items()))}
     facts |= {"rejected_sha256": file_hash(out / REJECTED)}
@@ -55,13 +55,15 @@ class _Rejections:
     def __init__(self, out: Path):
         self.path = out / REJECTED
         self.temporary = out / f".{REJECTED}.{os.getpid()}.tmp"
+        self.first: Rejected | None = None
 
-    def __enter__(self) -> Callable[[Rejected], None]:
+    def __enter__(self) -> "_Rejections":
         self.temporary.parent.mkdir(parents=True, exist_ok=True)
         self.file = self.temporary.open("w", encoding="utf-8")
-        return self.write
+        return self
 
     def write(self, found: Rejected) -> None:
+        self.first = self.first or found
         record = {
             "file": found.file,
             "line": found.line,
@@ -102,13 +104,16 @@ def _write(out: Path, number: int, rows: list[dict[str, Any]]) -> dict[str, Any]
     return dict(read_json(receipt))
 
 
-def _guard(source: Source, out: Path, accepted: int, rejections: Counter[str], max_drop: float) -> None:
+def _guard(source: Source, out: _Rejections, accepted: int, rejections: Counter[str], max_drop: float) -> None:
     records = accepted + rejections.total()
-    seen = ", ".join(f"{reason} {count}" for reason, count in rejections.most_common())
-    where = f"they are in {out / REJECTED} with their line numbers" if rejections else "the source holds no records"
-    if accepted == 0 or rejections.total() > max_drop * records:
-        raise TooManyDrops(
-            f"{source.path}: {rejections.total()} of {records} records cannot be used ({seen or 'none found'}), and "
-            f"{accepted} can; --max-drop allows {max_drop:g}. {where[0].upper() + where[1:]}; "
-            "mend them, or raise --max-drop."
-        )
+    if accepted and rejections.total() <= max_drop * records:
+        return
+    seen = ", ".join(f"{reason} {count}" for reason, count in rejections.most_common()) or "none found"
+    first = f"The first, {out.first.file} line {out.first.line}: {out.first.detail}. " if out.first else ""
+    remedy = "mend them, or raise --max-drop" if accepted else "mend them: one at least must be usable"
+    if rejections and rejections.most_common(1)[0][0] == "longer-than-context":
+        remedy = "shorten them, or lower --max-tokens, for which room is kept beside them"
+    raise TooManyDrops(
+        f"{source.path}: {rejections.total()} of {records} records cannot be used ({seen}), and {accepted} can; "
+        f"--max-drop allows {max_drop:g}. {first}All are in {out.path} with their line numbers; {remedy}."
+    )

@@ -1,5 +1,6 @@
 """Look at the data: tokens by weight, and rows left out by reason. Data is shown, never interpreted."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def peek(
     from rich.console import Console
 
     view = View(console or Console(soft_wrap=True, highlight=False))
-    if not unfinished(folder) and (manifest := load_manifest(folder))["kind"] == KIND:
+    if not unfinished(folder) and (manifest := load_manifest(folder)).get("kind") == KIND:
         _export(folder, manifest, rows, drop, seed, view, template)
     else:
         _dataset(folder, rows, drop, seed, view)
@@ -157,9 +158,12 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
 
 
 def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -> None:
+    if not unfinished(folder) and load_manifest(folder).get("kind") != "examples":
+        raise DatasetError(f"{folder}: its manifest.json is not one that curate wrote; point to out, or to builds")
     names = ["id", "source", "prompt", "reference", "response", "tier", "spans", "flags", "drop"]
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)
     reasons = table["drop"].to_pylist()
+    rejected = _rejected(folder)
     kept = [index for index, reason in enumerate(reasons) if reason is None]
     if drop is None:
         for index in _choose(len(kept), rows, seed):
@@ -169,7 +173,27 @@ def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -
         mine = [index for index, found in enumerate(reasons) if found == reason]
         shown = _choose(len(mine), rows if reason == drop else 1, seed)
         examples[reason] = [_plain(table.slice(mine[index], 1).to_pylist()[0]) for index in shown]
-    _left_out(Counter(reason for reason in reasons if reason), drop, examples, view)
+    for reason in sorted({found["reason"] for found in rejected}):
+        same = [found for found in rejected if found["reason"] == reason]
+        shown = _choose(len(same), rows if reason == drop else 1, seed)
+        examples[reason] = [_as_read(same[index]) for index in shown]
+    counts = Counter([*(reason for reason in reasons if reason), *(found["reason"] for found in rejected)])
+    _left_out(counts, drop, examples, view)
+
+
+def _rejected(folder: Path) -> list[dict[str, Any]]:
+    """The records that never became rows: of this dataset, or of the ingest that it began with and that lies beside."""
+    first = folder
+    if not unfinished(folder):
+        entry = load_manifest(folder)["lineage"][0]
+        first = folder.parent / f"{entry['stage']}-{entry['fingerprint']}"
+    path = first / "rejected.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+
+
+def _as_read(found: dict[str, Any]) -> dict[str, Any]:
+    return {"source": found["file"], "id": f"line {found['line']}", "question": found["raw"],
+            "response": found["detail"], "marks": ("read", "why")}  # fmt: skip
 
 
 def _show_row(row: dict[str, Any], view: View) -> None:
@@ -196,7 +220,9 @@ def _left_out(counts: Counter[str], drop: str | None, examples: dict[str, list[d
         if drop in (None, reason):
             view.head(f"{reason}: {count:,}")
             for row in examples.get(reason, []):
-                view.line(f"  {row['source']} {row['id']}\n  Q: {_cut(row['question'])}\n  A: {_cut(row['response'])}")
+                above, below = row.get("marks", ("Q", "A"))
+                view.line(f"  {row['source']} {row['id']}\n  {above}: {_cut(row['question'])}\n  "
+                          f"{below}: {_cut(row['response'])}")  # fmt: skip
 
 
 def _choose(count: int, wanted: int, seed: int) -> list[int]:

@@ -199,6 +199,7 @@ def test_a_hub_id_is_loaded_through_datasets(monkeypatch):
         return datasets.Dataset.from_list([QA, {"question": "a", "answer": None}])
 
     monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr("curate.ingest.hub.go_offline_if_unreachable", lambda: None)
     accepted, rejected = read("owner/medical:large", split="test", revision="abc")
     assert asked == [(("owner/medical", "large"), {"split": "test", "revision": "abc"})]
     assert [(item.file, item.line, item.row["source"]) for item in accepted] == [("owner/medical:large", 1, "medical")]
@@ -212,6 +213,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_says_what_to_do(monkeypat
         raise ConnectionError("Couldn't reach the hub")
 
     monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr("curate.ingest.hub.go_offline_if_unreachable", lambda: None)
     with pytest.raises(SourceError, match=r"owner/medical: .*split 'train'.*Couldn't reach.*give the folder"):
         read("owner/medical")
 

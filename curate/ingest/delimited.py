@@ -65,7 +65,7 @@ class _Feed:
 def read_delimited(text: TextFile, file: str, delimiter: str) -> Iterator[Record | Rejected]:
     """Records of a file with a header line. Raises ``SourceError`` where the header itself cannot be used.
 
-    A file named .csv whose header has no comma but semicolons or tabs is read with those.
+    A file whose header lacks the delimiter that its name promises, but has another usual one, is read with that.
     """
     feed = _Feed(text)
     delimiter = _delimiter(feed.peek(), delimiter)
@@ -119,8 +119,8 @@ def _problem(feed: _Feed, error: Exception, line: int, file: str, damage: str | 
 
 
 def _delimiter(first: str, delimiter: str) -> str:
-    others = [other for other in ";\t|" if first.count(other)]
-    return others[0] if others and delimiter == "," and "," not in first else delimiter
+    others = [other for other in ";\t|," if other in first]
+    return others[0] if others and delimiter not in first else delimiter
 
 
 def _header(values: list[str], text: TextFile) -> list[str]:

@@ -1,6 +1,7 @@
 """Datasets of the Hugging Face hub, through the ``datasets`` library and its cache."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pyarrow as pa
 
@@ -12,6 +13,7 @@ def read_hub(hub_id: str, split: str, revision: str | None) -> Iterator[Record |
     """The rows of one split. Raises ``SourceError`` with what to do where it cannot be loaded."""
     import datasets
 
+    go_offline_if_unreachable()
     name, _, configuration = hub_id.partition(":")
     try:
         found = datasets.load_dataset(name, configuration or None, split=split, revision=revision)
@@ -23,3 +25,16 @@ def read_hub(hub_id: str, split: str, revision: str | None) -> Iterator[Record |
     check_names(found.features.arrow_schema, hub_id)
     tables: Iterator[pa.Table] = found.with_format("arrow").iter(batch_size=ROWS)
     return rows((batch for table in tables for batch in table.to_batches()), hub_id)
+
+
+@cache
+def go_offline_if_unreachable() -> None:
+    """Ask the hub for a sign of life, once. Where none comes, ``datasets`` reads its cache alone from then on:
+    otherwise it tries every set six times, for half a minute each."""
+    import datasets
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception:  # whatever the network, a proxy or offline mode raises
+        datasets.config.HF_HUB_OFFLINE = True

@@ -12,7 +12,7 @@ from typing import Any
 from curate.ingest.delimited import read_delimited
 from curate.ingest.json_document import DECODER, Entry, JsonDocument, Member
 from curate.ingest.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
-from curate.ingest.shapes import is_record
+from curate.ingest.shapes import is_record, recognise
 from curate.ingest.textfile import LINE_LIMIT, TextFile
 
 Items = Iterator[Record | Rejected]
@@ -65,13 +65,16 @@ def read_file(path: Path, file: str, encoding: str) -> Items:
 
 
 def list_folder(folder: Path) -> Listing:
-    """All files below a folder, by relative name, hidden and unknown ones too. Links to folders are not followed."""
+    """All files below a folder, by relative name, hidden and unknown ones too. Links to folders are not followed.
+
+    Raises ``SourceError`` for a folder in it that cannot be opened: its rows would vanish.
+    """
     usable: list[str] = []
     others: list[Rejected] = []
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in os.walk(folder, onerror=_closed):
         base = Path(where)
         for name in files:
-            _list_one((base / name).relative_to(folder), usable, others)
+            _list_one(folder, (base / name).relative_to(folder), usable, others)
         for name in [name for name in folders if name.startswith(".") or (base / name).is_symlink()]:
             relative = (base / name).relative_to(folder).as_posix()
             why = "a hidden folder, or a link to one; not looked into"
@@ -80,17 +83,33 @@ def list_folder(folder: Path) -> Listing:
     return Listing(sorted(usable), sorted(others, key=lambda other: other.file))
 
 
-def missing(path: Path) -> SourceError:
-    """The error for a path that does not exist, with what lies near it."""
-    beside = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
+def check_file(path: Path) -> None:
+    """Raises ``SourceError`` unless this is a file, with what lies near it. ``os.path`` also bears what ``Path``
+    raises on: a name too long, a folder that may not be entered."""
+    if os.path.isfile(path):
+        return
+    if os.path.lexists(path):
+        raise SourceError(f"{path}: neither a file nor a folder (a link that leads nowhere, a pipe or a device); save "
+                          "the rows as a file")  # fmt: skip
+    try:
+        beside = sorted(os.listdir(path.parent))
+    except OSError:
+        beside = []
     near = difflib.get_close_matches(path.name, beside, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "give a file, a folder, or a hub id (owner/name)"
-    return SourceError(f"{path}: no such file or folder; {hint}")
+    raise SourceError(f"{path}: no such file or folder; {hint}")
 
 
-def _list_one(relative: Path, usable: list[str], others: list[Rejected]) -> None:
+def _closed(error: OSError) -> None:
+    raise SourceError(f"{error.filename}: this folder cannot be opened: {error.strerror}; make it readable, or move it "
+                      "out of the source")  # fmt: skip
+
+
+def _list_one(folder: Path, relative: Path, usable: list[str], others: list[Rejected]) -> None:
     if relative.name.startswith("."):
         why = "a hidden file"
+    elif not os.path.isfile(folder / relative):
+        why = "a link that leads to no file, a pipe or a device"
     elif BESIDE_ROWS.fullmatch(relative.name):
         why = "what the datasets library keeps beside the rows"
     elif format_of(relative) is None:
@@ -200,6 +219,9 @@ def _from_entry(entry: Entry, file: str) -> Record | Rejected:
 def _entries_of_object(members: list[Member], where: str) -> Iterator[Entry]:
     """The records in a top-level object: itself, its values (keyed by id), or the elements of its one list."""
     fields = {str(member.entry.key): member.entry.value for member in members}
+    if _are_columns(fields):
+        raise SourceError(f"{where}: holds columns, not records, as pandas' to_json() writes them; write it again as "
+                          ".jsonl, with to_json(PATH, orient='records', lines=True)")  # fmt: skip
     if fields and all(isinstance(value, dict) for value in fields.values()):
         return (member.entry for member in members)
     lists = [member for member in members if member.entries and any(isinstance(e.value, dict) for e in member.entries)]
@@ -209,6 +231,21 @@ def _entries_of_object(members: list[Member], where: str) -> Iterator[Entry]:
         names = ", ".join(repr(member.entry.key) for member in lists)
         raise SourceError(f"{where}: holds several lists of records: {names}; save the one you want as its own file")
     return iter(lists[0].entries or [])
+
+
+def _are_columns(fields: dict[str, Any]) -> bool:
+    """Whether an object's keys are column names, and each value holds the texts of a whole column: a list, or an object
+    with row numbers for keys."""
+    binding = recognise(fields)
+    if binding is None or "question" not in binding.columns:
+        return False
+    cells = [fields[binding.columns[role]] for role in ("question", "answer")]
+    columns = [
+        list(cell.values()) if isinstance(cell, dict) and all(map(str.isdigit, cell)) else cell for cell in cells
+    ]
+    return all(
+        isinstance(column, list) and column and {str, type(None)} >= set(map(type, column)) for column in columns
+    )
 
 
 def _kind(value: Any) -> str:

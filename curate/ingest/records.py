@@ -35,6 +35,10 @@ class SourceError(ValueError):
         super().__init__(encodable(message))  # a file's name may hold bytes that are no text
 
 
+class UnknownColumns(SourceError):
+    """The columns of a file do not say which is the question and which the answer."""
+
+
 class Unusable(ValueError):
     """This one record cannot become an example; carries the reason and a detail for a person."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from curate.ingest.records import SourceError, Unusable
+from curate.ingest.records import SourceError, UnknownColumns, Unusable
 from curate.ingest.turns import check_turns, clean, is_blank, is_turns, read_turns
 from curate.schema import Message
 
@@ -98,6 +98,10 @@ def settle(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where:
     """
     names = list(dict.fromkeys(name for fields in sample for name in fields))
     columns = {role: _column(role, name, names, where) for role, name in asked.items()}
+    twice = [name for name, count in Counter(columns.values()).items() if count > 1]
+    if twice:
+        raise SourceError(f"{where}: --columns gives {twice[0]!r} two roles; name a column of its own for each. "
+                          f"Found: {_list(names)}")  # fmt: skip
     if "messages" in columns:
         return Binding("messages", columns)
     found = _most_common(sample)
@@ -107,7 +111,7 @@ def settle(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where:
     for role in missing:
         guess = _guess(role, names)
         if guess is None or guess in columns.values() or not asked:
-            raise SourceError(_unrecognised(sample, names, missing, where))
+            raise UnknownColumns(_unrecognised(sample, names, columns, where))
         columns[role] = guess
     return Binding("question-answer", columns)
 
@@ -214,7 +218,7 @@ def _column(role: str, asked: str, names: Sequence[str], where: str) -> str:
         return same[0]
     near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise SourceError(f"{where}: --columns {role}={asked}: no such column; {hint}found: {_list(names)}")
+    raise UnknownColumns(f"{where}: --columns {role}={asked}: no such column; {hint}found: {_list(names)}")
 
 
 def _guess(role: str, names: Sequence[str]) -> str | None:
@@ -222,20 +226,27 @@ def _guess(role: str, names: Sequence[str]) -> str | None:
     return next((name for spelling in spellings for name in names if _plain(name) == spelling), None)
 
 
-def _unrecognised(sample: Sequence[Mapping[str, Any]], names: Sequence[str], missing: Sequence[str], where: str) -> str:
+def _unrecognised(
+    sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Mapping[str, str], where: str
+) -> str:
     known = "; ".join(" + ".join("/".join(spellings) for spellings in shape.needed.values()) for shape in SHAPES)
-    question, answer = _suggest(sample, names)
+    missing = [role for role in ("question", "answer") if role not in told]
+    hint = "say it yourself: --columns question={},answer={}".format(*_suggest(sample, names, told))
+    if any(" " in name and name.endswith(("?", ".", "!")) for name in names):
+        hint += "\n  or, if these are no names but the first row: put a line above it, such as question,answer"
     return (f"{where}: cannot tell which column holds the {' and which the '.join(missing)}.\n"
-            f"  found columns: {_list(names)}\n  recognised: {known}\n"
-            f"  say it yourself: --columns question={question},answer={answer}")  # fmt: skip
+            f"  found columns: {_list(names)}\n  recognised: {known}\n  {hint}")  # fmt: skip
 
 
-def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, str]:
-    """The likeliest question and answer columns: by name, else the two with the longest texts, the shorter asking."""
-    length = {name: sum(len(f[name]) for f in sample if isinstance(f.get(name), str)) for name in names}
-    longest = sorted(filter(length.get, reversed(names)), key=lambda name: length[name], reverse=True)
-    answer = _guess("answer", names) or _near("answer", longest)
-    question = _guess("question", names) or _near("question", [name for name in longest if name != answer])
+def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Mapping[str, str]) -> tuple[str, str]:
+    """The likeliest question and answer columns: as told, by name, else the two with the longest texts, the shorter
+    asking. An answer that was rejected (in preference data) is no answer to learn."""
+    free = [name for name in names if name.strip() and _plain(name) != "rejected" and name not in told.values()]
+    length = {name: sum(len(f[name]) for f in sample if isinstance(f.get(name), str)) for name in free}
+    longest = sorted(filter(length.get, reversed(free)), key=lambda name: length[name], reverse=True)
+    answer = told.get("answer") or _guess("answer", free) or _near("answer", longest)
+    question = (told.get("question") or _guess("question", [name for name in free if name != answer])
+                or _near("question", [name for name in longest if name != answer]))  # fmt: skip
     others = [name for name in longest if name not in (question, answer)]
     if not answer:
         answer = others.pop(0) if others else "COLUMN"

@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from curate.config import Strict
-from curate.ingest.readers import FORMATS, format_of, list_folder, missing, read_file
+from curate.ingest.readers import FORMATS, check_file, format_of, list_folder, read_file
 from curate.ingest.records import (
     REASONS,
     Accepted,
@@ -24,6 +25,7 @@ from curate.ingest.records import (
     Record,
     Rejected,
     SourceError,
+    UnknownColumns,
     Unusable,
     encodable,
     reject,
@@ -34,8 +36,8 @@ from curate.ingest.textfile import known_encoding
 from curate.ingest.turns import Target, check_characters, targets
 from curate.schema import EXAMPLE, Message
 
-__all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "content_hash", "is_hub_id",
-           "parse_columns", "read_source", "row_id"]  # fmt: skip
+__all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "UnknownColumns", "content_hash",
+           "is_hub_id", "parse_columns", "read_source", "row_id"]  # fmt: skip
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")
 Fits = Callable[[list[Message], str], bool]
@@ -98,7 +100,7 @@ def parse_columns(text: str) -> dict[str, str]:
     {'question': 'ask', 'answer': 'Best Answer'}
     """
     columns: dict[str, str] = {}
-    for part in text.split(","):
+    for part in re.split(r",(?=\s*\w+\s*=)", text):  # a column's name may hold commas
         role, equals, column = (piece.strip() for piece in part.partition("="))
         if not (role and equals and column):
             raise SourceError(f"--columns {text!r}: {part.strip()!r} is not ROLE=COLUMN; write it like "
@@ -135,7 +137,7 @@ def content_hash(source: Source) -> str:
     if is_hub_id(source.path):
         return hashlib.sha256(json.dumps([source.path, source.revision, source.split]).encode()).hexdigest()
     path = Path(source.path)
-    if path.is_dir():
+    if os.path.isdir(path):
         files = [[name, _file_hash(path / name)] for name in list_folder(path).usable]
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
     return _file_hash(path)
@@ -161,10 +163,9 @@ def _open(source: Source) -> Iterator[tuple[str, Found]]:
         from curate.ingest.hub import read_hub
 
         return iter([(source.path, read_hub(source.path, source.split, source.revision))])
-    if path.is_dir():
+    if os.path.isdir(path):
         return _open_folder(path, source)
-    if not path.exists():
-        raise missing(path)
+    check_file(path)
     return iter([(str(path), read_file(path, encodable(path.name), source.encoding))])
 
 
@@ -282,7 +283,9 @@ def _dump(meta: dict[str, Any]) -> str:
 
 
 def _file_hash(path: Path) -> str:
-    if not path.exists():
-        raise missing(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}; make it readable, or leave it out") from None
