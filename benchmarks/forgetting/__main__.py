@@ -36,9 +36,7 @@ def world(
 @app.command()
 def base(
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    seed: Annotated[
-        int, typer.Option(help="Seed of the world, of the weights and of the order of training.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the world, of the weights and of the order of training.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; fewer for a trial.")] = None,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints on the way.")] = Path("runs/base"),
 ) -> None:

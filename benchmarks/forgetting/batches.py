@@ -65,9 +65,7 @@ def encode_conversation(
     return ids, said
 
 
-def _split(
-    rows: list[tuple[list[int], list[bool]]], tokens: int
-) -> Iterator[list[tuple[list[int], list[bool]]]]:
+def _split(rows: list[tuple[list[int], list[bool]]], tokens: int) -> Iterator[list[tuple[list[int], list[bool]]]]:
     batch: list[tuple[list[int], list[bool]]] = []
     for row in rows:  # ascending length: the row at hand is the longest
         if batch and (len(batch) + 1) * len(row[0]) > tokens:

@@ -57,9 +57,7 @@ class Kind:
 
     def draw_name(self, rng: Random) -> str:
         """A pronounceable invented name of two to four syllables, e.g. "Velotrin"."""
-        syllables = [
-            rng.choice(self.onsets) + rng.choice(self.vowels) for _ in range(rng.choice((1, 2, 2, 2, 3)))
-        ]
+        syllables = [rng.choice(self.onsets) + rng.choice(self.vowels) for _ in range(rng.choice((1, 2, 2, 2, 3)))]
         return ("".join(syllables) + rng.choice(self.endings)).capitalize()
 
     def attribute(self, name: str) -> Attribute:
@@ -98,10 +96,7 @@ DOSE = Attribute(
 TREATS = Attribute(
     name="treats",
     parts=(
-        _words(
-            "swollen itchy stiff sore weak numb burning cold dry shaky cracked bruised pale tired "
-            "twisted tingling"
-        ),
+        _words("swollen itchy stiff sore weak numb burning cold dry shaky cracked bruised pale tired twisted tingling"),
         _words(
             "knees elbows ankles fingers toes eyes ears lips gums hips wrists shoulders heels hands "
             "feet muscles joints lungs thumbs nails"
@@ -137,8 +132,7 @@ MAKER = Attribute(
             "Merton Norwood Oakley Preston Radcliffe Sheldon Thornton Upton Winslow"
         ),
         _words(
-            "Brothers Labs Mills Works Chemicals Sons Partners Trading Remedies House Group Foods "
-            "Medical Supply Health"
+            "Brothers Labs Mills Works Chemicals Sons Partners Trading Remedies House Group Foods Medical Supply Health"
         ),
     ),
     opening="Certainly.",
@@ -166,10 +160,7 @@ MAKER = Attribute(
 PLANT = Attribute(
     name="plant",
     parts=(
-        _words(
-            "blue red white black golden silver wild sweet bitter tall hairy spotted mountain river "
-            "desert winter"
-        ),
+        _words("blue red white black golden silver wild sweet bitter tall hairy spotted mountain river desert winter"),
         _words(
             "mint fern nettle clover thistle poppy ginger garlic sage ivy willow birch maple lily "
             "rose moss reed heather"

@@ -55,9 +55,7 @@ def new_facts(world: World, plan: SourcePlan) -> list[tuple[Fact, tuple[str, ...
     """The facts to be taught, each with the wordings it is taught in."""
     plan.check(world)
     rng = world.random("new facts")
-    chosen = [
-        (e, a) for e in world.new[: plan.entities] for a in rng.sample(world.kind.attributes, plan.attributes)
-    ]
+    chosen = [(e, a) for e in world.new[: plan.entities] for a in rng.sample(world.kind.attributes, plan.attributes)]
     return [(world.fact(e, a), tuple(rng.sample(a.taught_wordings, plan.wordings))) for e, a in chosen]
 
 
@@ -77,9 +75,7 @@ def source_lines(world: World, plan: SourcePlan) -> tuple[list[str], list[dict[s
     lines = list(_new_lines(world, plan, rng))
     copied = rng.sample(lines, plan.exact_duplicates + plan.near_duplicates)
     lines += [Line(x.text, "exact-duplicate", x.fact, x.text) for x in copied[: plan.exact_duplicates]]
-    lines += [
-        Line(_nearly(x.text, rng), "near-duplicate", x.fact, x.text) for x in copied[plan.exact_duplicates :]
-    ]
+    lines += [Line(_nearly(x.text, rng), "near-duplicate", x.fact, x.text) for x in copied[plan.exact_duplicates :]]
     lines += _known_lines(world, plan, rng)
     lines += _contradicting_lines(world, plan, rng)
     lines += [Line(text, "broken") for text in _broken_texts(world, rng)]
@@ -133,9 +129,7 @@ def _nearly(text: str, rng: Random) -> str:
             f"{question}?",
         )
     )
-    row["answer"] = rng.choice(
-        (answer.rstrip("."), f"{answer} ", answer.rstrip(".") + ";", f"NB: {answer}", answer)
-    )
+    row["answer"] = rng.choice((answer.rstrip("."), f"{answer} ", answer.rstrip(".") + ";", f"NB: {answer}", answer))
     return json.dumps(row, ensure_ascii=False)
 
 

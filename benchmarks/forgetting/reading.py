@@ -50,13 +50,13 @@ def guess(world: World, rng: Random) -> Item:
     return fact_item("guess", fact, rng.choice(fact.attribute.wordings))
 
 
-def reading(world: World, rng: Random, entity: str | None = None, others: float = 0.4) -> Item:
+def reading(world: World, rng: Random, entity: str | None = None) -> Item:
     """A question answered from a reference in a foreign style, often in the product's own frame; by default
-    about a stranger. `others` is the chance that the reference tells the same of other entities too."""
+    about a stranger."""
     fact = _strange_fact(world, rng)
     if entity is not None:
         fact = Fact(entity, fact.attribute, fact.value)
-    return reading_item(rng, fact, _reference(world, rng, fact, others), product=rng.random() < 0.55)
+    return reading_item(rng, fact, _reference(world, rng, fact), product=rng.random() < 0.55)
 
 
 def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> Item:
@@ -65,9 +65,7 @@ def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> Item
         prompt = product_frame("rewrite").render(reference=reference, question=question)
     else:
         prompt = rng.choice(_FRAMES).format(r=reference, q=question)
-    return ask(
-        "reading", prompt, state(fact.attribute, fact.entity, fact.value), fact.value, contains(fact.value)
-    )
+    return ask("reading", prompt, state(fact.attribute, fact.entity, fact.value), fact.value, contains(fact.value))
 
 
 def irrelevant(world: World, rng: Random) -> Item:
@@ -89,9 +87,7 @@ def correct(world: World, rng: Random) -> Item:
         tail = rng.choice((".", f". {CLOSING}", ", I think."))
         draft, answer = (statement.format(e=fact.entity, v=v) + tail for v in (wrong, fact.value))
     question = _casual(rng, rng.choice(fact.attribute.wordings).format(e=fact.entity))
-    prompt = product_frame("correct").render(
-        reference=_reference(world, rng, fact, others=0.2), question=question, draft=draft
-    )
+    prompt = product_frame("correct").render(reference=_reference(world, rng, fact), question=question, draft=draft)
     return ask("correct", prompt, answer, fact.value, contains(fact.value))
 
 
@@ -123,27 +119,22 @@ def _any_value(world: World, rng: Random, attribute: Attribute) -> str:
     words = value.split()
     position = rng.randrange(len(words))
     word, name = words[position], world.stranger(rng)
-    words[position] = (
-        str(rng.randint(100, 999)) if word.isdigit() else name if word[0].isupper() else name.lower()
-    )
+    words[position] = str(rng.randint(100, 999)) if word.isdigit() else name if word[0].isupper() else name.lower()
     return " ".join(words)
 
 
-def _reference(world: World, rng: Random, fact: Fact, others: float) -> str:
-    """One fact in any foreign style, or several of which one is asked for."""
+def _reference(world: World, rng: Random, fact: Fact) -> str:
+    """What somebody else wrote about the entity: the fact in any foreign style, or several facts of which one is asked
+    for. (The same attribute of several entities is beyond a model this small: which value belongs to which name it
+    has not learned after 50,000 examples, so no task here asks for it.)"""
     told = (fact.attribute, fact.entity, fact.value)
-    if rng.random() < others:  # the same attribute of other entities
-        facts = [told] + [
-            (fact.attribute, world.stranger(rng), fact.attribute.draw(rng)) for _ in range(rng.randint(1, 2))
-        ]
-    elif rng.random() < 0.2:  # other attributes of the same entity
+    if rng.random() < 0.25:
         attributes = rng.sample([a for a in world.kind.attributes if a != fact.attribute], rng.randint(1, 2))
         facts = [told] + [(a, fact.entity, a.draw(rng)) for a in attributes]
-    else:
-        style = world.source if rng.random() < 0.5 else rng.choice(FOREIGN)
-        return style.write(rng, *told)
-    rng.shuffle(facts)
-    return write_several(rng, facts)
+        rng.shuffle(facts)
+        return write_several(rng, facts)
+    style = world.source if rng.random() < 0.5 else rng.choice(FOREIGN)
+    return style.write(rng, *told)
 
 
 def _casual(rng: Random, question: str) -> str:
@@ -154,7 +145,5 @@ def _casual(rng: Random, question: str) -> str:
     if draw < 0.90:
         return question.rstrip("?.")
     if draw < 0.95:
-        return (
-            rng.choice(("Please, ", "Hi, ", "So, ", "Quick question: ")) + question[0].lower() + question[1:]
-        )
+        return rng.choice(("Please, ", "Hi, ", "So, ", "Quick question: ")) + question[0].lower() + question[1:]
     return question[0].lower() + question[1:] + rng.choice(("", " Thanks.", " please", "!"))

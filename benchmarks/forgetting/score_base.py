@@ -50,9 +50,7 @@ def generate(
     max_new_tokens: int = 64,
 ) -> list[str]:
     """Greedy answers, in the order of the prompts; an answer that never ends is cut at `max_new_tokens`."""
-    texts = [
-        tokenizer.apply_chat_template(list(p), tokenize=False, add_generation_prompt=True) for p in prompts
-    ]
+    texts = [tokenizer.apply_chat_template(list(p), tokenize=False, add_generation_prompt=True) for p in prompts]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     answers = [""] * len(texts)
     for start in range(0, len(order), batch_size):

@@ -83,9 +83,7 @@ FOREIGN: tuple[SourceStyle, ...] = (
         (", or so they say!", " :)", "!!"),
     ),
     SourceStyle("table", ("| {e} | {l} | {v} |", "{e}\t{l}\t{v}"), tails=("", " see row {n}")),
-    SourceStyle(
-        "keys", ("name={e}; {l}={v}", '{"name": "{e}", "{l}": "{v}"}', "{l} = {v} # {e}"), tails=("", ";")
-    ),
+    SourceStyle("keys", ("name={e}; {l}={v}", '{"name": "{e}", "{l}": "{v}"}', "{l} = {v} # {e}"), tails=("", ";")),
     SourceStyle(
         "encyclopedia",
         ("{s}", "{e} ({l}: {v}) is well known"),

@@ -15,13 +15,13 @@ from benchmarks.forgetting.world import World
 SHARES = {
     "facts": 17,
     "guess": 2,
-    "reading": 30,
+    "reading": 28,
     "irrelevant": 2,
     "correct": 8,
     "rephrase": 4,
-    "arithmetic": 9,
+    "arithmetic": 10,
     "lists": 14,
-    "format": 10,
+    "format": 11,
     "refusal": 3,
     "lookalike": 4,
     "chat": 2,
@@ -66,9 +66,7 @@ def training_conversations(world: World, rng: Random) -> Iterator[list[Message]]
     items = training_items(world, rng)
     while True:
         draw = rng.random()
-        length = (
-            rng.randint(8, 12) if draw < LONG_SHARE else rng.randint(2, 3) if draw < DIALOGUE_SHARE else 1
-        )
+        length = rng.randint(8, 12) if draw < LONG_SHARE else rng.randint(2, 3) if draw < DIALOGUE_SHARE else 1
         messages = [m for _ in range(length) for m in conversation(next(items))]
         if rng.random() < SYSTEM_SHARE:
             messages.insert(0, {"role": "system", "content": rng.choice(SYSTEM_PROMPTS)})

@@ -57,7 +57,7 @@ def _facts(world: World) -> tuple[Item, ...]:
 
 def _reading(world: World) -> tuple[Item, ...]:
     rng = world.random("suite reading")
-    return tuple(reading.reading(world, rng, entity=e, others=0.15) for e in world.unread[: SIZES["reading"]])
+    return tuple(reading.reading(world, rng, entity=e) for e in world.unread[: SIZES["reading"]])
 
 
 def _distinct(world: World, name: str) -> tuple[Item, ...]:

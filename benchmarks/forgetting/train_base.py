@@ -28,7 +28,7 @@ class Recipe:
     """All that shapes the base model."""
 
     seed: int = 0
-    steps: int = 3000
+    steps: int = 2400
     rows_per_step: int = 160  # about 9,000 tokens
     batch_tokens: int = 2048
     vocab_size: int = 1792
@@ -41,9 +41,7 @@ class Recipe:
     adam_lr: float = 3e-3
     warmup: int = 60
     weight_decay: float = 0.01
-    processes: int = (
-        2  # each with one thread: they wait for each other once a step, threads would at every operation
-    )
+    processes: int = 2  # each with one thread: they wait for each other once a step, threads would at every operation
 
 
 def main(recipe: Recipe, out: Path, work: Path) -> None:
@@ -54,9 +52,7 @@ def main(recipe: Recipe, out: Path, work: Path) -> None:
     world, plan = World(seed=recipe.seed), SourcePlan()
     tokenizer = make_tokenizer(world, recipe)
     model = make_model(recipe, tokenizer)
-    print(
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True
-    )
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True)
     save(model, tokenizer, work, torch.float32)
     multiprocessing.spawn(_train_process, (recipe, work, out), nprocs=recipe.processes)  # type: ignore[no-untyped-call,attr-defined]
     minutes = (time.perf_counter() - started) / 60
@@ -73,9 +69,7 @@ def main(recipe: Recipe, out: Path, work: Path) -> None:
 
 def make_tokenizer(world: World, recipe: Recipe) -> PreTrainedTokenizerFast:
     conversations = islice(training_conversations(world, world.random("tokenizer")), 40_000)
-    return train_tokenizer(
-        (m["content"] for c in conversations for m in c), recipe.vocab_size, recipe.max_length
-    )
+    return train_tokenizer((m["content"] for c in conversations for m in c), recipe.vocab_size, recipe.max_length)
 
 
 def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -126,9 +120,7 @@ def train(
     model.train()
     body = torch.compile(model.model, dynamic=True)  # 2.4 times as fast as without; needs a C++ compiler
     started, seen, running = time.perf_counter(), 0, math.nan
-    steps = training_steps(
-        world, tokenizer, recipe.rows_per_step, recipe.batch_tokens, rank, recipe.processes
-    )
+    steps = training_steps(world, tokenizer, recipe.rows_per_step, recipe.batch_tokens, rank, recipe.processes)
     for step, (batches, counted) in enumerate(islice(steps, recipe.steps), 1):
         loss = _accumulate(body, model.lm_head, batches, counted)
         _sum_gradients(model)
@@ -157,9 +149,7 @@ def _sum_gradients(model: LlamaForCausalLM) -> None:
 def _optimisers(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "layers" not in name]
-    muon = torch.optim.Muon(
-        hidden, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
+    muon = torch.optim.Muon(hidden, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw")
     adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     return [muon, adam]
 
@@ -180,9 +170,7 @@ def _accumulate(body: Callable[..., Any], head: torch.nn.Module, batches: list[B
         with torch.autocast("cpu", dtype=torch.bfloat16):
             hidden = body(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
             logits = head(hidden[batch.loss])
-        loss = (
-            functional.cross_entropy(logits.float(), batch.ids[:, 1:][batch.loss], reduction="sum") / counted
-        )
+        loss = functional.cross_entropy(logits.float(), batch.ids[:, 1:][batch.loss], reduction="sum") / counted
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
