@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from curate.engine import Engine, EngineConfig, locate_model, model_hash, open_engine, resolve
+from curate.engine import Engine, EngineConfig, EngineError, locate_model, model_hash, open_engine, resolve
 from curate.template import Template, load_template
 
 MAX_CONTEXT = 4096
@@ -42,10 +42,12 @@ def context_length(config: EngineConfig) -> int:
     """``max_model_len`` as asked, else what the model's configuration allows, at most ``MAX_CONTEXT``."""
     import json
 
-    if config.max_model_len:
-        return config.max_model_len
     facts = json.loads((locate_model(config) / "config.json").read_text(encoding="utf-8"))
-    return min(int(facts.get("max_position_embeddings") or MAX_CONTEXT), MAX_CONTEXT)
+    allowed = int({**facts, **(facts.get("text_config") or {})}.get("max_position_embeddings") or 0)
+    if allowed and config.max_model_len > allowed:
+        raise EngineError(f"--max-model-len {config.max_model_len}: {config.model} has positions for {allowed} tokens; "
+                          f"give at most that, or leave it out")  # fmt: skip
+    return config.max_model_len or min(allowed or MAX_CONTEXT, MAX_CONTEXT)
 
 
 @lru_cache(maxsize=2)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from curate.base import Base
-from curate.build import ModelConfig, executor
+from curate.build import Language, ModelConfig, executor
 from curate.config import ConfigError
 from curate.export import Facts, check_replaceable, mix_and_export
 from curate.ingest import Source, SourceError, UnknownColumns
@@ -48,7 +48,7 @@ class BlendConfig(ModelConfig):
     max_tokens: int = Field(512, ge=1)
     max_length: int = Field(0, ge=0, description="longest row, in tokens; 0: the model's context")
     top_k: int = Field(20, ge=1, le=64)
-    lang: str = "en"
+    lang: Language = "en"
     seed: int = 0
     max_drop: float = Field(0.5, ge=0, le=1)
     shard_rows: int = Field(1024, ge=1)

@@ -4,9 +4,9 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from curate.base import Base, find_base
 from curate.config import ConfigError, Strict
@@ -26,6 +26,10 @@ from curate.stages.regenerate import Fallback, Mode, Regenerate
 from curate.stages.reword import Reword
 from curate.stages.score import Score
 from curate.template import TemplateError
+from curate.text.words import language
+
+Language = Annotated[str, AfterValidator(language)]
+"""A code that spaCy has rules for."""
 
 
 class ModelConfig(Strict):
@@ -35,7 +39,7 @@ class ModelConfig(Strict):
     revision: str | None = None
     engine: EngineName = "auto"
     url: str | None = None
-    dtype: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_model_len: int = Field(0, ge=0, description="0: what the model allows, at most 4096")
     trust_remote_code: bool = False
 
@@ -66,7 +70,7 @@ class BuildConfig(ModelConfig):
     mask: Policy = "key"
     thresholds: Thresholds = Thresholds()
     top_k: int = Field(20, ge=1, le=64)
-    lang: str = "en"
+    lang: Language = "en"
     glossary: Path | None = None
     prompts: Path | None = None
     seed: int = 0
@@ -91,7 +95,10 @@ class BuildConfig(ModelConfig):
             return ()
         if not self.glossary.is_file():
             raise ConfigError(f"--glossary {self.glossary}: no such file; give a text file with a term on each line")
-        lines = self.glossary.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = self.glossary.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"--glossary {self.glossary}: not UTF-8 ({error}); save it as UTF-8") from None
         return tuple(line.strip() for line in lines if line.strip())
 
 
@@ -106,6 +113,7 @@ class Built:
 def build(config: BuildConfig, progress: Progress) -> Built:
     """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
     content_hash(config.input())  # a source that is not there should not first cost the download of a model
+    config.terms()  # nor should a glossary
     base = config.base()
     frames = load_frames(config.prompts)
     frame = frames[config.frame]
@@ -117,7 +125,10 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     for stage in stages(config, base, frames, folder):
         folder = run_stage(stage, folder, config.out, config.max_drop, progress, executor(config.ray))
     write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
-    return Built(folder, {"rejected": rejected, **summarise(folder)})
+    summary = {"rejected": rejected, **summarise(folder)}
+    if not any(count for tier, count in summary["tiers"].items() if tier != "known"):
+        progress.say(f"curate: no row is left to train on; `curate peek {folder}` shows what became of them")
+    return Built(folder, summary)
 
 
 def executor(ray: str | None) -> Executor:
@@ -191,6 +202,7 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     """What a build would do: rows, tokens and GPU-minutes, without loading weights; it writes nothing that stays."""
     import tempfile
 
+    config.terms()
     base = config.base()
     frames = load_frames(config.prompts)
     frame = frames[config.frame]

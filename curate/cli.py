@@ -61,6 +61,9 @@ def build(
     max_tokens: MaxTokens = None,
     mask: Annotated[str | None, typer.Option(
         help="key, diff, argmax, unexplained, low-perplexity, soft or all.")] = None,
+    thresholds: Annotated[str | None, typer.Option(
+        help="Where the mask cuts, in nats: gain=1,confident=-0.92,lift=0.5,normal=-0.92,thin_air=-6.9,"
+        "temperature=0.5; those left out keep these defaults.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Log-probabilities kept per token, for the anchors.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the source (spaCy's codes).")] = None,
     glossary: Annotated[Path | None, typer.Option(help="Text file: terms that must be kept whole and exact.")] = None,
@@ -77,6 +80,8 @@ def build(
     given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
     if columns is not None:
         given["columns"] = _columns(columns)
+    if thresholds is not None:
+        given["thresholds"] = _numbers(thresholds, "gain=1,lift=0.5")
     _run(lambda: _build(given, config, dry_run, as_json))
 
 
@@ -137,7 +142,7 @@ def mix(
     given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
     given["rehearsal"] = rehearsal or None
     if weights is not None:
-        given["weights"] = _weights(weights)
+        given["weights"] = _numbers(weights, "dolly=2,alpaca=1")
     _run(lambda: _mix(given, config, dry_run, as_json))
 
 
@@ -271,13 +276,13 @@ def _columns(text: str) -> dict[str, str]:
         raise typer.BadParameter(str(error)) from None
 
 
-def _weights(text: str) -> dict[str, float]:
+def _numbers(text: str, example: str) -> dict[str, float]:
     """ "dolly=2,alpaca=1" as a mapping."""
     try:
         pairs = [part.split("=") for part in text.split(",")]
         return {name.strip(): float(value) for name, value in pairs}
     except ValueError:
-        raise typer.BadParameter(f"{text!r}: expected shares such as dolly=2,alpaca=1") from None
+        raise typer.BadParameter(f"{text!r}: expected numbers by name, such as {example}") from None
 
 
 def _dataset(folder: Path) -> Path:

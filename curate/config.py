@@ -49,6 +49,17 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
         return f"{where}: {key}: {item['msg']}; found {item.get('input')!r}"
-    near = difflib.get_close_matches(str(item["loc"][-1]), model.model_fields, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(sorted(model.model_fields))
+    fields = _fields(model, item["loc"][:-1])
+    near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(sorted(fields))
     return f"{where}: unknown key {key!r}; {hint}"
+
+
+def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    """The keys known at a place inside the configuration."""
+    for part in place:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)

@@ -139,7 +139,8 @@ def _check(new: pa.Table, rehearsal: pa.Table, config: MixConfig) -> None:
     if both:
         raise MixError(f"{', '.join(both)}: both new and rehearsal; give one of them another name (name=path)")
     if unknown:
-        raise MixError(f"weights name {', '.join(unknown)}; the rehearsal sources here are {', '.join(sorted(names))}")
+        raise MixError(f"weights name {', '.join(unknown)}, and no row of that is fit for training; rows that are come "
+                       f"from {', '.join(sorted(names)) or 'no rehearsal set'}")  # fmt: skip
 
 
 def _held_out(clusters: Sequence[str], is_new: np.ndarray, config: MixConfig) -> np.ndarray:

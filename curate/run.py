@@ -33,6 +33,8 @@ Report = Callable[[str, int, int], None]
 class TooManyDrops(RuntimeError):
     """A stage dropped more of its rows than ``--max-drop`` allows; the message says what it saw."""
 
+    exit_code = 1  # the command was right, the data did not pass
+
 
 Executor = Callable[[Stage, Sequence[Path], Path], Iterator[Path]]
 """Calls ``finish_shard`` on each of the shards, somewhere, and yields each path when its receipt is written."""

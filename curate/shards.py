@@ -77,7 +77,10 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DatasetError(f"{folder}: no {MANIFEST} here, so this is not a finished dataset; run the command that "
                            "makes it again (it resumes), or point to another folder")  # fmt: skip
-    return dict(read_json(path))
+    try:
+        return dict(read_json(path))
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{path}: damaged ({error}); delete the folder and run the command that made it") from None
 
 
 def shard_paths(folder: Path) -> list[Path]:

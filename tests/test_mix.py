@@ -92,7 +92,8 @@ def test_weights_are_kept_even_where_that_repeats_a_small_set():
     sources = found.numbers["splits"]["train"]["sources"]
     assert {s: v["rows"] for s, v in sources.items()} == {"a": 20, "b": 10, "med": 70}
     assert sources["a"]["repeat"] == {"least": 4, "most": 4}
-    with pytest.raises(MixError, match=r"weights name z; the rehearsal sources here are a, b, c"):
+    wanted = r"weights name z, and no row of that is fit for training; rows that are come from a, b, c"
+    with pytest.raises(MixError, match=wanted):
         plan(simple("med", 70), old, MixConfig(weights={"z": 1}))
 
 

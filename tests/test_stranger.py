@@ -240,3 +240,44 @@ def test_line_numbers_of_a_csv_count_the_lines_of_the_file(tmp_path):
     accepted, rejected = read(tmp_path / "a.csv")
     assert [item.line for item in accepted] == [2, 5]
     assert why(rejected) == [(4, "empty-question")]
+
+
+# ---- settings
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (["--dtype", "float13"], "'float13'"),
+        (["--lang", "klingon"], "language 'klingon' is not one that spaCy has rules for"),
+        (["--thresholds", "gian=2"], "did you mean 'gain'?"),
+        (["--thresholds", "gain"], "such as gain=1,lift=0.5"),
+        (["--max-model-len", "999999"], "has positions for 2048 tokens"),
+        (["--glossary", "terms.txt"], "not UTF-8"),
+        (["--glossary", "absent.txt"], "no such file"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_before_a_model_is_loaded(tmp_path, flags, wanted):
+    lines(tmp_path / "a.jsonl", QA)
+    (tmp_path / "terms.txt").write_bytes("Weißdorn".encode("latin-1"))
+    said = says("build", "--source", "a.jsonl", "--model", BASE, *flags)
+    assert wanted in " ".join(said.replace("│", " ").split())
+
+
+def test_a_threshold_reaches_the_build(tmp_path):
+    lines(tmp_path / "a.jsonl", QA)
+    flags = ["--source", "a.jsonl", "--model", BASE, "--thresholds", "gain=2,lift=1", "--dry-run"]
+    said = CliRunner().invoke(app, ["build", *map(str, flags)])
+    assert said.exit_code == 0
+    assert "thresholds" not in said.stderr.partition("defaults taken:")[2]
+
+
+def test_unusable_data_ends_with_exit_code_1(tmp_path):
+    lines(tmp_path / "a.jsonl", {"question": "", "answer": "b"})
+    assert CliRunner().invoke(app, ["build", "--source", "a.jsonl", "--model", str(BASE)]).exit_code == 1
+
+
+def test_a_damaged_manifest_is_named(tmp_path):
+    (tmp_path / "builds").mkdir()
+    (tmp_path / "builds" / "manifest.json").write_text("{")
+    assert "builds/manifest.json: damaged" in says("peek", "builds")
