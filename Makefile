@@ -14,6 +14,7 @@ test: .venv/.core .venv/.vllm .venv/.dev check
 
 check: .venv/.dev
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check --quiet .
 	.venv/bin/mypy
 
 # torch comes first and by the version that the vLLM wheel was built for, so that nothing pulls another one later.

@@ -37,9 +37,9 @@ def command(source: Path, out: Path) -> list[str]:
             str(out)]  # fmt: skip
 
 
-def start(source, folder):
+def start(source, folder, *flags):
     folder.mkdir(exist_ok=True)
-    return subprocess.Popen(command(source, folder / "builds"), cwd=folder, env=environment(),
+    return subprocess.Popen([*command(source, folder / "builds"), *flags], cwd=folder, env=environment(),
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
 
@@ -49,8 +49,8 @@ def environment():
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def finish(source, folder):
-    process = start(source, folder)
+def finish(source, folder, *flags):
+    process = start(source, folder, *flags)
     _, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
 
@@ -71,8 +71,20 @@ def receipts(folder):
     return {p: p.read_bytes() for p in (folder / "builds").rglob("receipts/*.json")}
 
 
-def test_killed_at_random_and_continued(source, tmp_path):
-    finish(source, tmp_path / "whole")
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    """The contents of a build that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    finish(source, folder)
+    return contents(folder)
+
+
+def test_on_a_ray_cluster(source, whole, tmp_path):
+    finish(source, tmp_path / "ray", "--ray", "local")
+    assert contents(tmp_path / "ray") == whole
+
+
+def test_killed_at_random_and_continued(source, whole, tmp_path):
     rng = random.Random(11)
     broken = tmp_path / "broken"
     killed = 0
@@ -96,4 +108,4 @@ def test_killed_at_random_and_continued(source, tmp_path):
     leftovers = list((broken / "builds").rglob("*.tmp"))
     for path in leftovers:  # of the killed processes; nothing reads them
         path.unlink()
-    assert contents(tmp_path / "whole") == contents(broken)
+    assert contents(broken) == whole

@@ -40,9 +40,7 @@ def test_anchors_are_found_across_shards(model: Path, data: Path) -> None:
 
 def test_anchors_of_uneven_width_are_padded(model: Path, data: Path) -> None:
     columns = ("anchor_ids", "anchor_logprobs")
-    edit_meta(
-        data, lambda row: {name: [top[: 1 + i % 3] for i, top in enumerate(row[name])] for name in columns}
-    )
+    edit_meta(data, lambda row: {name: [top[: 1 + i % 3] for i, top in enumerate(row[name])] for name in columns})
     ids, logprobs = load_export(data).splits["train"].anchors.take(0, np.arange(3))
     assert ids.shape == (3, 3)
     assert np.isinf(logprobs).tolist() == [[False, True, True], [False, False, True], [False, False, False]]
@@ -92,9 +90,7 @@ def break_it(data: Path, how: str) -> None:
         "a build": lambda: edit_manifest(data, kind="build"),
         "no meta": lambda: shutil.rmtree(data / "meta"),
         "fewer meta rows": lambda: (data / "meta" / "train" / "data-00002-of-00003.arrow").unlink(),
-        "broken meta": lambda: (data / "meta" / "train" / "data-00001-of-00003.arrow").write_bytes(
-            b"no arrow"
-        ),
+        "broken meta": lambda: (data / "meta" / "train" / "data-00001-of-00003.arrow").write_bytes(b"no arrow"),
         "broken tokens": lambda: (data / "train" / "state.json").write_text("{"),
         "other tokenizer": lambda: edit_manifest(data, tokenizer={"name": "other", "hash": "f00"}),
         "no model": lambda: edit_manifest(data, model=None),
@@ -102,9 +98,7 @@ def break_it(data: Path, how: str) -> None:
         "source without balance": lambda: edit_manifest(data, balance={"med": 1.0}),
         "weights too short": lambda: edit_meta(data, lambda row: {"weights": row["weights"][1:]}),
         "stray weight": lambda: edit_meta(data, lambda row: {"weights": [1.0] * len(row["weights"])}),
-        "anchors beyond the row": lambda: edit_meta(
-            data, lambda row: {"anchor_start": row["anchor_start"] + 1}
-        ),
+        "anchors beyond the row": lambda: edit_meta(data, lambda row: {"anchor_start": row["anchor_start"] + 1}),
         "strange objective": lambda: edit_meta(data, lambda row: {"objective": "dance"}),
         "no anchors": lambda: edit_meta(data, lambda row: {"anchor_ids": [], "anchor_logprobs": []}),
         "uneven anchors": lambda: edit_meta(data, lambda row: {"anchor_ids": row["anchor_ids"][:-1]}),

@@ -14,9 +14,7 @@ def test_two_rows_by_hand() -> None:
     nll_a, nll_b = -np.log(p[0, 1]), -np.log(p[1, 0])
     p0 = np.array([0.6, 0.3, 0.1])
     kl_full = (p0 * np.log(p0 / p[2])).sum()
-    kl_tail = 0.7 * np.log(0.7 / p[3, 1]) + 0.3 * np.log(
-        0.3 / (1 - p[3, 1])
-    )  # top-1 known, two tokens in the tail
+    kl_tail = 0.7 * np.log(0.7 / p[3, 1]) + 0.3 * np.log(0.3 / (1 - p[3, 1]))  # top-1 known, two tokens in the tail
     expected = 0.7 * (1.0 * nll_a + 0.5 * nll_b) / 2 + 0.3 * kl_full / 1 + 2.0 * kl_tail / 1
 
     pools = Pools(("loss/med", "kl/dolly", "anchor"), (0.7, 0.3, 2.0), (0, 1, 2))
@@ -44,9 +42,7 @@ def test_all_but_one_token_known_is_the_full_kl(k: int) -> None:
     torch.manual_seed(0)
     logits, base = torch.randn(20, 8) * 2, (torch.randn(20, 8) * 2).log_softmax(-1)
     top = base.topk(k)
-    expected = torch.nn.functional.kl_div(
-        logits.log_softmax(-1), base, log_target=True, reduction="none"
-    ).sum(-1)
+    expected = torch.nn.functional.kl_div(logits.log_softmax(-1), base, log_target=True, reduction="none").sum(-1)
     torch.testing.assert_close(divergence(logits, top.indices, top.values), expected, atol=1e-5, rtol=1e-4)
 
 

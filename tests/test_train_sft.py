@@ -41,9 +41,7 @@ def mixed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weighted new rows, distilled rehearsal rows, anchors, two sources out of balance, and a validation split."""
     rows = random_rows(16, weight=0.5) + random_rows(8, "dolly", True)
     held = random_rows(5, seed=7) + random_rows(3, "dolly", True, seed=7)
-    return write_export(
-        tmp_path_factory.mktemp("mixed"), model, rows, held, balance={"med": 0.7, "dolly": 0.3}
-    )
+    return write_export(tmp_path_factory.mktemp("mixed"), model, rows, held, balance={"med": 0.7, "dolly": 0.3})
 
 
 def settle(data: Path, out: Path, **settings: Any) -> Run:
@@ -73,9 +71,7 @@ def test_stock_trl_trains_on_the_export_unmodified(one_source: Path, model: Path
     from trl import SFTConfig, SFTTrainer
 
     data = load_from_disk(str(one_source))
-    args = SFTConfig(
-        str(tmp_path), max_steps=2, bf16=False, report_to="none", logging_steps=1, disable_tqdm=True
-    )
+    args = SFTConfig(str(tmp_path), max_steps=2, bf16=False, report_to="none", logging_steps=1, disable_tqdm=True)
     trainer = SFTTrainer(str(model), args, train_dataset=data["train"])
     trainer.train()
     assert trainer.state.global_step == 2
@@ -222,9 +218,7 @@ def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, st
     assert len(steps) == 6 + 2  # every step once, and one line per validation
 
 
-def test_a_finished_run_is_not_run_again(
-    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_run_is_not_run_again(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import train.sft
 
     run = settle(mixed, tmp_path / "run", checkpoints=2)

@@ -37,9 +37,7 @@ def all_files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.jsonl"))}
 
 
-def test_the_same_arguments_write_the_same_bytes_and_another_seed_others(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_same_arguments_write_the_same_bytes_and_another_seed_others(folder: Path, tmp_path: Path) -> None:
     write_world(World(), SourcePlan(), tmp_path / "again")
     write_world(World(seed=1), SourcePlan(), tmp_path / "other")
     assert all_files(folder) == all_files(tmp_path / "again")
@@ -98,9 +96,7 @@ def test_copies_come_after_their_original_and_contradictions_point_at_each_other
 
 def test_broken_lines_are_eight_different_faults(folder: Path) -> None:
     lines = (folder / "med.jsonl").read_text(encoding="utf-8").splitlines()
-    faults = Counter(
-        _fault(lines[x["line"] - 1]) for x in read(folder / "med.labels.jsonl") if x["kind"] == "broken"
-    )
+    faults = Counter(_fault(lines[x["line"] - 1]) for x in read(folder / "med.labels.jsonl") if x["kind"] == "broken")
     assert faults == {
         "not json": 2,
         "list": 1,
@@ -129,16 +125,11 @@ def test_every_new_fact_stands_in_three_wordings_and_never_in_the_held_one() -> 
     wordings: dict[tuple[str, str], set[str]] = {}
     for line, label in zip(lines, labels, strict=True):
         if label["kind"] == "new":
-            wordings.setdefault((label["entity"], label["attribute"]), set()).add(
-                json.loads(line)["question"]
-            )
+            wordings.setdefault((label["entity"], label["attribute"]), set()).add(json.loads(line)["question"])
     assert len(wordings) == 300
     assert {len(x) for x in wordings.values()} == {3}
     for fact, _ in new_facts(WORLD, PLAN):
-        assert (
-            fact.attribute.held_wording.format(e=fact.entity)
-            not in wordings[fact.entity, fact.attribute.name]
-        )
+        assert fact.attribute.held_wording.format(e=fact.entity) not in wordings[fact.entity, fact.attribute.name]
 
 
 def test_gold_answers_pass_their_checks_and_empty_or_foreign_ones_fail(folder: Path) -> None:

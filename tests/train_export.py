@@ -59,9 +59,7 @@ class Row:
     anchored: bool = True
 
 
-def random_rows(
-    count: int, source: str = "med", distil: bool = False, seed: int = 0, weight: float = 1.0
-) -> list[Row]:
+def random_rows(count: int, source: str = "med", distil: bool = False, seed: int = 0, weight: float = 1.0) -> list[Row]:
     """Rows of 8 to 24 tokens; a third of the response of a learnt row, the whole of a distilled one, is labelled."""
     random = np.random.default_rng([seed, len(source), distil])
     rows = []
@@ -123,9 +121,7 @@ def write_export(
         "splits": {"train": {"rows": len(rows)}},
     }
     (out / "manifest.json").write_text(json.dumps(facts | manifest))
-    (out / "dataset_dict.json").write_text(
-        json.dumps({"splits": ["train", "validation"] if validation else ["train"]})
-    )
+    (out / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "validation"] if validation else ["train"]}))
     return out
 
 
@@ -155,9 +151,7 @@ def _write_split(out: Path, name: str, rows: list[Row], model: Path, k: int, sha
             with pa.ipc.new_stream(str(folder / file), schema) as writer:
                 writer.write_table(pa.Table.from_pylist(part, schema=schema))
     kinds = {"input_ids": "int32", "attention_mask": "int8", "labels": "int32"}
-    features = {
-        c: {"feature": {"dtype": kind, "_type": "Value"}, "_type": "Sequence"} for c, kind in kinds.items()
-    }
+    features = {c: {"feature": {"dtype": kind, "_type": "Value"}, "_type": "Sequence"} for c, kind in kinds.items()}
     (out / name / "dataset_info.json").write_text(json.dumps({"features": features}))
     state = {"_data_files": [{"filename": file} for file in names], "_fingerprint": "f", "_format_columns": None,
              "_format_kwargs": {}, "_format_type": None, "_output_all_columns": False, "_split": name}  # fmt: skip

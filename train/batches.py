@@ -65,8 +65,7 @@ def assign(split: Split, config: SftConfig, pools: Pools) -> Task:
 def _pool_of(split: Split, roles: np.ndarray, pools: Pools) -> np.ndarray:
     index = {name: i for i, name in enumerate(pools.names)}
     labels, distilled = (
-        np.array([index.get(f"{kind}/{source}", 0) for source in split.sources], np.int64)
-        for kind in ("loss", "kl")
+        np.array([index.get(f"{kind}/{source}", 0) for source in split.sources], np.int64) for kind in ("loss", "kl")
     )
     pool = np.where(roles == LABEL, labels[split.row_of], distilled[split.row_of])
     pool[roles == ANCHOR] = index.get(ANCHOR_POOL, 0)
@@ -111,9 +110,7 @@ def _lambda(export: Export, config: SftConfig, source: str) -> float:
     return float(export.balance[source])
 
 
-def epoch_order(
-    sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int
-) -> np.ndarray:
+def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int) -> np.ndarray:
     """The order of one epoch: a shuffle that spreads every source evenly, each step's rows longest first.
 
     sources, lengths: [rows]. A source's n rows fall into n equal parts of the epoch, one in each, so that every step

@@ -157,9 +157,7 @@ def load_split(folder: Path, name: str) -> Split:
     split = Split(
         ids=side["id"].to_pylist(),
         sources=np.array(side["source"].to_pylist(), dtype=object),
-        distil=np.array(
-            [_is_distil(folder, name, value) for value in side["objective"].to_pylist()], dtype=bool
-        ),
+        distil=np.array([_is_distil(folder, name, value) for value in side["objective"].to_pylist()], dtype=bool),
         offsets=np.concatenate([np.zeros(1, np.int64), _widths(_column(tokens, "input_ids")).cumsum()]),
         input_ids=_flat(_column(tokens, "input_ids")),
         labels=_flat(_column(tokens, "labels")),
@@ -181,9 +179,7 @@ def _read_tokens(folder: Path, name: str) -> pa.Table:
     try:
         dataset = datasets.load_from_disk(str(folder / name))
     except Exception as error:  # whatever the library makes of a broken folder, the user needs one sentence
-        raise DataError(
-            f"{folder / name}: datasets.load_from_disk cannot read it: {error}; export again"
-        ) from None
+        raise DataError(f"{folder / name}: datasets.load_from_disk cannot read it: {error}; export again") from None
     if sorted(dataset.column_names) != sorted(TOKENS.names):
         raise DataError(
             f"{folder / name}: expected exactly the columns {', '.join(TOKENS.names)}, found "
@@ -219,8 +215,7 @@ def _check_rows(folder: Path, name: str, split: Split, labels: np.ndarray, weigh
     wrong = {
         "as many labels as tokens": labels != split.lengths,
         "as many weights as tokens": weights != split.lengths,
-        "anchors inside the row": (last > split.lengths)
-        | ((split.anchor_count > 0) & (split.anchor_start < 1)),
+        "anchors inside the row": (last > split.lengths) | ((split.anchor_count > 0) & (split.anchor_start < 1)),
     }
     for rule, bad in wrong.items():
         if bad.any():

@@ -75,18 +75,13 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     Raises ``ConfigError``, ``DataError`` or, where there is no such model, ``EngineError``.
     """
     if config.tensorboard and not (find_spec("tensorboard") or find_spec("tensorboardX")):
-        raise ConfigError(
-            "--tensorboard: the package tensorboard is not installed; install it, or leave the flag out"
-        )
+        raise ConfigError("--tensorboard: the package tensorboard is not installed; install it, or leave the flag out")
     export = load_export(config.data)
     if config.model is None:
-        config = config.model_copy(
-            update={"model": export.model, "revision": export.manifest.get("revision")}
-        )
+        config = config.model_copy(update={"model": export.model, "revision": export.manifest.get("revision")})
     if config.model is None:
         raise DataError(
-            f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base "
-            "model"
+            f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base model"
         )
     pools = settle_pools(export, config)
     tasks = {name: assign(split, config, pools) for name, split in export.splits.items()}
@@ -115,9 +110,7 @@ def open_tokenizer(folder: Path) -> tuple[Any, Any]:
         ) from None
 
 
-def check_model(
-    export: Export, tasks: dict[str, Task], model: str, tokenizer: Any, model_config: Any
-) -> None:
+def check_model(export: Export, tasks: dict[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
     """Raises ``DataError`` where the data's tokens are not the model's tokens, or do not fit into it."""
     from curate.template import tokenizer_hash
 
@@ -130,9 +123,7 @@ def check_model(
             f"with --model {model}"
         )
     text = model_config.get_text_config()
-    largest = max(
-        max(int(s.input_ids.max(initial=0)), s.anchors.largest_id()) for s in export.splits.values()
-    )
+    largest = max(max(int(s.input_ids.max(initial=0)), s.anchors.largest_id()) for s in export.splits.values())
     if largest >= text.vocab_size:
         raise DataError(
             f"{export.folder} holds token {largest}, and {model} has a vocabulary of {text.vocab_size}; "

@@ -36,9 +36,7 @@ class Reporter(TrainerCallback):
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=state.global_step)
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         values = dict(logs or {})
         if "train_runtime" in values:  # Trainer's closing summary; run.json has it
             return

@@ -63,9 +63,7 @@ def write_run(out: Path, record: dict[str, Any]) -> None:
     """Replace the record in one move."""
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{RUN}.{os.getpid()}.tmp"
-    temporary.write_text(
-        json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    temporary.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(out / RUN)
 
 

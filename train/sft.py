@@ -49,8 +49,7 @@ def claim(run: Run) -> dict[str, Any] | None:
         strangers = [path.name for path in run.out.iterdir() if not path.name.startswith(".")]
         if strangers:
             raise DataError(
-                f"{run.out}: holds {strangers[0]!r} and no run.json, so it is not a run's folder; give "
-                "another --out"
+                f"{run.out}: holds {strangers[0]!r} and no run.json, so it is not a run's folder; give another --out"
             )
         return None
     if previous.get("fingerprint") != run.fingerprint:
@@ -89,8 +88,7 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         reporter.close()
     if trainer.state.global_step != run.steps:
         raise RunError(
-            f"training stopped at step {trainer.state.global_step} of {run.steps}; run the command again to "
-            "resume"
+            f"training stopped at step {trainer.state.global_step} of {run.steps}; run the command again to resume"
         )
     seconds = time.monotonic() - began
     _save(run, trainer)
@@ -100,9 +98,7 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         "seconds": round(seconds, 2),
         "trained_tokens_per_second": round(trainer.tokens_scored / seconds, 1),
         "fed_tokens_per_second": round(trainer.tokens_fed / seconds, 1),
-        "final": {
-            k: v for k, v in reporter.last.items() if k.removeprefix("eval_") in ("loss", *run.pools.names)
-        },
+        "final": {k: v for k, v in reporter.last.items() if k.removeprefix("eval_") in ("loss", *run.pools.names)},
     }
 
 
@@ -122,9 +118,7 @@ def build_trainer(run: Run, reporter: Any = None) -> Any:
     datasets.disable_progress_bars()
     model = AutoModelForCausalLM.from_pretrained(run.folder, dtype=torch.float32)
     tasks = list(run.tasks.values())
-    sets = [
-        datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)
-    ]
+    sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
     step_rows = run.config.batch_size * run.config.grad_accum * run.devices
     trainer = AnchoredSFTTrainer(
         pools=run.pools,
@@ -196,9 +190,7 @@ def _save(run: Run, trainer: Any) -> None:
             setattr(model.config, name, getattr(run.model_config, name))
     stated = (run.folder / "generation_config.json").is_file()
     model.generation_config = (
-        GenerationConfig.from_pretrained(run.folder)
-        if stated
-        else GenerationConfig.from_model_config(run.model_config)
+        GenerationConfig.from_pretrained(run.folder) if stated else GenerationConfig.from_model_config(run.model_config)
     )
     trainer.save_model(str(run.out))
     if is_main():

@@ -54,9 +54,7 @@ class AnchoredSFTTrainer(SFTTrainer):
             (batch["counts"].to(device) for batch in batches),
             torch.zeros(len(self.pools.names), device=device),
         )
-        fed = sum(
-            (batch["attention_mask"].sum().to(device) for batch in batches), torch.zeros((), device=device)
-        )
+        fed = sum((batch["attention_mask"].sum().to(device) for batch in batches), torch.zeros((), device=device))
         if self.accelerator.num_processes > 1:
             counts, fed = self.accelerator.reduce(counts), self.accelerator.reduce(fed)
         self._present += counts.cpu() > 0
@@ -78,9 +76,7 @@ class AnchoredSFTTrainer(SFTTrainer):
     def pool_sums(self, model: Any, inputs: Any) -> torch.Tensor:
         """Weighted divergences summed by pool: float32 [pools]."""
         with head_at(self.accelerator.unwrap_model(model), inputs["index"]):
-            outputs = model(
-                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-            )
+            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         terms = divergence(outputs.logits[0], inputs["ids"], inputs["logprobs"])
         return self.pools.sums(terms, inputs["weights"], inputs["pools"])
 
@@ -114,9 +110,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         if "loss" in logs:
             sums = self.accelerator.reduce(self._sums.to(self.args.device)).cpu()
             present = self._present.tolist()
-            logs.update(
-                {n: s / p for n, s, p in zip(self.pools.names, sums.tolist(), present, strict=True) if p}
-            )
+            logs.update({n: s / p for n, s, p in zip(self.pools.names, sums.tolist(), present, strict=True) if p})
             self._reset_window()
         super().log(logs, start_time)
 
