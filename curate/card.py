@@ -66,7 +66,7 @@ def _summary(manifest: Manifest) -> str:
         ("base model", f"`{manifest['model']}`, revision {manifest['revision'] or 'not stated'}"),
         ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, `{manifest['template_hash']}`"),
         ("longest row allowed", f"{manifest['max_length']:,} tokens"),
-        ("mask", ", ".join(f"{key} {value}" for key, value in sorted(manifest["mask"].items()))),
+        ("mask", _settings(manifest["mask"])),
     ]
     for name, split in manifest["splits"].items():
         rows.append((name, f"{split['rows']:,} rows, {split['tokens']:,} tokens, {split['targets']:,} of them trained"))
@@ -76,6 +76,23 @@ def _summary(manifest: Manifest) -> str:
     share = f"{targets:,} of {response:,} response tokens ({targets / response:.1%})"
     rows.append(("trained in new knowledge", share))
     return _table(["", ""], rows)
+
+
+def _settings(values: Manifest) -> str:
+    """Settings in a line; a group of them in brackets, numbers to three digits, empty ones left out.
+
+    >>> _settings({"policy": "key", "glossary": [], "thresholds": {"gain": 1.0, "confident": -0.91629}})
+    'policy key, thresholds (confident -0.916, gain 1)'
+    """
+
+    def plain(value: Any) -> str:
+        if isinstance(value, dict):
+            return f"({_settings(value)})"
+        if isinstance(value, list):
+            return "/".join(map(str, value))
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{key} {plain(value)}" for key, value in sorted(values.items()) if value not in ([], None))
 
 
 def _ratio(manifest: Manifest) -> str:
