@@ -244,7 +244,7 @@ def _splits(manifest: dict[str, Any]) -> Iterator[str]:
 def _repeats(manifest: dict[str, Any]) -> Iterator[str]:
     for name, facts in manifest["mix"]["splits"]["train"]["sources"].items():
         least, most = facts["repeat"]["least"], facts["repeat"]["most"]
-        often = f"{most} times" if least == most else f"{least} to {most} times"
+        often = "once" if most == 1 else f"{most} times" if least == most else f"{least} to {most} times"
         weight = manifest["balance"][name]
         yield f"  {name} ({facts['role']}): {facts['rows']:,} rows, each {often}; share of the loss {weight:.3g}"
 

@@ -70,7 +70,7 @@ class Reporter(TrainerCallback):
 
     def _line(self, values: dict[str, float], state: Any, rate: float, seconds: float) -> str:
         names = [n for n in values if n.removeprefix("eval_") in self.trainer.pools.names]
-        pools = "  ".join(f"{n.removeprefix('eval_')} {values[n]:.4f}" for n in names)
+        pools = "  ".join(f"{n.removeprefix('eval_')} {values[n]:z.4f}" for n in names)
         if "eval_loss" in values:
             return f"validation, epoch {values.get('epoch', 0):.2f}: loss {values['eval_loss']:.4f}  {pools}"
         done = state.global_step - self._first_step
