@@ -63,6 +63,15 @@ def trained(run: Run) -> Any:
     return trainer
 
 
+def test_each_kl_has_a_weight_of_its_own_beside_the_sources_lambda(mixed: Path, tmp_path: Path) -> None:
+    pools = settle(mixed, tmp_path / "run", anchor=10, distil_weight=30).pools
+    assert dict(zip(pools.names, pools.lambdas, strict=True)) == {
+        "kl/dolly": pytest.approx(30 * 0.3),
+        "loss/med": 0.7,
+        "anchor": 10,
+    }
+
+
 # ---- against stock TRL
 
 

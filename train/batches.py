@@ -85,7 +85,8 @@ def settle_pools(export: Export, config: SftConfig) -> Pools:
     found = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
              for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
     names = [f"{kind}/{source}" for kind, source in sorted(found)]
-    lambdas = [_lambda(export, config, source) for _, source in sorted(found)]
+    lambdas = [_lambda(export, config, source) * (config.distil_weight if kind == "kl" else 1.0)
+               for kind, source in sorted(found)]  # fmt: skip
     groups = list(range(len(names))) if config.balance else [0] * len(names)
     if config.anchor > 0:
         groups.append(len(names))

@@ -50,6 +50,7 @@ def sft(
     seed: Annotated[int | None, Opt(help="Shapes the order of rows. Default: 0.")] = None,
     anchor: Annotated[float | None, Opt(help="Weight of KL to the base model where no label is. Default: 1.")] = None,
     distil: Annotated[bool | None, Opt(help="Rehearsal: KL to the base model, or NLL. Default: yes.")] = None,
+    distil_weight: Annotated[float | None, Opt(help="Weight of that KL, times the source's. Default: 1.")] = None,
     balance: Annotated[bool | None, Opt(help="Weigh sources as the data says, or tokens alike. Default: yes.")] = None,
     max_length: Annotated[int | None, Opt(help="Cut longer rows. Default: as exported.")] = None,
     dtype: Annotated[str | None, Opt(help="Arithmetic: auto, float32 or bfloat16. Default: auto.")] = None,

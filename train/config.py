@@ -41,6 +41,7 @@ class SftConfig(Strict):
     # Loss (train.loss)
     anchor: float = Field(1.0, ge=0)  # beta: KL to the base model at response tokens that carry no label
     distil: bool = True  # rehearsal: KL to the base model; False: imitate the labels (NLL)
+    distil_weight: float = Field(1.0, gt=0)  # times lambda: KL near the base model is small, NLL is not
     balance: bool = True  # weigh sources by the lambdas of the data; False: every token weighs the same
 
     # Data
