@@ -131,10 +131,10 @@ def _contradictions(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, Verdi
 def contradict(one: Row, other: Row, lang: str) -> bool:
     """Two short answers to one question that cannot both be the answer: other quantities, else other names, else each
     with content words that the other lacks. Long answers are left alone: they may both be right."""
+    if any(len(row.reference.split()) > SHORT for row in (one, other)):
+        return False
     question = question_of(one.prompt)
     texts = [bears_on(row.reference, question, lang=lang) for row in (one, other)]
-    if any(len(text.split()) > SHORT for text in texts):
-        return False
     amounts = [quantities(text, lang) for text in texts]
     if all(amounts):
         return not any(_agree(p, q) for p in amounts[0] for q in amounts[1])

@@ -42,6 +42,12 @@ def test_another_wording_of_the_same_answer_is_no_contradiction():
     assert verdicts((DOSE, "37 mg a day."), (DOSE, "The usual dose is 37 mg.")) == {}
 
 
+def test_two_long_answers_may_both_be_right():
+    staging = "Once cancer has been found, the doctor determines its stage. " + "More tests may be needed then. " * 8
+    kinds = "Skin cancer is cancer that forms in the tissues of the skin. " + "There are several types of it. " * 8
+    assert verdicts(("What is skin cancer?", staging), ("What is skin cancer?", kinds)) == {}
+
+
 def test_multi_turn_rows_are_compared_with_their_history():
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
     rows = pa.table({"id": ["0", "1"], "prompt": [turns, turns[2:]], "reference": ["37 mg", "37 mg"]})
