@@ -164,7 +164,7 @@ def test_an_unknown_key_in_the_file_names_the_nearest(data: Path, tmp_path: Path
 def test_a_folder_with_another_run_is_left_alone(data: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("years of work")
-    result = CliRunner().invoke(app, ["sft", "--data", str(data), "--out", str(tmp_path / "full")])
+    result = CliRunner().invoke(app, ["sft", "--data", str(data), "--out", str(tmp_path / "full"), "--replace"])
     assert result.exit_code == 2
     assert "holds 'thesis.tex' and no run.json" in result.stderr
     (tmp_path / "full" / "thesis.tex").rename(tmp_path / "full" / "run.json")
@@ -172,6 +172,11 @@ def test_a_folder_with_another_run_is_left_alone(data: Path, tmp_path: Path) -> 
     result = CliRunner().invoke(app, ["sft", "--data", str(data), "--out", str(tmp_path / "full")])
     assert result.exit_code == 2
     assert "holds the run abc" in result.stderr
+    flags = ["--epochs", "1", "--checkpoints", "0", "--replace"]
+    result = CliRunner().invoke(app, ["sft", "--data", str(data), "--out", str(tmp_path / "full"), *flags])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "full" / "run.json").read_text())["status"] == "finished"
+    assert [path.name for path in tmp_path.iterdir() if "replaced" in path.name] == []
 
 
 def test_dry_run_says_what_would_run_and_writes_nothing(data: Path) -> None:

@@ -38,6 +38,7 @@ def sft(
     model: Annotated[str | None, Opt(help="Base model, folder or hub id. Default: as the data says.")] = None,
     revision: Annotated[str | None, Opt(help="Revision of a hub model.")] = None,
     out: Annotated[Path | None, Opt(help="Folder of the run. Default: runs/sft-<fingerprint>.")] = None,
+    replace: Annotated[bool | None, Opt(help="Replace another run that lies in --out. Default: no.")] = None,
     config: Annotated[Path | None, Opt(help="YAML file with these settings; flags win over it.")] = None,
     lr: Annotated[float | None, Opt(help="Peak learning rate. Default: 1e-5.")] = None,
     epochs: Annotated[float | None, Opt(help="Passes over the data. Default: 2.")] = None,

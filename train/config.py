@@ -26,6 +26,7 @@ class SftConfig(Strict):
     model: str | None = None  # folder or hub id; None: the base model that the data names
     revision: str | None = None  # of a hub model
     out: Path | None = None  # None: runs/sft-<fingerprint>
+    replace: bool = False  # another run that lies in out makes way; the same one goes on
 
     # Optimiser. Full parameters; the defaults are the field's for full fine-tuning.
     lr: float = Field(1e-5, gt=0)
@@ -56,7 +57,7 @@ class SftConfig(Strict):
 
     def shaping(self) -> dict[str, object]:
         """The settings that shape the trained weights: what a run's fingerprint is made of."""
-        elsewhere = {"data", "model", "revision", "out", "checkpoints", "log_every", "tensorboard"}
+        elsewhere = {"data", "model", "revision", "out", "replace", "checkpoints", "log_every", "tensorboard"}
         return self.model_dump(mode="json", exclude=elsewhere)
 
 

@@ -41,7 +41,8 @@ def execute(run: Run, console: Console) -> dict[str, Any]:
 
 
 def claim(run: Run) -> dict[str, Any] | None:
-    """The record of this same run in ``out``, if there is one. Raises ``DataError`` where ``out`` is taken."""
+    """The record of this same run in ``out``, if there is one. Raises ``DataError`` where ``out`` is taken, unless by
+    another run that may be replaced."""
     if not run.out.exists():
         return None
     previous = read_run(run.out)
@@ -53,9 +54,13 @@ def claim(run: Run) -> dict[str, Any] | None:
             )
         return None
     if previous.get("fingerprint") != run.fingerprint:
+        if run.config.replace:
+            if is_main():  # renamed first: the other processes find all of it, or nothing
+                shutil.rmtree(run.out.rename(run.out.with_name(f".{run.out.name}.replaced")))
+            return None
         raise DataError(
             f"{run.out}: holds the run {previous.get('fingerprint')}, and these settings, data and model "
-            f"make the run {run.fingerprint}; give another --out, or remove the folder"
+            f"make the run {run.fingerprint}; give another --out, or --replace that run"
         )
     return previous
 
