@@ -35,6 +35,7 @@ from curate.ingest.shapes import ROLES, Binding, read_record, settle
 from curate.ingest.textfile import known_encoding
 from curate.ingest.turns import Target, check_characters, targets
 from curate.schema import EXAMPLE, Message
+from curate.shards import file_hash
 
 __all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "UnknownColumns", "content_hash",
            "is_hub_id", "parse_columns", "read_source", "row_id"]  # fmt: skip
@@ -138,9 +139,9 @@ def content_hash(source: Source) -> str:
         return hashlib.sha256(json.dumps([source.path, source.revision, source.split]).encode()).hexdigest()
     path = Path(source.path)
     if os.path.isdir(path):
-        files = [[name, _file_hash(path / name)] for name in list_folder(path).usable]
+        files = [[name, _content_of(path / name)] for name in list_folder(path).usable]
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
-    return _file_hash(path)
+    return _content_of(path)
 
 
 def row_id(source_name: str, prompt: list[Message], reference: str) -> str:
@@ -282,10 +283,9 @@ def _dump(meta: dict[str, Any]) -> str:
     return text
 
 
-def _file_hash(path: Path) -> str:
+def _content_of(path: Path) -> str:
     check_file(path)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}; make it readable, or leave it out") from None
