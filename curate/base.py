@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from curate.engine import Engine, EngineConfig, EngineError, locate_model, model_hash, open_engine, resolve
+from curate.engine import Engine, EngineConfig, EngineError, locate_model, model_hash, open_engine, positions, resolve
 from curate.template import Template, load_template
 
 MAX_CONTEXT = 4096
@@ -40,10 +40,7 @@ def find_base(config: EngineConfig) -> Base:
 
 def context_length(config: EngineConfig) -> int:
     """``max_model_len`` as asked, else what the model's configuration allows, at most ``MAX_CONTEXT``."""
-    import json
-
-    facts = json.loads((locate_model(config) / "config.json").read_text(encoding="utf-8"))
-    allowed = int({**facts, **(facts.get("text_config") or {})}.get("max_position_embeddings") or 0)
+    allowed = positions(locate_model(config))
     if allowed and config.max_model_len > allowed:
         raise EngineError(f"--max-model-len {config.max_model_len}: {config.model} has positions for {allowed} tokens; "
                           f"give at most that, or leave it out")  # fmt: skip

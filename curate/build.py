@@ -4,13 +4,13 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from curate.base import Base, find_base
 from curate.config import ConfigError, Strict
-from curate.engine import EngineConfig, EngineName
+from curate.engine import EngineConfig, EngineName, WeightsDtype
 from curate.frames import in_view, load_frames
 from curate.ingest import Source, content_hash
 from curate.load import load_source
@@ -39,7 +39,7 @@ class ModelConfig(Strict):
     revision: str | None = None
     engine: EngineName = "auto"
     url: str | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: WeightsDtype = "auto"
     max_model_len: int = Field(0, ge=0, description="0: what the model allows, at most 4096")
     trust_remote_code: bool = False
 

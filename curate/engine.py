@@ -6,6 +6,7 @@ whichever engine runs. Three real engines stand behind it (``engine_vllm``, ``en
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 EngineName = Literal["auto", "vllm", "transformers", "server"]
+WeightsDtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,13 @@ class EngineError(RuntimeError):
 
 WEIGHTS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 """What is taken of a hub repository: safetensors, never pickles; no code unless asked."""
+
+
+def positions(folder: Path) -> int | None:
+    """Tokens that the model in this folder has positions for; None where its configuration does not say."""
+    facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    room = {**facts, **(facts.get("text_config") or {})}.get("max_position_embeddings")
+    return None if room is None else int(room)
 
 
 def locate_model(config: EngineConfig) -> Path:

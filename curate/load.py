@@ -12,10 +12,9 @@ import pyarrow as pa
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
 from curate.run import RECEIPTS, Report, TooManyDrops, manifest, receipt_path
 from curate.schema import EXAMPLE, Message
-from curate.shards import MANIFEST, file_hash, read_json, write_json, write_shard
+from curate.shards import MANIFEST, REJECTED, file_hash, read_json, write_json, write_shard
 from curate.stage import fingerprint
 
-REJECTED = "rejected.jsonl"
 VERSION = 1
 
 

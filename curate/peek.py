@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.export import KIND
 from curate.marks import Run, marked, merge, runs, visible
-from curate.shards import DatasetError, load_manifest, read_dataset, read_finished, read_shard, unfinished
+from curate.shards import REJECTED, DatasetError, load_manifest, read_dataset, read_finished, read_shard, unfinished
 from curate.template import Template, load_template
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _rejected(folder: Path) -> list[dict[str, Any]]:
     if not unfinished(folder):
         entry = load_manifest(folder)["lineage"][0]
         first = folder.parent / f"{entry['stage']}-{entry['fingerprint']}"
-    path = first / "rejected.jsonl"
+    path = first / REJECTED
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 

@@ -27,8 +27,11 @@ class StepFailed(ConfigError):
 
 def commands(path: Path, changes: Sequence[str] = (), only: Sequence[str] = ()) -> list[list[str]]:
     """The command lines of a pipeline, in the order of the file; ``changes`` are ``section.key=value``."""
-    return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)]
-            for name, values in _sections(path, changes, only).items()]  # fmt: skip
+    return _lines(_sections(path, changes, only))
+
+
+def _lines(sections: dict[str, dict[str, Any]]) -> list[list[str]]:
+    return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()]
 
 
 def _sections(path: Path, changes: Sequence[str], only: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -105,11 +108,12 @@ def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = 
 
     A file that only a late step reads is looked for first: nobody should train for hours to learn that it is not there.
     """
-    absent = "; ".join(missing(_sections(path, changes, only)))
+    sections = _sections(path, changes, only)
+    absent = "; ".join(missing(sections))
     if absent and not dry_run:
         raise ConfigError(f"{path}: no such file or folder: {absent}. Nothing was run; mend the path, or leave the "
                           "step out with --only")  # fmt: skip
-    for command in commands(path, changes, only):
+    for command in _lines(sections):
         line = shlex.join(["python", *command[1:]])
         print(f"curate: {line}", file=sys.stderr, flush=True)
         if dry_run:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 MANIFEST = "manifest.json"
+REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
 LATEST = "latest.json"
 
 

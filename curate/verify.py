@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from curate.export import KIND, checksum, files_in
 from curate.run import RECEIPTS, receipt_path
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, TIERS, TOKENS
-from curate.shards import MANIFEST, count_drops, file_hash, read_json, read_shard
+from curate.shards import MANIFEST, REJECTED, count_drops, file_hash, read_json, read_shard
 from curate.stage import fingerprint
 
 Manifest = Mapping[str, Any]
@@ -218,7 +218,7 @@ def _dataset(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     yield from _equal(MANIFEST, "kept", manifest["kept"], rows - drops.total())
     yield from _lineage(folder, manifest)
     yield from _rejected(folder, manifest)
-    known = {MANIFEST, "rejected.jsonl"} | {shard["file"] for shard in manifest["shards"]}
+    known = {MANIFEST, REJECTED} | {shard["file"] for shard in manifest["shards"]}
     for name in files_in(folder):
         if name not in known and not name.startswith(f"{RECEIPTS}/"):
             yield Finding(name, "not part of this dataset")
@@ -284,7 +284,7 @@ def _lineage(folder: Path, manifest: Manifest) -> Iterator[Finding]:
 def _rejected(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     if "rejected" not in manifest:
         return
-    path = folder / "rejected.jsonl"
+    path = folder / REJECTED
     if not path.is_file():
         yield Finding(path.name, "missing")
         return

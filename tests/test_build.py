@@ -6,9 +6,8 @@ from collections import Counter, defaultdict
 import pytest
 
 from curate.build import BuildConfig, build
-from curate.load import REJECTED
 from curate.progress import Progress
-from curate.shards import load_manifest, read_dataset
+from curate.shards import REJECTED, load_manifest, read_dataset
 from tests.paths import BASE
 
 LINES = 260  # of the source: enough of every kind, and a build of some ten seconds

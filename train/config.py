@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from curate.config import Strict
-from curate.engine import EngineName
+from curate.engine import EngineName, WeightsDtype
 from train.results import EvaluateError
 
 Schedule = Literal["cosine", "linear"]
@@ -110,7 +110,7 @@ class EvaluateConfig(Strict):
 
     engine: EngineName = "auto"
     url: str | None = None  # of a running server
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: WeightsDtype = "auto"
     trust_remote_code: bool = False
     max_tokens: int = Field(96, ge=1)  # of an answer
     limit: int | None = Field(None, ge=1)  # items per suite, drawn by the seed

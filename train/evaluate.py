@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.engine import EngineConfig, locate_model, model_hash, resolve
+from curate.engine import EngineConfig, locate_model, model_hash, positions, resolve
 from train.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
 from train.compare import Answers, compare, refuse_unlike, wilson
 from train.config import EvaluateConfig
@@ -157,13 +157,11 @@ def _sized(
     config: EngineConfig, folder: Path, prompts: Mapping[str, Sequence[Sequence[int]]], max_tokens: int
 ) -> EngineConfig:
     """With the context that the longest prompt and its answer need. Raises where the model has less."""
-    import json
     from dataclasses import replace
 
     longest, suite = max((len(ids), name) for name, rendered in prompts.items() for ids in rendered)
     need = longest + max_tokens
-    known = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    room = {**known, **(known.get("text_config") or {})}.get("max_position_embeddings")
+    room = positions(folder)
     if room is not None and need > room:
         raise EvaluateError(
             f"{config.model}: suite {suite!r} needs a context of {need} tokens ({longest} of prompt, "
