@@ -15,7 +15,7 @@ _NEAR = 4  # neighbours looked at on either side
 
 
 @dataclass(frozen=True)
-class _Item:
+class Item:
     """A unit of alignment: a content word or a whole quantity."""
 
     start: int
@@ -37,30 +37,44 @@ def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]
     ['37 mg', 'not']
     """
     code = language(lang)
-    before, after = _items(draft, code), _items(response, code)
+    _, after, found, _ = compare(draft, response, code)
     hidden = leaks(response)
-    fresh = [i for i in _fresh(before, after, draft) if not _within(after[i], hidden)]
+    fresh = [i for i in found if not _within(after[i], hidden)]
     return _spans(response, after, fresh, words(response, code))
 
 
-def _items(text: str, lang: str) -> list[_Item]:
+def compare(draft: str, response: str, lang: str) -> tuple[list[Item], list[Item], list[int], set[int]]:
+    """The items of both texts, the indices into the response's that the draft did not state, and those among them
+    that traded places. ``lang`` is a spaCy code.
+    """
+    before, after = _items(draft, lang), _items(response, lang)
+    codes = _differences([i.key for i in before], [i.key for i in after])
+    swapped = _swapped(before, after, codes)
+    return before, after, _fresh(before, after, codes, swapped, draft), swapped
+
+
+def _items(text: str, lang: str) -> list[Item]:
     found = words(text, lang)
     items = []
     for q in quantities(text, lang):
         inside = [w for w in found if w.start < q.end and q.start < w.end]  # whole words: 5-month in 5-month-old
         start, end = min([q.start, *(w.start for w in inside)]), max([q.end, *(w.end for w in inside)])
-        items.append(_Item(start, end, f"#{q.value}|{q.upper}|{q.unit}", q))
+        items.append(Item(start, end, f"#{q.value}|{q.upper}|{q.unit}", q))
     taken = [(item.start, item.end) for item in items]
     for word in found:
         if not word.function and not any(word.start < end and start < word.end for start, end in taken):
-            items.append(_Item(word.start, word.end, stem(word.norm, lang)))
+            items.append(Item(word.start, word.end, stem(word.norm, lang)))
     return sorted(items, key=lambda item: item.start)
 
 
-def _fresh(before: Sequence[_Item], after: Sequence[_Item], draft: str) -> list[int]:
+def _fresh(
+    before: Sequence[Item],
+    after: Sequence[Item],
+    codes: Sequence[tuple[int, int, int, int]],
+    swapped: set[int],
+    draft: str,
+) -> list[int]:
     """Indices into ``after`` of what the draft did not state."""
-    codes = _differences([i.key for i in before], [i.key for i in after])
-    swapped = _swapped(before, after, codes)
     fresh = []
     for _, _, low, high in codes:
         for k in range(low, high):
@@ -82,7 +96,7 @@ def _differences(before: Sequence[str], after: Sequence[str]) -> list[tuple[int,
     return found
 
 
-def _swapped(before: Sequence[_Item], after: Sequence[_Item], codes: Sequence[tuple[int, int, int, int]]) -> set[int]:
+def _swapped(before: Sequence[Item], after: Sequence[Item], codes: Sequence[tuple[int, int, int, int]]) -> set[int]:
     """Items that traded places: each stands where the other stood ("the classic form … the non-classic form")."""
     pairs = [
         ({before[i].key for i in range(a, b)}, {after[k].key for k in range(c, d)}, range(c, d)) for a, b, c, d in codes
@@ -95,7 +109,7 @@ def _swapped(before: Sequence[_Item], after: Sequence[_Item], codes: Sequence[tu
     return swapped
 
 
-def _moved(before: Sequence[_Item], after: Sequence[_Item], at: int, run: range, draft: str) -> bool:
+def _moved(before: Sequence[Item], after: Sequence[Item], at: int, run: range, draft: str) -> bool:
     """Whether the draft says this elsewhere, among similar words."""
     item = after[at]
     if len(item.key) == 1 and not item.key.isascii():
@@ -110,22 +124,22 @@ def _moved(before: Sequence[_Item], after: Sequence[_Item], at: int, run: range,
     return False
 
 
-def _around(items: Sequence[_Item], at: int) -> set[str]:
+def _around(items: Sequence[Item], at: int) -> set[str]:
     near = [*items[max(0, at - _NEAR) : at], *items[at + 1 : at + 1 + _NEAR]]
     return {item.key for item in near}
 
 
-def _run_in_draft(after: Sequence[_Item], at: int, run: range, draft: str) -> bool:
+def _run_in_draft(after: Sequence[Item], at: int, run: range, draft: str) -> bool:
     """In unspaced scripts a character alone says nothing: it moved if it did so with a neighbour."""
     pairs = [(low, low + 1) for low in (at - 1, at) if low in run and low + 1 in run]
     return any(after[i].end == after[j].start and after[i].key + after[j].key in draft for i, j in pairs)
 
 
-def _within(item: _Item, spans: Sequence[tuple[int, int]]) -> bool:
+def _within(item: Item, spans: Sequence[tuple[int, int]]) -> bool:
     return any(item.start < end and start < item.end for start, end in spans)
 
 
-def _spans(text: str, items: Sequence[_Item], fresh: Sequence[int], tokens: Sequence[Word]) -> list[tuple[int, int]]:
+def _spans(text: str, items: Sequence[Item], fresh: Sequence[int], tokens: Sequence[Word]) -> list[tuple[int, int]]:
     """Neighbouring fresh items of one sentence as one span, over the function words between them."""
     ends = [s.end for s in sentences(text)]
     stops = sorted(w.start for w in tokens if w.function and w.text in ".;:!?。；：！？*`|()[]{}—–")

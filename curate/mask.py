@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from curate.align import changed
 from curate.config import Strict
+from curate.novelty import new_facts
 from curate.text.words import language, names, quantities, words
 
 Policy = Literal["key", "diff", "argmax", "unexplained", "low-perplexity", "soft", "all"]
@@ -49,13 +49,16 @@ def token_weights(
     response: str,
     thresholds: Thresholds | None = None,
     lang: str = "en",
+    question: str = "",
+    reference: str = "",
 ) -> Floats:
     """Weights in [0, 1], float32 [n], one per response token; the end-of-turn token (start = end) weighs 0.
 
-    ``key``: gain >= 1, b >= ln 0.4, lift >= 0.5. ``diff``: words that differ from the draft. ``argmax``: the best
-    token changes with the reference in view. ``unexplained``: low perplexity or key. ``low-perplexity``: a >= -ln 2.5.
-    ``soft``: sigmoid((min(gain, lift) - 1) / 0.5) where b >= ln 0.4. ``all``: 1. Whether the end of turn is labelled
-    is the exporter's question, not the mask's. Scores that a policy does not read may be None.
+    ``key``: gain >= 1, b >= ln 0.4, lift >= 0.5. ``diff``: what the reference states and neither draft nor question
+    does, by words alone. ``argmax``: the best token changes with the reference in view. ``unexplained``: low
+    perplexity or key. ``low-perplexity``: a >= -ln 2.5. ``soft``: sigmoid((min(gain, lift) - 1) / 0.5) where
+    b >= ln 0.4. ``all``: 1. Whether the end of turn is labelled is the exporter's question, not the mask's. Scores
+    that a policy does not read may be None.
     Raises ValueError for an unknown policy, a score it needs and lacks, a wrong length, or NaN.
     """
     limits = thresholds or Thresholds()
@@ -65,7 +68,8 @@ def token_weights(
     if policy == "all":
         weights = np.ones(n)
     elif policy == "diff":
-        marked = [{"start": i, "end": j, "weight": 1.0, "kind": "word"} for i, j in changed(draft, response, lang)]
+        found = new_facts(draft, response, question, reference, lang)
+        marked = [{"start": i, "end": j, "weight": 1.0, "kind": "word"} for i, j in found]
         weights = label_weights(marked, starts, ends, response)
     elif policy == "argmax":
         weights = _ids(policy, "a_argmax", a_argmax, n) != _ids(policy, "b_argmax", b_argmax, n)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from curate.frames import question_of
 from curate.mask import Policy, Thresholds, close, row_flags, token_weights
 from curate.schema import SCORED
 from curate.stage import Worker
@@ -22,8 +23,10 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax")
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = (
+        "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax"
+    )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
         return {"policy": self.policy, "thresholds": self.thresholds.model_dump(), "lang": self.lang,
@@ -45,6 +48,7 @@ class Mark:
         weights = token_weights(
             self.policy, a, b, q, np.asarray([ids[0] for ids in row["top_ids"]]), np.asarray(row["b_argmax"]),
             starts, ends, row["draft"] or "", row["response"], self.thresholds, self.lang,
+            question_of(row["prompt"]), row["reference"] or "",
         )  # fmt: skip
         spans = close(weights, starts, ends, row["response"], self.lang, self.glossary)
         flags = row_flags(a, b, q, weights)

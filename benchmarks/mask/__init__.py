@@ -1,0 +1,1 @@
+"""How well a mask finds the facts, against labels made by hand."""
