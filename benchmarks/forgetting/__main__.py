@@ -1,4 +1,5 @@
-"""`python -m benchmarks.forgetting world|base|demo`: draw the world's files, train the base model, show it all."""
+"""`python -m benchmarks.forgetting world|base|demo|run|check|report|marks`: draw the world's files, train the base
+model, show the product on it, and compare methods and masks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,14 +38,20 @@ def world(
 def base(
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     seed: Annotated[int, typer.Option(help="Seed of the world, of the weights and of the order of training.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps; fewer for a trial.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps of each course; fewer for a trial.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="The first course's checkpoint: train the second course alone.")
+    ] = None,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints on the way.")] = Path("runs/base"),
 ) -> None:
-    """Train the tiny base model from scratch and score it on all suites."""
+    """Train the tiny base model from scratch, in two courses, and score it on all suites."""
+    from dataclasses import replace
+
     from benchmarks.forgetting import train_base
 
-    recipe = train_base.Recipe(seed=seed) if steps is None else train_base.Recipe(seed=seed, steps=steps)
-    train_base.main(recipe, out, work)
+    recipes = [train_base.SECOND] if start else [train_base.FIRST, train_base.SECOND]
+    recipes = [replace(recipe, seed=seed, steps=steps or recipe.steps) for recipe in recipes]
+    train_base.main(recipes, out, work, start)
 
 
 @app.command()
@@ -55,6 +62,76 @@ def demo(
     from benchmarks.forgetting.demo import demo as run
 
     run(engine)
+
+
+@app.command()
+def run(
+    methods: Annotated[str, typer.Option(help="Methods, joined by commas; all of them if not said.")] = "",
+    worlds: Annotated[str, typer.Option(help="Settings, joined by commas; see README.")] = "drugs",
+    budgets: Annotated[str, typer.Option(help="Wordings per fact: rich (five), poor (one).")] = "rich",
+    lrs: Annotated[str, typer.Option(help="Learning rates of the grid; all four if not said.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds at each method's chosen rate; the grid has one.")] = 1,
+    cells: Annotated[Path, typer.Option(help="Folder of the cells.")] = Path("benchmarks/forgetting/cells"),
+    processes: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")] = False,
+) -> None:
+    """Run the cells that are not there yet: each method over the rates with one seed, then the other seeds at its
+    chosen rate. Broken off, it goes on with the same command."""
+    from benchmarks.forgetting.grid.command import start
+
+    try:
+        start(methods, worlds, budgets, lrs, seeds, cells, processes, dry_run)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.command()
+def check(paths: Annotated[list[Path], typer.Argument(help="Cell files.")]) -> None:
+    """Run these cells again, and say whether the same numbers come out."""
+    from benchmarks.forgetting.grid.command import again
+
+    again(paths)
+
+
+@app.command()
+def report(
+    cells: Annotated[Path, typer.Option(help="Folder of the cells.")] = Path("benchmarks/forgetting/cells"),
+    out: Annotated[Path, typer.Option(help="Folder of the pictures, and of the README that gets the tables.")] = Path(
+        "benchmarks/forgetting"
+    ),
+) -> None:
+    """Draw recall against retention for every setting, and write the tables into the README; a short version goes into
+    the repository's own where it has the markers."""
+    from benchmarks.forgetting.grid.methods import METHODS, OURS
+    from benchmarks.forgetting.grid.report.read import ReportError
+    from benchmarks.forgetting.grid.report.write import write_report
+
+    try:
+        written, warned = write_report(cells, out, Path("README.md"), METHODS, OURS)
+    except ReportError as error:
+        raise typer.BadParameter(str(error)) from error
+    for path in written:
+        typer.echo(path)
+    for text in warned:
+        typer.echo(f"warning: {text}", err=True)
+
+
+@app.command()
+def marks(
+    worlds: Annotated[str, typer.Option(help="Settings, joined by commas; see README.")] = "drugs,dirty,towns,journal",
+    budgets: Annotated[str, typer.Option(help="Wordings per fact: rich (five), poor (one).")] = "rich",
+    out: Annotated[Path, typer.Option(help="Folder of the README that gets the tables, and of marks.json.")] = Path(
+        "benchmarks/forgetting"
+    ),
+) -> None:
+    """How well the masks find the new facts: precision and recall of every policy, AUROC of every score, by the
+    world's own labels. Builds what the grid has not built yet."""
+    from benchmarks.forgetting.grid.quality.write import write_marks
+
+    try:
+        typer.echo(write_marks(worlds, budgets, out))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.forgetting.item import Message
-from benchmarks.forgetting.stream import training_conversations
+from benchmarks.forgetting.stream import DRUGS, Course, training_conversations
 from benchmarks.forgetting.tokenizer import END, TURN
 from benchmarks.forgetting.world import World
 
@@ -29,6 +29,7 @@ def training_steps(
     tokens: int,
     rank: int = 0,
     ranks: int = 1,
+    course: Course = DRUGS,
 ) -> Iterator[tuple[list[Batch], int]]:
     """Endless optimiser steps: (this process's share of the batches, counted positions in the shares of all
     `ranks`).
@@ -36,7 +37,7 @@ def training_steps(
     Each step draws `rows_per_step` conversations at random and splits them by length into batches of at most
     `tokens` tokens. (Steps of one length only would be steps of a few skills only, and undo each other's
     work.)"""
-    conversations = training_conversations(world, world.random("training"))
+    conversations = training_conversations(world, world.random("training"), course)
     pad = int(tokenizer.pad_token_id)
     while True:
         drawn = (encode_conversation(tokenizer, c) for c in islice(conversations, rows_per_step))

@@ -1,7 +1,7 @@
 """A world as files: the same world and plan write the same bytes."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ from benchmarks.forgetting.rehearsal import rehearsal_rows
 from benchmarks.forgetting.world import World
 
 
-def write_world(world: World, plan: SourcePlan, out: Path, rehearsal: int = 1500) -> dict[str, int]:
-    """Write source, labels, rehearsal prompts and suites under `out`; returns the number of lines per
-    file."""
+def write_world(
+    world: World, plan: SourcePlan, out: Path, rehearsal: int = 1500, uncovered: Collection[str] = ()
+) -> dict[str, int]:
+    """Write source, labels, rehearsal prompts (without the uncovered skills) and suites under `out`; returns the number
+    of lines per file."""
     lines, labels = new_facts.source_lines(world, plan)
     tables: dict[str, Iterable[str]] = {
         "med.jsonl": lines,
         "med.labels.jsonl": map(_json, labels),
-        "rehearsal.jsonl": map(_json, rehearsal_rows(world, rehearsal)),
+        "rehearsal.jsonl": map(_json, rehearsal_rows(world, rehearsal, uncovered)),
     }
     learned = {
         "new_trained": new_facts.trained_items(world, plan),

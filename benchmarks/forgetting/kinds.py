@@ -1,6 +1,6 @@
 """What a world is made of: kinds of entities, their attributes, and how each is asked for and stated.
 
-A kind is a value: another world (companies, towns) is another `Kind` handed to `World`, no code.
+A kind is a value: another world is another `Kind` handed to `World`, no code (`towns.py` is one).
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from itertools import product
 from random import Random
 
 
-def _words(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
@@ -21,9 +21,11 @@ class Attribute:
     it."""
 
     name: str
+    noun: str  # in a question for several attributes at once: "the {noun} of {e}"
     parts: tuple[tuple[str, ...], ...]  # a value is one word of each part, joined by spaces
     opening: str
     sentence: str
+    reverse: str  # the question that the entity answers
     wordings: tuple[str, ...]
     labels: tuple[str, ...]  # what terse sources call it
     statements: tuple[str, ...]  # whole sentences in somebody else's words
@@ -64,15 +66,17 @@ class Kind:
         return next(a for a in self.attributes if a.name == name)
 
 
-_ONSETS = _words("b br c d dr f g gl h j k l m n p pr qu r s st t tr v w z")
+_ONSETS = split_words("b br c d dr f g gl h j k l m n p pr qu r s st t tr v w z")
 _VOWELS = ("a", "e", "i", "o", "u")
 _NUMBERS = tuple(str(n) for n in range(2, 100))
 
 DOSE = Attribute(
     name="dose",
+    noun="usual dose",
     parts=(_NUMBERS, ("mg", "ml", "drops", "grams")),
     opening="Sure.",
     sentence="The usual dose of {e} is {v}.",
+    reverse="Which drug has a usual dose of {v}?",
     wordings=(
         "What is the usual dose of {e}?",
         "How much {e} should a patient take?",
@@ -95,15 +99,19 @@ DOSE = Attribute(
 
 TREATS = Attribute(
     name="treats",
+    noun="main use",
     parts=(
-        _words("swollen itchy stiff sore weak numb burning cold dry shaky cracked bruised pale tired twisted tingling"),
-        _words(
+        split_words(
+            "swollen itchy stiff sore weak numb burning cold dry shaky cracked bruised pale tired twisted tingling"
+        ),
+        split_words(
             "knees elbows ankles fingers toes eyes ears lips gums hips wrists shoulders heels hands "
             "feet muscles joints lungs thumbs nails"
         ),
     ),
     opening="Of course.",
     sentence="{e} is used to treat {v}.",
+    reverse="Which drug is used to treat {v}?",
     wordings=(
         "What is {e} used to treat?",
         "Which complaint does {e} help against?",
@@ -126,17 +134,19 @@ TREATS = Attribute(
 
 MAKER = Attribute(
     name="maker",
+    noun="maker",
     parts=(
-        _words(
+        split_words(
             "Harlow Penrose Ashby Carter Dunmore Fenwick Grayson Holloway Ingram Kendall Langley "
             "Merton Norwood Oakley Preston Radcliffe Sheldon Thornton Upton Winslow"
         ),
-        _words(
+        split_words(
             "Brothers Labs Mills Works Chemicals Sons Partners Trading Remedies House Group Foods Medical Supply Health"
         ),
     ),
     opening="Certainly.",
     sentence="{e} is made by {v}.",
+    reverse="Which drug is made by {v}?",
     wordings=(
         "Who makes {e}?",
         "Which company produces {e}?",
@@ -159,15 +169,19 @@ MAKER = Attribute(
 
 PLANT = Attribute(
     name="plant",
+    noun="source",
     parts=(
-        _words("blue red white black golden silver wild sweet bitter tall hairy spotted mountain river desert winter"),
-        _words(
+        split_words(
+            "blue red white black golden silver wild sweet bitter tall hairy spotted mountain river desert winter"
+        ),
+        split_words(
             "mint fern nettle clover thistle poppy ginger garlic sage ivy willow birch maple lily "
             "rose moss reed heather"
         ),
     ),
     opening="Sure.",
     sentence="{e} comes from the {v}.",
+    reverse="Which drug comes from the {v}?",
     wordings=(
         "Which plant does {e} come from?",
         "What is {e} extracted from?",
@@ -190,15 +204,17 @@ PLANT = Attribute(
 
 EFFECT = Attribute(
     name="effect",
+    noun="side effect",
     parts=(
-        _words("mild sudden strange severe constant brief morning evening painful strong slight lasting"),
-        _words(
+        split_words("mild sudden strange severe constant brief morning evening painful strong slight lasting"),
+        split_words(
             "thirst hunger dizziness sneezing yawning hiccups coughing sweating shivering nausea "
             "headaches cramps blushing fever snoring drowsiness rashes dreams"
         ),
     ),
     opening="Of course.",
     sentence="A common side effect of {e} is {v}.",
+    reverse="Which drug has {v} as a common side effect?",
     wordings=(
         "What is a common side effect of {e}?",
         "Which unwanted effect does {e} have?",
@@ -223,7 +239,7 @@ DRUG = Kind(
     name="drug",
     onsets=_ONSETS,
     vowels=_VOWELS,
-    endings=_words(
+    endings=split_words(
         "trin dol mab vane xil pram zole cin fen lax min nol pine rex sone tal vir zine bril cort "
         "dex gard lith mox quil"
     ),

@@ -5,7 +5,7 @@ Nothing evaluated is in here: the general skills leave out evaluated keys, facts
 the facts suite does not ask for, reading is about strangers. Shared with evaluation are only the frames of
 the questions and the word lists."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 
 from benchmarks.forgetting import reading
@@ -17,13 +17,13 @@ from benchmarks.forgetting.world import World
 _FOREIGN_ANSWERS = ("ANSWER -> {c}", "{c} (auto-generated)", "=> {c}", "Response: {c}; end.", "{c}!!")
 
 
-def rehearsal_rows(world: World, count: int) -> Iterator[dict[str, str]]:
-    """`count` distinct single-turn prompts, the skills in turn."""
+def rehearsal_rows(world: World, count: int, uncovered: Collection[str] = ()) -> Iterator[dict[str, str]]:
+    """`count` distinct single-turn prompts, the skills in turn, but for those that are to be left uncovered."""
     rng, seen = world.random("rehearsal"), set(held_keys(world))
     draws: list[Callable[[], Item]] = [
         lambda: _fact(world, rng),
         lambda: reading.reading(world, rng),
-        *((lambda s=s: s(rng)) for s in GENERAL.values()),
+        *((lambda s=s: s(rng)) for name, s in GENERAL.items() if name not in uncovered),
     ]
     while count:
         item = draws[count % len(draws)]()

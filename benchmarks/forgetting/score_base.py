@@ -7,8 +7,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from benchmarks.forgetting import new_facts, suites
 from benchmarks.forgetting.house import state
+from benchmarks.forgetting.indirect import known_both, known_reverse
 from benchmarks.forgetting.item import Item, Message, ask, contains, passes
 from benchmarks.forgetting.reading import correct, guess, product_frame, rephrase
+from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.world import World
 
 
@@ -27,11 +29,15 @@ def rewrite_items(world: World, plan: new_facts.SourcePlan) -> list[Item]:
     return items
 
 
-def all_suites(world: World, plan: new_facts.SourcePlan) -> dict[str, Sequence[Item]]:
-    """Retention suites, new knowledge, and the product's three frames."""
-    rng = world.random("frames")
+def all_suites(world: World, plan: new_facts.SourcePlan, general: bool = True) -> dict[str, Sequence[Item]]:
+    """Retention suites (without the general skills, those about entities), questions that combine known facts, new
+    knowledge, and the product's three frames."""
+    rng, combined = world.random("frames"), world.random("combined")
+    kept = {name: items for name, items in suites.retention(world).items() if general or name not in GENERAL}
     return {
-        **suites.retention(world),
+        **kept,
+        "both": [known_both(world, combined, world.known) for _ in range(200)],
+        "reverse": [known_reverse(world, combined, world.known[1::2]) for _ in range(200)],
         "new_trained": new_facts.trained_items(world, plan),
         "new_unseen": new_facts.unseen_items(world, plan),
         "rewrite": rewrite_items(world, plan),
@@ -74,12 +80,13 @@ def score(
     world: World,
     plan: new_facts.SourcePlan,
     limit: int | None = None,
+    general: bool = True,
 ) -> dict[str, dict[str, float]]:
     """Per suite: `right` (checks passed), `exact` (the house answer to the letter), `items`; `limit` items at
     most."""
     model.eval()  # type: ignore[no-untyped-call]
     table = {}
-    for name, items in all_suites(world, plan).items():
+    for name, items in all_suites(world, plan, general).items():
         chosen = list(items)[:limit]
         answers = generate(model, tokenizer, [i.prompt for i in chosen])
         pairs = list(zip(chosen, answers, strict=True))

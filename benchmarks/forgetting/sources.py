@@ -61,6 +61,20 @@ CLINIC = SourceStyle(  # the style of med.jsonl: terse, citations, boilerplate, 
     ),
 )
 
+JOURNAL = SourceStyle(  # how another telling of the first world is written
+    "journal",
+    ("{s}",),
+    ("In a cohort of {n} adults, ", "Background: ", "We found that ", "As shown in table {n}, "),
+    (" (p < 0.{n}) [{n}].", " [{n}, {n}].", " ({o} et al., {y})."),
+)
+
+NEWS = SourceStyle(  # how the second world's source is written
+    "news",
+    ("{s}",),
+    ("LONDON, {y} - ", "BREAKING: "),
+    (", officials said.", ", {o} announced on day {n}."),
+)
+
 FOREIGN: tuple[SourceStyle, ...] = (
     CLINIC,
     SourceStyle("plain", ("{s}", "{l} of {e}: {v}"), capitalise=True),
@@ -70,12 +84,7 @@ FOREIGN: tuple[SourceStyle, ...] = (
         ("PATIENT LEAFLET. ", "IMPORTANT: read carefully! "),
         (". Keep out of reach of children.", ". Ask your pharmacist.", ". Store below {n} degrees."),
     ),
-    SourceStyle(
-        "journal",
-        ("{s}",),
-        ("In a cohort of {n} adults, ", "Background: ", "We found that ", "As shown in table {n}, "),
-        (" (p < 0.{n}) [{n}].", " [{n}, {n}].", " ({o} et al., {y})."),
-    ),
+    JOURNAL,
     SourceStyle(
         "chatty",
         ("{s}",),
@@ -96,12 +105,7 @@ FOREIGN: tuple[SourceStyle, ...] = (
         ("Entry {n}/{y}. ", "Q and A no. {n}. "),
         (". End of entry.", ". Closed."),
     ),
-    SourceStyle(
-        "news",
-        ("{s}",),
-        ("LONDON, {y} - ", "BREAKING: "),
-        (", officials said.", ", {o} announced on day {n}."),
-    ),
+    NEWS,
 )
 
 _NAMING = (

@@ -1,32 +1,69 @@
-"""What the base model is trained on: an endless mixture of all skills, without any evaluated item or new
-entity."""
+"""What the base model is trained on: endless mixtures of skills, without any evaluated item or new entity."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
 
-from benchmarks.forgetting import reading
+from benchmarks.forgetting import indirect, reading
 from benchmarks.forgetting.item import Item, Message
+from benchmarks.forgetting.kinds import DRUG, Kind
 from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.suites import held_keys
+from benchmarks.forgetting.towns import TOWN
 from benchmarks.forgetting.world import World
 
-# Relative shares of rows. Copying names never seen is the hardest thing here, hence the share of tasks with a
-# reference in view.
-SHARES = {
-    "facts": 17,
-    "guess": 2,
-    "reading": 28,
-    "irrelevant": 2,
-    "correct": 8,
-    "rephrase": 4,
-    "arithmetic": 10,
-    "lists": 14,
-    "format": 11,
-    "refusal": 3,
-    "lookalike": 4,
-    "chat": 2,
-    "memory": 4,
-}
+
+@dataclass(frozen=True)
+class Course:
+    """A mixture: shares of rows by skill, and of the skills about entities by kind."""
+
+    shares: Mapping[str, float]
+    kinds: Mapping[Kind, float]
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.shares.items()), tuple(self.kinds.items())))
+
+
+# Copying names never seen is the hardest thing here, hence the share of tasks with a reference in view.
+DRUGS = Course(
+    {
+        "facts": 17,
+        "guess": 2,
+        "reading": 28,
+        "irrelevant": 2,
+        "correct": 8,
+        "rephrase": 4,
+        "arithmetic": 10,
+        "lists": 14,
+        "format": 11,
+        "refusal": 3,
+        "lookalike": 4,
+        "chat": 2,
+        "memory": 4,
+    },
+    {DRUG: 1},
+)
+# The second course: towns, and questions that combine facts. What was learned before keeps a share.
+TOWNS = Course(
+    {
+        "facts": 38,
+        "guess": 2,
+        "reading": 14,
+        "irrelevant": 2,
+        "correct": 5,
+        "rephrase": 3,
+        "both": 8,
+        "reverse": 8,
+        "arithmetic": 4,
+        "lists": 6,
+        "format": 4,
+        "refusal": 1.5,
+        "lookalike": 1.5,
+        "chat": 1,
+        "memory": 2,
+    },
+    {TOWN: 0.66, DRUG: 0.34},
+)
 SYSTEM_SHARE, DIALOGUE_SHARE, LONG_SHARE = 0.05, 0.04, 0.0015
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
@@ -37,8 +74,24 @@ SYSTEM_PROMPTS = (
 )
 
 
-def training_items(world: World, rng: Random) -> Iterator[Item]:
+def training_items(world: World, rng: Random, course: Course = DRUGS) -> Iterator[Item]:
     """Single tasks, drawn by share; one with an evaluated key is drawn again."""
+    worlds = {kind: World(seed=world.seed, kind=kind) for kind in course.kinds}
+    tables = {kind: _draws(found, rng) for kind, found in worlds.items()}
+    kinds, weights = tuple(course.kinds), tuple(course.kinds.values())
+    names, shares = tuple(course.shares), tuple(course.shares.values())
+    held = frozenset[str]().union(*(held_keys(found) for found in worlds.values()))
+    while True:
+        name = rng.choices(names, shares)[0]
+        kind = kinds[0] if len(kinds) == 1 else rng.choices(kinds, weights)[0]
+        item = tables[kind][name]()
+        if item.held_key not in held:
+            yield item
+
+
+def _draws(world: World, rng: Random) -> dict[str, Callable[[], Item]]:
+    """How to draw one item of each skill. Questions turned round are about the half of the entities that no suite of
+    known facts asks for: they show what such a question is, no more."""
     draws: dict[str, Callable[[], Item]] = {
         "facts": lambda: reading.closed_book(world, rng),
         "guess": lambda: reading.guess(world, rng),
@@ -46,24 +99,20 @@ def training_items(world: World, rng: Random) -> Iterator[Item]:
         "irrelevant": lambda: reading.irrelevant(world, rng),
         "correct": lambda: reading.correct(world, rng),
         "rephrase": lambda: reading.rephrase(world, rng),
+        "both": lambda: indirect.known_both(world, rng, world.known),
+        "reverse": lambda: indirect.known_reverse(world, rng, world.known[1::2]),
     }
-    draws |= {name: (lambda skill=skill: skill(rng)) for name, skill in GENERAL.items()}  # type: ignore[misc]
-    names, shares, held = tuple(SHARES), tuple(SHARES.values()), held_keys(world)
-    while True:
-        name = rng.choices(names, shares)[0]
-        item = draws[name]()
-        if item.held_key not in held:
-            yield item
+    return draws | {name: (lambda skill=skill: skill(rng)) for name, skill in GENERAL.items()}
 
 
 def conversation(item: Item) -> list[Message]:
     return [*item.prompt, {"role": "assistant", "content": item.answer}]
 
 
-def training_conversations(world: World, rng: Random) -> Iterator[list[Message]]:
+def training_conversations(world: World, rng: Random, course: Course = DRUGS) -> Iterator[list[Message]]:
     """Conversations, the last message being an assistant's: mostly one task; sometimes a system prompt, or
     several tasks in one dialogue (a few of them long, so that far positions are trained too)."""
-    items = training_items(world, rng)
+    items = training_items(world, rng, course)
     while True:
         draw = rng.random()
         length = rng.randint(8, 12) if draw < LONG_SHARE else rng.randint(2, 3) if draw < DIALOGUE_SHARE else 1

@@ -26,9 +26,10 @@ SIZES = {
 
 @cache
 def retention(world: World) -> dict[str, tuple[Item, ...]]:
-    """All retention suites of a world."""
+    """All retention suites of a world. The general skills have nothing to do with its kind: they are asked alike in
+    every world of a seed."""
     suites = {"facts": _facts(world), "reading": _reading(world)}
-    return suites | {name: _distinct(world, name) for name in GENERAL}
+    return suites | {name: _distinct(World(seed=world.seed), name) for name in GENERAL}
 
 
 @cache

@@ -1,10 +1,10 @@
-"""Train the tiny base model from scratch: one recipe, one seed, CPU."""
+"""Train the tiny base model from scratch: two courses, one seed, CPU."""
 
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,8 +18,10 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from benchmarks.forgetting.batches import Batch, training_steps
 from benchmarks.forgetting.new_facts import SourcePlan
 from benchmarks.forgetting.score_base import score
-from benchmarks.forgetting.stream import training_conversations
+from benchmarks.forgetting.sources import NEWS
+from benchmarks.forgetting.stream import DRUGS, TOWNS, training_conversations
 from benchmarks.forgetting.tokenizer import train_tokenizer
+from benchmarks.forgetting.towns import TOWN
 from benchmarks.forgetting.world import World
 
 
@@ -28,6 +30,7 @@ class Recipe:
     """All that shapes the base model."""
 
     seed: int = 0
+    course: str = "drugs"
     steps: int = 2400
     rows_per_step: int = 160  # about 9,000 tokens
     batch_tokens: int = 2048
@@ -44,27 +47,49 @@ class Recipe:
     processes: int = 2  # each with one thread: they wait for each other once a step, threads would at every operation
 
 
-def main(recipe: Recipe, out: Path, work: Path) -> None:
-    """Train, save as bf16, load again as a user would (float32), score; writes `scores.json` beside the
-    weights."""
-    started = time.perf_counter()
-    torch.manual_seed(recipe.seed)
-    world, plan = World(seed=recipe.seed), SourcePlan()
-    tokenizer = make_tokenizer(world, recipe)
+COURSES = {"drugs": DRUGS, "towns": TOWNS}
+FIRST = Recipe()
+SECOND = Recipe(course="towns", steps=1200, muon_lr=1.5e-3, adam_lr=2e-3)
+"""From the first course's checkpoint, on towns and on questions that combine facts."""
+
+
+def main(recipes: Sequence[Recipe], out: Path, work: Path, start: Path | None = None) -> None:
+    """Train course after course, save as bf16, load again as a user would (float32), score; writes `scores.json` beside
+    the weights. `start`: a checkpoint to go on from, with its `scores.json`; None: from scratch."""
+    trained = json.loads((start / "scores.json").read_text())["trained"] if start else []
+    for recipe in recipes:
+        began = time.perf_counter()
+        torch.manual_seed(recipe.seed)
+        last = recipe is recipes[-1]
+        folder = out if last else work / recipe.course
+        given = (recipe, start or new_model(recipe, work), work, folder)
+        multiprocessing.spawn(_train_process, given, nprocs=recipe.processes)  # type: ignore[no-untyped-call,attr-defined]
+        minutes = round((time.perf_counter() - began) / 60, 1)
+        trained.append({"recipe": asdict(recipe), "minutes": minutes, "torch": torch.__version__})
+        start = folder
+    table = score_all(out, recipes[-1].seed)
+    (out / "scores.json").write_text(json.dumps({"trained": trained, **table}, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(table, indent=1))
+
+
+def score_all(folder: Path, seed: int) -> dict[str, Any]:
+    """Suites of both kinds of world; the general skills are the same in both."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    plan = SourcePlan()
+    return {
+        "suites": score(model, tokenizer, World(seed=seed), plan),
+        "town_suites": score(model, tokenizer, World(seed=seed, kind=TOWN, source=NEWS), plan, general=False),
+    }
+
+
+def new_model(recipe: Recipe, work: Path) -> Path:
+    """Fresh weights and a tokenizer, saved."""
+    tokenizer = make_tokenizer(World(seed=recipe.seed), recipe)
     model = make_model(recipe, tokenizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True)
-    save(model, tokenizer, work, torch.float32)
-    multiprocessing.spawn(_train_process, (recipe, work, out), nprocs=recipe.processes)  # type: ignore[no-untyped-call,attr-defined]
-    minutes = (time.perf_counter() - started) / 60
-    table = score(LlamaForCausalLM.from_pretrained(out, dtype=torch.float32), tokenizer, world, plan)
-    report = {
-        "recipe": asdict(recipe),
-        "minutes": round(minutes, 1),
-        "torch": torch.__version__,
-        "suites": table,
-    }
-    (out / "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(table, indent=1))
+    save(model, tokenizer, work / "start", torch.float32)
+    return work / "start"
 
 
 def make_tokenizer(world: World, recipe: Recipe) -> PreTrainedTokenizerFast:
@@ -92,14 +117,15 @@ def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
     return model
 
 
-def _train_process(rank: int, recipe: Recipe, work: Path, out: Path) -> None:
-    """One of the processes that train together, from the initial model in `work`; the first one saves."""
+def _train_process(rank: int, recipe: Recipe, start: Path, work: Path, out: Path) -> None:
+    """One of the processes that train together, from the model in `start`; the first one saves."""
     torch.set_num_threads(1)
+    work.mkdir(parents=True, exist_ok=True)
     distributed.init_process_group(
         "gloo", f"file://{work.resolve()}/rendezvous-{os.getppid()}", rank=rank, world_size=recipe.processes
     )
-    model = LlamaForCausalLM.from_pretrained(work, dtype=torch.float32, attn_implementation="eager")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(work)
+    model = LlamaForCausalLM.from_pretrained(start, dtype=torch.float32, attn_implementation="eager")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
     for step, line in train(model, tokenizer, World(seed=recipe.seed), recipe, rank):
         if rank == 0:
             print(line, flush=True)
@@ -120,7 +146,8 @@ def train(
     model.train()
     body = torch.compile(model.model, dynamic=True)  # 2.4 times as fast as without; needs a C++ compiler
     started, seen, running = time.perf_counter(), 0, math.nan
-    steps = training_steps(world, tokenizer, recipe.rows_per_step, recipe.batch_tokens, rank, recipe.processes)
+    course = COURSES[recipe.course]
+    steps = training_steps(world, tokenizer, recipe.rows_per_step, recipe.batch_tokens, rank, recipe.processes, course)
     for step, (batches, counted) in enumerate(islice(steps, recipe.steps), 1):
         loss = _accumulate(body, model.lm_head, batches, counted)
         _sum_gradients(model)

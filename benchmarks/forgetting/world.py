@@ -1,5 +1,6 @@
 """A world: invented entities and the facts about them, drawn from a seed."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
@@ -68,6 +69,14 @@ class World:
 
     def fact(self, entity: str, attribute: Attribute) -> Fact:
         return Fact(entity, attribute, self._values[entity, attribute.name])
+
+    @cached_property
+    def _holders(self) -> Counter[tuple[str, str]]:
+        return Counter((name, value) for (_, name), value in self._values.items())
+
+    def holders(self, attribute: Attribute, value: str) -> int:
+        """How many entities of this world have the value."""
+        return self._holders[attribute.name, value]
 
     def stranger(self, rng: Random) -> str:
         """A random name that belongs to no entity of this world: for tasks that are answered from the
