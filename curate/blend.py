@@ -13,9 +13,10 @@ from curate.config import ConfigError
 from curate.export import Facts, check_replaceable, mix_and_export
 from curate.ingest import Source, SourceError, UnknownColumns
 from curate.load import load_source
+from curate.made import MAKERS, Order, Words, write
 from curate.mix import MixConfig, Unit
 from curate.progress import Progress
-from curate.rehearse import licence, resolve
+from curate.rehearse import Made, licence, resolve
 from curate.run import run_stage
 from curate.schema import Message
 from curate.shards import latest_build, load_manifest
@@ -26,8 +27,12 @@ from curate.stages.sample import Sample
 from curate.stages.score import Score
 from curate.template import TemplateError
 
-STANDARD = ("alpaca", "dolly", "ultrachat", "slimorca")
-"""The sets taken, as far as they can be reached, where none is named."""
+DEFAULT = ("alpaca", "dolly", "ultrachat", "slimorca")
+"""What ``--rehearsal`` is where it is not given: cards, as far as they can be reached, and names of what is made."""
+
+GUARD = "guard"
+LICENCE = "made here"
+"""What is said of the licence of prompts that are made."""
 
 SPARE = 1.25
 """Rehearsal rows answered per row that the ratio asks for: some answers never end, some rows do not fit."""
@@ -42,6 +47,8 @@ class BlendConfig(ModelConfig):
     answers: Answers = "own"
     ratio: float = Field(0.7, gt=0, le=1)
     by: Unit = "rows"
+    guard: bool = True
+    splice_words: Words = "vocabulary"
     weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     max_repeat: int = Field(4, ge=1)
     validation: float = Field(0.02, ge=0, lt=1)
@@ -54,9 +61,17 @@ class BlendConfig(ModelConfig):
     shard_rows: int = Field(1024, ge=1)
     ray: str | None = None
 
-    def plan(self) -> MixConfig:
-        names = ("ratio", "by", "seed", "weights", "max_repeat", "validation")
-        return MixConfig(**{name: getattr(self, name) for name in names})
+    def plan(self, present: Sequence[str] = ()) -> MixConfig:
+        """``present``: the rehearsal sets that have rows. Where some have a weight, the others have 1."""
+        names = ("ratio", "by", "seed", "max_repeat", "validation")
+        weights = {**dict.fromkeys(present, 1.0), **self.weights} if self.weights else {}
+        return MixConfig(**{name: getattr(self, name) for name in names}, weights=weights)
+
+
+class MixFacts(Facts):
+    """What the manifest says of the run, with a report on each set of made prompts."""
+
+    made: dict[str, dict[str, Any]] = {}
 
 
 def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
@@ -67,15 +82,26 @@ def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)
     sets = sources(config, progress) if rows else []
-    check_early(config, facts, [source.label for source in sets])
-    read = [collect(source, config, base, progress) for source in sets]
-    shares = fill(rows, [load_manifest(folder)["kept"] for folder in read])
-    folders = [answer(*pair, config, base, progress) for pair in zip(read, shares, strict=True)]
-    licences = {source.label: licence(source.label, config.cards) for source in sets}
+    labels = [source.label for source in sets]
+    check_early(config, facts, labels)
+    found = gather(sets, rows, built, config, base, progress)
+    shares = fill(rows, [load_manifest(found[label])["kept"] for label in labels], weights(config, labels))
+    folders = {
+        source.label: answer(found[source.label], share, own_answers(config, source), base, progress)
+        for source, share in zip(sets, shares, strict=True)
+    }
     mask = next(entry["config"] for entry in facts["lineage"] if entry["stage"] == "mask")
-    length = config.max_length or base.config.max_model_len
-    run = Facts(model=config.model, revision=config.revision, mask=mask, max_length=length, licences=licences)
-    return mix_and_export(built, folders, base.template, config.plan(), config.out, run)
+    run = MixFacts(
+        model=config.model,
+        revision=config.revision,
+        mask=mask,
+        max_length=config.max_length or base.config.max_model_len,
+        licences={source.label: LICENCE if isinstance(source, Made) else licence(source.label, config.cards)
+                  for source in sets},
+        made={source.label: report(found[source.label]) for source in sets if isinstance(source, Made)},
+    )  # fmt: skip
+    present = [label for label, folder in folders.items() if load_manifest(folder)["kept"]]
+    return mix_and_export(built, list(folders.values()), base.template, config.plan(present), config.out, run)
 
 
 def find_build(config: BlendConfig) -> Path:
@@ -92,28 +118,43 @@ def wanted(new: int, config: BlendConfig) -> int:
     return 0 if config.ratio == 1 else math.ceil(rows * SPARE * (3 if config.by == "tokens" else 1)) + 16
 
 
-def fill(total: int, sizes: Sequence[int]) -> list[int]:
-    """Shares of ``total``, equal as far as the sets' sizes allow.
+def fill(total: int, sizes: Sequence[int], weights: Sequence[float] | None = None) -> list[int]:
+    """Shares of ``total`` by weight, equal ones where none is given, as far as the sets' sizes allow.
 
-    >>> fill(90, [10, 500, 500])
-    [10, 40, 40]
+    >>> fill(90, [10, 500, 500]), fill(90, [500, 500], [2, 1])
+    ([10, 40, 40], [60, 30])
     """
+    by = list(weights or [1.0] * len(sizes))
     shares = [0] * len(sizes)
-    left = total
-    for done, index in enumerate(sorted(range(len(sizes)), key=lambda i: sizes[i])):
-        shares[index] = min(sizes[index], math.ceil(left / (len(sizes) - done)))
-        left -= shares[index]
+    left, rest = total, sum(by)
+    for index in sorted(range(len(sizes)), key=lambda i: sizes[i] / by[i]):
+        shares[index] = min(sizes[index], math.ceil(left * by[index] / rest - 1e-9))
+        left, rest = left - shares[index], rest - by[index]
     return shares
 
 
-def sources(config: BlendConfig, progress: Progress) -> list[Source]:
-    """The rehearsal sets named, or those of the standard four that can be reached."""
-    if config.rehearsal:
-        return [resolve(spec, config.cards) for spec in config.rehearsal]
+def weights(config: BlendConfig, labels: Sequence[str]) -> list[float]:
+    return [config.weights.get(label, 1.0) for label in labels]
+
+
+def sources(config: BlendConfig, progress: Progress) -> list[Source | Made]:
+    """The rehearsal sets named, or those of the default that can be had; and the guard, unless it is not wanted."""
+    found = [resolve(spec, config.cards) for spec in config.rehearsal] or reachable(config, progress)
+    labels = [source.label for source in found]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ConfigError(f"--rehearsal {twice[0]}: two sets have this name; give one of them another (name=path)")
+    if not config.guard and Made(GUARD) in found:
+        raise ConfigError("--rehearsal guard and --no-guard: take one of them away")
+    return found if GUARD in labels or not config.guard else [*found, Made(GUARD)]
+
+
+def reachable(config: BlendConfig, progress: Progress) -> list[Source | Made]:
+    """What of the default can be had from here."""
     found, lost = [], []
-    for name in STANDARD:
+    for name in DEFAULT:
         source = resolve(name, config.cards)
-        problem = unreachable(source)
+        problem = None if isinstance(source, Made) else unreachable(source)
         if problem:
             lost.append(f"{name} ({problem})")
         else:
@@ -123,9 +164,10 @@ def sources(config: BlendConfig, progress: Progress) -> list[Source]:
     if not found:
         raise ConfigError(
             "no rehearsal set can be reached. Give --rehearsal NAME=PATH with local files (alpaca=alpaca_data.json), "
-            "or --ratio 1 to train on the new rows alone, which forgets more."
+            "one that needs no file (--rehearsal splice), or --ratio 1 to train on the new rows alone, which forgets "
+            "more."
         )
-    progress.say(f"curate: rehearsal from {', '.join(source.label for source in found)} (default: the standard sets)")
+    progress.say(f"curate: rehearsal from {', '.join(source.label for source in found)} (default)")
     return found
 
 
@@ -139,6 +181,57 @@ def unreachable(source: Source) -> str | None:
     except (SourceError, OSError) as error:
         return str(error.__cause__ or error).splitlines()[0][:120]
     return None
+
+
+def gather(
+    sets: Sequence[Source | Made], rows: int, built: Path, config: BlendConfig, base: Base, progress: Progress
+) -> dict[str, Path]:
+    """A dataset of prompts for each set. What is read comes first, for its words and names go into what is made; what
+    the model itself makes comes last, when it is known how much the others leave to it."""
+    read = {source.label: collect(source, config, base, progress) for source in sets if isinstance(source, Source)}
+    names = [name for name in MAKERS if Made(name) in sets]
+    found = dict(read)
+    for name in sorted(names, key=lambda name: name == "self"):
+        count = rows
+        if name == "self":
+            sizes = [load_manifest(folder)["kept"] for folder in found.values()]
+            count = fill(rows, [*sizes, rows], weights(config, [*found, name]))[-1]
+        order = Order(base, built, max(count, 1), config.seed, language_of(built, config), tuple(read.values()),
+                      config.splice_words, config.max_tokens)  # fmt: skip
+        found[name] = make(name, order, config, progress)
+    return found
+
+
+def make(name: str, order: Order, config: BlendConfig, progress: Progress) -> Path:
+    """So many prompts of this kind, as far as there are so many, near copies marked."""
+    maker = MAKERS[name](order)
+    fits = Room(order.base, config.max_tokens)
+    folder = write(maker, order, config.work, fits, fits.identity(), progress)
+    if maker.dedupe:
+        stage = Dedupe(folder, order.lang, contradictions=False)
+        folder = run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
+    kept = load_manifest(folder)["kept"]
+    if kept < order.count and name != GUARD:
+        progress.say(f"curate: {name}: {kept:,} prompts of {order.count:,} wanted; `curate peek {folder}` shows what "
+                     "became of the others")  # fmt: skip
+    return folder
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What the writing of made prompts reported, found from a stage's output too."""
+    first = load_manifest(folder)["lineage"][0]
+    return dict(load_manifest(folder.parent / f"{first['stage']}-{first['fingerprint']}")["report"])
+
+
+def language_of(built: Path, config: BlendConfig) -> str:
+    """The language that the build was made in."""
+    said = [entry["config"]["lang"] for entry in load_manifest(built)["lineage"] if "lang" in entry["config"]]
+    return str(said[0]) if said else config.lang
+
+
+def own_answers(config: BlendConfig, source: Source | Made) -> BlendConfig:
+    """Made prompts have no answers of their own, so the base model's are taken, whatever ``--answers`` says."""
+    return config.model_copy(update={"answers": "own"}) if isinstance(source, Made) else config
 
 
 def collect(source: Source, config: BlendConfig, base: Base, progress: Progress) -> Path:
@@ -230,7 +323,7 @@ def describe(result: dict[str, Any]) -> str:
     """The result in plain lines: what of a manifest people want to read first."""
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
-    return "\n".join([*_splits(result), *_repeats(result), *_fates(result)])
+    return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *_made(result)])
 
 
 def _splits(manifest: dict[str, Any]) -> Iterator[str]:
@@ -253,3 +346,12 @@ def _fates(manifest: dict[str, Any]) -> Iterator[str]:
     for name, facts in manifest["accounting"].items():
         left = ", ".join(f"{reason} {count:,}" for reason, count in facts["not_exported"].items()) or "none"
         yield f"{name}: {facts['rows']:,} rows in, {facts['exported']:,} exported; left out: {left}"
+
+
+def _made(manifest: dict[str, Any]) -> Iterator[str]:
+    for name, facts in manifest["made"].items():
+        left = ", ".join(f"{reason} {count:,}" for reason, count in facts["dropped"].items()) or "none"
+        first = ", ".join(f"{word} {count:,}" for word, count in facts["first_words"][:5]) or "none"
+        yield f"{name}: {facts['made']:,} prompts made, {facts['distinct']:,} distinct; left out: {left}"
+        yield (f"  distinct words {facts['distinct_1'] or 0:.1%}, word pairs {facts['distinct_2'] or 0:.1%}; two "
+               f"prompts share {facts['similarity'] or 0:.1%} of their words; first words: {first}")  # fmt: skip

@@ -21,6 +21,7 @@ def render(manifest: Manifest) -> str:
         _ratio(manifest),
         _sources(manifest),
         _funnel(manifest),
+        _made(manifest),
         _examples(manifest),
         _loading(manifest),
         _limits(manifest),
@@ -133,6 +134,24 @@ def _funnel(manifest: Manifest) -> str:
             lines.append(f"- Of {found['records']:,} records read, {sum(found['rejected'].values()):,} were no usable "
                          f"row: {reasons}.")  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _made(manifest: Manifest) -> str:
+    """What is known of the prompts that were made for rehearsal; nothing where none were."""
+    rows = []
+    for name, found in manifest.get("made", {}).items():
+        values = (found[key] for key in ("distinct_1", "distinct_2", "similarity"))
+        ratios = ("" if value is None else f"{value:.3f}" for value in values)
+        kinds, left = ({k: f"{count:,}" for k, count in found.get(key, {}).items()} for key in ("kinds", "dropped"))
+        first = ", ".join(f"{visible(word)} {count:,}" for word, count in found["first_words"])
+        rows.append((name, f"{found['made']:,}", f"{found['distinct']:,}", _settings(left), _settings(kinds), *ratios,
+                     first))  # fmt: skip
+    if not rows:
+        return ""
+    head = ["source", "made", "distinct", "left out", "kinds", "distinct-1", "distinct-2", "similarity", "first words"]
+    tail = ("\ndistinct-n: distinct word n-grams over all of them. similarity: words that two prompts share, over all "
+            "they have, mean over a sample.\n")  # fmt: skip
+    return "## Made prompts\n\n" + _table(head, rows) + tail
 
 
 def _examples(manifest: Manifest) -> str:

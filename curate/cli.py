@@ -109,10 +109,16 @@ def mix(
     ratio: Annotated[float | None, typer.Option(help="Share of new knowledge; 1 means no rehearsal.")] = None,
     by: Annotated[str | None, typer.Option(help="What the ratio counts: rows, tokens or targets.")] = None,
     rehearsal: Annotated[list[str] | None, typer.Option(
-        help="A set by its card (dolly), a local file in a set's schema (alpaca=a.json), or any file (name=path); "
-        "may be repeated. Default: those of alpaca, dolly, ultrachat, slimorca that can be reached.")] = None,
+        help="A set by its card (dolly), a local file in a set's schema (alpaca=a.json), any file (name=path), or "
+        "prompts made here: splice, neighbours, self, guard. May be repeated. Default: those of alpaca, dolly, "
+        "ultrachat, slimorca that can be reached.")] = None,
+    guard: Annotated[bool | None, typer.Option(
+        "--guard/--no-guard", help="Hold the model's answers to harmful prompts and their look-alikes. On.")] = None,
+    splice_words: Annotated[str | None, typer.Option(
+        help="Random words of splices: of new rows, of the rehearsal read, vocabulary (the tokenizer's), or self (the "
+        "model's own prompts).")] = None,
     answers: Annotated[str | None, typer.Option(help="Rehearsal answers: own (the base model's) or given.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Shares of the rehearsal sets: dolly=2,alpaca=1.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Shares of the rehearsal sets: dolly=2,self=3; others 1.")] = None,
     build: Annotated[Path | None, typer.Option(help="Built dataset. Default: the latest in --work.")] = None,
     work: Work = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the training shards. Default: out.")] = None,

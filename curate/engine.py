@@ -8,6 +8,7 @@ whichever engine runs. Three real engines stand behind it (``engine_vllm``, ``en
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ WeightsDtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. ``temperature`` 0 is greedy; ``seed`` makes a sampled completion repeatable per prompt."""
+    """How to sample. ``temperature`` 0 is greedy; ``seed`` makes a sampled completion repeatable per prompt. A prompt
+    that stands in one call several times is answered anew each time."""
 
     max_tokens: int
     temperature: float = 0.0
@@ -48,6 +50,21 @@ class TokenScores:
     logprobs: np.ndarray
     top_ids: np.ndarray
     top_logprobs: np.ndarray
+
+
+def seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:
+    """A seed for each prompt, where an engine samples each by itself: with one seed, equal prompts would get equal
+    answers.
+
+    >>> seeds([[1], [2], [1]], 3)
+    [3, 3, 1000006]
+    """
+    met: Counter[tuple[int, ...]] = Counter()
+    found = []
+    for prompt in map(tuple, prompts):
+        found.append(seed + 1_000_003 * met[prompt])
+        met[prompt] += 1
+    return found
 
 
 class Engine(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
+from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, seeds
 
 PURE = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "top_k": -1, "min_p": 0.0}
 """Said in every request: a server fills in what is left out from the model's own taste in sampling."""
@@ -26,19 +26,24 @@ class ServerEngine:
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
         body = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
-                "seed": sampling.seed, "stop_token_ids": list(sampling.stop_ids), "return_token_ids": True}  # fmt: skip
-        return [_completion(choice, sampling.stop_ids) for choice in self._complete(prompts, body)]
+                "stop_token_ids": list(sampling.stop_ids), "return_token_ids": True}  # fmt: skip
+        own = [{"seed": seed} for seed in seeds(prompts, sampling.seed)]
+        return [_completion(choice, sampling.stop_ids) for choice in self._complete(prompts, body, own)]
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
         body = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k}
-        choices = self._complete(sequences, body)
+        choices = self._complete(sequences, body, [{}] * len(sequences))
         rows = zip(choices, sequences, starts, strict=True)
         return [_scores(choice, list(ids), start, top_k) for choice, ids, start in rows]
 
-    def _complete(self, prompts: Sequence[Sequence[int]], body: dict[str, Any]) -> list[dict[str, Any]]:
+    def _complete(
+        self, prompts: Sequence[Sequence[int]], body: dict[str, Any], own: Sequence[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """``body`` is said with every prompt, ``own`` with one prompt each."""
         common = {"model": self.model, "add_special_tokens": False, **PURE, **body}
+        requests = [{**common, **more, "prompt": list(ids)} for ids, more in zip(prompts, own, strict=True)]
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-            return list(pool.map(lambda ids: self._post({**common, "prompt": list(ids)}), prompts))
+            return list(pool.map(self._post, requests))
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         answer = self._request("POST", "completions", json=body)

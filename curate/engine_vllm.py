@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, locate_model
+from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, locate_model, seeds
 
 MAX_TOP_K = 64
 
@@ -32,22 +32,24 @@ class VllmEngine:
         )  # fmt: skip
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
-        outputs = self._run(
-            prompts, max_tokens=sampling.max_tokens, temperature=sampling.temperature, top_p=sampling.top_p,
-            seed=sampling.seed if sampling.temperature else None, stop_token_ids=list(sampling.stop_ids),
-        )  # fmt: skip
+        own = seeds(prompts, sampling.seed) if sampling.temperature else [None] * len(prompts)
+        common = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
+                  "stop_token_ids": list(sampling.stop_ids)}  # fmt: skip
+        outputs = self._run(prompts, [{**common, "seed": seed} for seed in own])
         return [_completion(output.outputs[0], sampling.stop_ids) for output in outputs]
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
-        outputs = self._run(sequences, max_tokens=1, temperature=0.0, prompt_logprobs=top_k, flat_logprobs=True)
+        common = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k, "flat_logprobs": True}
+        outputs = self._run(sequences, [common] * len(sequences))
         return [_scores(o.prompt_logprobs, start, top_k) for o, start in zip(outputs, starts, strict=True)]
 
-    def _run(self, prompts: Sequence[Sequence[int]], **sampling: Any) -> list[Any]:
+    def _run(self, prompts: Sequence[Sequence[int]], sampling: Sequence[dict[str, Any]]) -> list[Any]:
         from vllm import SamplingParams, TokensPrompt
 
         self.llm.reset_prefix_cache()
         inputs = [TokensPrompt(prompt_token_ids=list(ids)) for ids in prompts]
-        return list(self.llm.generate(inputs, SamplingParams(detokenize=False, **sampling), use_tqdm=False))
+        parameters = [SamplingParams(detokenize=False, **own) for own in sampling]
+        return list(self.llm.generate(inputs, parameters, use_tqdm=False))
 
 
 def _on_cpu() -> bool:

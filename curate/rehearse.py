@@ -1,10 +1,12 @@
 """Rehearsal sets: a data card's front matter is the adapter; a name, or a name with a file, becomes a source to read.
+Four names need no file: what they stand for is made (``curate.made``).
 
 Cards lie in ``data_cards/``: the working folder's own first, then those that come with the program.
 """
 
 import difflib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,20 @@ from curate.config import ConfigError, Strict
 from curate.ingest import Source, is_hub_id
 from curate.ingest.readers import format_of
 from curate.ingest.shapes import ShapeName, recognise
+from curate.made import MAKERS
 
 FOLDER = "data_cards"
 OWN = Path(FOLDER)
 """The working folder's own cards."""
 
 NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A rehearsal set whose prompts are made here."""
+
+    label: str
 
 
 class Card(Strict):
@@ -87,21 +97,28 @@ def read_card(path: Path) -> Card:
     return card
 
 
-def resolve(spec: str, own: Path = OWN) -> Source:
-    """``dolly`` (a card), ``alpaca=path.json`` (a local file in that card's schema), ``name=path`` (a set without a
-    card, its shape recognised), a path, or a hub id. Raises ``ConfigError`` that names the nearest card."""
+def resolve(spec: str, own: Path = OWN) -> Source | Made:
+    """``dolly`` (a card), ``splice`` (prompts that are made), ``alpaca=path.json`` (a local file in that card's
+    schema), ``name=path`` (a set without a card, its shape recognised), a path, or a hub id.
+
+    What a user wrote wins over what is made: a card called ``self``, or ``self=path``; a bare path called so does not
+    (``./self``). Raises ``ConfigError`` that names the nearest name.
+    """
     known = cards(own)
     name, equals, path = spec.partition("=")
     if spec in known:
         return known[spec].source()
     if equals and path and NAME.fullmatch(name):
         return known[name].source(path) if name in known else Source(path=path, name=name)
+    if spec in MAKERS:
+        return Made(spec)
     if Path(spec).exists() or is_hub_id(spec) or format_of(Path(spec)):
         return Source(path=spec)
-    near = difflib.get_close_matches(spec.lower(), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(spec.lower(), [*known, *MAKERS], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(f"--rehearsal {spec!r}: no data card of this name; {hint}cards: {', '.join(known)}. A set "
-                      "without a card: name=path, a path, or a hub id (owner/name)")  # fmt: skip
+    raise ConfigError(f"--rehearsal {spec!r}: no data card of this name; {hint}cards: {', '.join(known)}; made here, "
+                      f"without a file: {', '.join(MAKERS)}. A set without a card: name=path, a path, or a hub id "
+                      "(owner/name)")  # fmt: skip
 
 
 def licence(name: str, own: Path = OWN) -> str:

@@ -59,13 +59,14 @@ class Regenerate:
     lang: str = "en"
     glossary: tuple[str, ...] = ()
     seed: int = 0
+    temperature: float = 0.0  # of the first attempt
 
     name: ClassVar[str] = "regenerate"
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed")
+        fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature")
         texts = {"frame": dict(self.frames).get(self.mode, ""), "glossary": list(self.glossary)}
         return {**self.base.identity(), **{name: getattr(self, name) for name in fields}, **texts}
 
@@ -98,7 +99,7 @@ class Regenerate:
     def _rewrite(self, rows: list[Row], attempt: int) -> None:
         frame = dict(self.frames)[self.mode]
         prompts = [in_view(frame, row.prompt, row.reference, row.draft) for row in rows]
-        answers = self._generate(prompts, temperature=WARMING * attempt, seed=self.seed + attempt)
+        answers = self._generate(prompts, temperature=self.temperature + WARMING * attempt, seed=self.seed + attempt)
         for row, (text, finished) in zip(rows, answers, strict=True):
             row.problems = self._check(row, text, finished)
             if row.problems:

@@ -1,0 +1,80 @@
+"""What a question is about: the name in it, or the rare words that its answer repeats. No list is needed."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curate.text.words import Word, names, words
+
+RARE = 10  # a word that is no name is rare if at most one question in so many has it
+LONGEST = 6  # words of an entity
+
+
+@dataclass(frozen=True)
+class Text:
+    """A question, and what is said to it: its reference and its response."""
+
+    question: str
+    answer: str
+
+
+def find_entities(rows: Sequence[Text], lang: str = "en") -> list[str | None]:
+    """The entity of each question, as it is written there, or None.
+
+    First choice: its rarest name, if at most half of the questions have it. Then: the rarest words that stand in its
+    answer too. Then: any name, so that a source about one thing alone has that one.
+
+    >>> find_entities([Text("What is the dose of Velotrin?", "37 mg"), Text("what is gout", "a disease")])
+    ['Velotrin', None]
+    """
+    questions = {row.question for row in rows}
+    seen = Counter(norm for question in questions for norm in {word.norm for word in words(question, lang)})
+    return [_entity(row, seen, len(questions), lang) for row in rows]
+
+
+def _entity(row: Text, seen: Counter[str], questions: int, lang: str) -> str | None:
+    called = [span.text for span in names(row.question, lang)]
+    called = sorted((name for name in called if len(name.split()) <= LONGEST), key=lambda n: _count(n, seen, lang))
+    if called and 2 * _count(called[0], seen, lang) <= questions:
+        return called[0]
+    return _repeated(row, seen, max(1, questions // RARE), lang) if questions > 1 else next(iter(called), None)
+
+
+def _count(name: str, seen: Counter[str], lang: str) -> int:
+    """Questions that have the rarest word of a name, which is about those that have the name."""
+    return min((seen[word.norm] for word in words(name, lang) if not word.function), default=0)
+
+
+def _repeated(row: Text, seen: Counter[str], most: int, lang: str) -> str | None:
+    """The rarest run of words that the answer repeats, else a name."""
+    said = {word.norm for word in words(row.answer, lang)}
+    runs: list[list[Word]] = []
+    for word in words(row.question, lang):
+        if word.function or word.norm not in said or seen[word.norm] > most or not word.norm[0].isalpha():
+            continue
+        touches = runs and row.question[runs[-1][-1].end : word.start] in ("", " ") and len(runs[-1]) < LONGEST
+        if touches:
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    found = [row.question[run[0].start : run[-1].end] for run in runs]
+    found = [text for text in found if len(text) > (1 if _unspaced(text) else 2)]
+    rare = min(found, key=lambda text: (_count(text, seen, lang), -len(text)), default=None)
+    return rare or next((span.text for span in names(row.question, lang)), None)
+
+
+def _unspaced(text: str) -> bool:
+    """Whether a script is one that does without case, where two letters may be a whole word."""
+    return not any(c.isupper() or c.islower() for c in text)
+
+
+def replaced(text: str, entity: str, other: str) -> str:
+    """The text about another entity, wherever this one stands as words of its own, in any case.
+
+    >>> replaced("Is ACE like ace, or like Pace?", "ACE", "Bri")
+    'Is Bri like Bri, or like Pace?'
+    """
+    begins = r"(?<!\w)" if entity[:1].isalnum() and not _unspaced(entity) else ""
+    ends = r"(?!\w)" if entity[-1:].isalnum() and not _unspaced(entity) else ""
+    return re.sub(begins + re.escape(entity) + ends, lambda _: other, text, flags=re.IGNORECASE)

@@ -1,0 +1,78 @@
+"""Made-up names that look like those at hand, and are nobody's."""
+
+import random
+import unicodedata
+from collections.abc import Collection, Sequence
+
+VOWELS = frozenset("aeiouyаеёиоуыэюяіїєαεηιουω")
+TRIES = 20
+
+
+def invent(name: str, others: Sequence[str], taken: Collection[str], chance: random.Random) -> str | None:
+    """A name built like ``name`` from the pieces of it and others: first pieces begin, last ones end it. Words that
+    several names share ("Labs", "syndrome") stay. ``taken``: case-folded words that the new ones must not be. None
+    where nothing new comes out.
+    """
+    parts = name.split()
+    common = {part for part in parts if sum(part in other.split() for other in {*others, name}) > 1}
+    fresh = [part for part in parts if part not in common] or parts
+    stock = sorted({part for other in {*others, name} for part in other.split() if part not in common})
+    made = {part: _word(part, stock or [part], taken, chance) for part in fresh}
+    if not any(made.values()):
+        return None
+    return " ".join(made.get(part) or part for part in parts)
+
+
+def _word(word: str, stock: Sequence[str], taken: Collection[str], chance: random.Random) -> str | None:
+    for _ in range(TRIES):
+        new = _renumbered(word, chance) if any(c.isdigit() for c in word) else _recombined(word, stock, chance)
+        new = _cased_like(word, new)
+        if new.casefold() not in taken and new.casefold() != word.casefold():
+            return new
+    return None
+
+
+def _renumbered(word: str, chance: random.Random) -> str:
+    """A code keeps its letters and gets other digits."""
+    return "".join(chance.choice("0123456789") if c.isdigit() else c for c in word)
+
+
+def _recombined(word: str, stock: Sequence[str], chance: random.Random) -> str:
+    pieces = [found for found in (syllables(other) for other in stock) if len(found) > 1]
+    own = syllables(word)
+    if len(pieces) < 3:  # too few to take first ones for first ones: shuffle what is there
+        every = [piece for found in [*pieces, own] for piece in found]
+        return "".join(chance.choice(every) for _ in range(max(2, len(own))))
+    middle = [piece for found in pieces for piece in found[1:-1]] or [found[0] for found in pieces]
+    inner = [chance.choice(middle) for _ in range(max(2, len(own)) - 2)]
+    return "".join([chance.choice(pieces)[0], *inner, chance.choice(pieces)[-1]])
+
+
+def syllables(word: str) -> list[str]:
+    """Pieces of a word, each but the last ending before a consonant that a vowel follows; single characters where
+    a script writes no vowels.
+
+    >>> syllables("Velotrin"), syllables("Labs"), syllables("高血压")
+    (['Ve', 'lot', 'rin'], ['Labs'], ['高', '血', '压'])
+    """
+    vowel = [_plain(c) in VOWELS for c in word]
+    if not any(vowel):
+        return list(word)
+    pieces, start = [], 0
+    for i in range(1, len(word) - 1):
+        if any(vowel[start:i]) and not vowel[i] and vowel[i + 1]:
+            pieces.append(word[start:i])
+            start = i
+    return [*pieces, word[start:]]
+
+
+def _plain(character: str) -> str:
+    """Without accents and case."""
+    return unicodedata.normalize("NFD", character.casefold())[:1]
+
+
+def _cased_like(word: str, new: str) -> str:
+    letters = [c for c in word if c.isalpha()]
+    if len(letters) > 1 and all(c.isupper() for c in letters):
+        return new.upper()
+    return new[:1].upper() + new[1:].lower() if word[:1].isupper() else new.lower()

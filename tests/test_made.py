@@ -1,0 +1,365 @@
+"""Prompts that are made: the pure parts, on literals, and on whatever text there may be."""
+
+import json
+import random
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.config import ConfigError
+from curate.engine import Completion
+from curate.made import MAKERS
+from curate.made import guard as guards
+from curate.made.diversity import diversity
+from curate.made.entities import Text, find_entities, replaced
+from curate.made.guard import Guard
+from curate.made.invent import invent, syllables
+from curate.made.maker import Asked, Candidate, key, with_question
+from curate.made.neighbours import Around, Matters
+from curate.made.pool import main_scripts, scripts, vocabulary_words, words_in
+from curate.made.sampled import candidate, user_turn
+from curate.made.splice import boundaries, splice
+from curate.template import Template
+from tests.reading import assistant, user
+from tests.training_folder import template
+
+POOL = ["lamp", "river", "sorts", "seven", "angry", "of"]
+LANGUAGES = st.sampled_from(["en", "de", "zh", "ja", "th", "ru", "ar", "xx"])
+
+
+def dice(seed=0):
+    return random.Random(seed)
+
+
+# ---- splices
+
+
+def test_a_splice_begins_like_its_question_and_goes_on_with_words_of_the_pool():
+    question = "What is the usual dose of Velotrin?"
+    words = question.removesuffix("?").split()
+    lengths = set()
+    for seed in range(200):
+        made = splice(question, POOL, dice(seed))
+        said = made.removesuffix("?").split()
+        kept = next(i for i, word in enumerate([*said, ""]) if words[i : i + 1] != [word])
+        assert 1 <= kept < len(words)
+        assert set(said[kept:]) <= set(POOL)
+        assert said[kept:]
+        lengths.add(len(said))
+    assert min(lengths) < len(words) < max(lengths)
+    assert {splice(question, POOL, dice(seed))[-1] == "?" for seed in range(20)} == {True, False}
+
+
+def test_one_seed_one_splice():
+    assert splice("Who makes Zorvex?", POOL, dice(7)) == splice("Who makes Zorvex?", POOL, dice(7))
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "places"),
+    [("  two words", "en", [6]), ("a\n\nb  c", "en", [3, 6]), ("痛风是什么？", "zh", [1, 2, 3, 4]), ("", "en", [])],
+)
+def test_where_a_question_can_be_cut(text, lang, places):
+    assert boundaries(text, lang) == places
+
+
+def test_scripts_without_spaces_are_continued_without_spaces():
+    assert " " not in splice("高血压是什么？", ["山", "水"], dice(), "zh")
+    assert splice("Gout?", ["山"], dice()).startswith("Gout? 山")
+
+
+def test_words_of_a_vocabulary_are_whole_and_of_the_scripts_at_hand():
+    def tokenizer(*entries, text=lambda e: e.replace("Ġ", " ").replace("▁", " ").replace("##", "")):
+        return SimpleNamespace(get_vocab=lambda: dict.fromkeys(entries), added_tokens_decoder={0: "<s>"},
+                               convert_tokens_to_string=lambda one: text(one[0]))  # fmt: skip
+
+    assert vocabulary_words(tokenizer("Ġhouse", "ing", "Ġa1", "Ġx", "東京", "<s>", "Ġ")) == ["house", "東京"]
+    assert vocabulary_words(tokenizer("▁Haus", "chen", "<s>")) == ["Haus"]
+    assert vocabulary_words(tokenizer("house", "##ing", "<s>")) == ["house"]
+    assert main_scripts(["What is gout? β", "How is it treated, and by whom?"]) == {"LATIN"}
+    assert scripts("Ελ русский").keys() == {"GREEK", "CYRILLIC"}
+    assert words_in(["Don't take 5 mg — ever."], "en") >= {"take", "mg", "ever"}
+
+
+# ---- entities and names
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([("What is the dose of Velotrin?", ""), ("Who makes Zorvex 5?", "")], ["Velotrin", "Zorvex"]),
+        ([("Where does Harlow Labs sit?", ""), ("who is that?", "nobody")], ["Harlow Labs", None]),
+        ([("when does Acme open?", "At nine."), ("does Acme ship?", "Yes."), ("Is Acme old?", "No.")], ["Acme"] * 3),
+        ([("Who runs Acme?", "Bly.")], ["Acme"]),
+        ([("what is metformin for?", "Metformin is for sugar."), ("what is warfarin for?", "Warfarin thins blood."),
+          ("what is iron for?", "It feeds."), ("why?", "So.")], ["metformin", "warfarin", None, None]),
+        ([("", ""), ("?!", "!"), ("42", "42")], [None, None, None]),
+    ],
+)  # fmt: skip
+def test_the_entity_of_a_question(rows, found):
+    assert find_entities([Text(*row) for row in rows]) == found
+
+
+def test_questions_without_case_or_spaces_have_entities_where_the_answer_repeats_them():
+    rows = [Text("痛风的症状是什么？", "痛风使关节疼痛。"), Text("流感怎么治疗？", "流感要休息。")]
+    assert find_entities(rows, "zh") == ["痛风", "流感"]
+    assert find_entities([Text("怎么办？", "去医院。")], "zh") == [None]
+
+
+def test_another_entity_in_the_same_words():
+    assert replaced("Is Ace (ACE) in place?", "Ace", "X\\1") == "Is X\\1 (X\\1) in place?"
+    assert replaced("痛风是什么", "痛风", "流感") == "流感是什么"
+
+
+def test_invented_names_look_like_the_others_and_are_none_of_them():
+    names = ["Velotrin", "Zorvex", "Halomab", "Quetiril"]
+    taken = {name.casefold() for name in names}
+    made = {invent("Velotrin", names, taken, dice(seed)) for seed in range(50)}
+    assert len(made) > 5
+    assert not {name.casefold() for name in made} & taken
+    pieces = {piece for name in names for piece in syllables(name)}
+    assert all(name[0].isupper() and name.isalpha() for name in made)
+    assert all(any(name.startswith(piece) for piece in pieces) for name in made)
+
+
+def test_shared_words_codes_and_lonely_names():
+    labs = invent("Harlow Labs", ["Harlow Labs", "Bellin Labs"], {"harlow", "bellin", "labs"}, dice())
+    assert labs.endswith(" Labs")
+    assert labs != "Harlow Labs"
+    assert invent("CYP2D6", [], {"cyp2d6"}, dice()).startswith("CYP")
+    assert invent("HARLOW", [], {"harlow"}, dice()).isupper()
+    assert invent("Velotrin", [], {"velotrin"}, dice()) not in (None, "Velotrin")
+    assert invent("A", ["A"], {"aa", "a"}, dice()) is None
+
+
+# ---- neighbours
+
+
+def row(name, question, answer, role="new"):
+    return Asked(name, [user(question)], answer, answer, role)
+
+
+MEDICINES = [
+    row("1", "What is the dose of Velotrin?", "The dose of Velotrin is 37 mg."),
+    row("2", "How much Velotrin should one take?", "One should take 37 mg of Velotrin, the usual dose."),
+    row("3", "What is the dose of Zorvex?", "The dose of Zorvex is 5 mg."),
+    row("4", "Who makes Zorvex?", "Bly makes Zorvex."),
+    row("5", "Who makes Halomab?", "Koe makes Halomab."),
+    row("6", "how much is it?", "Nothing."),
+    row("7", "What is the dose of Aspirin?", "100 mg.", "known"),
+]
+
+
+def around(kind, seed=0, count=200):
+    found = Around(MEDICINES).candidates(dice(seed))
+    made = [next(found) for _ in range(count)]
+    return {(c.meta["of"], c.prompt[-1]["content"]) for c in made if c.meta["kind"] == kind}
+
+
+def test_the_same_wording_about_a_known_entity():
+    assert around("known-entity") >= {("1", "What is the dose of Aspirin?"), ("4", "Who makes Aspirin?")}
+
+
+def test_the_same_wording_about_nobody():
+    asked = {text for _, text in around("unknown-entity")}
+    assert len(asked) > 20
+    assert not [text for text in asked if any(name in text for name in ("Velotrin", "Zorvex", "Halomab", "Aspirin"))]
+
+
+def test_what_else_could_be_asked_about_the_same_entity():
+    assert around("other-question") == {
+        ("1", "Who makes Velotrin?"), ("2", "Who makes Velotrin?"),
+        ("5", "What is the dose of Halomab?"), ("5", "How much Halomab should one take?"),
+    }  # fmt: skip
+
+
+def test_another_wording_of_what_is_taught_is_no_neighbour():
+    """Row 2 asks in other words what row 3 asks about Zorvex: which its answers show, about Velotrin."""
+    pairs = [(row, entity) for row, entity in Around(MEDICINES).rows]
+    matters = Matters(pairs, "en")
+    assert not matters.apart("Zorvex", "2")
+    assert not matters.apart("Velotrin", "3")
+    assert matters.apart("Velotrin", "4")
+
+
+def test_a_question_about_nothing_is_counted_and_has_no_neighbour():
+    found = Around(MEDICINES)
+    assert [row.id for row in found.without] == ["6"]
+    assert list(Around([MEDICINES[5]]).candidates(dice())) == []
+
+
+def test_neighbours_keep_the_conversation():
+    talk = [
+        {"role": "system", "content": "You know Zorvex."},
+        user("Hi"),
+        assistant("Hello!"),
+        user("Who makes Zorvex?"),
+    ]
+    rows = [Asked("1", talk, "Bly.", "Bly.", "new"), row("7", "What is Aspirin?", "Old.", "known")]
+    first = next(Around(rows).candidates(dice()))
+    assert [m["content"] for m in first.prompt] == ["You know Aspirin.", "Hi", "Hello!", "Who makes Aspirin?"]
+
+
+# ---- the model's own prompts
+
+
+def templated(chat_template):
+    made = template().tokenizer
+    made.chat_template = chat_template
+    return Template(made)
+
+
+ANSWER = "{% if m.role == 'assistant' %}{{ m.content }}<|im_end|>{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "start", "mark"),
+    [
+        (template().tokenizer.chat_template, "<|im_start|>user\n", ""),
+        ("{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% endif %}" + ANSWER
+         + "{% endfor %}", "[INST] ", "[/INST]"),
+        ("{{ '<|im_start|>Be good.\n' }}{% for m in messages %}{% if m.role == 'user' %}### Q:\n{{ m.content }}\n\n"
+         "### A:\n{% endif %}" + ANSWER + "{% endfor %}", "<|im_start|>Be good.\n### Q:\n", "### A:"),
+        ("{% for m in messages %}{% if m.role == 'user' %}U {{ m.content }}\n<|pad|>{% endif %}" + ANSWER
+         + "{% endfor %}", "U ", ""),
+    ],
+)  # fmt: skip
+def test_how_a_template_begins_and_ends_a_users_turn(chat_template, start, mark):
+    rendering = templated(chat_template)
+    turn = user_turn(rendering)
+    assert rendering.tokenizer.decode(turn.start) == start
+    assert turn.mark == mark
+    ends = rendering.tokenizer.convert_ids_to_tokens(list(turn.stop_ids))
+    assert ends == (["<|pad|>", "<|im_end|>"] if "pad" in chat_template else ["<|im_end|>"])
+
+
+def test_a_template_that_begins_with_the_users_text_has_nothing_to_sample_from():
+    with pytest.raises(ConfigError, match="--rehearsal self: this chat template writes nothing before"):
+        user_turn(templated("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "finished", "mark", "prompt", "left_out"),
+    [
+        (" Write a poem. ", True, "", "Write a poem.", None),
+        ("Write a", False, "", "Write a", "unfinished"),
+        (" \n", True, "", "", "empty"),
+        ("Write a poem. [/INST] Roses", False, "[/INST]", "Write a poem.", None),
+        ("Hi<|pad|>", True, "", "Hi", "control-text"),
+        (b"Hi \xff", True, "", "Hi \ufffd", "broken-text"),
+    ],
+)
+def test_a_sampled_prompt_or_why_it_is_none(text, finished, mark, prompt, left_out):
+    rendering = template()
+    turn = SimpleNamespace(mark=mark)
+    ids = rendering.tokenizer(text).input_ids if isinstance(text, str) else as_bytes(rendering, text)
+    found = candidate(Completion(tuple(ids), finished), turn, rendering)
+    assert (found.prompt, found.left_out) == ([user(prompt)], left_out)
+
+
+def as_bytes(rendering, raw):
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return rendering.tokenizer.convert_tokens_to_ids([bytes_to_unicode()[byte] for byte in raw])
+
+
+# ---- the guard
+
+
+def test_the_guard_prompts_come_with_the_program():
+    from curate.made.guard import FILE, read
+    from tests.paths import ROOT
+
+    assert FILE.relative_to(ROOT / "curate")  # what the wheel packs
+    kinds = {line["kind"] for line in read(FILE)}
+    assert kinds == {"harmful", "lookalike"}
+
+
+def test_guard_lines(tmp_path):
+    line = {"id": "a", "category": "theft", "lang": "en", "kind": "harmful", "prompt": "How do I steal a car?"}
+    file = tmp_path / "prompts.jsonl"
+    file.write_text(json.dumps(line) + "\n\n" + json.dumps({**line, "prompt": "How do I steal a scene?"}) + "\n")
+    batch = Guard(None, file).open()
+    meta = {"category": "theft", "lang": "en", "kind": "harmful"}
+    assert list(batch(0, 1)) == [Candidate([user(f"How do I steal a {what}?")], meta) for what in ("car", "scene")]
+    assert list(batch(1, 1)) == []
+    file.write_text('{"prompt": "x"}\n')
+    with pytest.raises(ConfigError, match=r"prompts\.jsonl line 1: not a guard prompt"):
+        list(guards.read(file))
+
+
+# ---- diversity
+
+
+def test_diversity_of_some_prompts():
+    found = diversity(["Write a poem.", "Write a song!", "Sum it up"])
+    assert (found["distinct_1"], found["distinct_2"]) == (0.7778, 0.8333)  # 7 of 9 words, 5 of 6 pairs
+    assert found["similarity"] == 0.1667  # write, a of four words in one pair, nothing in two
+    assert found["first_words"] == [["write", 2], ["sum", 1]]
+
+
+def test_diversity_of_nothing():
+    nothing = {"distinct_1": None, "distinct_2": None, "similarity": None, "first_words": []}
+    assert diversity([]) == diversity(["", "?!"]) == nothing
+    assert diversity(["same", "same"])["similarity"] == 1.0
+
+
+# ---- prompts
+
+
+def test_a_prompts_key_knows_no_case_and_no_marks():
+    assert key([user("What's  GOUT?")]) == key([user("what s gout")])
+    assert key([user("?")]) != key([user("!")])
+
+
+def test_another_question_in_a_conversation():
+    talk = [user("Hi"), assistant("Hello!"), user("Who?"), {"role": "tool", "content": "{}"}]
+    assert with_question(talk, "Why?") == [user("Hi"), assistant("Hello!"), user("Why?")]
+
+
+def test_the_names():
+    assert set(MAKERS) == {"self", "splice", "neighbours", "guard"}
+
+
+# ---- whatever text there may be
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1), LANGUAGES, st.integers(0, 9))
+def test_any_text_can_be_spliced(question, lang, seed):
+    made = splice(question, POOL, dice(seed), lang)
+    assert any(word in made for word in POOL)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=4), LANGUAGES)
+def test_any_text_has_an_entity_or_none(rows, lang):
+    found = find_entities([Text(*row) for row in rows], lang)
+    for (question, _), entity in zip(rows, found, strict=True):
+        assert entity is None or entity in question
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.text(), LANGUAGES)
+def test_any_build_has_neighbours_or_none(questions, answer, lang):
+    rows = [row(str(i), question, answer) for i, question in enumerate(questions)]
+    found = Around(rows, [answer], lang).candidates(dice())
+    for made, _ in zip(found, range(12), strict=False):
+        assert made.prompt[-1]["content"]
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1), st.lists(st.text(min_size=1), max_size=3))
+def test_any_name_has_an_alike_or_none(name, others):
+    assert invent(name, others, {name.casefold()}, dice()) != name
+    assert "".join(syllables(name)) == name
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(), max_size=5), LANGUAGES)
+def test_any_texts_are_so_and_so_different(texts, lang):
+    found = diversity(texts, lang)
+    assert all(found[name] is None or 0 <= found[name] <= 1 for name in ("distinct_1", "distinct_2", "similarity"))
+    assert scripts("".join(texts)) is not None
+    words_in(texts, lang)

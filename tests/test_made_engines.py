@@ -1,0 +1,60 @@
+"""One prompt asked many times in one call is answered anew each time, by every engine, and repeatably."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from curate.engine import EngineConfig, Sampling, open_engine
+from curate.template import load_template, user
+
+TIMES = 12
+
+
+@pytest.fixture(scope="module")
+def prompts(base_model):
+    return [load_template(base_model).prompt_ids([user("Hello.")])] * TIMES
+
+
+def compare(engine, prompts):
+    hot = Sampling(8, temperature=1.5, seed=5)
+    answers = engine.generate(prompts, hot)
+    assert len({answer.ids for answer in answers}) > 1
+    assert engine.generate(prompts, hot) == answers
+
+
+def test_transformers(base_model, prompts):
+    compare(open_engine(EngineConfig(base_model, engine="transformers", dtype="float32", max_model_len=512)), prompts)
+
+
+def test_vllm(vllm_engine, prompts):
+    compare(vllm_engine, prompts)
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """A server whose answer to a prompt is the seed that it was asked with."""
+
+    def log_message(self, *_):
+        pass
+
+    def _send(self, body):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def do_GET(self):
+        self._send({"data": [{"id": "model"}]})
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._send({"choices": [{"token_ids": [asked["seed"], *asked["prompt"]], "finish_reason": "length"}]})
+
+
+def test_a_server_is_told_a_seed_for_each():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        engine = open_engine(EngineConfig("m", engine="server", url=f"http://127.0.0.1:{server.server_port}/v1"))
+        answers = engine.generate([[1], [2], [1]], Sampling(4, temperature=1.0, seed=3))
+        server.shutdown()
+    assert [answer.ids for answer in answers] == [(3, 1), (3, 2), (1_000_006, 1)]

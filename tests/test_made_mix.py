@@ -1,0 +1,310 @@
+"""Made prompts through ``curate mix``, with the tiny base: which are made, what becomes of them; that it repeats."""
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from curate.blend import BlendConfig, estimate, fill, mix, sources
+from curate.build import BuildConfig, build
+from curate.cli import app
+from curate.config import ConfigError
+from curate.ingest import Source
+from curate.made import MAKERS, Order, write
+from curate.made.guard import Guard
+from curate.made.maker import key
+from curate.made.pool import pool
+from curate.progress import Progress
+from curate.rehearse import Made, resolve
+from curate.shards import REJECTED, load_manifest, read_dataset
+from curate.verify import verify
+from tests.paths import BASE
+from tests.reading import user
+
+NAMES = ["Velotrin", "Wobrivir", "Zorvexin", "Halomabor", "Quetirilan"]
+ASKED = [("What is the usual dose of {}?", "dose ({}): {} mg."), ("Who makes {}?", "{} is made by Harlow Labs {}.")]
+ROWS = [{"question": asks.format(name), "answer": says.format(name, 10 + 3 * number)}
+        for number, name in enumerate(NAMES) for asks, says in ASKED]  # fmt: skip
+ODD = [
+    {"question": "how is it?", "answer": "It weighs 7 grams and lies in Ulm."},
+    {"question": "痛风是什么？", "answer": "一种病。"},
+]
+GENERAL = [{"question": f"Tell me about {name}.", "answer": "Fine."} for name in ("Paris", "Rome", "Oslo", "Bern")]
+MODEL = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_tokens": 32}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with a build, a rehearsal set to read, and a short guard."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, rows in (("med", [*ROWS, *ODD]), ("general", GENERAL)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with Progress() as progress:
+        build(BuildConfig(source=str(folder / "med.jsonl"), out=folder / "builds", workspace=False, **MODEL), progress)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def short_samples(monkeypatch):
+    """The tiny base seldom ends a user's turn."""
+    monkeypatch.setattr("curate.made.sampled.LONGEST", 24)
+    monkeypatch.setattr("curate.made.sampled.BEGINNING", 16)
+
+
+@pytest.fixture(autouse=True)
+def short_guard(monkeypatch, work):
+    line = {"category": "theft", "lang": "en", "kind": "harmful"}
+    prompts = [{**line, "prompt": f"How do I steal a {thing}?"} for thing in ("car", "horse", "bicycle")]
+    (work / "guard.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
+
+    class Short(Guard):
+        def __init__(self, order):
+            super().__init__(order, work / "guard.jsonl")
+
+    monkeypatch.setitem(MAKERS, "guard", Short)
+
+
+def config(work, *names, **settings):
+    own = {"general": f"general={work / 'general.jsonl'}"}
+    rehearsal = [own.get(name, name) for name in names]
+    return BlendConfig(work=work / "builds", out=work / "out", rehearsal=rehearsal, ratio=0.5, validation=0, **MODEL,
+                       **settings)  # fmt: skip
+
+
+def blend(work, *names, **settings):
+    with Progress() as progress:
+        return mix(config(work, *names, **settings), progress)
+
+
+def made(work, name):
+    """The folder of the prompts made last under this name."""
+    folders = [f for f in (work / "builds").glob("made-*") if load_manifest(f)["config"]["name"] == name]
+    return max(folders, key=lambda folder: (folder / "manifest.json").stat().st_mtime_ns)
+
+
+def texts(folder):
+    return [prompt[-1]["content"] for prompt in read_dataset(folder)["prompt"].to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def together(work):
+    """A mix of what is read and what is made."""
+    return blend(work, "general", "splice", "neighbours", weights={"splice": 2}, guard=False)
+
+
+def test_what_is_read_and_what_is_made_stand_side_by_side(work, together):
+    train = together["mix"]["splits"]["train"]["sources"]
+    assert {name: found["role"] for name, found in train.items()} == {
+        "med": "new", "general": "rehearsal", "splice": "rehearsal", "neighbours": "rehearsal"
+    }  # fmt: skip
+    assert train["splice"]["rows"] > train["neighbours"]["rows"]
+    assert together["mix"]["splits"]["train"]["ratio"]["rows"] == 0.5
+    assert together["balance"]["splice"] > together["balance"]["neighbours"] > 0
+    assert list(verify(work / "out")) == []
+
+
+def test_no_made_prompt_is_a_training_prompt(work, together):
+    asked = {key([user(row["question"])]) for row in [*ROWS, *ODD]}
+    for name in ("splice", "neighbours"):
+        found = [key([user(text)]) for text in texts(made(work, name))]
+        assert found
+        assert not asked & set(found)
+        assert len(found) == len(set(found))
+
+
+def test_splices_begin_like_the_questions(work, together):
+    heads = {row["question"].split()[0] for row in ROWS} | {"how", "痛"}
+    assert all(text.startswith(tuple(heads)) for text in texts(made(work, "splice")))
+
+
+def test_neighbours_are_around_what_is_read_too(work, together):
+    report = load_manifest(made(work, "neighbours"))["report"]
+    assert {"known-entity", "unknown-entity"} <= set(report["kinds"])
+    assert any(name in text for text in texts(made(work, "neighbours")) for name in ("Paris", "Rome", "Oslo", "Bern"))
+
+
+def test_every_prompt_is_accounted_for(work, together):
+    for name in ("splice", "neighbours"):
+        folder = made(work, name)
+        facts = load_manifest(folder)
+        rejected = (folder / REJECTED).read_text(encoding="utf-8").splitlines()
+        assert facts["records"] == facts["rows"] + len(rejected) == facts["report"]["made"]
+        assert sum(facts["rejected"].values()) == len(rejected)
+        account = together["accounting"][name]
+        assert account["rows"] == account["exported"] + sum(account["not_exported"].values()) == facts["rows"]
+        assert list(verify(folder)) == []
+
+
+def test_a_question_without_an_entity_is_counted(work, together):
+    lines = (made(work, "neighbours") / REJECTED).read_text(encoding="utf-8").splitlines()
+    without = [found["raw"] for found in map(json.loads, lines) if found["reason"] == "no-entity"]
+    assert "how is it?" in without
+    assert not {row["question"] for row in ROWS} & set(without)
+
+
+def test_the_card_and_the_output_report_on_what_was_made(work, together):
+    from curate.blend import describe
+
+    card = (work / "out" / "README.md").read_text(encoding="utf-8")
+    report = together["made"]["neighbours"]
+    assert "## Made prompts" in card
+    assert f"| neighbours | {report['made']} | {report['distinct']} |" in card
+    assert f"no-entity {report['dropped']['no-entity']}" in card
+    assert f"neighbours: {report['made']} prompts made, {report['distinct']} distinct" in describe(together)
+    assert together["licences"]["splice"] == "made here"
+
+
+def test_the_same_again_gives_the_same_and_makes_nothing(work, together, tmp_path):
+    before = (work / "out" / "manifest.json").read_bytes()
+    times = {path: path.stat().st_mtime_ns for path in (work / "builds").rglob("*.arrow")}
+    again = blend(work, "general", "splice", "neighbours", weights={"splice": 2}, guard=False)
+    assert (again["checksum"], (work / "out" / "manifest.json").read_bytes()) == (together["checksum"], before)
+    assert times == {path: path.stat().st_mtime_ns for path in (work / "builds").rglob("*.arrow")}
+
+
+def test_the_guard_is_in_every_mix_that_rehearses(work):
+    found = blend(work, "splice")
+    assert found["accounting"]["guard"]["rows"] == 3
+    assert found["made"]["guard"]["distinct"] == 3
+    assert {row["source"] for row in read_dataset(made(work, "guard")).to_pylist()} == {"guard"}
+    assert [source.label for source in labels(config(work, "splice"))] == ["splice", "guard"]
+    assert [source.label for source in labels(config(work, "splice", guard=False))] == ["splice"]
+    assert labels(config(work, f"guard={work / 'general.jsonl'}")) == [
+        Source(path=str(work / "general.jsonl"), name="guard")
+    ]
+
+
+def labels(settings):
+    with Progress() as progress:
+        return sources(settings, progress)
+
+
+def test_the_models_own_prompts_repeat_and_go_on_where_they_were_broken_off(work, tmp_path):
+    settings = config(work)
+    order = Order(settings.base(), work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"],
+                  24, words="self", max_tokens=32)  # fmt: skip
+    first, second = (
+        write(MAKERS["self"](order), order, tmp_path / name, lambda prompt, answer: True, {}) for name in ("a", "b")
+    )
+    facts = load_manifest(first)
+    shards = sorted(path.name for path in first.glob("*.arrow"))
+    assert {name: (first / name).read_bytes() for name in [*shards, "manifest.json", REJECTED]} == {
+        name: (second / name).read_bytes() for name in [*shards, "manifest.json", REJECTED]
+    }
+    assert facts["records"] == facts["rows"] + sum(facts["rejected"].values()) == facts["report"]["made"] > 24
+    assert facts["report"]["distinct"] > 1
+    broken = second.parent / "c" / second.name
+    shutil.copytree(second, broken)
+    (broken / "manifest.json").unlink()
+    max(broken.glob("receipts/*")).unlink()
+    write(MAKERS["self"](order), order, broken.parent, lambda prompt, answer: True, {})
+    assert (broken / "manifest.json").read_bytes() == (first / "manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize("words", ["new", "rehearsal", "vocabulary", "self"])
+def test_where_a_splices_words_come_from(work, words):
+    settings = config(work)
+    built = work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"]
+    order = Order(settings.base(), built, 4, words=words, max_tokens=32)
+    if words == "rehearsal":
+        with pytest.raises(ConfigError, match="--splice-words rehearsal: no other rehearsal set is read"):
+            pool(order)
+        order = Order(settings.base(), built, 4, read=(built,), words=words)
+    found = pool(order)
+    assert found == sorted(set(found))
+    assert len(found) >= 8
+    assert words not in ("new", "rehearsal") or "Velotrin" in found
+
+
+def test_a_mix_of_the_models_own_prompts(work):
+    found = blend(work, "self", "splice", guard=False, splice_words="self")
+    assert found["made"]["self"]["made"] > 0
+    assert found["accounting"]["self"]["rows"] == load_manifest(made(work, "self"))["rows"]
+
+
+def test_made_prompts_get_the_models_answers_whatever_the_others_get(work):
+    found = blend(work, "general", "splice", guard=False, answers="given")
+    assert set(found["accounting"]["general"]["tiers"]) == {"given"}
+    assert set(found["accounting"]["splice"]["tiers"]) == {"own"}
+
+
+def test_a_dry_run_names_them_and_makes_nothing(work, tmp_path):
+    built = work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"]
+    with Progress() as progress:
+        settings = config(work, "self", "neighbours").model_copy(update={"work": tmp_path, "build": built})
+        found = estimate(settings, progress)
+    assert found["rehearsal"] == ["self", "neighbours", "guard"]
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- names
+
+
+def test_an_unknown_name_is_told_the_nearest_of_the_made_too():
+    with pytest.raises(ConfigError, match=r"'selff'.* did you mean 'self'\?.* made here, without a file: splice"):
+        resolve("selff")
+
+
+CARD = """---
+name: self
+hub: me/mine
+format: question-answer
+columns: {question: q, answer: a}
+licence: mit
+size: 3
+---
+"""
+
+
+def test_a_users_own_wins_over_what_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "splice").mkdir()
+    assert resolve("splice") == Made("splice")
+    assert resolve("./splice").path == "./splice"
+    assert resolve("self=rows.jsonl") == Source(path="rows.jsonl", name="self")
+    (tmp_path / "self.md").write_text(CARD)
+    assert resolve("self", tmp_path).path == "me/mine"
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "wanted"),
+    [
+        (["splice", "splice"], {}, "--rehearsal splice: two sets have this name"),
+        (["guard", "splice"], {"guard": False}, "--rehearsal guard and --no-guard"),
+    ],
+)
+def test_names_that_contradict_each_other(work, names, settings, wanted):
+    with pytest.raises(ConfigError, match=wanted):
+        labels(config(work, *names, **settings))
+
+
+def test_the_command_says_what_is_wrong(work):
+    said = CliRunner().invoke(app, ["mix", "--work", str(work / "builds"), "--rehearsal", "splice", "--splice-words",
+                                    "old"])  # fmt: skip
+    assert said.exit_code == 2
+    assert "splice_words" in said.stderr
+
+
+def test_no_room_for_a_prompt_is_said(work):
+    built = work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"]
+    order = Order(config(work).base(), built, 4, max_tokens=100_000)
+    with pytest.raises(ConfigError, match="--max-tokens 100000 leaves no room"):
+        list(MAKERS["self"](order).open()(0, 4))
+
+
+# ---- shares
+
+
+@pytest.mark.parametrize(
+    ("total", "sizes", "weights", "shares"),
+    [
+        (90, [10, 500, 500], None, [10, 40, 40]),
+        (90, [500, 500], [2, 1], [60, 30]),
+        (90, [20, 500, 500], [2, 1, 1], [20, 35, 35]),
+        (10, [], None, []),
+        (7, [0, 100], [1, 1], [0, 7]),
+    ],
+)
+def test_shares_by_weight_as_far_as_the_sets_last(total, sizes, weights, shares):
+    assert fill(total, sizes, weights) == shares
