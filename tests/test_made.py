@@ -20,7 +20,7 @@ from curate.made.maker import Asked, Candidate, key, with_question
 from curate.made.neighbours import Around, Matters
 from curate.made.pool import main_scripts, scripts, vocabulary_words, words_in
 from curate.made.sampled import candidate, user_turn
-from curate.made.splice import boundaries, splice
+from curate.made.splice import boundaries, limit, splice
 from curate.template import Template
 from tests.reading import assistant, user
 from tests.training_folder import template
@@ -363,3 +363,18 @@ def test_any_texts_are_so_and_so_different(texts, lang):
     assert all(found[name] is None or 0 <= found[name] <= 1 for name in ("distinct_1", "distinct_2", "similarity"))
     assert scripts("".join(texts)) is not None
     words_in(texts, lang)
+
+
+def test_a_splice_never_names_what_its_question_is_about():
+    question, words = "My doctor put me on Velotrin. What quantity is right?", ["moss", "lamp"]
+    cut = limit(question, "Velotrin")
+    found = {splice(question, words, random.Random(seed), last=cut) for seed in range(200)}
+    assert not any("Velotrin" in text for text in found)
+    assert any(text.startswith("My doctor put me on moss") for text in found)
+    assert {text.split()[0] for text in found} == {"My"}
+
+
+def test_a_question_that_begins_with_what_it_is_about_leaves_random_words():
+    found = splice("Velotrin: dose?", ["moss", "lamp"], random.Random(1), last=limit("Velotrin: dose?", "Velotrin"))
+    assert set(found.rstrip("?").split()) <= {"moss", "lamp"}
+    assert found

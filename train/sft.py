@@ -3,6 +3,7 @@
 import math
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,11 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
     }
 
 
-def build_trainer(run: Run, reporter: Any = None) -> Any:
-    """Load the model in float32 and wrap it in ``AnchoredSFTTrainer``."""
+def build_trainer(
+    run: Run, reporter: Any = None, *, trainer_class: Any = None, change_model: Callable[[Any], Any] | None = None
+) -> Any:
+    """Load the model in float32 and wrap it in ``AnchoredSFTTrainer``, or a subclass of it; ``change_model``: what is
+    done to the model first."""
     import datasets
     import torch
     import transformers
@@ -122,10 +126,11 @@ def build_trainer(run: Run, reporter: Any = None) -> Any:
     hf_logging.set_verbosity_error()
     datasets.disable_progress_bars()
     model = AutoModelForCausalLM.from_pretrained(run.folder, dtype=torch.float32)
+    model = change_model(model) if change_model else model
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
     step_rows = run.config.batch_size * run.config.grad_accum * run.devices
-    trainer = AnchoredSFTTrainer(
+    trainer = (trainer_class or AnchoredSFTTrainer)(
         pools=run.pools,
         order=StepOrder(run.tasks["train"], step_rows, run.config.seed),
         model=model,
