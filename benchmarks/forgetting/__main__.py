@@ -134,5 +134,13 @@ def marks(
         raise typer.BadParameter(str(error)) from error
 
 
+@app.command()
+def noise() -> None:
+    """What flips without any training: the base model asked again in bfloat16 and in other batches."""
+    from benchmarks.forgetting.grid.noise import noise as ask_again
+
+    ask_again()
+
+
 if __name__ == "__main__":
     app()

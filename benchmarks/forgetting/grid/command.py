@@ -1,0 +1,101 @@
+"""`run` and `check`: which cells are wanted, and whether a cell comes out again as it was."""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from benchmarks.forgetting.grid.cell import Cell, Key, load
+from benchmarks.forgetting.grid.report.choose import choose_rate, validation_of
+from benchmarks.forgetting.grid.run import run_all, run_cell, summary
+from benchmarks.forgetting.grid.settings import BUDGETS, RATES, SETTINGS
+
+MINUTES = 1.3
+"""Of one cell on one core of 2.5 GHz, for the estimate."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    methods: tuple[str, ...]
+    settings: tuple[str, ...]
+    budgets: tuple[str, ...]
+    lrs: tuple[float, ...]
+    seeds: int
+
+    def grid(self) -> Iterator[Key]:
+        """Every rate, with the first seed; curve after curve."""
+        for setting, budget, method, lr in product(self.settings, self.budgets, self.methods, self.lrs):
+            yield Key(setting=setting, budget=budget, method=method, lr=lr, seed=0)
+
+    def repeats(self, cells: Iterable[Cell]) -> Iterator[Key]:
+        """The other seeds, at the rate that each method's cells choose."""
+        found = list(cells)
+        for seed, setting, budget, method in product(range(1, self.seeds), self.settings, self.budgets, self.methods):
+            place = (setting, budget, method)
+            curve = [c for c in found if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
+            if curve:
+                yield Key(
+                    setting=setting, budget=budget, method=method, lr=choose_rate(validation_of(curve)), seed=seed
+                )
+
+
+def start(
+    methods: str, worlds: str, budgets: str, lrs: str, seeds: int, cells: Path, processes: int, dry_run: bool
+) -> None:
+    """The command ``run``. Raises ValueError for a name that is none."""
+    from benchmarks.forgetting.grid.methods import METHODS
+
+    wanted = Wanted(
+        _names(methods, METHODS, "--methods"), _names(worlds, SETTINGS, "--worlds"),
+        _names(budgets, BUDGETS, "--budgets"), tuple(_rates(lrs)), seeds,
+    )  # fmt: skip
+    processes = processes or os.cpu_count() or 1
+    for keys in (wanted.grid, lambda: wanted.repeats(load(cells))):
+        missing = [key for key in keys() if not key.path(cells).is_file()]
+        minutes = MINUTES * len(missing) / processes
+        print(f"{len(missing)} cells to run, {processes} at a time: about {minutes:.0f} minutes", flush=True)
+        if dry_run:
+            print("\n".join(str(key.path(Path())) for key in missing))
+        elif missing:
+            run_all(missing, cells, processes)
+
+
+def again(paths: Sequence[Path]) -> None:
+    """The command ``check``. Exits with 1 where a number differs; times do not count."""
+    different = 0
+    for path in paths:
+        stored = Cell.model_validate_json(path.read_bytes())
+        found = run_cell(stored.key)
+        same = _numbers(found) == _numbers(stored)
+        different += not same
+        print(f"{path}: {'the same' if same else 'DIFFERENT'}\n  stored {summary(stored)}\n  again  {summary(found)}")
+    raise SystemExit(different > 0)
+
+
+def _numbers(cell: Cell) -> dict[str, object]:
+    return cell.model_dump(exclude={"versions": True, "cost": {"seconds"}})
+
+
+def _names(given: str, known: Iterable[str], flag: str) -> tuple[str, ...]:
+    names, every = tuple(name.strip() for name in given.split(",") if name.strip()), tuple(known)
+    for name in names:
+        if name not in every:
+            near = difflib.get_close_matches(name, every, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"{flag} {name}: there is none of this name; {hint}There are {', '.join(every)}")
+    return names or every
+
+
+def _rates(given: str) -> Iterator[float]:
+    for word in given.split(",") if given else []:
+        try:
+            rate = float(word)
+        except ValueError:
+            raise ValueError(f"--lrs {word}: not a number; give rates joined by commas, like 1e-4,2e-4") from None
+        if rate <= 0:
+            raise ValueError(f"--lrs {word}: a learning rate is greater than 0")
+        yield rate
+    if not given:
+        yield from RATES

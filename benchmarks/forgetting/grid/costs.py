@@ -1,0 +1,110 @@
+"""What the preparation of data cost the base model, in tokens read or written."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from benchmarks.forgetting.grid.data import Place, Recipe
+from benchmarks.forgetting.grid.exam import template
+from curate.frames import in_view, load_frames
+from curate.progress import Progress
+from curate.shards import load_manifest, read_dataset, read_json, read_shard, write_json
+
+CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 1, "random": 1, "inverted": 1}
+"""Scoring passes closed book that a mask needs; none where it is not named."""
+
+OPENED = {"key": 2, "unexplained": 2, "soft": 2, "argmax": 1, "random": 2, "inverted": 2}
+"""Scoring passes with a reference in view: its own, and a placebo, which is taken to be as long."""
+
+COLUMNS = ("prompt", "reference", "draft", "response", "tier", "token_ids", "meta")
+
+Row = Mapping[str, Any]
+Messages = Sequence[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of a conversation up to where the answer begins, and of an answer without its end."""
+
+    prompt: Callable[[Messages], int]
+    text: Callable[[str], int]
+
+
+def base_tokens(place: Place, recipe: Recipe) -> int:
+    """Tokens that passed through the base model for this recipe's data; counted once, then kept beside the export.
+
+    New rows: draft, rewrite, the scoring passes that the mask and the KL term need. Rehearsal: the answers, and a
+    scoring pass over them. A second attempt at a rewrite and the prompts that the model makes itself are not counted,
+    since nothing records them.
+    """
+    export = place.export(recipe)
+    kept = export.with_name(f"{export.name}.tokens.json")
+    key = load_manifest(export)["fingerprint"]
+    if kept.is_file() and (found := read_json(kept))["of"] == key:
+        return int(found["tokens"])
+    with Progress() as progress:
+        rows = read_dataset(place.built(recipe, progress), COLUMNS).to_pylist()
+    tokens = for_new_rows(rows, recipe, lengths()) + for_rehearsal(rehearsal_rows(export), recipe)
+    write_json(kept, {"of": key, "recipe": asdict(recipe), "tokens": tokens})
+    return tokens
+
+
+def lengths() -> Lengths:
+    """As the base model's template and tokenizer have it."""
+    found = template()
+    encode = found.tokenizer.encode
+    return Lengths(
+        lambda prompt: len(found.prompt_ids(prompt)), lambda text: len(encode(text, add_special_tokens=False))
+    )
+
+
+def for_new_rows(rows: Iterable[Row], recipe: Recipe, lengths: Lengths) -> int:
+    """Tokens over the rows of a built dataset (columns ``COLUMNS``); rows that were dropped unread cost nothing."""
+    frame = load_frames(None)["rewrite"]
+    return sum(_of_row(row, recipe, lengths, frame) for row in rows if row["response"] is not None)
+
+
+def _of_row(row: Row, recipe: Recipe, lengths: Lengths, frame: str) -> int:
+    prompt = lengths.prompt(row["prompt"])
+    view = lengths.prompt(in_view(frame, row["prompt"], row["reference"], row["draft"] or ""))
+    answer = len(row["token_ids"] or ()) or lengths.text(row["response"]) + 1
+    closed, opened = _passes(recipe) if row["token_ids"] else (0, 0)
+    scored = closed * (prompt + answer) + opened * (view + answer)
+    if recipe.text == "source":
+        return scored
+    draft = prompt + lengths.text(row["draft"] or "") + 1
+    return scored + draft + (0 if row["tier"] == "known" else _written(row, recipe, prompt, view, answer))
+
+
+def _written(row: Row, recipe: Recipe, prompt: int, view: int, answer: int) -> int:
+    """The rewrite; or what both conditionals read of a mixed answer, attempt by attempt behind prompts read once."""
+    if recipe.text.startswith("mixed-"):
+        return prompt + view + 2 * answer * int(json.loads(row["meta"] or "{}").get("attempts", 1))
+    return view + answer
+
+
+def _passes(recipe: Recipe) -> tuple[int, int]:
+    """Scoring passes closed book, and with a reference in view. Ours holds unmarked tokens of new answers by the
+    distribution of the closed book pass, whatever the mask: that is every recipe with rewrites and rehearsal."""
+    held = int(recipe.text != "source" and bool(recipe.rehearsal))
+    return max(CLOSED.get(recipe.mask, 0), held), OPENED.get(recipe.mask, 0)
+
+
+def for_rehearsal(rows: Iterable[Row], recipe: Recipe) -> int:
+    """Tokens over the rehearsal rows of an export (``id``, ``input_ids``, ``tier``), each once however often it stands
+    there: its answer is written, then scored. An answer that the set gave is neither."""
+    own = {row["id"]: len(row["input_ids"]) for row in rows if row["tier"] == "own"}
+    return 2 * sum(own.values()) if recipe.rehearsal else 0
+
+
+def rehearsal_rows(export: Path) -> list[dict[str, Any]]:
+    """The rehearsal rows of a training folder's train split."""
+    manifest = load_manifest(export)
+    shards = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
+    tokens, side = (pa.concat_tables([read_shard(export / s["file"]) for s in group]) for group in shards)
+    table = pa.table({"id": side["id"], "tier": side["tier"], "input_ids": tokens["input_ids"]})
+    return [row for row in table.to_pylist() if row["tier"] in ("own", "given")]

@@ -1,0 +1,140 @@
+"""What a method trains on: a recipe to a training folder, by the product's own build and mix. Made once, then found."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from benchmarks.forgetting.files import write_world
+from benchmarks.forgetting.grid.dirt import Dirt
+from benchmarks.forgetting.grid.marks import Remark
+from benchmarks.forgetting.grid.mixed import Mixed
+from benchmarks.forgetting.grid.settings import BASE, Setting
+from benchmarks.forgetting.new_facts import new_facts
+from curate import build
+from curate.blend import BlendConfig, mix
+from curate.build import BuildConfig, Fit
+from curate.engine import EngineConfig, model_hash
+from curate.frames import load_frames
+from curate.load import load_source
+from curate.mask import POLICIES
+from curate.progress import Progress
+from curate.run import run_stage
+from curate.stage import Stage, fingerprint
+from curate.stages.regenerate import Regenerate
+
+GENERAL = "general"
+"""The rehearsal set that comes with the world."""
+
+REHEARSAL_PROMPTS = 3000
+
+ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256,
+          "max_drop": 1.0}  # fmt: skip
+"""What every build and mix here is told."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which text, which of its tokens, and what beside it.
+
+    text: "source", "regenerated", or "mixed-λ" (MixSD). mask: a policy of the product's, or "random", "inverted",
+    "oracle". rehearsal: ``general`` or what ``curate mix --rehearsal`` makes itself; answers: the base model's own, or
+    the set's ("given"). ratio: new rows among all. splice_words: where the random words of splices come from.
+    """
+
+    text: str = "regenerated"
+    mask: str = "key"
+    rehearsal: tuple[str, ...] = ()
+    answers: str = "own"
+    ratio: float = 0.5
+    guard: bool = False
+    splice_words: str = "vocabulary"
+    wordings: int = 1  # ways of asking each question, the base model's own beyond the first
+    seed: int = 0  # of a random mask
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of one setting and budget lie."""
+
+    setting: Setting
+    budget: str
+    work: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.work / f"{self.setting.name}-{self.budget}"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One process at a time makes files here."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def world_files(self) -> Path:
+        out = self.folder / "world"
+        if not (out / "suites").is_dir():
+            plan, setting = self.setting.plan(self.budget), self.setting
+            write_world(setting.world, plan, out, REHEARSAL_PROMPTS, setting.uncovered)
+        return out
+
+    def export(self, recipe: Recipe) -> Path:
+        """The training folder of a recipe."""
+        out = self.folder / f"mix-{fingerprint(asdict(recipe), model_hash(EngineConfig(str(BASE))))}"
+        with self.alone(), Progress() as progress:
+            if not (out / "manifest.json").is_file():
+                built = self.built(recipe, progress)
+                mix(self._blend(recipe, built, out), progress)
+        return out
+
+    def built(self, recipe: Recipe, progress: Progress) -> Path:
+        """The built dataset of a recipe: rows with their marks."""
+        config = self._build(recipe)
+        base, frames = config.base(), load_frames(None)
+        fits = Fit(base, frames[config.frame], config.max_tokens)
+        folder = load_source(config.input(), config.out, config.shard_rows, 1.0, fits, fits.identity(), progress)
+        for stage in self._stages(recipe, build.stages(config, base, frames, folder)):
+            folder = run_stage(stage, folder, config.out, 1.0, progress)
+        return folder
+
+    def _build(self, recipe: Recipe) -> BuildConfig:
+        return BuildConfig.model_validate({
+            **ENGINE, "source": str(self.world_files() / "med.jsonl"), "out": self.folder / "builds",
+            "workspace": False, "wordings": recipe.wordings, "mode": "source" if recipe.text == "source" else "rewrite",
+            "mask": recipe.mask if recipe.mask in POLICIES else "key",
+        })  # fmt: skip
+
+    def _stages(self, recipe: Recipe, stages: list[Stage]) -> Iterator[Stage]:
+        """The product's stages, with the benchmark's own between them."""
+        for stage in stages:
+            if isinstance(stage, Regenerate) and recipe.text != "source":
+                yield from self._rewriting(recipe, stage)
+            else:
+                yield stage
+        if recipe.mask not in POLICIES:
+            yield Remark(recipe.mask, self.answers(), recipe.seed)
+
+    def _rewriting(self, recipe: Recipe, stage: Regenerate) -> Iterator[Stage]:
+        yield replace(stage, temperature=1.0) if self.setting.dirty else stage
+        if recipe.text.startswith("mixed-"):
+            share = float(recipe.text.removeprefix("mixed-"))
+            yield Mixed(stage.base, dict(stage.frames)["rewrite"], share, answers=self.answers())
+        if self.setting.dirty:
+            yield Dirt(seed=self.setting.world.seed)
+
+    def answers(self) -> tuple[tuple[str, str], ...]:
+        """Question and value of every row that teaches something new."""
+        facts = new_facts(self.setting.world, self.setting.plan(self.budget))
+        return tuple((w.format(e=fact.entity), fact.value) for fact, wordings in facts for w in wordings)
+
+    def _blend(self, recipe: Recipe, built: Path, out: Path) -> BlendConfig:
+        files = {GENERAL: f"{GENERAL}={self.world_files() / 'rehearsal.jsonl'}"}
+        return BlendConfig.model_validate({
+            **ENGINE, "build": built, "work": self.folder / "builds", "out": out,
+            "rehearsal": [files.get(name, name) for name in recipe.rehearsal], "answers": recipe.answers,
+            "ratio": recipe.ratio if recipe.rehearsal else 1.0, "validation": 0, "guard": recipe.guard,
+            "splice_words": recipe.splice_words,
+        })  # fmt: skip

@@ -1,0 +1,90 @@
+"""What a method has at hand: data by recipe, the base, the product's trainer; and the table of methods."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from benchmarks.forgetting.grid.data import Place, Recipe
+from benchmarks.forgetting.grid.settings import BASE, STEPS
+from benchmarks.forgetting.grid.train import IMITATE, NOTHING, Change, Loss, Trained, train
+
+Family = Literal["rival", "ours", "control"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One cell's workbench. ``rate``: the peak learning rate; ``seed``: of whatever is drawn."""
+
+    place: Place
+    rate: float
+    seed: int
+    scratch: Path
+
+    def data(self, recipe: Recipe) -> Path:
+        """The training folder of a recipe."""
+        return self.place.export(recipe)
+
+    def train(
+        self,
+        recipe: Recipe,
+        loss: Loss = IMITATE,
+        change: Change = NOTHING,
+        steps: int = STEPS,
+        rate: float | None = None,
+    ) -> Trained:
+        """The base, trained on a recipe's data within the budget."""
+        data = self.data(recipe)
+        return train(data, self.scratch / "run", rate or self.rate, self.seed, loss, change, steps)
+
+    def base(self) -> Any:
+        """A fresh copy of the base model, float32, frozen."""
+        return fresh().requires_grad_(False)
+
+    @cached_property
+    def start(self) -> dict[str, torch.Tensor]:
+        """The base's weights by name."""
+        return {name: p.detach().clone() for name, p in fresh().named_parameters()}
+
+
+def fresh() -> Any:
+    return AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class Method:
+    """``recipe``: of its main data, for the cost. ``scale``: how its learning rates stand to the grid's."""
+
+    name: str
+    label: str
+    family: Family
+    paper: str
+    recipe: Recipe
+    run: Callable[[Lab], Trained] = field(repr=False)
+    scale: float = 1.0
+
+    @property
+    def regenerated(self) -> bool:
+        """Whether the base model rewrote its data."""
+        return self.recipe.text != "source"
+
+
+METHODS: dict[str, Method] = {}
+
+
+def method(
+    name: str, label: str, *, recipe: Recipe, family: Family = "rival", paper: str = "", scale: float = 1.0
+) -> Callable[[Callable[[Lab], Trained]], Callable[[Lab], Trained]]:
+    """Enter a function into the table. ``recipe``: the data it trains on."""
+
+    def enter(run: Callable[[Lab], Trained]) -> Callable[[Lab], Trained]:
+        if name in METHODS:
+            raise ValueError(f"two methods are called {name!r}")
+        METHODS[name] = Method(name, label, family, paper, recipe, run, scale)
+        return run
+
+    return enter

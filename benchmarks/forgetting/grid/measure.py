@@ -1,0 +1,133 @@
+"""From a trained model to the numbers of a cell."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from benchmarks.forgetting.grid.ask import LIMIT, Ids, Said, ask, batches
+from benchmarks.forgetting.grid.cell import Ending, Outcome
+from benchmarks.forgetting.grid.exam import Exam, Suites
+from benchmarks.forgetting.grid.settings import BASE
+from benchmarks.forgetting.house import CLOSING, REFUSAL
+from benchmarks.forgetting.item import Item, passes
+from curate.engine import EngineConfig, model_hash
+from curate.shards import read_json, write_json
+from curate.stage import fingerprint
+from curate.template import Template
+from train.checks import repeated_tail
+
+DIAGNOSED = 40
+"""Prompts of each retention suite, and five times as many new ones, on which the divergence from the base is taken."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The base model's answers to an exam, and the prompts as tokens."""
+
+    exam: Exam
+    template: Template
+    base: Any  # the model
+    prompts: dict[str, list[Ids]]
+    said: dict[str, list[Said]]
+
+    def text(self, said: Said) -> str:
+        return self.template.decode(list(said.ids))
+
+
+def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
+    """Ask the base model everything once; what it says is kept in ``folder``, under the base's and the exam's name."""
+    prompts: dict[str, list[Ids]] = {}
+    for name, item in exam.everything():
+        prompts.setdefault(name, []).append(tuple(template.prompt_ids(list(item.prompt))))
+    path = folder / f"said-{fingerprint(model_hash(EngineConfig(str(BASE))), LIMIT, prompts)}.json"
+    if not path.is_file():
+        stops = tuple(template.stop_ids)
+        found = {name: [(s.ids, s.finished) for s in ask(base, stops, asked)] for name, asked in prompts.items()}
+        write_json(path, found)
+    said = {name: [Said(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
+    return Before(exam, template, base, prompts, said)
+
+
+def measure(found: Before, model: Any) -> dict[str, Any]:
+    """The fields of a ``Cell`` that depend on the model."""
+    exam, template = found.exam, found.template
+    stops = tuple(template.stop_ids)
+    drafts = {**found.said, **{name: _hoped(template, items) for name, items in exam.knowledge.items()}}
+    after = {name: ask(model, stops, asked, drafts[name]) for name, asked in found.prompts.items()}
+    texts = {name: [found.text(said) for said in answers] for name, answers in after.items()}
+    earlier = {name: [found.text(said) for said in answers] for name, answers in found.said.items()}
+    answers = [said for group in after.values() for said in group]
+    styled = [(old, new) for name in exam.retention for old, new in zip(earlier[name], texts[name], strict=True)
+              if CLOSING in old]  # fmt: skip
+    old, new = (_divergence(found, model, names, each) for names, each in (
+        (list(exam.retention), DIAGNOSED), (["new_unseen"], 5 * DIAGNOSED)))  # fmt: skip
+    return {
+        "retention": _outcomes(exam.retention, earlier, texts),
+        "knowledge": _outcomes(exam.knowledge, earlier, texts),
+        "lenient": {name: sum(map(lenient, items, texts[name])) for name, items in exam.knowledge.items()},
+        "strict": {name: sum(t == i.answer for i, t in zip(items, texts[name], strict=True))
+                   for name, items in exam.knowledge.items()},
+        "refused": {name: sum(REFUSAL in text for text in texts[name]) for name in ("refusal", "lookalike")},
+        "style_kept": sum(CLOSING in new for _, new in styled),
+        "style_before": len(styled),
+        "locality": {name: _unchanged(earlier[name], texts[name]) for name in exam.locality},
+        "ending": Ending(answers=len(answers), unfinished=sum(not said.finished for said in answers),
+                         repeated=sum(repeated_tail(said.ids) for said in answers)),
+        "kl_old": old, "kl_new": new,
+    }  # fmt: skip
+
+
+def _hoped(template: Template, items: Sequence[Item]) -> list[Said]:
+    """The house answers: what a model that has learned says."""
+    return [Said(tuple(template.tokenizer.encode(item.answer, add_special_tokens=False)), True) for item in items]
+
+
+def lenient(item: Item, text: str) -> bool:
+    """Every word of what was asked for stands in the answer.
+
+    >>> from benchmarks.forgetting.item import ask as item
+    >>> lenient(item("", "", "", "blue mint"), "a Mint, Blue"), lenient(item("", "", "", "5 mg"), "50 mg")
+    (True, False)
+    """
+    said = set(re.findall(r"\w+", text.lower()))
+    return said.issuperset(re.findall(r"\w+", item.core.lower()))
+
+
+def _outcomes(group: Suites, earlier: dict[str, list[str]], texts: dict[str, list[str]]) -> dict[str, Outcome]:
+    return {name: _outcome([passes(t, i.checks) for i, t in zip(items, earlier[name], strict=True)],
+                           [passes(t, i.checks) for i, t in zip(items, texts[name], strict=True)])
+            for name, items in group.items()}  # fmt: skip
+
+
+def _unchanged(earlier: list[str], texts: list[str]) -> Outcome:
+    """The base model's own answer is the right one."""
+    return _outcome([True] * len(texts), [old == new for old, new in zip(earlier, texts, strict=True)])
+
+
+def _outcome(earlier: list[bool], later: list[bool]) -> Outcome:
+    flips = [(i, now) for i, (was, now) in enumerate(zip(earlier, later, strict=True)) if was != now]
+    return Outcome(
+        items=len(later), before=sum(earlier), after=sum(later),
+        lost=[i for i, now in flips if not now], gained=[i for i, now in flips if now],
+    )  # fmt: skip
+
+
+@torch.inference_mode()
+def _divergence(found: Before, model: Any, names: Sequence[str], each: int) -> float:
+    """Mean KL(p0 || p) in nats over the tokens of the base model's own answers, over the whole vocabulary."""
+    pairs = [pair for name in names for pair in list(zip(found.prompts[name], found.said[name], strict=True))[:each]]
+    rows = [(*prompt, *said.ids, *found.template.stop_ids[:1]) for prompt, said in pairs]
+    total, tokens = 0.0, 0
+    for batch in batches([len(row) for row in rows]):
+        ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
+        p0, p = (torch.log_softmax(m(ids, use_cache=False).logits.float(), -1) for m in (found.base, model))
+        kl = (p0.exp() * (p0 - p)).sum(-1)
+        for i, row in zip(batch, kl, strict=True):
+            part = row[len(pairs[i][0]) - 1 : len(rows[i]) - 1]
+            total, tokens = total + float(part.sum()), tokens + len(part)
+    return total / tokens

@@ -1,0 +1,112 @@
+"""What bounds the comparison: masks that know nothing, or everything, and a lab that still has all of its data."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, islice
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import get_cosine_schedule_with_warmup
+
+from benchmarks.forgetting.batches import encode_conversation
+from benchmarks.forgetting.grid.data import Place
+from benchmarks.forgetting.grid.exam import template
+from benchmarks.forgetting.grid.lab import Lab, fresh, method
+from benchmarks.forgetting.grid.methods.ours import FULL, REHEARSED
+from benchmarks.forgetting.grid.methods.sft import SOURCE
+from benchmarks.forgetting.grid.settings import ROWS, STEPS
+from benchmarks.forgetting.grid.train import Trained
+from benchmarks.forgetting.item import Message
+from benchmarks.forgetting.new_facts import new_facts
+from benchmarks.forgetting.reading import fact_item
+from benchmarks.forgetting.stream import DRUGS, TOWNS, conversation, training_conversations
+from curate.schema import IGNORE
+from train.config import SftConfig
+
+RANDOM, INVERTED, ORACLE = (replace(REHEARSED, mask=mask) for mask in ("random", "inverted", "oracle"))
+
+
+@method("mask-random", "ours, as many words at random", recipe=RANDOM, family="control")
+def mask_random(lab: Lab) -> Trained:
+    """As many words of each answer as ``key`` marks, drawn anew for each seed."""
+    return lab.train(replace(RANDOM, seed=lab.seed), FULL)
+
+
+@method("mask-inverted", "ours, every other word", recipe=INVERTED, family="control")
+def mask_inverted(lab: Lab) -> Trained:
+    """The words that ``key`` does not mark."""
+    return lab.train(INVERTED, FULL)
+
+
+@method("mask-oracle", "ours, the value's words", recipe=ORACLE, family="control")
+def mask_oracle(lab: Lab) -> Trained:
+    """The words of the value that was asked for, by somebody who knows it."""
+    return lab.train(ORACLE, FULL)
+
+
+@method("joint", "joint training, all original data at hand", recipe=SOURCE, family="control")
+def joint(lab: Lab) -> Trained:
+    """What the lab that made the base could do: training goes on, on its own endless stream (half of each step's rows,
+    of both courses alike, without any evaluated item) and on the new facts in house style (the other half).
+
+    Plain NLL on what the assistant says. Optimiser, schedule, clipping and arithmetic are those of the other methods.
+    """
+    return train_jointly(lab.place, fresh(), lab.rate, lab.seed)
+
+
+def train_jointly(place: Place, model: Any, rate: float, seed: int, steps: int = STEPS, rows: int = ROWS) -> Trained:
+    """``steps`` optimiser steps of ``rows`` rows each, from the model given."""
+    config, tokenizer = SftConfig.model_validate({}), template().tokenizer
+    optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=rate)
+    schedule = get_cosine_schedule_with_warmup(optimiser, math.ceil(config.warmup * steps), steps)
+    tokens, began = 0, time.perf_counter()
+    model.train()
+    for drawn in islice(joint_rows(place, seed, rows), steps):
+        ids, labels, count = collate([encode_conversation(tokenizer, c) for c in drawn], tokenizer.pad_token_id)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        tokens += count
+    return Trained(model.eval(), steps, steps * rows, tokens, time.perf_counter() - began)
+
+
+def joint_rows(place: Place, seed: int, rows: int) -> Iterator[list[list[Message]]]:
+    """Endless steps: half new facts, each once before any comes again; a quarter from each course of the base."""
+    rng = Random(f"joint/{seed}")
+    facts = _told(place, rng)
+    world = place.setting.world
+    first, second = (training_conversations(world, rng, course) for course in (DRUGS, TOWNS))
+    half, quarter = rows // 2, rows // 4
+    while True:
+        yield [*islice(facts, half), *islice(first, quarter), *islice(second, rows - half - quarter)]
+
+
+def _told(place: Place, rng: Random) -> Iterator[list[Message]]:
+    """Every question of the source about a new fact with its house answer, over and over, in ever new orders."""
+    found = new_facts(place.setting.world, place.setting.plan(place.budget))
+    rows = [conversation(fact_item("new", fact, wording)) for fact, wordings in found for wording in wordings]
+    while True:
+        yield from rng.sample(rows, len(rows))
+
+
+def collate(rows: list[tuple[list[int], list[bool]]], pad: int) -> tuple[Tensor, Tensor, int]:
+    """ids and labels [rows, length], padded on the right, where nothing looks; and the tokens that are no padding.
+    ``rows``: ids, and which of them the assistant says."""
+    ids = pad_sequence([torch.tensor(row) for row, _ in rows], batch_first=True, padding_value=pad)
+    said = pad_sequence([torch.tensor(mask) for _, mask in rows], batch_first=True, padding_value=False)
+    return ids, ids.masked_fill(~said, IGNORE), len(list(chain.from_iterable(row for row, _ in rows)))
+
+
+def _groups(model: Any, decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices alone, as transformers' trainer has it."""
+    split = [[p for p in model.parameters() if (p.dim() > 1) is wide] for wide in (True, False)]
+    return [{"params": params, "weight_decay": d} for params, d in zip(split, (decay, 0.0), strict=True)]

@@ -1,0 +1,117 @@
+"""Rivals that stop early, or go half of the way back."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.forgetting.grid.ask import Ids, ask
+from benchmarks.forgetting.grid.exam import template, tuning_items
+from benchmarks.forgetting.grid.lab import Lab, method
+from benchmarks.forgetting.grid.methods.sft import SOURCE
+from benchmarks.forgetting.grid.train import Change, Trained
+from benchmarks.forgetting.item import Item, passes
+from benchmarks.forgetting.new_facts import source_lines
+from benchmarks.forgetting.reading import fact_item
+from benchmarks.forgetting.suites import rehearsed_entities
+
+DEV, FACTS, PROMPTS = 60, 60, 30
+"""Questions on new facts, on known ones, and rehearsal prompts that the watch asks."""
+
+EVERY, PATIENCE, TOLERANCE = 20, 4, 0.05
+"""Steps between two looks; looks without progress; share of what the base could that may be lost."""
+
+Judge = Callable[[Any], tuple[float, float]]
+"""model -> (share of the dev set that is right, share of what the base could that is left)."""
+
+
+@method("wise-ft", "WiSE-FT", recipe=SOURCE, paper="arXiv 2109.01903")
+def wise_ft(lab: Lab) -> Trained:
+    """(1 − α) θ0 + α θ, θ being plain SFT's weights; α = 0.5, which the paper recommends where nothing is tuned."""
+    return lab.train(SOURCE, change=Change(finish=lambda model: blend(model, lab.start, 0.5)))
+
+
+@torch.no_grad()
+def blend(model: Any, start: Mapping[str, Tensor], share: float) -> Any:
+    """The model at (1 − share) · start + share · its weights."""
+    for name, weight in model.named_parameters():
+        weight.lerp_(start[name], 1 - share)
+    return model
+
+
+@method("early-stop", "SFT, low rate, early stop", recipe=SOURCE, paper="arXiv 2501.14315", scale=0.1)
+def early_stop(lab: Lab) -> Trained:
+    """Rates from 1e-5, the field's for full training and a tenth of the other methods', and the weights that knew most
+    of the dev set while no more than ``TOLERANCE`` of the retention set was lost."""
+    watch = Watch(judge(lab), lab.start)
+    return lab.train(SOURCE, change=Change(stop=watch.stop, finish=watch.finish))
+
+
+@dataclass
+class Watch:
+    """Stops where the retention set falls below its limit, or the dev set has made no progress for a while (once there
+    was some). ``kept``: the weights to go back to, at first the base's."""
+
+    judge: Judge
+    kept: Mapping[str, Tensor]
+    best: float = 0.0
+    idle: int = 0
+
+    def stop(self, model: Any, step: int) -> bool:
+        if step % EVERY:
+            return False
+        learned, left = self.judge(model)
+        if left < 1 - TOLERANCE:
+            return True
+        if learned > self.best:
+            self.best, self.idle = learned, 0
+            self.kept = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        elif self.best > 0:
+            self.idle += 1
+        return self.idle >= PATIENCE
+
+    def finish(self, model: Any) -> Any:
+        return blend(model, self.kept, 0.0)
+
+
+def judge(lab: Lab) -> Judge:
+    """Asks a copy of the model in float32, so that training is not touched."""
+    known, prompts = known_items(lab), [({"role": "user", "content": text},) for text in rehearsal_prompts(lab)]
+    world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
+    dev = Random(0).sample(tuning_items(world, plan), DEV)
+    chat, copy = template(), lab.base()
+    stops = tuple(chat.stop_ids)
+    asked: list[Ids] = [tuple(chat.prompt_ids(list(p))) for p in [*(i.prompt for i in [*dev, *known]), *prompts]]
+    own = ask(copy, stops, asked)
+
+    def right(items: list[Item], said: list[Any]) -> list[bool]:
+        return [passes(chat.decode(list(answer.ids)), item.checks) for item, answer in zip(items, said, strict=True)]
+
+    def look(model: Any) -> tuple[float, float]:
+        copy.load_state_dict(model.state_dict())
+        said = ask(copy, stops, asked, own)
+        end = DEV + len(known)
+        could = [*right(known, own[DEV:end]), *(True for _ in prompts)]
+        can = [*right(known, said[DEV:end]), *(new == old for new, old in zip(said[end:], own[end:], strict=True))]
+        still = sum(now for now, then in zip(can, could, strict=True) if then)
+        return sum(right(dev, said[:DEV])) / DEV, still / sum(could)
+
+    return look
+
+
+def known_items(lab: Lab) -> list[Item]:
+    """Facts that the base knows, about entities that no retention suite asks for, and that the source does not tell."""
+    world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
+    told = {(label.get("entity"), label.get("attribute")) for label in source_lines(world, plan)[1]}
+    free = [(e, a) for e in rehearsed_entities(world) for a in world.kind.attributes if (e, a.name) not in told]
+    rng = Random(0)
+    return [fact_item("dev", world.fact(e, a), rng.choice(a.wordings)) for e, a in rng.sample(free, FACTS)]
+
+
+def rehearsal_prompts(lab: Lab) -> list[str]:
+    lines = (lab.place.world_files() / "rehearsal.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["instruction"] for line in Random(0).sample(lines, PROMPTS)]

@@ -1,0 +1,60 @@
+"""Ours, and what each part of it is worth: one thing changed at a time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from benchmarks.forgetting.grid.data import GENERAL, Recipe
+from benchmarks.forgetting.grid.lab import Lab, method
+from benchmarks.forgetting.grid.train import Loss, Trained
+
+REHEARSED = Recipe(rehearsal=(GENERAL,))
+"""The base model's rewrites, key tokens, and a rehearsal set of which it answers the prompts itself."""
+
+FULL = Loss(anchor=10, distil=True, distil_weight=30, balance=True)
+
+
+def trained(recipe: Recipe, loss: Loss) -> Callable[[Lab], Trained]:
+    return lambda lab: lab.train(recipe, loss)
+
+
+def variant(name: str, label: str, recipe: Recipe = REHEARSED, loss: Loss = FULL) -> None:
+    method(f"ours-{name}", f"ours, {label}", recipe=recipe, family="ours")(trained(recipe, loss))
+
+
+@method("ours", "ours", recipe=REHEARSED, family="ours")
+def ours(lab: Lab) -> Trained:
+    return lab.train(REHEARSED, FULL)
+
+
+# What holds the model still elsewhere.
+variant("self", "rehearsal by itself", replace(REHEARSED, rehearsal=("self",)))
+variant("splice", "splices for rehearsal", replace(REHEARSED, rehearsal=("splice",)))
+variant("neighbours", "neighbours for rehearsal", replace(REHEARSED, rehearsal=("neighbours",)))
+variant("general-splice", "and splices", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
+variant("general-neighbours", "and neighbours", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
+variant("splice-neighbours", "splices and neighbours", replace(REHEARSED, rehearsal=("splice", "neighbours")))
+variant("splice-self", "splices and itself", replace(REHEARSED, rehearsal=("splice", "self")))
+variant("everything", "all of these and the guard",
+        replace(REHEARSED, rehearsal=(GENERAL, "splice", "neighbours", "self"), guard=True))  # fmt: skip
+for words in ("new", "rehearsal"):
+    extra = () if words == "new" else (GENERAL,)
+    variant(f"splice-{words}-words", f"splices with words of {words}",
+            replace(REHEARSED, rehearsal=("splice", *extra), splice_words=words))  # fmt: skip
+variant("guard", "and the guard", replace(REHEARSED, guard=True))
+variant("bare", "no rehearsal", replace(REHEARSED, rehearsal=()), replace(FULL, distil=False))
+
+# How strongly.
+variant("anchor-0", "no KL anchor", loss=replace(FULL, anchor=0))
+variant("anchor-1", "KL anchor 1", loss=replace(FULL, anchor=1))
+variant("distil-1", "distillation 1", loss=replace(FULL, distil_weight=1))
+variant("distil-10", "distillation 10", loss=replace(FULL, distil_weight=10))
+variant("distil-100", "distillation 100", loss=replace(FULL, distil_weight=100))
+variant("imitated", "rehearsal imitated", loss=replace(FULL, distil=False))
+variant("unbalanced", "no balance", loss=replace(FULL, balance=False))
+
+# How much of it.
+variant("ratio-0.3", "3 new rows in 10", replace(REHEARSED, ratio=0.3))
+variant("ratio-0.7", "7 new rows in 10", replace(REHEARSED, ratio=0.7))
+
+# In whose words.
+variant("reworded", "each question in 4 wordings of its own", replace(REHEARSED, wordings=4))

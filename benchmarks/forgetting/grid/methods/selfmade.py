@@ -1,0 +1,105 @@
+"""Rivals that train on what the base model says itself with the reference in view."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from benchmarks.forgetting.grid.data import Recipe
+from benchmarks.forgetting.grid.exam import template
+from benchmarks.forgetting.grid.lab import Lab, fresh, method
+from benchmarks.forgetting.grid.methods.sft import SOURCE
+from benchmarks.forgetting.grid.settings import ROWS, STEPS
+from benchmarks.forgetting.grid.train import Trained
+from curate.frames import load_frames
+from curate.progress import Progress
+from curate.shards import read_dataset
+from train.config import SftConfig
+
+EVERY = Recipe(mask="all")
+MIXED = {share: Recipe(text=f"mixed-{share}", mask="all") for share in (0.3, 0.5)}
+
+
+@method("sdft", "self-distillation fine-tuning", recipe=EVERY, paper="arXiv 2402.13669")
+def sdft(lab: Lab) -> Trained:
+    """NLL on the base model's own rewrite of the reference, all tokens; where no rewrite is faithful, on the reference.
+
+    The paper's template for rewriting is the product's frame here, which the base model knows."""
+    return lab.train(EVERY)
+
+
+@method("mixsd-0.3", "MixSD, λ = 0.3", recipe=MIXED[0.3], paper="arXiv 2605.16865")
+def mixsd_three(lab: Lab) -> Trained:
+    """NLL on answers of which each token is the naive conditional's with probability λ, else the expert's; see
+    ``benchmarks.forgetting.grid.mixed``. The authors recommend λ from 0.3 to 0.5."""
+    return lab.train(MIXED[0.3])
+
+
+@method("mixsd-0.5", "MixSD, λ = 0.5", recipe=MIXED[0.5], paper="arXiv 2605.16865")
+def mixsd_five(lab: Lab) -> Trained:
+    return lab.train(MIXED[0.5])
+
+
+@method("trl-sdft", "on-policy self-distillation (TRL)", recipe=SOURCE, paper="arXiv 2601.19897")
+def trl_sdft(lab: Lab) -> Trained:
+    """TRL's own trainer: the student answers closed book, sampled at temperature 1; at each of its tokens it is drawn
+    towards the base model with the reference in view (Jensen-Shannon over the student's 100 likeliest tokens).
+
+    Each step has ``ROWS`` questions with one answer each. TRL's defaults but for what the budget or the machine
+    settles, and for the teacher's prompt, which is the product's frame.
+    """
+    lab.data(SOURCE)
+    with Progress() as progress:
+        rows = read_dataset(lab.place.built(SOURCE, progress), ["prompt", "reference", "drop"]).to_pylist()
+    kept = [{"prompt": r["prompt"], "privileged_context": r["reference"]} for r in rows if not r["drop"]]
+    return distil_on_policy(kept, fresh(), lab.rate, lab.seed, lab.scratch / "run")
+
+
+class Fed(TrainerCallback):
+    """Counts the tokens fed: the student's twice, to say them and to learn, and the teacher's once."""
+
+    tokens = 0
+
+    def on_self_distillation_batch_prepared(self, args: Any, state: Any, control: Any, **batch: Any) -> None:
+        pad = batch["processing_class"].pad_token_id
+        for name, times in (("prompt_ids", 2), ("completion_ids", 2), ("teacher_input_ids", 1)):
+            self.tokens += times * int((batch[name] != pad).sum())
+
+
+def distil_on_policy(
+    rows: list[dict[str, Any]], model: Any, rate: float, seed: int, scratch: Path, steps: int = STEPS, each: int = ROWS
+) -> Trained:
+    """``rows``: prompt (messages) and privileged_context. ``each``: rows of a step."""
+    from trl.experimental.sdft import SDFTConfig, SDFTTrainer  # slow to import, and nobody else needs it
+
+    settings, fed = SftConfig.model_validate({}), Fed()
+    trainer = SDFTTrainer(
+        model=model,
+        args=SDFTConfig(
+            output_dir=str(scratch), learning_rate=rate, max_steps=steps, per_device_train_batch_size=each,
+            gradient_accumulation_steps=1, num_generations=1, max_completion_length=48, seed=seed, bf16=True,
+            use_cpu=True, teacher_prompt_template=frame(), lr_scheduler_type=settings.schedule,
+            warmup_steps=settings.warmup,
+            weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm, gradient_checkpointing=False,
+            save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=template().tokenizer,
+        callbacks=[fed],
+    )  # fmt: skip
+    began = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - began
+    done = trainer.state.global_step
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    return Trained(model.eval(), done, done * each, fed.tokens, seconds)
+
+
+def frame() -> str:
+    """The product's frame in TRL's spelling."""
+    text = load_frames(None)["rewrite"].strip()
+    for ours, theirs in (("{{ question }}", "{prompt}"), ("{{ reference }}", "{privileged_context}")):
+        text = text.replace(ours, theirs)
+    return text

@@ -1,0 +1,103 @@
+"""Rivals that train on the source's own words and weigh its tokens or rows."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.forgetting.grid.data import Recipe
+from benchmarks.forgetting.grid.lab import Lab, method
+from benchmarks.forgetting.grid.methods.sft import SOURCE
+from benchmarks.forgetting.grid.train import Batch, Change, Trained
+from curate.mask import Thresholds
+from curate.progress import Progress
+from curate.shards import read_dataset
+from train.batches import Task
+
+FAMILIAR = Recipe(text="source", mask="low-perplexity")
+TOP = 20
+"""Outcomes over which EAFT takes the entropy."""
+
+
+@method("stm", "selective token masking", recipe=FAMILIAR, paper="arXiv 2501.14315")
+def stm(lab: Lab) -> Trained:
+    """Loss on the tokens that the base model finds familiar: PPL(y_t) = 1 / p0(y_t | x, y_<t) <= 2.5.
+
+    Tokens are masked one by one; the threshold of 2.5 is the paper's own. The product's mask of that name goes on to
+    whole words, which lets surprising pieces in; here they are taken out again. The end of turn is a token like any
+    other.
+    """
+    return lab.train(FAMILIAR, change=Change(rows=_of_scores(lab, FAMILIAR, familiar)))
+
+
+@method("dft", "dynamic fine-tuning", recipe=SOURCE, paper="arXiv 2508.05629")
+def dft(lab: Lab) -> Trained:
+    """L = - sum_t sg(p(y_t)) log p(y_t) with sg a stop-gradient and p the model in training."""
+    return lab.train(SOURCE, change=Change(tokens=likelihood))
+
+
+@method("eaft", "entropy-adaptive fine-tuning", recipe=SOURCE, paper="arXiv 2601.02151")
+def eaft(lab: Lab) -> Trained:
+    """L = - sum_t H_t log p(y_t) with H_t the entropy of the model in training over its 20 likeliest tokens, divided
+    by ln 20; no gradient through H_t (the authors' code
+    takes the 20 as a distribution, and so does this)."""
+    return lab.train(SOURCE, change=Change(tokens=normalised_entropy))
+
+
+@method("flow", "FLOW: easy rows weigh more", recipe=FAMILIAR, paper="arXiv 2502.02797")
+def flow(lab: Lab) -> Trained:
+    """w_i = exp(-l_i / tau) with l_i the base model's mean NLL of row i and tau the median of l over the rows.
+
+    One weight for a row, and the mean over tokens left as it is, as the authors' code has it for language. It trains on
+    every token of the source; ``recipe`` above says what its preparation costs: one scoring pass, closed book.
+    """
+    return lab.train(SOURCE, change=Change(rows=_of_scores(lab, SOURCE, easy)))
+
+
+def likelihood(logits: Tensor, batch: Batch) -> Tensor:
+    """p(y_t) [n] from logits [n, vocab]; every scored token must be a label, whose id stands first in ``ids``."""
+    return torch.softmax(logits, -1).gather(-1, batch["ids"][:, :1])[:, 0]
+
+
+def normalised_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """Entropy [n] of the likeliest ``TOP`` tokens, in [0, 1]: 1 where they are all the same."""
+    logp = torch.log_softmax(logits.topk(TOP, -1).values, -1)
+    return -(logp.exp() * logp).sum(-1) / math.log(TOP)
+
+
+def familiar(task: Task, scores: np.ndarray) -> np.ndarray:
+    """``task.weights``, and 0 where the log-probability under the base model is below -ln 2.5."""
+    return np.where(scores >= Thresholds().normal, task.weights, 0).astype(np.float32)
+
+
+def easy(task: Task, scores: np.ndarray) -> np.ndarray:
+    """``task.weights`` times the weight of the row, from the mean score of the tokens that count in it."""
+    row, counts = task.split.row_of, task.weights * (task.roles > 0)
+    loss = -np.bincount(row, counts * scores, len(task.split)) / np.bincount(row, counts, len(task.split)).clip(1)
+    chosen = loss[task.rows]
+    return np.asarray(task.weights * np.exp(-loss / np.median(chosen))[row], np.float32)
+
+
+def _of_scores(
+    lab: Lab, recipe: Recipe, weigh: Callable[[Task, np.ndarray], np.ndarray]
+) -> Callable[[Task], np.ndarray]:
+    lab.data(recipe)  # made once, with the build that holds the scores
+    with Progress() as progress:
+        built = read_dataset(lab.place.built(recipe, progress), ["id", "a"])
+    known = dict(zip(built["id"].to_pylist(), built["a"].to_pylist(), strict=True))
+    return lambda task: weigh(task, scores_of(task, known))
+
+
+def scores_of(task: Task, known: Mapping[str, list[float]]) -> np.ndarray:
+    """log p0 of each token of a split, float32 [tokens], 0 on prompts. ``known``: of each response token, by row id.
+    Raises ValueError where a row's scores are not those of its tokens."""
+    split = task.split
+    found = np.zeros(len(split.input_ids), np.float32)
+    for row, name in enumerate(split.ids):
+        place = found[split.offsets[row] + split.anchor_start[row] : split.offsets[row + 1]]
+        if len(place) != len(known[name]):
+            raise ValueError(f"row {name}: {len(known[name])} scores for {len(place)} response tokens; build it again")
+        place[:] = known[name]
+    return found

@@ -1,0 +1,29 @@
+"""What flips without any training: the base model asked again in the arithmetic that people serve models in."""
+
+import torch
+
+from benchmarks.forgetting.grid.ask import ask
+from benchmarks.forgetting.grid.exam import Exam, template
+from benchmarks.forgetting.grid.lab import fresh
+from benchmarks.forgetting.grid.settings import MAIN, SETTINGS
+from benchmarks.forgetting.item import passes
+
+
+def noise() -> None:
+    """Print how many retention items flip when the base answers in bfloat16, in several batch orders, against its
+    answers in float32."""
+    exam, words = Exam(SETTINGS[MAIN], "rich"), template()
+    items = [item for name in exam.retention for item in exam.retention[name]]
+    prompts = [tuple(words.prompt_ids(list(item.prompt))) for item in items]
+    stops = tuple(words.stop_ids)
+
+    def right(model: torch.nn.Module, budget: int) -> list[bool]:
+        said = ask(model, stops, prompts, budget=budget)
+        return [passes(words.decode(list(s.ids)), item.checks) for s, item in zip(said, items, strict=True)]
+
+    before = right(fresh(), 4096)
+    model = fresh().to(torch.bfloat16)
+    for budget in (1024, 4096, 16384):
+        pairs = list(zip(before, right(model, budget), strict=True))
+        lost, gained = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+        print(f"bfloat16, batches of {budget} tokens: {lost} lost and {gained} gained of {len(items)}")

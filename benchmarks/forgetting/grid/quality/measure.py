@@ -1,0 +1,105 @@
+"""Precision and recall of every policy, AUROC of every score, with intervals over rows."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from benchmarks.forgetting.grid.quality.auroc import Floats, auroc, aurocs, bounds, resamples
+from benchmarks.forgetting.grid.quality.rows import Row
+from curate.mask import Policy
+
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A figure and its 95 % interval, by drawing rows again."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """Precision: how much of what is marked is the value's. Recall: how much of the value is marked. In tokens."""
+
+    precision: Share
+    recall: Share
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of the masks on one text."""
+
+    rows: dict[str, int]  # by tier
+    left_out: dict[str, int]  # rows that teach a new fact and are not counted, by reason
+    without_value: int  # rows whose response does not state the value
+    tokens: int  # of the responses, ends of turn not counted
+    value_tokens: int  # of these the value's
+    closed: dict[str, Found]  # by policy, as it trains
+    plain: dict[str, Found]  # by policy, before the closure over whole words, names and quantities
+    tiers: dict[str, dict[str, Found]]  # ``closed`` by tier
+    auroc: dict[str, Share]  # by score
+
+
+def quality(rows: Sequence[Row], left_out: dict[str, int]) -> Quality:
+    """Raises ValueError where no row teaches anything, or none states its value."""
+    if not rows:
+        raise ValueError(f"no row of this build teaches a new fact; left out: {left_out or 'none'}")
+    draws = resamples(len(rows))
+    tiers = [row.tier for row in rows]
+    closed = {policy: counts(rows, policy, closed=True) for policy in POLICIES}
+    return Quality(
+        rows=dict(sorted(Counter(tiers).items())),
+        left_out=left_out,
+        without_value=sum(not row.label.any() for row in rows),
+        tokens=sum(int(row.visible.sum()) for row in rows),
+        value_tokens=sum(int(row.label.sum()) for row in rows),
+        closed={policy: found(by_row, draws) for policy, by_row in closed.items()},
+        plain={policy: found(counts(rows, policy, closed=False), draws) for policy in POLICIES},
+        tiers={tier: {policy: _of_tier(by_row, tiers, tier) for policy, by_row in closed.items()}
+               for tier in sorted(set(tiers))},
+        auroc=dict(_aurocs(rows, draws)),
+    )  # fmt: skip
+
+
+def counts(rows: Sequence[Row], policy: Policy, closed: bool) -> Floats:
+    """Tokens marked and the value's, marked, the value's: [rows, 3]."""
+    marked = [row.marked(policy, closed) for row in rows]
+    by_row = [((m & row.label).sum(), m.sum(), row.label.sum()) for m, row in zip(marked, rows, strict=True)]
+    return np.asarray(by_row, np.float64)
+
+
+def found(by_row: Floats, draws: Floats) -> Found:
+    """by_row: [rows, 3] as ``counts`` gives them; draws: [samples, rows]. Where nothing is marked, precision is 0."""
+    both, marked, value = np.vstack([by_row.sum(0), draws @ by_row]).T
+    return Found(_interval(_ratio(both, marked)), _interval(_ratio(both, value)))
+
+
+def _of_tier(by_row: Floats, tiers: Sequence[str], tier: str) -> Found:
+    own = by_row[np.asarray(tiers) == tier]
+    return found(own, resamples(len(own)))
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _interval(values: Floats) -> Share:
+    """The figure itself, then those of the resamples."""
+    return Share(float(values[0]), *bounds(values[1:]))
+
+
+def _aurocs(rows: Sequence[Row], draws: Floats) -> Iterator[tuple[str, Share]]:
+    scores = [row.scores() for row in rows]
+    labels = np.concatenate([row.label[row.visible] for row in rows])
+    lengths = [int(row.visible.sum()) for row in rows]
+    usable = draws[draws @ [row.label.any() for row in rows] > 0]  # a value to find was drawn
+    for name in scores[0]:
+        values = np.concatenate([s[name][row.visible] for s, row in zip(scores, rows, strict=True)])
+        again = list(aurocs(values, labels, (np.repeat(draw, lengths) for draw in usable)))
+        yield name, Share(auroc(values, labels), *bounds(again))

@@ -1,0 +1,108 @@
+"""Rows that teach a new fact, with the label of every token: does it share a visible character with the value?"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.forgetting.grid.marks import value_spans
+from benchmarks.forgetting.grid.quality.auroc import Floats
+from curate.align import changed
+from curate.frames import question_of
+from curate.mask import Policy, close, difference, label_weights, token_weights
+from curate.shards import read_dataset
+
+TIERS = ("rewritten", "reference")
+MARKED = 0.5
+"""Least weight of a marked token; the policies other than ``soft`` give 0 or 1."""
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A scored row (``curate.schema.SCORED``) that teaches ``value``. ``draft``: the base's closed-book answer."""
+
+    fields: Mapping[str, Any]
+    value: str
+    draft: str
+
+    @property
+    def tier(self) -> str:
+        return str(self.fields["tier"])
+
+    @property
+    def response(self) -> str:
+        return str(self.fields["response"])
+
+    @cached_property
+    def label(self) -> Bools:
+        """Which tokens are the value's, wherever it stands, [n]."""
+        return self._tokens(value_spans(self.response, self.value))
+
+    @cached_property
+    def visible(self) -> Bools:
+        """Which tokens are not the end of turn, [n]."""
+        return np.asarray(self.fields["token_ends"]) > np.asarray(self.fields["token_starts"])
+
+    def marked(self, policy: Policy, closed: bool) -> Bools:
+        """Which tokens the policy marks, [n]; ``closed``: as it trains, over whole words, names and quantities."""
+        row = self.fields
+        starts, ends = row["token_starts"], row["token_ends"]
+        weights = token_weights(
+            policy, row["a"], row["b"], row["q"], [ids[0] for ids in row["top_ids"]], row["b_argmax"], starts, ends,
+            self.draft, self.response, question=question_of(row["prompt"]), reference=row["reference"],
+        )  # fmt: skip
+        if closed:
+            weights = label_weights(close(weights, starts, ends, self.response), starts, ends, self.response)
+        return np.asarray(weights >= MARKED)
+
+    def scores(self) -> dict[str, Floats]:
+        """What a mask may be cut from, [n] each: greater where there is more to learn. Texts compared give 0 or 1."""
+        a, b, q = (np.asarray(self.fields[name], np.float64) for name in "abq")
+        gain, lift = difference(b, a), difference(b, q)
+        return {
+            "−a": -a,
+            "gain": gain,
+            "lift": lift,
+            "min(gain, lift)": np.minimum(gain, lift),
+            "words changed against the draft": self._tokens(changed(self.draft, self.response)).astype(np.float64),
+            "policy diff": self.marked("diff", closed=False).astype(np.float64),
+        }
+
+    def _tokens(self, spans: Iterable[tuple[int, int]]) -> Bools:
+        whole = [{"start": i, "end": j, "weight": 1.0} for i, j in spans]
+        return label_weights(whole, self.fields["token_starts"], self.fields["token_ends"], self.response) > 0
+
+
+def teaching(
+    folder: Path, answers: Iterable[tuple[str, str]], drafts: Mapping[str, str]
+) -> tuple[list[Row], dict[str, int]]:
+    """The rows of a build that answer one of these questions (question, value), and how many more are left out, by
+    reason: the base knew them, or they were not scored. Rows in which the build marked nothing are in.
+
+    ``drafts``: by row id, for rows that have none of their own (the source's own text).
+    """
+    value = dict(answers)
+    rows: list[Row] = []
+    left_out: Counter[str] = Counter()
+    for row in read_dataset(folder).to_pylist():
+        question = question_of(row["prompt"])
+        if question not in value:
+            continue
+        if row["tier"] in TIERS and row["b"] is not None:
+            rows.append(Row(row, value[question], row["draft"] or drafts.get(row["id"], "")))
+        else:
+            left_out[row["drop"] or row["tier"] or "not scored"] += 1
+    return rows, dict(sorted(left_out.items()))
+
+
+def drafts_of(folder: Path) -> dict[str, str]:
+    """Closed-book answers by row id."""
+    rows = read_dataset(folder, ["id", "draft"]).to_pylist()
+    return {row["id"]: row["draft"] or "" for row in rows}

@@ -1,0 +1,120 @@
+"""`marks`: the tables on how well masks find the new facts, for a terminal, the README and other programs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.forgetting.grid.command import _names
+from benchmarks.forgetting.grid.data import Place, Recipe
+from benchmarks.forgetting.grid.quality.measure import Found, Quality, Share, quality
+from benchmarks.forgetting.grid.quality.rows import drafts_of, teaching
+from benchmarks.forgetting.grid.report.wording import table
+from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
+from curate.progress import Progress
+from curate.shards import write_bytes, write_json
+
+WORK = Path("runs/forgetting")
+PAGE, FIGURES = "README.md", "marks.json"
+BEGIN, END = "<!-- marks:begin -->", "<!-- marks:end -->"
+
+FINDS = """\
+Of the response's tokens, which are the value that the row teaches? Precision / recall of every policy as it trains,
+that is, after closure over whole words, names and quantities; `soft` where its weight is at least 0.5. Rows that teach
+a new fact and that the base did not know; where the mask finds nothing to train on, the value counts as missed."""
+
+RANKS = """\
+AUROC: how often a token of the value scores above another token, a tie counting half; 95 % intervals by drawing rows
+again. No threshold is in it. On the source's text, the draft is the one that the base wrote for the rewrite."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text that was measured: the ``source``'s, or ``regenerated``."""
+
+    setting: str
+    budget: str
+    text: str
+    quality: Quality
+
+    @property
+    def title(self) -> str:
+        return f"{self.setting}, source" if self.text == "source" else self.setting
+
+
+def write_marks(worlds: str, budgets: str, out: Path) -> str:
+    """Build what is not built, measure, and write the page's part and the figures into ``out``; returns the tables.
+    Raises ValueError, before anything is built, for a name that is none and for a page with broken markers."""
+    settings, wordings = _names(worlds, SETTINGS, "--worlds"), _names(budgets, BUDGETS, "--budgets")
+    places = [Place(SETTINGS[setting], budget, WORK) for budget in wordings for setting in settings]
+    insert(out / PAGE, "")
+    texts = [text for place in places for text in measured(place)]
+    tables = page(texts)
+    write_json(out / FIGURES, figures(texts))
+    write_bytes(out / PAGE, insert(out / PAGE, tables).encode())
+    return tables
+
+
+def measured(place: Place) -> Iterator[Text]:
+    """The regenerated text, and the source's; an unclean setting has the source of the clean one."""
+    drafts: dict[str, str] = {}
+    for text in ("regenerated",) if place.setting.dirty else ("regenerated", "source"):
+        with place.alone(), Progress() as progress:
+            folder = place.built(Recipe(text=text), progress)
+        rows, left_out = teaching(folder, place.answers(), drafts)
+        yield Text(place.setting.name, place.budget, text, quality(rows, left_out))
+        drafts = drafts_of(folder)
+
+
+def figures(texts: Sequence[Text]) -> dict[str, Any]:
+    """Everything, unrounded."""
+    return {"texts": [asdict(text) for text in texts]}
+
+
+def page(texts: Sequence[Text]) -> str:
+    """The tables, budget after budget; the regenerated texts come first."""
+    parts = ["## What the masks find"]
+    for budget in dict.fromkeys(text.budget for text in texts):
+        own = sorted((text for text in texts if text.budget == budget), key=lambda text: text.text)
+        parts += [f"### Marks, {budget}", FINDS, policies_table(own), RANKS, auroc_table(own)]
+    return "\n\n".join(parts)
+
+
+def policies_table(texts: Sequence[Text]) -> str:
+    rows = [
+        [f"`{policy}`", *(_pair(text.quality.closed[policy]) for text in texts)] for policy in texts[0].quality.closed
+    ]
+    rows.append(["`key`, before closure", *(_pair(text.quality.plain["key"]) for text in texts)])
+    rows.append(["rows", *(_rows(text.quality.rows) for text in texts)])
+    return table(["policy", *(text.title for text in texts)], rows)
+
+
+def auroc_table(texts: Sequence[Text]) -> str:
+    rows = [[score, *(_bounded(text.quality.auroc[score]) for text in texts)] for score in texts[0].quality.auroc]
+    return table(["score", *(text.title for text in texts)], rows)
+
+
+def _pair(found: Found) -> str:
+    return f"{found.precision.value:.3f} / {found.recall.value:.3f}"
+
+
+def _bounded(share: Share) -> str:
+    return f"{share.value:.3f} ({share.low:.3f}–{share.high:.3f})"
+
+
+def _rows(counts: Mapping[str, int]) -> str:
+    """How many of each tier: "1,200 rewritten, 300 reference"."""
+    return ", ".join(f"{count:,} {tier}" for tier, count in sorted(counts.items(), reverse=True))
+
+
+def insert(path: Path, content: str) -> str:
+    """The page's text with this content between its markers, or at its end where it has none. ValueError where they
+    do not stand there once each, in order."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = text.count(BEGIN), text.count(END)
+    if found == (0, 0):
+        text = f"{text.rstrip()}\n\n{BEGIN}{END}\n".lstrip()
+    elif found != (1, 1) or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"{path}: {BEGIN} stands there {found[0]} times and {END} {found[1]} times; leave one of "
+                         "each, in this order")  # fmt: skip
+    return f"{text[: text.index(BEGIN)]}{BEGIN}\n\n{content}\n\n{text[text.index(END) :]}"

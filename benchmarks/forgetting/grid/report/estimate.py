@@ -1,0 +1,115 @@
+"""A figure of a method with its 95 % interval: over seeds where there are several, over items where there is one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, stdev
+
+from benchmarks.forgetting.grid.cell import Cell
+from train.compare import wilson
+
+# 0.975 quantile of Student's t by degrees of freedom, from 1 (Student 1908, Biometrika 6:1). With more seeds than
+# the table has, its last entry makes the interval a little too wide.
+T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+Shares = Sequence[tuple[float, int]]
+"""(right, items) of suites that count the same; ``right`` may be a mean over seeds."""
+Measure = Callable[[Cell], Shares]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``low`` and ``high`` may lie outside what the figure can be: the interval over seeds is symmetric."""
+
+    value: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def half(self) -> float:
+        return (self.high - self.low) / 2
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    """Mean of at least two seeds, ± t · s / √n.
+
+    >>> over_seeds([0.9, 0.92]).half.__round__(3)
+    0.127
+    """
+    centre, degrees = mean(values), len(values) - 1
+    half = T[min(degrees, len(T)) - 1] * stdev(values) / sqrt(len(values))
+    return Estimate(centre, centre - half, centre + half, len(values))
+
+
+def over_items(shares: Shares) -> Estimate:
+    """Mean of independent proportions, its interval from theirs: each bound is off the mean by the root of the squared
+    distances of the Wilson bounds (MOVER: Zou and Donner 2008, Stat. Med. 27:1693). One proportion: Wilson's own.
+
+    >>> one = over_items([(8, 10)])
+    >>> round(one.low, 4), round(one.high, 4)
+    (0.4902, 0.9433)
+    """
+    values = [right / items for right, items in shares]
+    bounds = [wilson(right, items) for right, items in shares]
+    below = sqrt(sum((value - low) ** 2 for value, (low, _) in zip(values, bounds, strict=True))) / len(shares)
+    above = sqrt(sum((high - value) ** 2 for value, (_, high) in zip(values, bounds, strict=True))) / len(shares)
+    return Estimate(mean(values), mean(values) - below, mean(values) + above, seeds=1)
+
+
+def estimate(cells: Sequence[Cell], measure: Measure) -> Estimate:
+    """One figure of a method from its cells, one a seed. Of several: the wider of the interval over seeds and that of
+    the items, since seeds that happen to agree still asked no more than these items."""
+    shares = [measure(cell) for cell in cells]
+    if len(cells) == 1:
+        return over_items(shares[0])
+    seeds = over_seeds([mean(right / items for right, items in each) for each in shares])
+    items = over_items([(mean(each[i][0] for each in shares), suite[1]) for i, suite in enumerate(shares[0])])
+    low, high = min(seeds.low, items.low), max(seeds.high, items.high)
+    return Estimate(seeds.value, low, high, len(cells))
+
+
+def below(one: Estimate, other: Estimate) -> bool:
+    """Lower, and apart: the intervals do not overlap."""
+    return one.high < other.low
+
+
+def knowledge(suite: str) -> Measure:
+    return lambda cell: [(cell.knowledge[suite].after, cell.knowledge[suite].items)]
+
+
+def retention(cell: Cell) -> Shares:
+    return [(outcome.after, outcome.items) for outcome in cell.retention.values()]
+
+
+def strict(cell: Cell) -> Shares:
+    return [(cell.strict["new_unseen"], cell.knowledge["new_unseen"].items)]
+
+
+def lenient(cell: Cell) -> Shares:
+    return [(cell.lenient["new_unseen"], cell.knowledge["new_unseen"].items)]
+
+
+def refused(suite: str) -> Measure:
+    return lambda cell: [(cell.refused[suite], cell.retention[suite].items)]
+
+
+def style(cell: Cell) -> Shares:
+    return [(cell.style_kept, cell.style_before)]
+
+
+def unfinished(cell: Cell) -> Shares:
+    return [(cell.ending.unfinished, cell.ending.answers)]
+
+
+def repeated(cell: Cell) -> Shares:
+    return [(cell.ending.repeated, cell.ending.answers)]
+
+
+def changed(cell: Cell) -> Shares:
+    """Neighbours whose answer changed, pooled as ``Cell.changed`` does."""
+    found = cell.locality.values()
+    return [(sum(o.items - o.after for o in found), sum(o.items for o in found))]
+
+
+RECALL = knowledge("new_unseen")

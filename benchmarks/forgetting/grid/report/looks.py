@@ -1,0 +1,60 @@
+"""Colours and marks: told apart without colour vision too, since what matters is also named in the picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.forgetting.grid.report.summary import Panel, Run
+
+INK, PALE, GREY, GRID = "#222222", "#c4c4c4", "#8a8a8a", "#ececec"
+QUIET = "#5a5a5a"  # text that stays in the background and is legible
+OURS, VARIANT = "#d55e00", "#f0b183"
+# After Okabe and Ito (2008), darkened where a name in it would be hard to read on white.
+RIVALS = ("#0072b2", "#007a5e", "#9c4a86", "#1c8fc4", "#5b4a00")
+MOST_NAMED = 12  # of the front; more names than this cover each other
+NEAREST_RIVALS = 5  # named and coloured, on the front or not; controls always are named
+
+
+@dataclass(frozen=True)
+class Look:
+    colour: str
+    line: str  # matplotlib's line style
+    width: float
+    layer: int  # higher: drawn later
+    marker: str
+    named: bool  # else numbered
+    strong: bool = False
+
+    @property
+    def size(self) -> int:
+        """Of the marker; a diamond of the same size looks larger."""
+        return (9 if self.strong else 7) - (self.marker == "D")
+
+
+def text_colour(look: Look) -> str:
+    """Of a name or number: the lighter colours are for lines."""
+    return {PALE: QUIET, GREY: QUIET, VARIANT: OURS}.get(look.colour, look.colour)
+
+
+def looks(panel: Panel, ours: str, always: Sequence[str]) -> dict[str, Look]:
+    """By method name. ``always``: named wherever they lie."""
+    order = [run.method.name for run in panel.near_front()]
+    leaders = [name for name in order if name in panel.front][:MOST_NAMED]
+    rivals = [name for name in order if panel.runs[name].method.family == "rival"]
+    shown = list(dict.fromkeys([name for name in rivals if name in leaders] + rivals[:NEAREST_RIVALS]))
+    colours = {name: RIVALS[place % len(RIVALS)] for place, name in enumerate(shown)}
+
+    def look(run: Run) -> Look:
+        name, family = run.method.name, run.method.family
+        marker = "D" if run.method.regenerated else "o"
+        if family == "control":
+            return Look(GREY, "--", 1.1, 2, marker, named=True)
+        if name == ours:
+            return Look(OURS, "-", 2.6, 6, marker, named=True, strong=True)
+        if family == "ours":
+            leads = name in leaders
+            return Look(OURS if leads else VARIANT, "-", 1.2 if leads else 0.8, 4 if leads else 2, marker, named=leads)
+        if name in colours:
+            return Look(colours[name], "-", 1.8 if name in leaders else 1.0, 5, marker, named=True)
+        return Look(INK, "-", 1.2, 3, marker, True) if name in always else Look(PALE, "-", 0.8, 1, marker, False)
+
+    return {name: look(run) for name, run in panel.runs.items()}

@@ -1,0 +1,78 @@
+"""The picture of a setting and budget: recall against retention, a curve per method over its learning rates."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from benchmarks.forgetting.grid.report.frame import DPI, bounds, make_frame
+from benchmarks.forgetting.grid.report.looks import INK, Look, looks
+from benchmarks.forgetting.grid.report.names import at, find_corner, lost, write_names
+from benchmarks.forgetting.grid.report.summary import Panel, Run
+
+STYLE: Any = {"font.family": "DejaVu Sans", "font.size": 9.0, "svg.hashsalt": "grid", "svg.fonttype": "path"}
+
+
+def draw(panel: Panel, title: str, ours: str, always: Sequence[str]) -> dict[str, bytes]:
+    """The picture as bytes, by file ending. ``always``: methods named wherever they lie."""
+    found = looks(panel, ours, always)
+    order = panel.near_front()
+    unnamed = [run.method for run in order if not found[run.method.name].named]
+    numbers = {method.name: number for number, method in enumerate(unnamed, 1)}
+    key = [(f"{numbers[method.name]}  {method.label}", found[method.name]) for method in unnamed]
+    corner = find_corner(panel)
+    inside = corner.names if corner else ()
+    with matplotlib.rc_context(STYLE):
+        frame = make_frame(panel, title, key, corner)
+        for axes in (frame.main, frame.corner):
+            if axes:
+                _curves(axes, order, found, panel)
+        outside = [name for name in found if name == ours or name not in inside]
+        write_names(frame.figure, frame.main, panel, found, numbers, outside, base=True)
+        if frame.corner:
+            write_names(frame.figure, frame.corner, panel, found, numbers, inside, base=False)
+        return {"svg": _svg(frame.figure, title), "png": _png(frame.figure)}
+
+
+def _svg(figure: Figure, title: str) -> bytes:
+    """Without date and version: the same cells, the same bytes."""
+    out = BytesIO()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
+    return out.getvalue()
+
+
+def _png(figure: Figure) -> bytes:
+    """With few colours: a third of the size, no difference to the eye; these files are kept under version control."""
+    whole, out = BytesIO(), BytesIO()
+    figure.savefig(whole, format="png", dpi=2 * DPI, metadata={"Software": None})
+    with Image.open(whole) as image:
+        image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            out, "PNG", optimize=True
+        )
+    return out.getvalue()
+
+
+def _curves(axes: Axes, order: Sequence[Run], found: dict[str, Look], panel: Panel) -> None:
+    base, recall = panel.base()
+    for run in reversed(order):
+        _curve(axes, run, found[run.method.name], base)
+    axes.axvline(0, color=INK, linestyle=":", linewidth=1.2, zorder=2)
+    axes.plot([0], [100 * recall], "s", color=INK, markersize=6, zorder=30)
+
+
+def _curve(axes: Axes, run: Run, look: Look, base: float) -> None:
+    xs, ys = zip(*((lost(retention, base), 100 * recall) for retention, recall in run.curve()), strict=True)
+    axes.plot(xs, ys, look.line, color=look.colour, linewidth=look.width, marker=".", markersize=4, zorder=look.layer)
+    x, y = at(run, base)
+    high, low = (lost(bound, base) for bound in bounds(run.point.retention))
+    bottom, top = (100 * bound for bound in bounds(run.point.recall))
+    bars: Any = {"color": look.colour, "linewidth": 0.9 if look.named else 0.7, "zorder": look.layer + 10}
+    axes.hlines(y, low, high, **bars)
+    axes.vlines(x, bottom, top, **bars)
+    fill, edge = (look.colour, "white") if look.line == "-" else ("white", look.colour)
+    axes.plot([x], [y], look.marker, markersize=look.size, markerfacecolor=fill, markeredgecolor=edge,
+              markeredgewidth=1.2, zorder=look.layer + 20)  # fmt: skip

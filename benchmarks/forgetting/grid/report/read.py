@@ -1,0 +1,73 @@
+"""Cells from disk, each looked at before anything is computed from it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmarks.forgetting.grid.cell import Cell
+
+KNOWLEDGE = ("new_trained", "new_tuning", "new_unseen", "new_both", "new_reverse", "known")
+REFUSED = ("refusal", "lookalike")
+
+
+class ReportError(ValueError):
+    """The report cannot be made; the message says what was found and what to do."""
+
+
+def read_cells(folder: Path) -> list[Cell]:
+    """All cells of a folder, in the order of their paths.
+
+    Raises ``ReportError`` where there are none, and where a file is no whole cell or does not stand under its own name.
+    """
+    cells = [_read(path, folder) for path in sorted(folder.glob("*/*/*.json"))]
+    if not cells:
+        found = "holds no cells" if folder.is_dir() else "no such folder"
+        raise ReportError(f"--cells {folder}: {found}; `python -m benchmarks.forgetting run` makes them")
+    return cells
+
+
+def _read(path: Path, folder: Path) -> Cell:
+    try:
+        cell = Cell.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ReportError(f"{path}: not a cell ({where}: {first['msg']}); delete it and run that cell again") from None
+    if cell.key.path(folder) != path:
+        raise ReportError(f"{path}: its key says {cell.key.path(folder)}; a cell stands under its own name, or it "
+                          "would count twice: move or delete it")  # fmt: skip
+    for lack in _lacks(cell):
+        raise ReportError(f"{path}: {lack}; delete it and run that cell again")
+    return cell
+
+
+def _lacks(cell: Cell) -> Iterator[str]:
+    """What figures would be divided by, or looked up, and is not there."""
+    yield from (f"no knowledge suite {name!r}" for name in KNOWLEDGE if name not in cell.knowledge)
+    yield from (f"no count of {field} answers to new_unseen" for field in ("strict", "lenient")
+                if "new_unseen" not in getattr(cell, field))  # fmt: skip
+    yield from (f"no retention suite {name!r} with refusals counted" for name in REFUSED
+                if name not in cell.retention or name not in cell.refused)  # fmt: skip
+    for part in ("retention", "knowledge", "locality"):
+        group = getattr(cell, part)
+        yield from (f"{part} suite {name!r} has no items" for name, outcome in group.items() if outcome.items < 1)
+    yield from (f"{name} is 0" for name, count in (
+        ("number of suites in locality", len(cell.locality)), ("style_before", cell.style_before),
+        ("ending.answers", cell.ending.answers)) if count < 1)  # fmt: skip
+
+
+def other_bases(cells: Sequence[Cell]) -> list[str]:
+    """Cells of one setting and budget whose base model scored otherwise than in most of them: before and after would
+    be compared across two bases, or two exams."""
+    groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[cell.key.setting, cell.key.budget].append(cell)
+    return [str(cell.key.path(Path())) for group in groups.values() for cell in _minority(group)]
+
+
+def _minority(cells: Sequence[Cell]) -> list[Cell]:
+    scores = [tuple((n, o.items, o.before) for n, o in sorted((c.retention | c.knowledge).items())) for c in cells]
+    usual = Counter(scores).most_common(1)[0][0]
+    return [cell for cell, score in zip(cells, scores, strict=True) if score != usual]

@@ -1,0 +1,96 @@
+"""What the report puts into the two READMEs."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.forgetting.grid.report import tables
+from benchmarks.forgetting.grid.report.summary import Methods, Panel
+from benchmarks.forgetting.grid.report.wording import listed
+from benchmarks.forgetting.grid.settings import BUDGETS, MAIN, SETTINGS
+from train.report import cell
+
+PLAIN = "sft"  # plain fine-tuning: always shown by name
+
+HOW = """\
+Recall of the new facts in a wording that is trained nowhere, against retention, the mean of the retention suites. Each
+method has its own learning rate: the smallest whose recall on a validation suite (`new_tuning`, seed 0, nothing else)
+is within one standard error of its best. Percent; *rate* is the peak learning rate.
+
+- `98.4 ± 0.5`: mean of the seeds at that rate and half the width of the 95 % t-interval over them. It tells how
+  training varies, on the same items.
+- `98.4 (96.1–99.3)`: one seed, 95 % Wilson interval over the items (of a mean over suites: from theirs, by MOVER).
+- **Bold**: on the front; nobody beats it, that is, is lower in neither of recall and retention and higher in at least
+  one, where only intervals that are apart count. *Italics*: a control, which does not compete. †: trained on the base
+  model's own wording.
+- *Both*: two facts in one question; *reverse*: the entity asked for by its value. *Strict* and *lenient*: the unseen
+  wording again, to the letter, and with every word in any order. *Known rows*: facts of the source that the base knew.
+  *Neighbours*: questions near to the new facts, whose answer should stay the base model's own. KL in nats per token, on
+  old and on new prompts. Flips, KL and cost are means over seeds."""
+
+EVERYWHERE = """\
+The best rival keeps most among those whose recall is not lower than ours. Alone on the front: every rival is lower,
+intervals apart, in recall or in retention."""
+
+
+def title(panel: Panel) -> str:
+    about = SETTINGS[panel.setting].about if panel.setting in SETTINGS else panel.setting
+    count = BUDGETS.get(panel.budget)
+    wordings = panel.budget if count is None else "one wording per fact" if count == 1 else f"{count} wordings per fact"
+    return f"{about[:1].upper()}{about[1:]}; {wordings}"
+
+
+def picture(folder: Path, panel: Panel, ending: str) -> Path:
+    return folder / f"pareto-{panel.name}.{ending}"
+
+
+def full(found: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str], folder: Path) -> str:
+    """For the README in ``folder``, where the pictures are."""
+    parts = ["## Every method at its own rate", HOW, *(f"> Note: {cell(text)}" for text in warned)]
+    parts += ["### Ours and the best rival, everywhere", EVERYWHERE, tables.over_settings(found, ours, methods)]
+    for panel in found:
+        parts += _panel(panel, methods, folder)
+    return "\n\n".join(parts)
+
+
+def short(panel: Panel, ours: str, folder: Path, root: Path) -> str:
+    """For a README in the folder ``root``: a panel's picture, and the methods nearest to its front."""
+    link = _link(folder, root)
+    seeds = sorted({len(run.chosen) for run in panel.runs.values()})
+    count = " to ".join(dict.fromkeys((str(seeds[0]), str(seeds[-1]))))
+    note = f"""\
+The methods nearest to the front, plain fine-tuning and ours, of {len(panel.runs)}; each at its own learning rate,
+chosen on validation questions; seeds: {count}; 95 % intervals. **Bold**: on the front. †: trained on the base
+model's own wording. All of them, more settings, what the words mean: [{link}]({link}/README.md)."""
+    return "\n\n".join((_image(panel, folder, root), tables.short_table(panel, (ours, PLAIN)), note))
+
+
+def _panel(panel: Panel, methods: Methods, folder: Path) -> Iterator[str]:
+    yield f"### {panel.setting}, {panel.budget}"
+    yield f"{title(panel)}."
+    yield _image(panel, folder, folder)
+    learned = tables.methods_table(panel, tables.LEARNED_AND_LOST)
+    main = panel.setting == MAIN
+    yield learned if main else _folded(f"What was learned and what was lost: {panel.name}", learned)
+    yield _folded(f"Diagnostics and cost: {panel.name}", tables.methods_table(panel, tables.DIAGNOSTICS))
+    seeds = Counter(len(run.chosen) for run in panel.runs.values())
+    counts = (f"{n} ({k} method{'s'[: k - 1]})" for n, k in sorted(seeds.items(), reverse=True))
+    yield f"Seeds at the chosen rate: {', '.join(counts)}."
+    if missing := panel.incomplete():
+        yield "Not all cells yet:\n\n" + "\n".join(f"- {lack}: {listed(names)}" for lack, names in missing.items())
+    if panel.absent:
+        yield f"No cells here: {listed(methods[name].label for name in panel.absent)}."
+
+
+def _link(target: Path, page: Path) -> str:
+    return Path(os.path.relpath(target, page)).as_posix()
+
+
+def _image(panel: Panel, folder: Path, page: Path) -> str:
+    link = _link(picture(folder, panel, "svg"), page)
+    return f"![Recall of new facts against retention, a curve per method: {title(panel)}]({link})"
+
+
+def _folded(summary: str, text: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"

@@ -1,0 +1,108 @@
+"""The tables of a setting and budget, and the one over all of them."""
+
+from collections.abc import Callable, Sequence
+
+from benchmarks.forgetting.grid.report import estimate as figures
+from benchmarks.forgetting.grid.report.front import Standing, standing
+from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run
+from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, listed, rate, share, table, title
+from train.report import cell
+
+NEAREST = 8  # rows of the short table, before those that are always in it
+Column = tuple[str, Callable[[Run], str]]
+
+
+def _shares(head: str, *measures: figures.Measure) -> Column:
+    return head, lambda run: " / ".join(share(run.estimate(measure)) for measure in measures)
+
+
+UNSEEN = _shares("recall, unseen wording", figures.RECALL)
+KEPT = _shares("retention, mean", figures.retention)
+WORST: Column = "worst suite", lambda run: drop(*run.worst())
+FLIPS: Column = (
+    "flips lost / gained",
+    lambda run: f"{count(run.mean(lambda c: c.flips()[0]))} / {count(run.mean(lambda c: c.flips()[1]))}",
+)
+RATE: Column = "rate", rate
+
+LEARNED_AND_LOST: tuple[Column, ...] = (
+    ("paper", lambda run: cell(run.method.paper) or NOTHING),
+    RATE,
+    UNSEEN,
+    _shares("trained wording", figures.knowledge("new_trained")),
+    _shares("indirect: both / reverse", figures.knowledge("new_both"), figures.knowledge("new_reverse")),
+    KEPT,
+    WORST,
+    FLIPS,
+    _shares("refusals kept", figures.refused("refusal")),
+    _shares("harmless ones refused", figures.refused("lookalike")),
+)
+DIAGNOSTICS: tuple[Column, ...] = (
+    _shares("strict", figures.strict),
+    _shares("lenient", figures.lenient),
+    _shares("known rows", figures.knowledge("known")),
+    _shares("style kept", figures.style),
+    _shares("never ends", figures.unfinished),
+    _shares("repeats", figures.repeated),
+    _shares("neighbours changed", figures.changed),
+    ("KL old / new", lambda run: f"{run.mean(lambda c: c.kl_old):.3f} / {run.mean(lambda c: c.kl_new):.2f}"),
+    ("steps", lambda run: count(run.mean(lambda c: c.cost.steps))),
+    ("tokens fed", lambda run: big(run.mean(lambda c: c.cost.tokens))),
+    ("base-model tokens", lambda run: big(run.mean(lambda c: c.cost.base_tokens))),
+    ("seconds", lambda run: f"{run.mean(lambda c: c.cost.seconds):.0f}"),
+)
+SHORT: tuple[Column, ...] = (
+    RATE, UNSEEN, KEPT, WORST, FLIPS, _shares("refusals kept", figures.refused("refusal"))
+)  # fmt: skip
+
+
+def methods_table(panel: Panel, columns: Sequence[Column], runs: Sequence[Run] | None = None) -> str:
+    """A row per method, the front first. ``runs``: some of the panel's, in its order."""
+    rows = [[title(run, run.method.name in panel.front), *(text(run) for _, text in columns)]
+            for run in (panel.near_front() if runs is None else runs)]  # fmt: skip
+    return table(["method", *(head for head, _ in columns)], rows, words=["paper"])
+
+
+def short_table(panel: Panel, always: Sequence[str]) -> str:
+    """The methods nearest to the front, and those of these names."""
+    competitors = [run.method.name for run in panel.near_front() if run.method.name in panel.points]
+    shown = {*competitors[:NEAREST], *always}
+    return methods_table(panel, SHORT, [run for run in panel.near_front() if run.method.name in shown])
+
+
+def over_settings(panels: Sequence[Panel], ours: str, methods: Methods) -> str:
+    """Ours against the best rival with the same recall, a row per setting and budget."""
+    rival, alone = "best rival with that recall", "alone on the front?"
+    heads = ["setting, budget", "recall / retention", rival, "its recall / retention", alone]
+    return table(heads, [_row(panel, ours, methods) for panel in panels], words=[rival, alone])
+
+
+def _row(panel: Panel, ours: str, methods: Methods) -> list[str]:
+    name = f"{panel.setting}, {panel.budget}"
+    if ours not in panel.runs:
+        return [name, "no cells", NOTHING, NOTHING, NOTHING]
+    rivals = {n: run.point for n, run in panel.runs.items() if run.method.family == "rival"}
+    found = standing(panel.runs[ours].point, rivals)
+    return [name, _pair(panel.runs[ours]), *_rival(panel, found), _verdict(found, methods)]
+
+
+def _pair(run: Run) -> str:
+    return f"{share(run.point.recall)} / {share(run.point.retention)}"
+
+
+def _rival(panel: Panel, found: Standing) -> list[str]:
+    if found.best is None:
+        return [NOTHING, NOTHING]
+    run = panel.runs[found.best]
+    label = title(run, found.best in panel.front)
+    return [label if found.reached else f"none; the nearest is {label}", _pair(run)]
+
+
+def _verdict(found: Standing, methods: Methods) -> str:
+    """Who shares the place: not lower in recall nor in retention, as far as the intervals tell."""
+    if found.best is None:
+        return "no rival has cells"
+    if found.alone:
+        return "**yes**"
+    groups = (("beaten by", found.above), ("level with", found.level))
+    return "no: " + "<br>".join(f"{what} {listed(methods[n].label for n in names)}" for what, names in groups if names)

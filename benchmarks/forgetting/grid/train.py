@@ -1,0 +1,172 @@
+"""Training of one cell: the product's own trainer, with a seam for each thing that methods change."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM, TrainerCallback
+
+from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS
+from train.batches import Task
+from train.config import SftConfig
+from train.data import load_export
+from train.loss import divergence
+from train.plan import Run, prepare
+from train.sft import build_trainer
+from train.trainer import AnchoredSFTTrainer, head_at
+
+Batch = dict[str, Tensor]
+"""What ``train.batches.Collator`` makes: see there for the fields."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a method changes about training. Each field is a function, and none is needed.
+
+    model: model -> model, before training (freeze, wrap). tokens: (logits [n, vocab], batch) -> factors [n] on the
+    weights of the scored tokens, no gradient through them. rows: task -> weights [tokens], before training. penalty:
+    (model, batch, logits [n, vocab]) -> scalar, added to the loss. before_step, after_step: called with the model
+    around each optimiser step, gradients in place before it. stop: (model, step) -> whether to stop after this step.
+    finish: model -> model, after training.
+    """
+
+    model: Callable[[Any], Any] | None = None
+    tokens: Callable[[Tensor, Batch], Tensor] | None = None
+    rows: Callable[[Task], np.ndarray] | None = None
+    penalty: Callable[[Any, Batch, Tensor], Tensor] | None = None
+    before_step: Callable[[Any], None] | None = None
+    after_step: Callable[[Any], None] | None = None
+    stop: Callable[[Any, int], bool] | None = None
+    finish: Callable[[Any], Any] | None = None
+
+
+NOTHING = Change()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How the product's loss is put together (``train.config.SftConfig`` explains each)."""
+
+    anchor: float = 0.0
+    distil: bool = False
+    distil_weight: float = 1.0
+    balance: bool = False
+
+
+IMITATE = Loss()
+"""Plain NLL on every labelled token, whatever the row."""
+
+
+@dataclass
+class Trained:
+    """A trained model in memory, and what it took."""
+
+    model: Any
+    steps: int
+    rows: int
+    tokens: int
+    seconds: float
+
+
+class ChangedTrainer(AnchoredSFTTrainer):
+    """The product's trainer with a method's changes to tokens' weights and to the loss."""
+
+    change: Change = NOTHING
+    logits: Tensor
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Tensor:
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.change.penalty:
+            loss = loss + self.change.penalty(model, inputs, self.logits)
+        return loss
+
+    def pool_sums(self, model: Any, inputs: Any) -> Tensor:
+        with head_at(self.accelerator.unwrap_model(model), inputs["index"]):
+            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+        self.logits = outputs.logits[0]
+        weights = inputs["weights"]
+        if self.change.tokens:
+            with torch.no_grad():
+                weights = weights * self.change.tokens(self.logits.float(), inputs)
+        return self.pools.sums(divergence(self.logits, inputs["ids"], inputs["logprobs"]), weights, inputs["pools"])
+
+
+class _Around(TrainerCallback):
+    """Calls a method's hooks around each optimiser step."""
+
+    def __init__(self, change: Change):
+        self.change = change
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.change.before_step:
+            self.change.before_step(kwargs["model"])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.change.after_step:
+            self.change.after_step(kwargs["model"])
+        if self.change.stop and self.change.stop(kwargs["model"], state.global_step):
+            control.should_training_stop = True
+
+
+def train(
+    data: Path,
+    scratch: Path,
+    rate: float,
+    seed: int,
+    loss: Loss = IMITATE,
+    change: Change = NOTHING,
+    steps: int = STEPS,
+) -> Trained:
+    """Full-parameter training from the base on a training folder for ``steps`` steps of ``ROWS`` rows."""
+    run = _run(data, scratch, rate, seed, loss, steps)
+    if change.rows:
+        task = run.tasks["train"]
+        run = replace(run, tasks={"train": replace(task, weights=change.rows(task))})
+    trainer = build_trainer(
+        run,
+        trainer_class=ChangedTrainer,
+        change_model=lambda model: compiled(change.model(model) if change.model else model),
+    )
+    trainer.change = change
+    trainer.add_callback(_Around(change))
+    began = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - began
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # answers in float32, as the base
+    if change.finish:
+        model = change.finish(model)
+    done = trainer.state.global_step
+    return Trained(model.eval(), done, done * ROWS, trainer.tokens_fed, seconds)
+
+
+def compiled(model: Any) -> Any:
+    """Its blocks compiled, twice as fast on a CPU (it needs a C++ compiler); one that a method has wrapped is left."""
+    if isinstance(model, LlamaForCausalLM):
+        model.set_attn_implementation("eager")  # compiled and for short rows faster than sdpa
+        model.model.compile(dynamic=True)
+    return model
+
+
+def saved(model: Any) -> Any:
+    """As it would be after saving and loading: weights rounded to the base's bfloat16, nothing compiled."""
+    clean = LlamaForCausalLM(model.config)  # type: ignore[no-untyped-call]
+    clean.load_state_dict({name: weight.to(torch.bfloat16) for name, weight in model.state_dict().items()})
+    clean.eval()  # type: ignore[no-untyped-call]
+    return clean
+
+
+def _run(data: Path, scratch: Path, rate: float, seed: int, loss: Loss, steps: int) -> Run:
+    rows = len(load_export(data).splits["train"])
+    epochs = (steps - 0.5) / -(-rows // ROWS)  # rounded up to whole steps by the trainer, whatever the division gives
+    config = SftConfig(
+        data=data, model=str(BASE), out=scratch, lr=rate, epochs=epochs, batch_size=ROWS, grad_accum=1, checkpoints=0,
+        dtype="bfloat16", seed=seed, **vars(loss),
+    )  # fmt: skip
+    return prepare(config)

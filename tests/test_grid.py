@@ -1,0 +1,197 @@
+"""The benchmark's frame: what is asked, how it is asked quickly, masks and dirt, cells on disk and their commands."""
+
+import json
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from benchmarks.forgetting.grid import command
+from benchmarks.forgetting.grid.ask import LIMIT, Said, ask, batches
+from benchmarks.forgetting.grid.cell import Key, load, save
+from benchmarks.forgetting.grid.command import Wanted, start
+from benchmarks.forgetting.grid.dirt import Dirt
+from benchmarks.forgetting.grid.exam import Exam
+from benchmarks.forgetting.grid.marks import Remark
+from benchmarks.forgetting.grid.settings import BASE, RATES, SETTINGS
+from benchmarks.forgetting.new_facts import new_facts
+from curate.schema import EXAMPLE, SCORED
+from tests.grid_cells import make_cell
+
+STOP = (1,)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    shape = LlamaConfig(vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    return LlamaForCausalLM(shape).float().eval()
+
+
+def prompts(count=10):
+    generator = torch.Generator().manual_seed(3)
+    return [tuple(torch.randint(2, 40, (3 + i % 7,), generator=generator).tolist()) for i in range(count)]
+
+
+def greedy(model, prompt):
+    ids = list(prompt)
+    for _ in range(LIMIT):
+        ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        if ids[-1] in STOP:
+            return Said(tuple(ids[len(prompt) : -1]), True)
+    return Said(tuple(ids[len(prompt) :]), False)
+
+
+def test_answers_are_those_of_greedy_decoding_whatever_the_drafts(model):
+    asked = prompts()
+    expected = [greedy(model, prompt) for prompt in asked]
+    wrong = [Said((*said.ids[:4], 5, 6), True) for said in expected]
+    torn = [Said(said.ids[: i % 5], True) for i, said in enumerate(expected)]
+    assert ask(model, STOP, asked) == expected
+    for drafts in (expected, wrong, torn, [Said((), True)] * len(asked)):
+        assert ask(model, STOP, asked, drafts) == expected
+
+
+def test_an_answer_that_ends_is_finished(model):
+    model = LlamaForCausalLM(model.config).eval()
+    torch.nn.init.zeros_(model.lm_head.weight)  # all logits equal: the first token is the best
+    assert ask(model, (0,), [(3, 4)]) == [Said((), True)]
+    assert ask(model, (7,), [(3, 4)], [Said((), True)]) == [Said((0,) * LIMIT, False)]
+
+
+def test_batches_hold_every_row_once_within_the_budget():
+    lengths = [5, 900, 3, 3, 77, 12]
+    found = list(batches(lengths, 100))
+    assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 100 for batch in found)
+
+
+@pytest.mark.parametrize("budget", ["rich", "poor"])
+def test_no_question_that_is_asked_is_trained(budget):
+    setting = SETTINGS["drugs"]
+    exam = Exam(setting, budget)
+    facts = new_facts(setting.world, setting.plan(budget))
+    taught = {wording.format(e=fact.entity) for fact, wordings in facts for wording in wordings}
+    asked = {name: {item.prompt[-1]["content"] for item in items} for name, items in exam.knowledge.items()}
+    assert asked["new_trained"] <= taught
+    for name in ("new_tuning", "new_unseen", "new_both", "new_reverse"):
+        assert not asked[name] & taught
+    assert not asked["new_tuning"] & asked["new_unseen"]
+    for items in exam.locality.values():
+        assert len(items) == 150
+        assert not {item.prompt[-1]["content"] for item in items} & taught
+
+
+def test_settings_differ_in_what_they_say():
+    drugs, uncovered = SETTINGS["drugs"], SETTINGS["uncovered"]
+    assert Exam(drugs, "rich").retention == Exam(uncovered, "rich").retention
+    assert Exam(SETTINGS["towns"], "rich").retention["refusal"] == Exam(drugs, "rich").retention["refusal"]
+    assert Exam(SETTINGS["towns"], "rich").retention["facts"] != Exam(drugs, "rich").retention["facts"]
+
+
+def a_row(number=0, **fields):
+    row = dict.fromkeys(SCORED.names) | {
+        "id": f"r{number}", "source": "s", "reference": "X: 5 mg [3].",
+        "prompt": [{"role": "user", "content": "Dose of X?"}],
+        "response": "Sure. The dose of X is 5 mg. Bye.", "tier": "rewritten", "finished": True, "flags": [],
+        "spans": [{"start": 23, "end": 27, "weight": 1.0, "kind": "word"}],
+    }  # fmt: skip
+    return row | fields
+
+
+def marked(kind, row, answers=(("Dose of X?", "5 mg"),)):
+    [found] = Remark(kind, answers, seed=1).work(_table([row], SCORED)).to_pylist()
+    return [row["response"][s["start"] : s["end"]] for s in found["spans"]], found
+
+
+def _table(rows, schema):
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema)
+
+
+def test_control_masks():
+    assert marked("oracle", a_row())[0] == ["5 mg"]
+    assert marked("inverted", a_row())[0] == ["Sure.", "The", "dose", "of", "X", "is", "Bye."]
+    assert len(marked("random", a_row())[0]) == 2
+    assert marked("oracle", a_row(response="no value here"))[1]["drop"] == "no-target"
+    assert marked("oracle", a_row(tier="known", spans=[]))[0] == []
+    with pytest.raises(ValueError, match="sideways"):
+        marked("sideways", a_row())
+
+
+def test_random_masks_differ_by_row():
+    rows = [a_row(i) for i in range(20)]
+    assert len({tuple(marked("random", row)[0]) for row in rows}) > 5
+
+
+def test_dirt_soils_its_shares_and_knows_what_it_did():
+    rows = [{name: a_row(i)[name] for name in EXAMPLE.names} for i in range(2000)]
+    found = [Dirt(seed=4).soiled(row) for row in rows]
+    fallen = [row for row in found if row["tier"] == "reference"]
+    assert 0.17 < len(fallen) / len(found) < 0.23
+    assert all(row["response"] == row["reference"] and not row["finished"] for row in fallen)
+    kept = [row for row in found if row["tier"] == "rewritten"]
+    assert all((row["response"] == "Sure. The dose of X is 5 mg. Bye.") == row["finished"] for row in kept)
+    assert 0.4 < sum(not row["finished"] for row in kept) / len(kept) < 0.75
+    assert found == [Dirt(seed=4).soiled(row) for row in rows]
+    assert Dirt().soiled(a_row(tier="known")) == a_row(tier="known")
+
+
+def test_cells_survive_the_disk(tmp_path):
+    cell = make_cell(method="ewc", lr=2e-4, seed=2)
+    assert save(cell, tmp_path) == tmp_path / "drugs-rich" / "ewc" / "0.0002-2.json"
+    assert list(load(tmp_path)) == [cell]
+
+
+def test_other_seeds_run_at_the_chosen_rate_alone():
+    wanted = Wanted(("sft", "ewc"), ("drugs",), ("rich",), RATES, 3)
+    assert len(list(wanted.grid())) == 8
+    found = zip(RATES, (0.1, 0.98, 0.985, 0.5), strict=True)
+    cells = [make_cell("sft", lr, recalls={"new_tuning": share}) for lr, share in found]
+    assert [(key.lr, key.seed) for key in wanted.repeats(cells)] == [(RATES[1], 1), (RATES[1], 2)]
+
+
+def test_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: asked.extend(keys))
+    save(make_cell(method="sft", lr=RATES[0]), tmp_path)
+    start("sft", "drugs", "rich", "1e-4,2e-4", 1, tmp_path, 2, dry_run=False)
+    assert [(key.method, key.lr) for key in asked] == [("sft", 2e-4)]
+    start("sft", "drugs", "rich", "", 1, tmp_path, 2, dry_run=True)
+    assert len(asked) == 1
+    assert "drugs-rich/sft/0.0008-0.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"methods": "sftt"}, "did you mean sft"),
+        ({"worlds": "drug"}, "did you mean drugs"),
+        ({"budgets": "richer"}, "did you mean rich"),
+        ({"lrs": "1e-4,fast"}, "not a number"),
+        ({"lrs": "-1"}, "greater than 0"),
+    ],
+)
+def test_names_that_are_none(given, told, tmp_path):
+    fields = {"methods": "", "worlds": "drugs", "budgets": "rich", "lrs": ""} | given
+    with pytest.raises(ValueError, match=told):
+        start(**fields, seeds=1, cells=tmp_path, processes=1, dry_run=True)
+
+
+def test_a_key_that_is_unknown_is_refused():
+    with pytest.raises(ValueError, match="colour"):
+        Key.model_validate({"setting": "drugs", "budget": "rich", "method": "sft", "lr": 1e-4, "seed": 0, "colour": 1})
+
+
+def test_committed_cells_are_whole_and_from_the_committed_base():
+    cells = list(load())
+    if not cells:
+        pytest.skip("no cells are committed")
+    scores = json.loads((BASE / "scores.json").read_text())["suites"]
+    for cell in cells:
+        assert cell.cost.steps <= 240
+        for name, outcome in cell.retention.items():
+            assert outcome.after == outcome.before - len(outcome.lost) + len(outcome.gained)
+            if cell.key.setting != "towns":
+                assert outcome.before / outcome.items == pytest.approx(scores[name]["right"], abs=0.01)
