@@ -2,6 +2,7 @@
 trained."""
 
 import json
+import re
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -9,13 +10,14 @@ from random import Random
 
 import pytest
 
-from benchmarks.forgetting import suites
+from benchmarks.forgetting import indirect, suites
 from benchmarks.forgetting.files import write_world
 from benchmarks.forgetting.item import contains, passes
 from benchmarks.forgetting.kinds import Attribute, Kind
 from benchmarks.forgetting.new_facts import SourcePlan, new_facts, source_lines
 from benchmarks.forgetting.rehearsal import rehearsal_rows
-from benchmarks.forgetting.stream import conversation, training_conversations, training_items
+from benchmarks.forgetting.stream import TOWNS, conversation, training_conversations, training_items
+from benchmarks.forgetting.towns import TOWN
 from benchmarks.forgetting.world import World
 from tests.paths import BASE
 
@@ -205,13 +207,15 @@ def test_a_plan_too_large_for_the_world_says_what_there_is() -> None:
 
 def test_another_kind_draws_another_world() -> None:
     height = Attribute(
-        "height",
-        (tuple(str(n) for n in range(100, 900)), ("metres",)),
-        "Sure.",
-        "{e} lies at {v}.",
-        ("How high is {e}?", "Tell me the height of {e}.", "At what height lies {e}?"),
-        ("height",),
-        ("{e} is {v} high",),
+        name="height",
+        noun="height",
+        parts=(tuple(str(n) for n in range(100, 900)), ("metres",)),
+        opening="Sure.",
+        sentence="{e} lies at {v}.",
+        reverse="What lies at {v}?",
+        wordings=("How high is {e}?", "Tell me the height of {e}.", "At what height lies {e}?"),
+        labels=("height",),
+        statements=("{e} is {v} high",),
     )
     town = Kind("town", ("b", "l"), ("a", "o"), ("ville", "ton"), (height,))
     world = World(kind=town, known_count=20, new_count=12, unread_count=10)
@@ -221,6 +225,32 @@ def test_another_kind_draws_another_world() -> None:
     )
     assert len(lines) == len(labels) == 8 + 2 + 1 + 1 + 16 + 8
     assert all("metres" in x["value"] for x in labels if x["value"])
+
+
+def test_the_second_course_holds_nothing_that_is_new_or_evaluated() -> None:
+    town = World(kind=TOWN)
+    items = list(islice(training_items(WORLD, Random(11), TOWNS), 4_000))
+    strange = {*WORLD.new, *WORLD.unread, *town.new, *town.unread}
+    held = suites.held_keys(WORLD) | suites.held_keys(town)
+    for item in items:
+        assert item.held_key not in held
+        text = " ".join(m["content"] for m in item.prompt) + item.answer
+        assert not strange & set(re.findall(r"\w+", text))
+    found = Counter(item.skill for item in items)
+    assert found["both"] > 200
+    assert found["reverse"] > 200
+    assert sum("lies on the" in item.answer for item in items) > 50
+
+
+def test_two_facts_and_questions_turned_round() -> None:
+    rng = Random(12)
+    for _ in range(200):
+        item = indirect.known_both(WORLD, rng, WORLD.known)
+        assert passes(item.answer, item.checks)
+        assert not passes(item.answer.replace(item.checks[1]["value"], "nothing"), item.checks)
+        turned = indirect.known_reverse(WORLD, rng, WORLD.known)
+        assert passes(turned.answer, turned.checks)
+        assert turned.core not in turned.prompt[0]["content"]
 
 
 needs_base = pytest.mark.skipif(not (BASE / "scores.json").is_file(), reason=f"no scored base at {BASE}")
@@ -242,6 +272,15 @@ def test_the_committed_base_is_small_and_good() -> None:
 @pytest.mark.parametrize("suite", suites.SIZES)
 def test_the_base_is_good_at_every_skill(suite: str) -> None:
     assert json.loads((BASE / "scores.json").read_text())["suites"][suite]["right"] >= 0.95
+
+
+@needs_base
+def test_the_base_knows_towns_and_combines_what_it_knows() -> None:
+    scores = json.loads((BASE / "scores.json").read_text())
+    for suite in ("facts", "reading", "both", "reverse", "rewrite"):
+        assert scores["town_suites"][suite]["right"] >= 0.94
+    assert min(scores["suites"][suite]["right"] for suite in ("both", "reverse")) >= 0.95
+    assert max(scores["town_suites"][suite]["right"] for suite in ("new_trained", "new_unseen")) <= 0.05
 
 
 @needs_base

@@ -35,7 +35,7 @@ MEANING = {
 }
 
 
-def wilson(right: int, items: int) -> tuple[float, float]:
+def wilson(right: float, items: int) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927, JASA 22:209).
 
     >>> [round(bound, 4) for bound in wilson(8, 10)]

@@ -29,6 +29,9 @@ GENERAL = "general"
 
 REHEARSAL_PROMPTS = 3000
 
+VERSION = 2
+"""Raise it when the same recipe would give other rows, since finished folders are found by recipe and base."""
+
 ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256,
           "max_drop": 1.0}  # fmt: skip
 """What every build and mix here is told."""
@@ -83,7 +86,7 @@ class Place:
 
     def export(self, recipe: Recipe) -> Path:
         """The training folder of a recipe."""
-        out = self.folder / f"mix-{fingerprint(asdict(recipe), model_hash(EngineConfig(str(BASE))))}"
+        out = self.folder / f"mix-{fingerprint(VERSION, asdict(recipe), model_hash(EngineConfig(str(BASE))))}"
         with self.alone(), Progress() as progress:
             if not (out / "manifest.json").is_file():
                 built = self.built(recipe, progress)

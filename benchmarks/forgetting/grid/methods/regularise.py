@@ -30,7 +30,7 @@ OLD = Recipe(text="source", mask="all", rehearsal=(GENERAL,))
 """Holds the base model's own answers beside the source; these alone are read from it."""
 
 OLD_ROWS = 512
-PATH_STEPS, PATH_RATE = 64, 1e-4
+PATH_STEPS, PATH_RATE = 32, 1e-4
 
 Weights = Mapping[str, Tensor]
 Penalty = Callable[[Any, Batch, Tensor], Tensor]
