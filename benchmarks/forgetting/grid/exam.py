@@ -36,7 +36,7 @@ class Exam:
         world, plan = self.setting.world, self.setting.plan(self.budget)
         rng = world.random("indirect")
         facts = [fact for fact, _ in new_facts.new_facts(world, plan)]
-        single = [fact for fact in facts if world.holders(fact.attribute, fact.value) == 1]
+        single = [fact for fact in facts if world.owners(fact.attribute, fact.value) == [fact.entity]]
         return {
             "new_trained": new_facts.trained_items(world, plan),
             "new_tuning": tuning_items(world, plan),

@@ -7,8 +7,8 @@ from benchmarks.forgetting.grid.data import GENERAL, Recipe
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.train import Loss, Trained
 
-REHEARSED = Recipe(rehearsal=(GENERAL,))
-"""The base model's rewrites, key tokens, and a rehearsal set of which it answers the prompts itself."""
+REHEARSED = Recipe(rehearsal=("neighbours",))
+"""The base model's rewrites, key tokens, and prompts made around the new ones, which it answers itself: no other data."""
 
 FULL = Loss(anchor=10, distil=True, distil_weight=30, balance=True)
 
@@ -27,13 +27,13 @@ def ours(lab: Lab) -> Trained:
 
 
 # What holds the model still elsewhere.
-variant("self", "rehearsal by itself", replace(REHEARSED, rehearsal=("self",)))
-variant("splice", "splices for rehearsal", replace(REHEARSED, rehearsal=("splice",)))
-variant("neighbours", "neighbours for rehearsal", replace(REHEARSED, rehearsal=("neighbours",)))
-variant("general-splice", "and splices", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
-variant("general-neighbours", "and neighbours", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
-variant("splice-neighbours", "splices and neighbours", replace(REHEARSED, rehearsal=("splice", "neighbours")))
-variant("splice-self", "splices and itself", replace(REHEARSED, rehearsal=("splice", "self")))
+variant("self", "its own prompts for neighbours", replace(REHEARSED, rehearsal=("self",)))
+variant("splice", "splices for neighbours", replace(REHEARSED, rehearsal=("splice",)))
+variant("general", "a rehearsal set for neighbours", replace(REHEARSED, rehearsal=(GENERAL,)))
+variant("general-splice", "a rehearsal set and splices", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
+variant("general-neighbours", "and a rehearsal set", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
+variant("splice-neighbours", "and splices", replace(REHEARSED, rehearsal=("splice", "neighbours")))
+variant("splice-self", "splices and its own prompts", replace(REHEARSED, rehearsal=("splice", "self")))
 variant("everything", "all of these and the guard",
         replace(REHEARSED, rehearsal=(GENERAL, "splice", "neighbours", "self"), guard=True))  # fmt: skip
 for words in ("new", "rehearsal"):
