@@ -9,7 +9,7 @@ from random import Random
 from benchmarks.forgetting.grid.cell import Cell, Cost, Ending, Key, Outcome, save
 from benchmarks.forgetting.suites import SIZES
 
-RATES = (1e-4, 2e-4, 4e-4, 8e-4)
+RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
 KNOWLEDGE = {"new_trained": 300, "new_tuning": 300, "new_unseen": 300, "new_both": 200, "new_reverse": 200, "known": 80}
 LOCALITY = {"near_known": 150, "near_unknown": 150, "near_attribute": 150}
 
@@ -89,14 +89,14 @@ def _slug(label: str) -> str:
 
 
 def many_cells(methods: dict[str, FakeMethod], setting: str = "drugs", budget: str = "rich") -> list[Cell]:
-    """Curves as a grid has them: recall rises with the rate, retention falls; seeds 1 and 2 at the third rate."""
+    """Curves as a grid has them: recall rises with the rate, retention falls; seeds 1 and 2 at the fourth rate."""
     cells = []
     for method in methods.values():
         rng = Random(f"{setting} {budget} {method.name}")
         reach, harm = _character(method, rng)
         for place, lr in enumerate(RATES):
             cells += [_noisy(Key(setting=setting, budget=budget, method=method.name, lr=lr, seed=seed), reach, harm)
-                      for seed in range(3 if place == 2 else 1)]  # fmt: skip
+                      for seed in range(3 if place == 3 else 1)]  # fmt: skip
     return cells
 
 

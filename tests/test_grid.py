@@ -146,16 +146,16 @@ def test_cells_survive_the_disk(tmp_path):
 
 def test_other_seeds_run_at_the_chosen_rate_alone():
     wanted = Wanted(("sft", "ewc"), ("drugs",), ("rich",), RATES, 3)
-    assert len(list(wanted.grid())) == 8
-    found = zip(RATES, (0.1, 0.98, 0.985, 0.5), strict=True)
+    assert len(list(wanted.grid())) == 10
+    found = zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True)
     cells = [make_cell("sft", lr, recalls={"new_tuning": share}) for lr, share in found]
-    assert [(key.lr, key.seed) for key in wanted.repeats(cells)] == [(RATES[1], 1), (RATES[1], 2)]
+    assert [(key.lr, key.seed) for key in wanted.repeats(cells)] == [(RATES[2], 1), (RATES[2], 2)]
 
 
 def test_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: asked.extend(keys))
-    save(make_cell(method="sft", lr=RATES[0]), tmp_path)
+    save(make_cell(method="sft", lr=1e-4), tmp_path)
     start("sft", "drugs", "rich", "1e-4,2e-4", 1, tmp_path, 2, dry_run=False)
     assert [(key.method, key.lr) for key in asked] == [("sft", 2e-4)]
     start("sft", "drugs", "rich", "", 1, tmp_path, 2, dry_run=True)

@@ -69,7 +69,7 @@ def run(
     methods: Annotated[str, typer.Option(help="Methods, joined by commas; all of them if not said.")] = "",
     worlds: Annotated[str, typer.Option(help="Settings, joined by commas; see README.")] = "drugs",
     budgets: Annotated[str, typer.Option(help="Wordings per fact: rich (five), poor (one).")] = "rich",
-    lrs: Annotated[str, typer.Option(help="Learning rates of the grid; all four if not said.")] = "",
+    lrs: Annotated[str, typer.Option(help="Learning rates of the grid; all of them if not said.")] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds at each method's chosen rate; the grid has one.")] = 1,
     cells: Annotated[Path, typer.Option(help="Folder of the cells.")] = Path("benchmarks/forgetting/cells"),
     processes: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core.")] = 0,

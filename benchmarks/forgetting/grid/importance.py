@@ -1,4 +1,4 @@
-"""How much each weight matters to what the base model can do: what EWC and Synaptic Intelligence weigh its moves with."""
+"""How much each weight matters to what the base model can: what EWC and Synaptic Intelligence weigh its moves with."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

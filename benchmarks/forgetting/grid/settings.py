@@ -13,7 +13,7 @@ BASE = Path("benchmarks/forgetting/base")
 STEPS, ROWS = 240, 32
 """The budget of every method: optimiser steps, and rows in each."""
 
-RATES = (1e-4, 2e-4, 4e-4, 8e-4)
+RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
 """Peak learning rates of the grid."""
 
 BUDGETS = {"rich": 5, "poor": 1}

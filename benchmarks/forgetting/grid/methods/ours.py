@@ -8,7 +8,7 @@ from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.train import Loss, Trained
 
 REHEARSED = Recipe(rehearsal=("neighbours",))
-"""The base model's rewrites, key tokens, and prompts made around the new ones, which it answers itself: no other data."""
+"""The base model's rewrites, key tokens, and prompts made around the new ones that it answers itself; no other data."""
 
 FULL = Loss(anchor=10, distil=True, distil_weight=30, balance=True)
 

@@ -36,7 +36,7 @@ Penalty = Callable[[Any, Batch, Tensor], Tensor]
 def kl_to_base(base: Any, beta: float) -> Penalty:
     """beta · mean over the scored tokens of KL(p0 || p), over the whole vocabulary.
 
-    ``base`` runs on the same batch in the trainer's arithmetic, so that weights that did not move cost exactly nothing.
+    ``base`` runs on the same batch in the trainer's arithmetic, so that weights that did not move cost nothing.
     """
 
     def penalty(model: Any, batch: Batch, logits: Tensor) -> Tensor:
