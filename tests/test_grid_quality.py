@@ -153,7 +153,9 @@ def test_the_page_has_both_tables_for_each_budget():
     assert "| policy | drugs | dirty | drugs, source |" in made.replace("--:", "")
     assert "| `key` | 0.800 / 1.000 | 0.800 / 1.000 | 0.800 / 1.000 |" in made
     assert "| `key` | 0.800 / 1.000 |\n" in made
-    assert "| rows | 2 rewritten |" in made
+    assert "| `key`, the base's wording | 0.800 / 1.000 |" in made
+    assert "| the base's wording: rows | 2 |" in made
+    assert "| `key`, the source's wording | – |" in made
     assert "| gain | 0.972 (" in made  # one of 18 other tokens ties with the four
 
 

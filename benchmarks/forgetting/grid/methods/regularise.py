@@ -109,16 +109,17 @@ class Prepared:
 def ewc(lab: Lab) -> Trained:
     """λ/2 Σ_i F_i (θ_i − θ0_i)² (equation 3), λ = 10⁴.
 
-    Papers go from 10² to beyond 10⁶: the scale of F differs. The base is sure of its answers, so that F per token is
-    small (its trace is 21). At the weights where 40 steps of plain SFT at 4e-4 end, where the loss has fallen from 9.7
-    to 1.5 nats, the penalty is 0.9 nats; with it in the loss, the same steps reach 1.5, too, at a third of the penalty.
+    Strengths in use differ by orders of magnitude, as the scale of F does. The base is sure of its answers, so that F
+    per token is small (its trace is 21). At the weights where 40 steps of plain SFT at 4e-4 end, where the loss has
+    fallen from 9.7 to 1.5 nats, the penalty is 0.9 nats; with it in the loss, the same steps reach 1.5, too, at a third
+    of the penalty. (F from 128 rows.)
     """
     return _ewc(lab, 1e4)
 
 
 @method("ewc-strong", "SFT + strong EWC", recipe=OLD, paper="arXiv 1612.00796")
 def ewc_strong(lab: Lab) -> Trained:
-    """λ = 10⁶: at those weights ten times as much as plain SFT has won."""
+    """λ = 10⁶: at those weights ten times as much as plain SFT has won; with it the loss ends at 2.4, not 1.5."""
     return _ewc(lab, 1e6)
 
 
@@ -137,7 +138,9 @@ def _fisher(data: Path) -> Prepared:
 @method("si", "SFT + Synaptic Intelligence", recipe=OLD, paper="arXiv 1703.04200")
 def si(lab: Lab) -> Trained:
     """c Σ_i Ω_i (θ_i − θ0_i)² (equation 4), c = 1. The base's training cannot be watched any more, so it is gone on
-    with for a while, on its own answers, and Ω is taken along that path; the anchor stays the base itself."""
+    with for a while, on its own answers, and Ω is taken along that path; the anchor stays the base itself. At c = 1
+    the penalty is 0.8 nats where 40 steps of plain SFT at 4e-4 end, and with it they reach the same loss (Ω along 16
+    steps)."""
     found = _path(lab.data(OLD))
     return found.billed(lab.train(SOURCE, change=Change(penalty=quadratic(lab.start, 1.0, found.importance))))
 

@@ -1,6 +1,6 @@
 """`marks`: the tables on how well masks find the new facts, for a terminal, the README and other programs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,21 @@ from benchmarks.forgetting.grid.command import _names
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.quality.measure import Found, Quality, Share, quality
 from benchmarks.forgetting.grid.quality.rows import drafts_of, teaching
-from benchmarks.forgetting.grid.report.wording import table
+from benchmarks.forgetting.grid.report.wording import NOTHING, table
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
 from curate.progress import Progress
 from curate.shards import write_bytes, write_json
 
 WORK = Path("runs/forgetting")
 PAGE, FIGURES = "README.md", "marks.json"
+TIERS = {"rewritten": "the base's wording", "reference": "the source's wording"}
 BEGIN, END = "<!-- marks:begin -->", "<!-- marks:end -->"
 
 FINDS = """\
 Of the response's tokens, which are the value that the row teaches? Precision / recall of every policy as it trains,
 that is, after closure over whole words, names and quantities; `soft` where its weight is at least 0.5. Rows that teach
-a new fact and that the base did not know; where the mask finds nothing to train on, the value counts as missed."""
+a new fact and that the base did not know; where the mask finds nothing to train on, the value counts as missed. The
+lower rows part what the base wrote from what stayed in the source's words, because no rewrite was faithful."""
 
 RANKS = """\
 AUROC: how often a token of the value scores above another token, a tie counting half; 95 % intervals by drawing rows
@@ -85,7 +87,9 @@ def policies_table(texts: Sequence[Text]) -> str:
         [f"`{policy}`", *(_pair(text.quality.closed[policy]) for text in texts)] for policy in texts[0].quality.closed
     ]
     rows.append(["`key`, before closure", *(_pair(text.quality.plain["key"]) for text in texts)])
-    rows.append(["rows", *(_rows(text.quality.rows) for text in texts)])
+    for tier, name in TIERS.items():
+        rows.append([f"`key`, {name}", *(_of_tier(text.quality, tier) for text in texts)])
+        rows.append([f"{name}: rows", *(f"{text.quality.rows.get(tier, 0):,}" for text in texts)])
     return table(["policy", *(text.title for text in texts)], rows)
 
 
@@ -98,13 +102,12 @@ def _pair(found: Found) -> str:
     return f"{found.precision.value:.3f} / {found.recall.value:.3f}"
 
 
+def _of_tier(quality: Quality, tier: str) -> str:
+    return _pair(quality.tiers[tier]["key"]) if tier in quality.tiers else NOTHING
+
+
 def _bounded(share: Share) -> str:
     return f"{share.value:.3f} ({share.low:.3f}–{share.high:.3f})"
-
-
-def _rows(counts: Mapping[str, int]) -> str:
-    """How many of each tier: "1,200 rewritten, 300 reference"."""
-    return ", ".join(f"{count:,} {tier}" for tier, count in sorted(counts.items(), reverse=True))
 
 
 def insert(path: Path, content: str) -> str:
