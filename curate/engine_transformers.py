@@ -36,7 +36,7 @@ class TransformersEngine:
         import torch
 
         found: dict[int, Completion] = {}
-        for number, batch in enumerate(_batches([len(p) + sampling.max_tokens for p in prompts], BATCH_TOKENS)):
+        for number, batch in enumerate(batches([len(p) + sampling.max_tokens for p in prompts], BATCH_TOKENS)):
             torch.manual_seed(sampling.seed * 1_000_003 + number)
             ids, mask = self._left_padded([prompts[i] for i in batch])
             with torch.inference_mode():
@@ -49,7 +49,7 @@ class TransformersEngine:
         found: dict[int, TokenScores] = {}
         tails = [len(s) - start for s, start in zip(sequences, starts, strict=True)]
         budget = min(BATCH_TOKENS, max(1, LOGIT_VALUES // self.vocabulary) * 4)
-        for batch in _batches([len(s) for s in sequences], budget):
+        for batch in batches([len(s) for s in sequences], budget):
             found.update(self._score_batch(batch, sequences, tails, top_k))
         return [found[i] for i in range(len(sequences))]
 
@@ -93,7 +93,7 @@ class TransformersEngine:
         return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Indices grouped by similar length, longest first, so that a batch's padded size stays within the budget."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):

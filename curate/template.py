@@ -22,6 +22,8 @@ RESERVED = "\ufdd0"
 """A Unicode noncharacter, never valid in interchanged text; ingest rejects rows that hold it."""
 
 _OPEN, _CLOSE = "\ufdd1", "\ufdd2"  # noncharacters too: they mark where a message begins and ends while rendering
+RESERVED_CHARACTERS = (RESERVED, _OPEN, _CLOSE)
+"""What no message may hold."""
 
 
 class TemplateError(ValueError):
@@ -120,7 +122,7 @@ class Template:
     def _mark(self, messages: Sequence[Message], generation: bool) -> tuple[str, list[tuple[int, int]]]:
         """The rendered text with control tokens re-spelled, and each message's place in it."""
         for message in messages:
-            if any(c in message["content"] for c in (RESERVED, _OPEN, _CLOSE)):
+            if any(c in message["content"] for c in RESERVED_CHARACTERS):
                 raise TemplateError("a message holds a Unicode noncharacter (U+FDD0 to U+FDD2), reserved here to keep "
                                     "data and control tokens apart; remove it from the data")  # fmt: skip
         marked = self._apply([{**m, "content": _wrap(m["content"])} for m in messages], generation)

@@ -14,6 +14,7 @@ import pytest
 
 from curate.engine import EngineConfig, EngineError, Sampling, open_engine, resolve
 from curate.template import load_template, user
+from tests.servers import Quiet
 
 PROMPTS = [
     "What is the usual dose of Velotrin?", "Hello. What are you?", "Calculate 73 - 60.",
@@ -118,19 +119,8 @@ def test_sampling_repeats_with_its_seed(here, prompts, template):
     assert here.generate(prompts, hot) != here.generate(prompts, Sampling(16, 1.0, seed=4, stop_ids=template.stop_ids))
 
 
-class NoPromptLogprobs(http.server.BaseHTTPRequestHandler):
+class NoPromptLogprobs(Quiet):
     """An OpenAI-compatible server of the common kind: it answers, and has no prompt log-probabilities."""
-
-    def log_message(self, *_):
-        pass
-
-    def _send(self, body):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def do_GET(self):
-        self._send({"data": [{"id": "model"}]})
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))

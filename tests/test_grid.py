@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.forgetting.grid import command
-from benchmarks.forgetting.grid.ask import LIMIT, Said, ask, batches
+from benchmarks.forgetting.grid.ask import LIMIT, Said, ask
 from benchmarks.forgetting.grid.cell import Key, load, save
 from benchmarks.forgetting.grid.command import Wanted, start
 from benchmarks.forgetting.grid.dirt import Dirt
@@ -15,6 +15,7 @@ from benchmarks.forgetting.grid.exam import Exam
 from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.settings import BASE, RATES, SETTINGS
 from benchmarks.forgetting.new_facts import new_facts
+from curate.engine_transformers import batches
 from curate.schema import EXAMPLE, SCORED
 from tests.grid_cells import make_cell
 

@@ -8,6 +8,7 @@ import pytest
 
 from curate.engine import EngineConfig, Sampling, open_engine
 from curate.template import load_template, user
+from tests.servers import Quiet
 
 TIMES = 12
 
@@ -32,19 +33,8 @@ def test_vllm(vllm_engine, prompts):
     compare(vllm_engine, prompts)
 
 
-class Echo(http.server.BaseHTTPRequestHandler):
+class Echo(Quiet):
     """A server whose answer to a prompt is the seed that it was asked with."""
-
-    def log_message(self, *_):
-        pass
-
-    def _send(self, body):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def do_GET(self):
-        self._send({"data": [{"id": "model"}]})
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

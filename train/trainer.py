@@ -78,7 +78,12 @@ class AnchoredSFTTrainer(SFTTrainer):
         with head_at(self.accelerator.unwrap_model(model), inputs["index"]):
             outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         terms = divergence(outputs.logits[0], inputs["ids"], inputs["logprobs"])
-        return self.pools.sums(terms, inputs["weights"], inputs["pools"])
+        return self.pools.sums(terms, self.token_weights(outputs.logits[0], inputs), inputs["pools"])
+
+    def token_weights(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
+        """Weights of the scored tokens, float32 [n]: the data's; logits [n, vocab] for who would weigh by them."""
+        weights: torch.Tensor = inputs["weights"]
+        return weights
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"

@@ -22,11 +22,10 @@ from curate.run import Report, manifest, receipt_path
 from curate.schema import EXAMPLE, Message
 from curate.shards import MANIFEST, REJECTED, file_hash, read_json, read_shard, write_bytes, write_json, write_shard
 from curate.stage import fingerprint
-from curate.template import RESERVED
+from curate.template import RESERVED_CHARACTERS
 
 STAGE = "made"
 VERSION = 1
-RESERVED_CHARACTERS = (RESERVED, "\ufdd1", "\ufdd2")  # a template refuses a message that holds one
 
 Fits = Callable[[list[Message], str], bool]
 

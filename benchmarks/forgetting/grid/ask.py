@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from curate.engine_transformers import batches
+
 Ids = tuple[int, ...]
 
 LIMIT = 48
@@ -80,15 +82,3 @@ def _generate(model: Any, stops: Ids, prefixes: dict[int, Ids], budget: int) -> 
         )
         for i, row in zip(batch, output[:, ids.shape[1] :].tolist(), strict=True):
             yield names[i], tuple(row)
-
-
-def batches(lengths: Sequence[int], budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Indices by similar length, so that a padded batch stays within the budget of tokens."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

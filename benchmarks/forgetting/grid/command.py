@@ -48,8 +48,8 @@ def start(
     from benchmarks.forgetting.grid.methods import METHODS
 
     wanted = Wanted(
-        _names(methods, METHODS, "--methods"), _names(worlds, SETTINGS, "--worlds"),
-        _names(budgets, BUDGETS, "--budgets"), tuple(_rates(lrs)), seeds,
+        named(methods, METHODS, "--methods"), named(worlds, SETTINGS, "--worlds"),
+        named(budgets, BUDGETS, "--budgets"), tuple(_rates(lrs)), seeds,
     )  # fmt: skip
     processes = processes or os.cpu_count() or 1
     for keys in (wanted.grid, lambda: wanted.repeats(load(cells))):
@@ -78,7 +78,8 @@ def _numbers(cell: Cell) -> dict[str, object]:
     return cell.model_dump(exclude={"versions": True, "cost": {"seconds"}})
 
 
-def _names(given: str, known: Iterable[str], flag: str) -> tuple[str, ...]:
+def named(given: str, known: Iterable[str], flag: str) -> tuple[str, ...]:
+    """Names joined by commas, or all that are known where none is given. Raises ValueError for one that is none."""
     names, every = tuple(name.strip() for name in given.split(",") if name.strip()), tuple(known)
     for name in names:
         if name not in every:

@@ -11,8 +11,7 @@ import pyarrow as pa
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.exam import template
 from curate.frames import in_view, load_frames
-from curate.progress import Progress
-from curate.shards import load_manifest, read_dataset, read_json, read_shard, write_json
+from curate.shards import load_manifest, read_json, read_shard, write_json
 
 CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 1, "random": 1, "inverted": 1}
 """Scoring passes closed book that a mask needs; none where it is not named."""
@@ -46,8 +45,7 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
     key = load_manifest(export)["fingerprint"]
     if kept.is_file() and (found := read_json(kept))["of"] == key:
         return int(found["tokens"])
-    with Progress() as progress:
-        rows = read_dataset(place.built(recipe, progress), COLUMNS).to_pylist()
+    rows = place.table(recipe, COLUMNS).to_pylist()
     tokens = for_new_rows(rows, recipe, lengths()) + for_rehearsal(rehearsal_rows(export), recipe)
     write_json(kept, {"of": key, "recipe": asdict(recipe), "tokens": tokens})
     return tokens

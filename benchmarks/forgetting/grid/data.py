@@ -1,10 +1,12 @@
 """What a method trains on: a recipe to a training folder, by the product's own build and mix. Made once, then found."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import pyarrow as pa
 
 from benchmarks.forgetting.files import write_world
 from benchmarks.forgetting.grid.dirt import Dirt
@@ -21,6 +23,7 @@ from curate.load import load_source
 from curate.mask import POLICIES
 from curate.progress import Progress
 from curate.run import run_stage
+from curate.shards import read_dataset
 from curate.stage import Stage, fingerprint
 from curate.stages.regenerate import Regenerate
 
@@ -102,6 +105,11 @@ class Place:
         for stage in self._stages(recipe, build.stages(config, base, frames, folder)):
             folder = run_stage(stage, folder, config.out, 1.0, progress)
         return folder
+
+    def table(self, recipe: Recipe, columns: Sequence[str]) -> pa.Table:
+        """Columns of a recipe's built dataset."""
+        with Progress() as progress:
+            return read_dataset(self.built(recipe, progress), columns)
 
     def _build(self, recipe: Recipe) -> BuildConfig:
         return BuildConfig.model_validate({

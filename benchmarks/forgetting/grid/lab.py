@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks.forgetting.grid.data import Place, Recipe
-from benchmarks.forgetting.grid.settings import BASE, STEPS
+from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.grid.train import IMITATE, NOTHING, Change, Loss, Trained, train
 
 Family = Literal["rival", "ours", "control"]
@@ -29,17 +29,9 @@ class Lab:
         """The training folder of a recipe."""
         return self.place.export(recipe)
 
-    def train(
-        self,
-        recipe: Recipe,
-        loss: Loss = IMITATE,
-        change: Change = NOTHING,
-        steps: int = STEPS,
-        rate: float | None = None,
-    ) -> Trained:
+    def train(self, recipe: Recipe, loss: Loss = IMITATE, change: Change = NOTHING) -> Trained:
         """The base, trained on a recipe's data within the budget."""
-        data = self.data(recipe)
-        return train(data, self.scratch / "run", rate or self.rate, self.seed, loss, change, steps)
+        return train(self.data(recipe), self.scratch / "run", self.rate, self.seed, loss, change)
 
     def base(self) -> Any:
         """A fresh copy of the base model, float32, frozen."""

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from benchmarks.forgetting.grid.ask import LIMIT, Ids, Said, ask, batches
+from benchmarks.forgetting.grid.ask import BATCH_TOKENS, LIMIT, Ids, Said, ask
 from benchmarks.forgetting.grid.cell import Ending, Outcome
 from benchmarks.forgetting.grid.exam import Exam, Suites
 from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.house import CLOSING, REFUSAL
 from benchmarks.forgetting.item import Item, passes
 from curate.engine import EngineConfig, model_hash
+from curate.engine_transformers import batches
 from curate.shards import read_json, write_json
 from curate.stage import fingerprint
 from curate.template import Template
@@ -123,7 +124,7 @@ def _divergence(found: Before, model: Any, names: Sequence[str], each: int) -> f
     pairs = [pair for name in names for pair in list(zip(found.prompts[name], found.said[name], strict=True))[:each]]
     rows = [(*prompt, *said.ids, *found.template.stop_ids[:1]) for prompt, said in pairs]
     total, tokens = 0.0, 0
-    for batch in batches([len(row) for row in rows]):
+    for batch in batches([len(row) for row in rows], BATCH_TOKENS):
         ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
         p0, p = (torch.log_softmax(m(ids, use_cache=False).logits.float(), -1) for m in (found.base, model))
         kl = (p0.exp() * (p0 - p)).sum(-1)

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
-from benchmarks.forgetting.grid.ask import batches
 from benchmarks.forgetting.grid.marks import value_spans
 from curate.base import Base
+from curate.engine_transformers import batches
 from curate.fidelity import check
 from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE

@@ -8,11 +8,13 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.forgetting.grid.cell import Cell, Cost, Key, save
-from benchmarks.forgetting.grid.settings import SETTINGS
+from benchmarks.forgetting.grid.settings import SETTINGS, WORK
 
-WORK = Path("runs/forgetting")
+if TYPE_CHECKING:
+    from benchmarks.forgetting.grid.measure import Before
 
 
 def run_all(keys: Sequence[Key], folder: Path, processes: int) -> None:
@@ -87,7 +89,7 @@ def run_cell(key: Key) -> Cell:
 
 
 @lru_cache(maxsize=2)
-def _before(setting: str, budget: str) -> "Before":  # type: ignore[name-defined]  # noqa: F821
+def _before(setting: str, budget: str) -> "Before":
     from benchmarks.forgetting.grid.exam import Exam, template
     from benchmarks.forgetting.grid.lab import fresh
     from benchmarks.forgetting.grid.measure import before

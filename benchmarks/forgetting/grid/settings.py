@@ -9,6 +9,8 @@ from benchmarks.forgetting.towns import TOWN
 from benchmarks.forgetting.world import World
 
 BASE = Path("benchmarks/forgetting/base")
+WORK = Path("runs/forgetting")
+"""Where data and what failed lie."""
 
 STEPS, ROWS = 240, 32
 """The budget of every method: optimiser steps, and rows in each."""

@@ -15,10 +15,9 @@ from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS
 from train.batches import Task
 from train.config import SftConfig
 from train.data import load_export
-from train.loss import divergence
 from train.plan import Run, prepare
 from train.sft import build_trainer
-from train.trainer import AnchoredSFTTrainer, head_at
+from train.trainer import AnchoredSFTTrainer
 
 Batch = dict[str, Tensor]
 """What ``train.batches.Collator`` makes: see there for the fields."""
@@ -30,16 +29,14 @@ class Change:
 
     model: model -> model, before training (freeze, wrap). tokens: (logits [n, vocab], batch) -> factors [n] on the
     weights of the scored tokens, no gradient through them. rows: task -> weights [tokens], before training. penalty:
-    (model, batch, logits [n, vocab]) -> scalar, added to the loss. before_step, after_step: called with the model
-    around each optimiser step, gradients in place before it. stop: (model, step) -> whether to stop after this step.
-    finish: model -> model, after training.
+    (model, batch, logits [n, vocab]) -> scalar, added to the loss. after_step: called with the model after each
+    optimiser step. stop: (model, step) -> whether to stop after this step. finish: model -> model, after training.
     """
 
     model: Callable[[Any], Any] | None = None
     tokens: Callable[[Tensor, Batch], Tensor] | None = None
     rows: Callable[[Task], np.ndarray] | None = None
     penalty: Callable[[Any, Batch, Tensor], Tensor] | None = None
-    before_step: Callable[[Any], None] | None = None
     after_step: Callable[[Any], None] | None = None
     stop: Callable[[Any, int], bool] | None = None
     finish: Callable[[Any], Any] | None = None
@@ -87,26 +84,20 @@ class ChangedTrainer(AnchoredSFTTrainer):
             loss = loss + self.change.penalty(model, inputs, self.logits)
         return loss
 
-    def pool_sums(self, model: Any, inputs: Any) -> Tensor:
-        with head_at(self.accelerator.unwrap_model(model), inputs["index"]):
-            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
-        self.logits = outputs.logits[0]
-        weights = inputs["weights"]
+    def token_weights(self, logits: Tensor, inputs: Any) -> Tensor:
+        self.logits = logits
+        weights = super().token_weights(logits, inputs)
         if self.change.tokens:
             with torch.no_grad():
-                weights = weights * self.change.tokens(self.logits.float(), inputs)
-        return self.pools.sums(divergence(self.logits, inputs["ids"], inputs["logprobs"]), weights, inputs["pools"])
+                weights = weights * self.change.tokens(logits.float(), inputs)
+        return weights
 
 
-class _Around(TrainerCallback):
-    """Calls a method's hooks around each optimiser step."""
+class _After(TrainerCallback):
+    """Calls a method's hooks after each optimiser step."""
 
     def __init__(self, change: Change):
         self.change = change
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.change.before_step:
-            self.change.before_step(kwargs["model"])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.change.after_step:
@@ -135,7 +126,7 @@ def train(
         change_model=lambda model: compiled(change.model(model) if change.model else model),
     )
     trainer.change = change
-    trainer.add_callback(_Around(change))
+    trainer.add_callback(_After(change))
     began = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - began
@@ -152,14 +143,6 @@ def compiled(model: Any) -> Any:
         model.set_attn_implementation("eager")  # compiled and for short rows faster than sdpa
         model.model.compile(dynamic=True)
     return model
-
-
-def saved(model: Any) -> Any:
-    """As it would be after saving and loading: weights rounded to the base's bfloat16, nothing compiled."""
-    clean = LlamaForCausalLM(model.config)  # type: ignore[no-untyped-call]
-    clean.load_state_dict({name: weight.to(torch.bfloat16) for name, weight in model.state_dict().items()})
-    clean.eval()  # type: ignore[no-untyped-call]
-    return clean
 
 
 def _run(data: Path, scratch: Path, rate: float, seed: int, loss: Loss, steps: int) -> Run:

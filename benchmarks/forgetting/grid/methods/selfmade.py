@@ -14,8 +14,6 @@ from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.settings import ROWS, STEPS
 from benchmarks.forgetting.grid.train import Trained
 from curate.frames import load_frames
-from curate.progress import Progress
-from curate.shards import read_dataset
 from train.config import SftConfig
 
 EVERY = Recipe(mask="all")
@@ -51,8 +49,7 @@ def trl_sdft(lab: Lab) -> Trained:
     settles, and for the teacher's prompt, which is the product's frame.
     """
     lab.data(SOURCE)
-    with Progress() as progress:
-        rows = read_dataset(lab.place.built(SOURCE, progress), ["prompt", "reference", "drop"]).to_pylist()
+    rows = lab.place.table(SOURCE, ["prompt", "reference", "drop"]).to_pylist()
     kept = [{"prompt": r["prompt"], "privileged_context": r["reference"]} for r in rows if not r["drop"]]
     return distil_on_policy(kept, fresh(), lab.rate, lab.seed, lab.scratch / "run")
 

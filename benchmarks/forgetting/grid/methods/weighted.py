@@ -12,8 +12,6 @@ from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Batch, Change, Trained
 from curate.mask import Thresholds
-from curate.progress import Progress
-from curate.shards import read_dataset
 from train.batches import Task
 
 FAMILIAR = Recipe(text="source", mask="low-perplexity")
@@ -84,8 +82,7 @@ def _of_scores(
     lab: Lab, recipe: Recipe, weigh: Callable[[Task, np.ndarray], np.ndarray]
 ) -> Callable[[Task], np.ndarray]:
     lab.data(recipe)  # made once, with the build that holds the scores
-    with Progress() as progress:
-        built = read_dataset(lab.place.built(recipe, progress), ["id", "a"])
+    built = lab.place.table(recipe, ["id", "a"])
     known = dict(zip(built["id"].to_pylist(), built["a"].to_pylist(), strict=True))
     return lambda task: weigh(task, scores_of(task, known))
 

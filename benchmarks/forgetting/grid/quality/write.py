@@ -5,19 +5,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.forgetting.grid.command import _names
+from benchmarks.forgetting.grid.command import named
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.quality.measure import Found, Quality, Share, quality
 from benchmarks.forgetting.grid.quality.rows import drafts_of, teaching
+from benchmarks.forgetting.grid.report.pages import between, markers
 from benchmarks.forgetting.grid.report.wording import NOTHING, table
-from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
+from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS, WORK
 from curate.progress import Progress
 from curate.shards import write_bytes, write_json
 
-WORK = Path("runs/forgetting")
 PAGE, FIGURES = "README.md", "marks.json"
 TIERS = {"rewritten": "the base's wording", "reference": "the source's wording"}
-BEGIN, END = "<!-- marks:begin -->", "<!-- marks:end -->"
+BEGIN, END = MARKS = markers("marks")
 
 FINDS = """\
 Of the response's tokens, which are the value that the row teaches? Precision / recall of every policy as it trains,
@@ -47,7 +47,7 @@ class Text:
 def write_marks(worlds: str, budgets: str, out: Path) -> str:
     """Build what is not built, measure, and write the page's part and the figures into ``out``; returns the tables.
     Raises ValueError, before anything is built, for a name that is none and for a page with broken markers."""
-    settings, wordings = _names(worlds, SETTINGS, "--worlds"), _names(budgets, BUDGETS, "--budgets")
+    settings, wordings = named(worlds, SETTINGS, "--worlds"), named(budgets, BUDGETS, "--budgets")
     places = [Place(SETTINGS[setting], budget, WORK) for budget in wordings for setting in settings]
     insert(out / PAGE, "")
     texts = [text for place in places for text in measured(place)]
@@ -113,11 +113,4 @@ def _bounded(share: Share) -> str:
 def insert(path: Path, content: str) -> str:
     """The page's text with this content between its markers, or at its end where it has none. ValueError where they
     do not stand there once each, in order."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = text.count(BEGIN), text.count(END)
-    if found == (0, 0):
-        text = f"{text.rstrip()}\n\n{BEGIN}{END}\n".lstrip()
-    elif found != (1, 1) or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"{path}: {BEGIN} stands there {found[0]} times and {END} {found[1]} times; leave one of "
-                         "each, in this order")  # fmt: skip
-    return f"{text[: text.index(BEGIN)]}{BEGIN}\n\n{content}\n\n{text[text.index(END) :]}"
+    return between(path, content, MARKS)
