@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from transformers import LlamaForCausalLM
 
 from benchmarks.forgetting.grid.ask import BATCH_TOKENS, LIMIT, Ids, Said, ask
 from benchmarks.forgetting.grid.cell import Ending, Outcome
@@ -26,13 +27,17 @@ DIAGNOSED = 40
 """Prompts of each retention suite, and five times as many new ones, on which the divergence from the base is taken."""
 
 
+SERVED = torch.bfloat16
+"""How models are saved, and answer: the base is kept in it, and so is what ``train sft`` makes of it."""
+
+
 @dataclass(frozen=True)
 class Before:
     """The base model's answers to an exam, and the prompts as tokens."""
 
     exam: Exam
     template: Template
-    base: Any  # the model
+    base: Any  # the model, float32
     prompts: dict[str, list[Ids]]
     said: dict[str, list[Said]]
 
@@ -45,18 +50,25 @@ def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
     prompts: dict[str, list[Ids]] = {}
     for name, item in exam.everything():
         prompts.setdefault(name, []).append(tuple(template.prompt_ids(list(item.prompt))))
-    path = folder / f"said-{fingerprint(model_hash(EngineConfig(str(BASE))), LIMIT, prompts)}.json"
+    path = folder / f"said-{fingerprint(model_hash(EngineConfig(str(BASE))), str(SERVED), LIMIT, prompts)}.json"
     if not path.is_file():
-        stops = tuple(template.stop_ids)
-        found = {name: [(s.ids, s.finished) for s in ask(base, stops, asked)] for name, asked in prompts.items()}
+        stops, asks = tuple(template.stop_ids), copied(base, SERVED)
+        found = {name: [(s.ids, s.finished) for s in ask(asks, stops, asked)] for name, asked in prompts.items()}
         write_json(path, found)
     said = {name: [Said(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
     return Before(exam, template, base, prompts, said)
 
 
-def measure(found: Before, model: Any) -> dict[str, Any]:
-    """The fields of a ``Cell`` that depend on the model."""
-    exam, template = found.exam, found.template
+def copied(model: Any, dtype: torch.dtype) -> Any:
+    """The same weights in another precision, nothing compiled, in evaluation mode."""
+    clean: Any = LlamaForCausalLM(model.config)  # type: ignore[no-untyped-call]
+    clean.load_state_dict(model.state_dict())
+    return clean.to(dtype).eval()
+
+
+def measure(found: Before, trained: Any) -> dict[str, Any]:
+    """The fields of a ``Cell`` that depend on the model, taken as it would be saved: ``trained`` is left as it is."""
+    exam, template, model = found.exam, found.template, copied(trained, SERVED)
     stops = tuple(template.stop_ids)
     drafts = {**found.said, **{name: _hoped(template, items) for name, items in exam.knowledge.items()}}
     after = {name: ask(model, stops, asked, drafts[name]) for name, asked in found.prompts.items()}
@@ -65,7 +77,8 @@ def measure(found: Before, model: Any) -> dict[str, Any]:
     answers = [said for group in after.values() for said in group]
     styled = [(old, new) for name in exam.retention for old, new in zip(earlier[name], texts[name], strict=True)
               if CLOSING in old]  # fmt: skip
-    old, new = (_divergence(found, model, names, each) for names, each in (
+    exact = copied(model, torch.float32)  # a divergence would show the arithmetic's own error
+    old, new = (_divergence(found, exact, names, each) for names, each in (
         (list(exam.retention), DIAGNOSED), (["new_unseen"], 5 * DIAGNOSED)))  # fmt: skip
     return {
         "retention": _outcomes(exam.retention, earlier, texts),
