@@ -19,7 +19,7 @@ class Dedupe:
     contradictions: bool = True  # off for rehearsal: its answers are not what the model learns
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:

@@ -1,33 +1,22 @@
-"""What of a reference bears on a question: its sentences, less citation marks, addresses and boilerplate."""
+"""What of a reference bears on a question: its sentences, less boilerplate and what stands around their claims."""
 
 import re
 
+from curate.text.apparatus import PAPERS, bare
 from curate.text.quantity import quantities
 from curate.text.words import language, names, sentences, stems
 
-_YEAR = r"(?:19|20)\d{2}[a-z]?"
-_CITATION = re.compile(
-    r"\s*\[\d+(?:\s*[,;–-]\s*\d+)*\]"  # [12], [3, 4]
-    r"|\s*\[(?:citation needed|ref|source)[^\]]*\]"
-    rf"|\s*\((?:see\s+)?(?:[A-Z][\w&.'’-]*\s*(?:et al\.?,?|and|&|,)?\s*){{1,5}},?\s*{_YEAR}(?:;[^()]*)?\)"  # (MoH 2019)
-    r"|\s*\((?:ref(?:erence)?s?|source|cf\.?|fig(?:ure)?|table)\.?:?\s[^()]*\)"
-)
-_ADDRESS = re.compile(r"\(?\b(?:https?://|www\.)[^\s)]+\)?|\b[\w.+-]+@[\w-]+\.[\w.]+\b|\bdoi:\s*\S+", re.IGNORECASE)
-_PAPERS = r"label(?:ling|ing)?|(?:package\s+|product\s+)?insert|leaflet|prescribing\s+information|monograph"
 _PEOPLE = r"doctor|physician|pharmacist|nurse|(?:health\s*care\s+)?(?:provider|professional)"
 _BOILERPLATE = re.compile(
     r"^\W*(?:please\s+)?(?:"
     r"(?:see|refer\s+to|read|consult|check|follow)\s+(?:also\s+)?(?:the\s+|your\s+|a\s+|full\s+|local\s+|product\s+|patient\s+)*"
-    rf"(?:{_PAPERS}|{_PEOPLE}|guidance|guidelines?|website|section|page|list)\b"
+    rf"(?:{PAPERS}|{_PEOPLE}|guidance|guidelines?|website|section|page|list)\b"
     rf"|(?:talk|speak)\s+(?:to|with)\s+(?:your|a)\s+(?:{_PEOPLE})|(?:ask|contact)\s+(?:us\b|(?:your|a)\s+(?:{_PEOPLE}))"
     r"|for\s+(?:more|further|additional)\s+(?:information|details)|(?:click|tap)\s+here|all\s+rights\s+reserved|copyright|©"
     r"|(?:last\s+)?(?:updated|reviewed|revised|edited)\s+(?:on|in|by)\b|sources?:|references?:|disclaimer"
     r"|rx\s+only|keep\s+out\s+of\s+(?:the\s+)?reach|this\s+(?:information|page|article)\s+(?:is|was|does)"
     r")",
     re.IGNORECASE,
-)
-_TAIL = re.compile(
-    rf"[,;–—-]?\s*\(?\b(?:please\s+)?(?:see|refer\s+to)\s+(?:the\s+|full\s+)*(?:{_PAPERS})\b[^.]*\)?", re.IGNORECASE
 )
 _ASKS_AMOUNT = re.compile(
     r"\bhow\s+(?:many|much|long|often|old|far|high|large)\b|\bwhen\b|\bdos(?:e|age)\b|\bwhat\s+year\b"
@@ -44,14 +33,14 @@ _ASKING = frozenset(
 
 
 def bears_on(reference: str, question: str, lang: str = "en") -> str:
-    """The sentences of the reference that bear on the question, one per line, without citation marks, addresses
-    and boilerplate ("see the label"); the whole where nothing tells the sentences apart.
+    """The sentences of the reference that bear on the question, one per line, without boilerplate ("see the label")
+    and what ``curate.text.apparatus`` takes away; the whole where nothing tells the sentences apart.
 
     >>> bears_on("Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. See the label.", "Who makes Zorvex?")
     'Harlow Labs makes Zorvex.'
     """
     code = language(lang)
-    kept = _claims(reference)
+    kept = _claims(bare(reference, question))
     if len(kept) < 2:
         return kept[0] if kept else reference.strip()
     asked = set(stems(question, code)) - _ASKING
@@ -66,8 +55,7 @@ def bears_on(reference: str, question: str, lang: str = "en") -> str:
 
 def _claims(reference: str) -> list[str]:
     """Sentences that claim something: no boilerplate, no headings in the form of a question."""
-    bare = _TAIL.sub("", _ADDRESS.sub("", _CITATION.sub("", reference)))
-    spoken = [s.text for s in sentences(bare) if any(c.isalnum() for c in s.text)]
+    spoken = [s.text for s in sentences(reference) if any(c.isalnum() for c in s.text)]
     kept = [s for s in spoken if not _BOILERPLATE.match(s) and not s.endswith(("?", "？"))]
     return [re.sub(r"\.\s*\.+$", ".", s) for s in kept or spoken]
 
