@@ -62,8 +62,8 @@ def build(
     mask: Annotated[str | None, typer.Option(
         help="key, diff, argmax, unexplained, low-perplexity, soft or all.")] = None,
     thresholds: Annotated[str | None, typer.Option(
-        help="Where the mask cuts, in nats: gain=1,confident=-0.92,lift=0.5,normal=-0.92,thin_air=-6.9,"
-        "temperature=0.5; those left out keep these defaults.")] = None,
+        help="Where the mask cuts, in nats: gain=1,confident=-0.92,lift=0.5,beside=0.1,normal=-0.92,"
+        "thin_air=-6.9,temperature=0.5; those left out keep these defaults.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Log-probabilities kept per token, for the anchors.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the source (spaCy's codes).")] = None,
     glossary: Annotated[Path | None, typer.Option(help="Text file: terms that must be kept whole and exact.")] = None,

@@ -31,6 +31,7 @@ class Thresholds(Strict):
     gain: float = Field(default=1.0, ge=0, description="least b - a of a key token")
     confident: float = Field(default=math.log(0.4), le=0, description="least b of a key token")
     lift: float = Field(default=0.5, ge=0, description="least b - q of a key token")
+    beside: float = Field(default=0.1, ge=0, description="least b - a and b - q of a token in a unit beside a key one")
     normal: float = Field(default=-math.log(2.5), le=0, description="at or above it, a is low perplexity")
     thin_air: float = Field(default=math.log(1e-3), le=0, description="a below it has no support [arXiv 2504.09522]")
     temperature: float = Field(default=0.5, gt=0, description="width of the soft policy's step")
@@ -117,6 +118,46 @@ def _ids(policy: str, name: str, values: ArrayLike | None, n: int) -> NDArray[np
 
 
 # --- closure: token weights to character spans -------------------------------------------------------------------
+
+
+def settle(
+    key: ArrayLike,
+    a: ArrayLike,
+    b: ArrayLike,
+    q: ArrayLike,
+    starts: ArrayLike,
+    ends: ArrayLike,
+    response: str,
+    thresholds: Thresholds | None = None,
+    lang: str = "en",
+    glossary: Sequence[str] = (),
+) -> Floats:
+    """The key tokens, float32 [n], decided by units (``units``) instead of one by one.
+
+    A unit is in if it holds a key token and the base expects at least half of its tokens with the reference in view:
+    otherwise the word is the base's own invention, and closure would teach it. Beside a unit that is in, a unit is in
+    where gain and lift are as little as ``beside``: of a value of several words the base half guesses the second once
+    it has the first, which says nothing against teaching it.
+    """
+    limits, marked = thresholds or Thresholds(), np.asarray(key) > 0
+    if not marked.any():
+        return marked.astype(np.float32)
+    closed, opened, placebo = (np.asarray(x, np.float64) for x in (a, b, q))
+    confident = opened >= limits.confident
+    slight = np.minimum(difference(opened, closed), difference(opened, placebo)) >= limits.beside
+    found = units(response, language(lang), glossary)
+    touch = np.array([_touching(start, end, starts, ends, response) for start, end, _ in found])
+    expected = 2 * (touch & confident).sum(1) >= touch.sum(1)
+    settled = (touch & marked).any(1) & expected
+    able = (touch & (slight & confident)).any(1) & expected
+    grown = settled
+    while True:
+        near = np.zeros_like(grown)
+        near[1:] |= grown[:-1]
+        near[:-1] |= grown[1:]
+        if not (near & able & ~grown).any():
+            return np.asarray((touch & grown[:, None]).any(0), np.float32)
+        grown = grown | (near & able)
 
 
 def close(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.mask import POLICIES, Thresholds, close, label_weights, row_flags, token_weights, units
+from curate.mask import POLICIES, Thresholds, close, label_weights, row_flags, settle, token_weights, units
 
 RESPONSE = "Take 37 mg from Harlow Labs."
 #           0123456789012345678901234567
@@ -107,6 +107,33 @@ def test_errors_say_what_is_missing():
 def shown(weights, glossary=(), response=RESPONSE, starts=STARTS, ends=ENDS, lang="en"):
     spans = close(weights, starts, ends, response, lang, glossary)
     return [(response[s["start"] : s["end"]], s["weight"], s["kind"]) for s in spans]
+
+
+def settled(cells: dict[int, tuple[float, float, float]], *key: int) -> list[float]:
+    return settle(ones(*key), *table(cells), STARTS, ENDS, RESPONSE).tolist()
+
+
+GUESSED = (HIGH - 0.2, HIGH, HIGH - 0.2)
+"""A token that the base half guesses closed book."""
+
+
+def test_a_unit_is_in_as_a_whole_and_takes_along_what_is_half_guessed_beside_it():
+    assert settled({1: (LOW, HIGH, LOW)}, 1) == ones(1, 2, 3)  # 37 mg
+    assert settled({1: (LOW, HIGH, LOW), 4: GUESSED}, 1) == ones(1, 2, 3, 4)
+    assert settled({1: (LOW, HIGH, LOW), 4: GUESSED, 5: GUESSED}, 1) == ones(1, 2, 3, 4, 5, 6, 7)  # and on
+    assert settled({1: (LOW, HIGH, LOW), 5: GUESSED}, 1) == ones(1, 2, 3)  # not over a word between
+    assert settled({4: GUESSED}) == ones()
+    assert settled({1: (LOW, HIGH, LOW), 4: (HIGH - 0.2, HIGH, HIGH)}, 1) == ones(1, 2, 3)  # a placebo gives it too
+
+
+def test_a_unit_of_the_bases_own_invention_is_out():
+    odd = (LOW, LOW, LOW)
+    assert settled({5: (LOW, HIGH, LOW), 6: odd}, 5) == ones(5, 6, 7)  # two of three are expected
+    assert settled({5: (LOW, HIGH, LOW), 6: odd, 7: odd}, 5) == ones()
+
+
+def test_a_key_token_without_a_visible_character_settles_nothing():
+    assert settled({9: (LOW, HIGH, LOW)}, 9) == ones()
 
 
 @pytest.mark.parametrize(

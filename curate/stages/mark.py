@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.frames import question_of
-from curate.mask import Policy, Thresholds, close, row_flags, token_weights
+from curate.mask import Policy, Thresholds, close, row_flags, settle, token_weights
 from curate.schema import SCORED
 from curate.stage import Worker
 
@@ -23,7 +23,7 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = (
         "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax"
     )  # fmt: skip
@@ -50,6 +50,8 @@ class Mark:
             starts, ends, row["draft"] or "", row["response"], self.thresholds, self.lang,
             question_of(row["prompt"]), row["reference"] or "",
         )  # fmt: skip
+        if self.policy == "key":
+            weights = settle(weights, a, b, q, starts, ends, row["response"], self.thresholds, self.lang, self.glossary)
         spans = close(weights, starts, ends, row["response"], self.lang, self.glossary)
         flags = row_flags(a, b, q, weights)
         return {**row, "spans": spans, "flags": _names(flags), "drop": _reason(flags, spans)}

@@ -14,7 +14,7 @@ from benchmarks.forgetting.grid.marks import value_spans
 from benchmarks.forgetting.grid.quality.auroc import Floats
 from curate.align import changed
 from curate.frames import question_of
-from curate.mask import Policy, close, difference, label_weights, token_weights
+from curate.mask import Policy, close, difference, label_weights, settle, token_weights
 from curate.shards import read_dataset
 
 TIERS = ("rewritten", "reference")
@@ -58,6 +58,8 @@ class Row:
             policy, row["a"], row["b"], row["q"], [ids[0] for ids in row["top_ids"]], row["b_argmax"], starts, ends,
             self.draft, self.response, question=question_of(row["prompt"]), reference=row["reference"],
         )  # fmt: skip
+        if closed and policy == "key":
+            weights = settle(weights, row["a"], row["b"], row["q"], starts, ends, self.response)
         if closed:
             weights = label_weights(close(weights, starts, ends, self.response), starts, ends, self.response)
         return np.asarray(weights >= MARKED)
