@@ -47,6 +47,7 @@ class BlendConfig(ModelConfig):
     answers: Answers = "own"
     ratio: float = Field(0.7, gt=0, le=1)
     by: Unit = "rows"
+    size: int | None = Field(None, ge=1, description="training split, counted in `by`; default: every new row once")
     guard: bool = True
     splice_words: Words = "vocabulary"
     weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
@@ -63,7 +64,7 @@ class BlendConfig(ModelConfig):
 
     def plan(self, present: Sequence[str] = ()) -> MixConfig:
         """``present``: the rehearsal sets that have rows. Where some have a weight, the others have 1."""
-        names = ("ratio", "by", "seed", "max_repeat", "validation")
+        names = ("ratio", "by", "size", "seed", "max_repeat", "validation")
         weights = {**dict.fromkeys(present, 1.0), **self.weights} if self.weights else {}
         return MixConfig(**{name: getattr(self, name) for name in names}, weights=weights)
 
@@ -111,9 +112,12 @@ def find_build(config: BlendConfig) -> Path:
 def wanted(new: int, config: BlendConfig) -> int:
     """Rehearsal rows to prepare for so many new ones; 0 without rehearsal.
 
+    With a size, the rehearsal is as large as if no row of it repeated: what is said once about more things holds more.
     In tokens a long new row may stand against several short rehearsal rows; in targets a rehearsal row counts for many
     new ones, so the count in rows is enough.
     """
+    if config.size and config.by == "rows":
+        new = math.ceil(config.size * config.ratio)
     rows = new * (1 - config.ratio) / config.ratio
     return 0 if config.ratio == 1 else math.ceil(rows * SPARE * (3 if config.by == "tokens" else 1)) + 16
 

@@ -123,6 +123,9 @@ def mix(
     work: Work = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the training shards. Default: out.")] = None,
     cards: Annotated[Path | None, typer.Option(help="Folder of your own data cards. Default: data_cards.")] = None,
+    size: Annotated[int | None, typer.Option(
+        help="Size of the training split, counted as the ratio is; new rows repeat beside rehearsal that does not. "
+        "Default: every new row once.")] = None,
     max_repeat: Annotated[int | None, typer.Option(help="How often a row may stand in the training split.")] = None,
     validation: Annotated[float | None, typer.Option(help="Share of the questions held out.")] = None,
     max_tokens: MaxTokens = None,

@@ -12,7 +12,7 @@ from benchmarks.forgetting.files import write_world
 from benchmarks.forgetting.grid.dirt import Dirt
 from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.mixed import Mixed
-from benchmarks.forgetting.grid.settings import BASE, Setting
+from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS, Setting
 from benchmarks.forgetting.new_facts import new_facts
 from curate import build
 from curate.blend import BlendConfig, mix
@@ -39,6 +39,9 @@ ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max
           "max_drop": 1.0}  # fmt: skip
 """What every build and mix here is told."""
 
+FRESH = {"size": ROWS * STEPS, "max_repeat": 20}
+"""A training split for one pass; where a fact is told once, each new row stands in it a dozen times."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -46,7 +49,9 @@ class Recipe:
 
     text: "source", "regenerated", or "mixed-λ" (MixSD). mask: a policy of the product's, or "random", "inverted",
     "oracle". rehearsal: ``general`` or what ``curate mix --rehearsal`` makes itself; answers: the base model's own, or
-    the set's ("given"). ratio: new rows among all. splice_words: where the random words of splices come from.
+    the set's ("given"). ratio: new rows among all. fresh: as much rehearsal as the budget has room for, none of it
+    seen twice, beside new rows that are; else as many rows as there are new ones, and all of them again and again.
+    splice_words: where the random words of splices come from.
     """
 
     text: str = "regenerated"
@@ -54,6 +59,7 @@ class Recipe:
     rehearsal: tuple[str, ...] = ()
     answers: str = "own"
     ratio: float = 0.5
+    fresh: bool = False
     guard: bool = False
     splice_words: str = "vocabulary"
     wordings: int = 1  # ways of asking each question, the base model's own beyond the first
@@ -147,5 +153,5 @@ class Place:
             **ENGINE, "build": built, "work": self.folder / "builds", "out": out,
             "rehearsal": [files.get(name, name) for name in recipe.rehearsal], "answers": recipe.answers,
             "ratio": recipe.ratio if recipe.rehearsal else 1.0, "validation": 0, "guard": recipe.guard,
-            "splice_words": recipe.splice_words,
+            "splice_words": recipe.splice_words, **(FRESH if recipe.fresh and recipe.rehearsal else {}),
         })  # fmt: skip

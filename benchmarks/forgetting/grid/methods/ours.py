@@ -53,6 +53,17 @@ variant("imitated", "rehearsal imitated", loss=replace(FULL, distil=False))
 variant("unbalanced", "no balance", loss=replace(FULL, balance=False))
 
 # How much of it.
+variant("fresh", "rehearsal never seen twice", replace(REHEARSED, fresh=True))
+variant(
+    "general-fresh",
+    "a rehearsal set for neighbours, never seen twice",
+    replace(REHEARSED, rehearsal=(GENERAL,), fresh=True),
+)
+variant(
+    "general-neighbours-fresh",
+    "and a rehearsal set, never seen twice",
+    replace(REHEARSED, rehearsal=(GENERAL, "neighbours"), fresh=True),
+)
 variant("ratio-0.3", "3 new rows in 10", replace(REHEARSED, ratio=0.3))
 variant("ratio-0.7", "7 new rows in 10", replace(REHEARSED, ratio=0.7))
 
