@@ -104,6 +104,13 @@ def test_what_is_read_and_what_is_made_stand_side_by_side(work, together):
     assert list(verify(work / "out")) == []
 
 
+def test_a_size_repeats_new_rows_beside_rehearsal_that_does_not(work):
+    train = blend(work, "neighbours", guard=False, size=60)["mix"]["splits"]["train"]["sources"]
+    assert (train["med"]["rows"], train["neighbours"]["rows"]) == (30, 30)
+    assert train["med"]["repeat"]["most"] > 1
+    assert train["neighbours"]["repeat"] == {"least": 1, "most": 1}
+
+
 def test_no_made_prompt_is_a_training_prompt(work, together):
     asked = {key([user(row["question"])]) for row in [*ROWS, *ODD]}
     for name in ("splice", "neighbours"):
