@@ -49,8 +49,9 @@ class Recipe:
 
     text: "source", "regenerated", or "mixed-λ" (MixSD). mask: a policy of the product's, or "random", "inverted",
     "oracle". rehearsal: ``general`` or what ``curate mix --rehearsal`` makes itself; answers: the base model's own, or
-    the set's ("given"). ratio: new rows among all. fresh: as much rehearsal as the budget has room for, none of it
-    seen twice, beside new rows that are; else as many rows as there are new ones, and all of them again and again.
+    the set's ("given"). ratio: new rows among all. fresh: rehearsal for the whole
+    budget, seen once as far as there is so much, beside new rows that repeat; else what one pass over the new rows asks
+    for, and all of it again and again.
     splice_words: where the random words of splices come from.
     """
 
@@ -59,7 +60,7 @@ class Recipe:
     rehearsal: tuple[str, ...] = ()
     answers: str = "own"
     ratio: float = 0.5
-    fresh: bool = False
+    fresh: bool = True
     guard: bool = False
     splice_words: str = "vocabulary"
     wordings: int = 1  # ways of asking each question, the base model's own beyond the first

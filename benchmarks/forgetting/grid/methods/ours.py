@@ -7,10 +7,11 @@ from benchmarks.forgetting.grid.data import GENERAL, Recipe
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.train import Loss, Trained
 
-REHEARSED = Recipe(rehearsal=("neighbours",))
+REHEARSED = Recipe(rehearsal=("neighbours",), ratio=0.7)
 """The base model's rewrites, key tokens, and prompts made around the new ones that it answers itself; no other data."""
 
-FULL = Loss(anchor=10, distil=True, distil_weight=30, balance=True)
+FULL = Loss(anchor=30, distil=True, distil_weight=30, balance=True)
+"""Chosen in the main setting, five wordings, seed 0, on recall and retention; the other settings had no say."""
 
 
 def trained(recipe: Recipe, loss: Loss) -> Callable[[Lab], Trained]:
@@ -45,27 +46,18 @@ variant("bare", "no rehearsal", replace(REHEARSED, rehearsal=()), replace(FULL, 
 
 # How strongly.
 variant("anchor-0", "no KL anchor", loss=replace(FULL, anchor=0))
-variant("anchor-1", "KL anchor 1", loss=replace(FULL, anchor=1))
-variant("distil-1", "distillation 1", loss=replace(FULL, distil_weight=1))
+variant("anchor-3", "KL anchor 3", loss=replace(FULL, anchor=3))
+variant("anchor-100", "KL anchor 100", loss=replace(FULL, anchor=100))
+variant("distil-3", "distillation 3", loss=replace(FULL, distil_weight=3))
 variant("distil-10", "distillation 10", loss=replace(FULL, distil_weight=10))
 variant("distil-100", "distillation 100", loss=replace(FULL, distil_weight=100))
 variant("imitated", "rehearsal imitated", loss=replace(FULL, distil=False))
 variant("unbalanced", "no balance", loss=replace(FULL, balance=False))
 
 # How much of it.
-variant("fresh", "rehearsal never seen twice", replace(REHEARSED, fresh=True))
-variant(
-    "general-fresh",
-    "a rehearsal set for neighbours, never seen twice",
-    replace(REHEARSED, rehearsal=(GENERAL,), fresh=True),
-)
-variant(
-    "general-neighbours-fresh",
-    "and a rehearsal set, never seen twice",
-    replace(REHEARSED, rehearsal=(GENERAL, "neighbours"), fresh=True),
-)
-variant("ratio-0.3", "3 new rows in 10", replace(REHEARSED, ratio=0.3))
-variant("ratio-0.7", "7 new rows in 10", replace(REHEARSED, ratio=0.7))
+variant("ratio-0.5", "5 new rows in 10", replace(REHEARSED, ratio=0.5))
+variant("ratio-0.9", "9 new rows in 10", replace(REHEARSED, ratio=0.9))
+variant("repeated", "a smaller rehearsal, repeated", replace(REHEARSED, fresh=False))
 
 # In whose words.
 variant("reworded", "each question in 4 wordings of its own", replace(REHEARSED, wordings=4))

@@ -24,7 +24,7 @@ from benchmarks.forgetting.grid.settings import ROWS
 from benchmarks.forgetting.grid.train import Batch, Change, Trained
 from train.trainer import head_at
 
-OLD = Recipe(text="source", mask="all", rehearsal=(GENERAL,))
+OLD = Recipe(text="source", mask="all", rehearsal=(GENERAL,), fresh=False)
 """Holds the base model's own answers beside the source; these alone are read from it."""
 
 OLD_ROWS = 512

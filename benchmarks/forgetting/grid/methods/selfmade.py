@@ -7,16 +7,17 @@ from typing import Any
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from benchmarks.forgetting.grid.data import Recipe
+from benchmarks.forgetting.grid.data import GENERAL, Recipe
 from benchmarks.forgetting.grid.exam import template
 from benchmarks.forgetting.grid.lab import Lab, fresh, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.settings import ROWS, STEPS
-from benchmarks.forgetting.grid.train import Trained
+from benchmarks.forgetting.grid.train import Loss, Trained
 from curate.frames import load_frames
 from train.config import SftConfig
 
 EVERY = Recipe(mask="all")
+HELD = Recipe(mask="all", rehearsal=(GENERAL,), ratio=0.7)
 MIXED = {share: Recipe(text=f"mixed-{share}", mask="all") for share in (0.3, 0.5)}
 
 
@@ -26,6 +27,12 @@ def sdft(lab: Lab) -> Trained:
 
     The paper's template for rewriting is the product's frame here, which the base model knows."""
     return lab.train(EVERY)
+
+
+@method("sdft-rehearsal", "self-distillation + 30 % rehearsal, distilled", recipe=HELD, paper="arXiv 2402.13669")
+def sdft_rehearsal(lab: Lab) -> Trained:
+    """As above, and learning without forgetting on rehearsal rows: what can be had without a mask or an anchor."""
+    return lab.train(HELD, Loss(distil=True, balance=True))
 
 
 @method("mixsd-0.3", "MixSD, λ = 0.3", recipe=MIXED[0.3], paper="arXiv 2605.16865")
