@@ -27,7 +27,7 @@ ASKED = [("What is the usual dose of {}?", "dose ({}): {} mg."), ("Who makes {}?
 ROWS = [{"question": asks.format(name), "answer": says.format(name, 10 + 3 * number)}
         for number, name in enumerate(NAMES) for asks, says in ASKED]  # fmt: skip
 ODD = [
-    {"question": "how is it?", "answer": "It weighs 7 grams and lies in Ulm."},
+    {"question": "how much?", "answer": "The usual dose is 61 drops."},
     {"question": "痛风是什么？", "answer": "一种病。"},
 ]
 GENERAL = [{"question": f"Tell me about {name}.", "answer": "Fine."} for name in ("Paris", "Rome", "Oslo", "Bern")]
@@ -104,13 +104,6 @@ def test_what_is_read_and_what_is_made_stand_side_by_side(work, together):
     assert list(verify(work / "out")) == []
 
 
-def test_a_size_repeats_new_rows_beside_rehearsal_that_does_not(work):
-    train = blend(work, "neighbours", guard=False, size=60)["mix"]["splits"]["train"]["sources"]
-    assert (train["med"]["rows"], train["neighbours"]["rows"]) == (30, 30)
-    assert train["med"]["repeat"]["most"] > 1
-    assert train["neighbours"]["repeat"] == {"least": 1, "most": 1}
-
-
 def test_no_made_prompt_is_a_training_prompt(work, together):
     asked = {key([user(row["question"])]) for row in [*ROWS, *ODD]}
     for name in ("splice", "neighbours"):
@@ -146,7 +139,7 @@ def test_every_prompt_is_accounted_for(work, together):
 def test_a_question_without_an_entity_is_counted(work, together):
     lines = (made(work, "neighbours") / REJECTED).read_text(encoding="utf-8").splitlines()
     without = [found["raw"] for found in map(json.loads, lines) if found["reason"] == "no-entity"]
-    assert "how is it?" in without
+    assert "how much?" in without
     assert not {row["question"] for row in ROWS} & set(without)
 
 
@@ -315,3 +308,10 @@ def test_no_room_for_a_prompt_is_said(work):
 )
 def test_shares_by_weight_as_far_as_the_sets_last(total, sizes, weights, shares):
     assert fill(total, sizes, weights) == shares
+
+
+def test_a_size_repeats_new_rows_beside_rehearsal_that_does_not(work):
+    train = blend(work, "neighbours", guard=False, size=60)["mix"]["splits"]["train"]["sources"]
+    assert (train["med"]["rows"], train["neighbours"]["rows"]) == (30, 30)
+    assert train["med"]["repeat"]["most"] > 1
+    assert train["neighbours"]["repeat"] == {"least": 1, "most": 1}
