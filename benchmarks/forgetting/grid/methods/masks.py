@@ -2,9 +2,14 @@
 
 from dataclasses import replace
 
-from benchmarks.forgetting.grid.methods.ours import REHEARSED, variant
+from benchmarks.forgetting.grid.methods.ours import FULL, REHEARSED, variant
 from curate.mask import POLICIES
 
 for _policy in POLICIES:
     if _policy != REHEARSED.mask:
         variant(_policy, f"mask {_policy}", replace(REHEARSED, mask=_policy))
+
+# The mean over all tokens is small beside the mean over key tokens, and the same weights hold it down: lower ones, too.
+for _weight in (1, 3):
+    variant(f"all-distil-{_weight}", f"mask all, distillation {_weight}", replace(REHEARSED, mask="all"),
+            replace(FULL, distil_weight=_weight))  # fmt: skip

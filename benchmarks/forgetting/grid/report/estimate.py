@@ -1,16 +1,18 @@
 """A figure of a method with its 95 % interval: over seeds where there are several, over items where there is one."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
-from benchmarks.forgetting.grid.cell import Cell
+from benchmarks.forgetting.grid.cell import Cell, Outcome
 from train.compare import wilson
 
 # 0.975 quantile of Student's t by degrees of freedom, from 1 (Student 1908, Biometrika 6:1). With more seeds than
 # the table has, its last entry makes the interval a little too wide.
 T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+NORMAL = 1.96  # 0.975 quantile of the normal distribution
 
 Shares = Sequence[tuple[float, int]]
 """(right, items) of suites that count the same; ``right`` may be a mean over seeds."""
@@ -69,6 +71,36 @@ def estimate(cells: Sequence[Cell], measure: Measure) -> Estimate:
     return Estimate(seeds.value, low, high, len(cells))
 
 
+def retained(cells: Sequence[Cell]) -> Estimate:
+    """Mean retention over suites, from a method's cells, one a seed; its interval is that of the change since the base.
+
+    Every method is asked the same items as the base, so what it keeps is told by the items that flipped, and how hard
+    those items are says nothing about it: per suite, the variance of the items' change (-1, 0 or 1; the mean of it over
+    seeds), as in a paired test, and one flip more in each direction over all, so that no flip is not no doubt. Of
+    several seeds: the wider of this interval and that over seeds.
+    """
+    value = mean(cell.retention_mean() for cell in cells)
+    items = sum(outcome.items for outcome in cells[0].retention.values())
+    spread = [_spread([cell.retention[name] for cell in cells]) for name in cells[0].retention]
+    half = NORMAL * sqrt(sum(spread) / len(spread) ** 2 + 2 / items**2)
+    if len(cells) > 1:
+        half = max(half, over_seeds([cell.retention_mean() for cell in cells]).half)
+    one = len(cells) == 1  # an interval over seeds is symmetric, as all of them are
+    return Estimate(value, value - half, min(1.0, value + half) if one else value + half, len(cells))
+
+
+def _spread(seeds: Sequence[Outcome]) -> float:
+    """Squared standard error of a suite's mean change."""
+    change: Counter[int] = Counter()
+    for outcome in seeds:
+        change.update(outcome.gained)
+        change.subtract(outcome.lost)
+    items = seeds[0].items
+    values = [count / len(seeds) for count in change.values()]
+    centre = sum(values) / items
+    return (sum(value**2 for value in values) / items - centre**2) / items
+
+
 def below(one: Estimate, other: Estimate) -> bool:
     """Lower, and apart: the intervals do not overlap."""
     return one.high < other.low
@@ -76,10 +108,6 @@ def below(one: Estimate, other: Estimate) -> bool:
 
 def knowledge(suite: str) -> Measure:
     return lambda cell: [(cell.knowledge[suite].after, cell.knowledge[suite].items)]
-
-
-def retention(cell: Cell) -> Shares:
-    return [(outcome.after, outcome.items) for outcome in cell.retention.values()]
 
 
 def strict(cell: Cell) -> Shares:

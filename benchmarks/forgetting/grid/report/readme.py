@@ -20,7 +20,8 @@ is within one standard error of its best. Percent; *rate* is the peak learning r
 
 - `98.4 ± 0.5`: mean of the seeds at that rate and half the width of the 95 % t-interval over them. It tells how
   training varies, on the same items.
-- `98.4 (96.1–99.3)`: one seed, 95 % Wilson interval over the items (of a mean over suites: from theirs, by MOVER).
+- `98.4 (96.1–99.3)`: one seed, 95 % Wilson interval over the items. Retention's is that of its change since
+  the base, from the items that flipped: every method is asked the same ones.
 - **Bold**: on the front; nobody beats it, that is, is lower in neither of recall and retention and higher in at least
   one, where only intervals that are apart count. *Italics*: a control, which does not compete. †: trained on the base
   model's own wording.

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from benchmarks.forgetting.grid.cell import Cell
 from benchmarks.forgetting.grid.report.choose import SEED, choose_rate, validation_of
-from benchmarks.forgetting.grid.report.estimate import RECALL, Estimate, Measure, estimate, retention
+from benchmarks.forgetting.grid.report.estimate import RECALL, Estimate, Measure, estimate, retained
 from benchmarks.forgetting.grid.report.front import Point, front, shortfall
 from benchmarks.forgetting.grid.settings import RATES
 
@@ -49,7 +49,7 @@ class Run:
 
     @cached_property
     def point(self) -> Point:
-        return Point(recall=self.estimate(RECALL), retention=self.estimate(retention))
+        return Point(recall=self.estimate(RECALL), retention=retained(self.chosen))
 
     def estimate(self, measure: Measure) -> Estimate:
         return estimate(self.chosen, measure)

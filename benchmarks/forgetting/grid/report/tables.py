@@ -17,7 +17,7 @@ def _shares(head: str, *measures: figures.Measure) -> Column:
 
 
 UNSEEN = _shares("recall, unseen wording", figures.RECALL)
-KEPT = _shares("retention, mean", figures.retention)
+KEPT: Column = "retention, mean", lambda run: share(run.point.retention)
 WORST: Column = "worst suite", lambda run: drop(*run.worst())
 FLIPS: Column = (
     "flips lost / gained",
