@@ -85,7 +85,7 @@ def retained(cells: Sequence[Cell]) -> Estimate:
     half = NORMAL * sqrt(sum(spread) / len(spread) ** 2 + 2 / items**2)
     if len(cells) > 1:
         half = max(half, over_seeds([cell.retention_mean() for cell in cells]).half)
-    one = len(cells) == 1  # an interval over seeds is symmetric, as all of them are
+    one = len(cells) == 1  # over seeds it stays symmetric, for tables write half of it
     return Estimate(value, value - half, min(1.0, value + half) if one else value + half, len(cells))
 
 
