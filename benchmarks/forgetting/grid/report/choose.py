@@ -21,8 +21,10 @@ def choose_rate(validation: Mapping[float, tuple[int, int]]) -> float:
     shares = {rate: right / items for rate, (right, items) in validation.items()}
     best = max(shares, key=lambda rate: shares[rate])
     right, items = validation[best]
-    smooth = (right + 1) / (items + 2)  # else the error of a perfect score would be zero (Laplace's rule)
-    error = sqrt(smooth * (1 - smooth) / items)
+    # Two right and two wrong more, else the error of a perfect score would be zero (Agresti and Coull 1998, Am. Stat.
+    # 52:119). One and one more would not do: a single item of 300 less than all of them would be more than an error.
+    smooth = (right + 2) / (items + 4)
+    error = sqrt(smooth * (1 - smooth) / (items + 4))
     return min(rate for rate, share in shares.items() if share >= shares[best] - error)
 
 
