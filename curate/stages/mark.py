@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.frames import question_of
-from curate.mask import Policy, Thresholds, close, row_flags, settle, token_weights
+from curate.mask import Policy, Thresholds, mark, row_flags
 from curate.schema import SCORED
 from curate.stage import Worker
 
@@ -45,14 +45,11 @@ class Mark:
             return {**row, "spans": [], "flags": []}
         a, b, q = (np.asarray(row[name], np.float32) for name in "abq")
         starts, ends = (np.asarray(row[name], np.int32) for name in ("token_starts", "token_ends"))
-        weights = token_weights(
+        weights, spans = mark(
             self.policy, a, b, q, np.asarray([ids[0] for ids in row["top_ids"]]), np.asarray(row["b_argmax"]),
             starts, ends, row["draft"] or "", row["response"], self.thresholds, self.lang,
-            question_of(row["prompt"]), row["reference"] or "",
+            question_of(row["prompt"]), row["reference"] or "", self.glossary,
         )  # fmt: skip
-        if self.policy == "key":
-            weights = settle(weights, a, b, q, starts, ends, row["response"], self.thresholds, self.lang, self.glossary)
-        spans = close(weights, starts, ends, row["response"], self.lang, self.glossary)
         flags = row_flags(a, b, q, weights)
         return {**row, "spans": spans, "flags": _names(flags), "drop": _reason(flags, spans)}
 

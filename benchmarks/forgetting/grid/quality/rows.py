@@ -14,7 +14,7 @@ from benchmarks.forgetting.grid.marks import value_spans
 from benchmarks.forgetting.grid.quality.auroc import Floats
 from curate.align import changed
 from curate.frames import question_of
-from curate.mask import Policy, close, difference, label_weights, settle, token_weights
+from curate.mask import Policy, difference, label_weights, mark, token_weights
 from curate.shards import read_dataset
 
 TIERS = ("rewritten", "reference")
@@ -54,14 +54,13 @@ class Row:
         """Which tokens the policy marks, [n]; ``closed``: as it trains, over whole words, names and quantities."""
         row = self.fields
         starts, ends = row["token_starts"], row["token_ends"]
-        weights = token_weights(
-            policy, row["a"], row["b"], row["q"], [ids[0] for ids in row["top_ids"]], row["b_argmax"], starts, ends,
-            self.draft, self.response, question=question_of(row["prompt"]), reference=row["reference"],
-        )  # fmt: skip
-        if closed and policy == "key":
-            weights = settle(weights, row["a"], row["b"], row["q"], starts, ends, self.response)
+        given = (row["a"], row["b"], row["q"], [ids[0] for ids in row["top_ids"]], row["b_argmax"], starts, ends)
+        asked = {"question": question_of(row["prompt"]), "reference": row["reference"]}
         if closed:
-            weights = label_weights(close(weights, starts, ends, self.response), starts, ends, self.response)
+            _, spans = mark(policy, *given, self.draft, self.response, **asked)
+            weights = label_weights(spans, starts, ends, self.response)
+        else:
+            weights = token_weights(policy, *given, self.draft, self.response, **asked)
         return np.asarray(weights >= MARKED)
 
     def scores(self) -> dict[str, Floats]:
