@@ -216,6 +216,13 @@ def test_joint_training_takes_half_of_each_step_from_the_new_facts() -> None:
     assert step == next(controls.joint_rows(PLACE, 0, 16)) != next(controls.joint_rows(PLACE, 1, 16))
 
 
+def test_the_bases_own_training_goes_on_without_a_new_fact() -> None:
+    found = {a.entity for a, _ in controls.new_facts(PLACE.setting.world, PLACE.setting.plan("poor"))}
+    step = next(controls.joint_rows(PLACE, 0, 16, new=0.0))
+    assert len(step) == 16
+    assert not any(name in row[-2]["content"] for row in step for name in found)
+
+
 def test_joint_training_learns_what_the_assistant_says_and_nothing_else() -> None:
     ids, labels, tokens = controls.collate([([5, 6, 7], [False, True, True]), ([8, 9], [False, True])], 0)
     assert ids.tolist() == [[5, 6, 7], [8, 9, 0]]

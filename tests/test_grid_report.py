@@ -468,6 +468,8 @@ def test_the_whole_report_twice(tmp_path: Path) -> None:
     assert "](pareto-drugs-rich.svg)" in bench
     assert "> Note: left out, no longer in the table of methods: gone" in bench
     assert "- 2 of 5 rates: SFT" in bench
+    hours = sum(cell.cost.seconds for cell in small_grid()) / 3600
+    assert f"{len(small_grid())} cells, {hours:.1f} hours of training. Seeds" in bench
     assert "](bench/pareto-drugs-rich.svg)" in root
     assert "[bench](bench/README.md)" in root
 

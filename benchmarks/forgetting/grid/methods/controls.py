@@ -59,14 +59,23 @@ def joint(lab: Lab) -> Trained:
     return train_jointly(lab.place, fresh(), lab.rate, lab.seed)
 
 
-def train_jointly(place: Place, model: Any, rate: float, seed: int, steps: int = STEPS, rows: int = ROWS) -> Trained:
-    """``steps`` optimiser steps of ``rows`` rows each, from the model given."""
+@method("replay", "the base's own training goes on, nothing new", recipe=SOURCE, family="control")
+def replay(lab: Lab) -> Trained:
+    """The same without the new facts: what flips is what the base itself would flip, had it trained a little longer or
+    in another order."""
+    return train_jointly(lab.place, fresh(), lab.rate, lab.seed, new=0.0)
+
+
+def train_jointly(
+    place: Place, model: Any, rate: float, seed: int, steps: int = STEPS, rows: int = ROWS, new: float = 0.5
+) -> Trained:
+    """``steps`` optimiser steps of ``rows`` rows each, from the model given. ``new``: share of the new facts."""
     config, tokenizer = SftConfig.model_validate({}), template().tokenizer
     optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=rate)
     schedule = get_cosine_schedule_with_warmup(optimiser, math.ceil(config.warmup * steps), steps)
     tokens, began = 0, time.perf_counter()
     model.train()
-    for drawn in islice(joint_rows(place, seed, rows), steps):
+    for drawn in islice(joint_rows(place, seed, rows, new), steps):
         ids, labels, count = collate([encode_conversation(tokenizer, c) for c in drawn], tokenizer.pad_token_id)
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(input_ids=ids, labels=labels, use_cache=False).loss
@@ -79,15 +88,17 @@ def train_jointly(place: Place, model: Any, rate: float, seed: int, steps: int =
     return Trained(model.eval(), steps, steps * rows, tokens, time.perf_counter() - began)
 
 
-def joint_rows(place: Place, seed: int, rows: int) -> Iterator[list[list[Message]]]:
-    """Endless steps: half new facts, each once before any comes again; a quarter from each course of the base."""
+def joint_rows(place: Place, seed: int, rows: int, new: float = 0.5) -> Iterator[list[list[Message]]]:
+    """Endless steps: a share of new facts, each once before any comes again; of the rest half from each course of the
+    base."""
     rng = Random(f"joint/{seed}")
     facts = _told(place, rng)
     world = place.setting.world
     first, second = (training_conversations(world, rng, course) for course in (DRUGS, TOWNS))
-    half, quarter = rows // 2, rows // 4
+    told = round(rows * new)
+    half = (rows - told) // 2
     while True:
-        yield [*islice(facts, half), *islice(first, quarter), *islice(second, rows - half - quarter)]
+        yield [*islice(facts, told), *islice(first, half), *islice(second, rows - told - half)]
 
 
 def _told(place: Place, rng: Random) -> Iterator[list[Message]]:

@@ -77,11 +77,14 @@ def _panel(panel: Panel, methods: Methods, folder: Path) -> Iterator[str]:
     yield _folded(f"Diagnostics and cost: {panel.name}", tables.methods_table(panel, tables.DIAGNOSTICS))
     seeds = Counter(len(run.chosen) for run in panel.runs.values())
     counts = (f"{n} ({k} method{'s'[: k - 1]})" for n, k in sorted(seeds.items(), reverse=True))
-    yield f"Seeds at the chosen rate: {', '.join(counts)}."
+    hours = sum(one.cost.seconds for one in panel.cells()) / 3600
+    yield f"{len(panel.cells())} cells, {hours:.1f} hours of training. Seeds at the chosen rate: {', '.join(counts)}."
     if missing := panel.incomplete():
         yield "Not all cells yet:\n\n" + "\n".join(f"- {lack}: {listed(names)}" for lack, names in missing.items())
-    if panel.absent:
+    if panel.absent and main:
         yield f"No cells here: {listed(methods[name].label for name in panel.absent)}."
+    elif panel.absent:
+        yield f"{len(panel.absent)} methods are not compared here: the nearest to the front in `{MAIN}` are."
 
 
 def _link(target: Path, page: Path) -> str:

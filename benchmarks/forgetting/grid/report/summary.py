@@ -116,6 +116,9 @@ class Panel:
         recall = cell.knowledge["new_unseen"]
         return mean(o.before / o.items for o in cell.retention.values()), recall.before / recall.items
 
+    def cells(self) -> list[Cell]:
+        return [cell for run in self.runs.values() for seeds in run.cells.values() for cell in seeds]
+
     def incomplete(self) -> dict[str, list[str]]:
         """What is not there -> labels of the methods that lack it."""
         found: dict[str, list[str]] = defaultdict(list)
