@@ -27,9 +27,6 @@ from curate.stages.sample import Sample
 from curate.stages.score import Score
 from curate.template import TemplateError
 
-DEFAULT = ("alpaca", "dolly", "ultrachat", "slimorca")
-"""What ``--rehearsal`` is where it is not given: cards, as far as they can be reached, and names of what is made."""
-
 GUARD = "guard"
 LICENCE = "made here"
 """What is said of the licence of prompts that are made."""
@@ -42,7 +39,7 @@ class BlendConfig(ModelConfig):
     build: Path | None = None
     work: Path = Path("builds")
     out: Path = Path("out")
-    rehearsal: list[str] = []
+    rehearsal: list[str] = ["neighbours"]
     cards: Path = Path("data_cards")
     answers: Answers = "own"
     ratio: float = Field(0.7, gt=0, le=1)
@@ -82,7 +79,7 @@ def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     facts = load_manifest(built)
     check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)
-    sets = sources(config, progress) if rows else []
+    sets = sources(config) if rows else []
     labels = [source.label for source in sets]
     check_early(config, facts, labels)
     found = gather(sets, rows, built, config, base, progress)
@@ -141,9 +138,9 @@ def weights(config: BlendConfig, labels: Sequence[str]) -> list[float]:
     return [config.weights.get(label, 1.0) for label in labels]
 
 
-def sources(config: BlendConfig, progress: Progress) -> list[Source | Made]:
-    """The rehearsal sets named, or those of the default that can be had; and the guard, unless it is not wanted."""
-    found = [resolve(spec, config.cards) for spec in config.rehearsal] or reachable(config, progress)
+def sources(config: BlendConfig) -> list[Source | Made]:
+    """The rehearsal sets named, and the guard, unless it is not wanted."""
+    found = [resolve(spec, config.cards) for spec in config.rehearsal]
     labels = [source.label for source in found]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
@@ -151,40 +148,6 @@ def sources(config: BlendConfig, progress: Progress) -> list[Source | Made]:
     if not config.guard and Made(GUARD) in found:
         raise ConfigError("--rehearsal guard and --no-guard: take one of them away")
     return found if GUARD in labels or not config.guard else [*found, Made(GUARD)]
-
-
-def reachable(config: BlendConfig, progress: Progress) -> list[Source | Made]:
-    """What of the default can be had from here."""
-    found, lost = [], []
-    for name in DEFAULT:
-        source = resolve(name, config.cards)
-        problem = None if isinstance(source, Made) else unreachable(source)
-        if problem:
-            lost.append(f"{name} ({problem})")
-        else:
-            found.append(source)
-    if lost:
-        progress.say(f"curate: rehearsal sets that cannot be reached: {'; '.join(lost)}")
-    if not found:
-        raise ConfigError(
-            "no rehearsal set can be reached. Give --rehearsal NAME=PATH with local files (alpaca=alpaca_data.json), "
-            "one that needs no file (--rehearsal splice), or --ratio 1 to train on the new rows alone, which forgets "
-            "more."
-        )
-    progress.say(f"curate: rehearsal from {', '.join(source.label for source in found)} (default)")
-    return found
-
-
-def unreachable(source: Source) -> str | None:
-    """Why a hub set cannot be read from here, or None."""
-    from curate.ingest import content_hash, read_source
-
-    try:
-        content_hash(source)
-        next(iter(read_source(source)), None)
-    except (SourceError, OSError) as error:
-        return str(error.__cause__ or error).splitlines()[0][:120]
-    return None
 
 
 def gather(
@@ -317,7 +280,7 @@ def estimate(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     base = config.base()
     check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)
-    named = [source.label for source in sources(config, progress)] if rows else []
+    named = [source.label for source in sources(config)] if rows else []
     check_early(config, facts, named)
     return {"build": str(built), "rows_new": facts["kept"], "rows_to_answer": rows, "rehearsal": named,
             "tokens_at_most": rows * 2 * base.config.max_model_len, "out": str(config.out)}  # fmt: skip

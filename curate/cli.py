@@ -110,8 +110,7 @@ def mix(
     by: Annotated[str | None, typer.Option(help="What the ratio counts: rows, tokens or targets.")] = None,
     rehearsal: Annotated[list[str] | None, typer.Option(
         help="A set by its card (dolly), a local file in a set's schema (alpaca=a.json), any file (name=path), or "
-        "prompts made here: splice, neighbours, self, guard. May be repeated. Default: those of alpaca, dolly, "
-        "ultrachat, slimorca that can be reached.")] = None,
+        "prompts made here: splice, neighbours, self, guard. May be repeated. Default: neighbours.")] = None,
     guard: Annotated[bool | None, typer.Option(
         "--guard/--no-guard", help="Hold the model's answers to harmful prompts and their look-alikes. On.")] = None,
     splice_words: Annotated[str | None, typer.Option(

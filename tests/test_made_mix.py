@@ -168,16 +168,12 @@ def test_the_guard_is_in_every_mix_that_rehearses(work):
     assert found["accounting"]["guard"]["rows"] == 3
     assert found["made"]["guard"]["distinct"] == 3
     assert {row["source"] for row in read_dataset(made(work, "guard")).to_pylist()} == {"guard"}
-    assert [source.label for source in labels(config(work, "splice"))] == ["splice", "guard"]
-    assert [source.label for source in labels(config(work, "splice", guard=False))] == ["splice"]
-    assert labels(config(work, f"guard={work / 'general.jsonl'}")) == [
+    assert [source.label for source in sources(config(work, "splice"))] == ["splice", "guard"]
+    assert [source.label for source in sources(config(work, "splice", guard=False))] == ["splice"]
+    assert [source.label for source in sources(BlendConfig(model="m"))] == ["neighbours", "guard"]
+    assert sources(config(work, f"guard={work / 'general.jsonl'}")) == [
         Source(path=str(work / "general.jsonl"), name="guard")
     ]
-
-
-def labels(settings):
-    with Progress() as progress:
-        return sources(settings, progress)
 
 
 def test_the_models_own_prompts_repeat_and_go_on_where_they_were_broken_off(work, tmp_path):
@@ -276,7 +272,7 @@ def test_a_users_own_wins_over_what_is_made(tmp_path, monkeypatch):
 )
 def test_names_that_contradict_each_other(work, names, settings, wanted):
     with pytest.raises(ConfigError, match=wanted):
-        labels(config(work, *names, **settings))
+        sources(config(work, *names, **settings))
 
 
 def test_the_command_says_what_is_wrong(work):
