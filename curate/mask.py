@@ -146,7 +146,8 @@ def settle(
     confident = opened >= limits.confident
     slight = np.minimum(difference(opened, closed), difference(opened, placebo)) >= limits.beside
     found = units(response, language(lang), glossary)
-    touch = np.array([_touching(start, end, starts, ends, response) for start, end, _ in found])
+    place = visible(starts, ends, response)
+    touch = np.array([_touching(start, end, *place) for start, end, _ in found])
     expected = 2 * (touch & confident).sum(1) >= touch.sum(1)
     settled = (touch & marked).any(1) & expected
     able = (touch & (slight & confident)).any(1) & expected
@@ -175,9 +176,10 @@ def close(
     white space between them, and a response that weighs the same all over is one span.
     """
     array = np.asarray(weights, np.float64)
+    place = visible(starts, ends, response)
     spans: list[dict[str, Any]] = []
     for start, end, kind in units(response, language(lang), glossary):
-        weight = float(array[_touching(start, end, starts, ends, response)].max(initial=0.0))
+        weight = float(array[_touching(start, end, *place)].max(initial=0.0))
         spans.append({"start": start, "end": end, "weight": weight, "kind": kind})
     if spans and spans[0]["weight"] > 0 and len({s["weight"] for s in spans}) == 1:
         return [{"start": 0, "end": len(response), "weight": spans[0]["weight"], "kind": "word"}]
@@ -254,31 +256,45 @@ def _glued(response: str, lang: str) -> list[tuple[int, int, str]]:
     return whole
 
 
-def label_weights(
-    spans: Sequence[dict[str, Any]], starts: ArrayLike, ends: ArrayLike, response: str | None = None
-) -> Floats:
+def label_weights(spans: Sequence[dict[str, Any]], starts: ArrayLike, ends: ArrayLike, response: str) -> Floats:
     """Character spans to one weight per token of any tokenizer, float32 [n].
 
-    A token carries the highest weight of the spans it overlaps; zero-width tokens (end of turn) get 0. With the
-    response given, an overlap counts only if it holds a visible character, so " the" is not touched by what ends
-    at its space.
+    A token carries the highest weight of the spans that hold a character it stands for (``visible``); zero-width
+    tokens (end of turn) get 0.
     """
-    starts, ends = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
-    weights = np.zeros(len(starts), np.float32)
+    low, high = visible(starts, ends, response)
+    weights = np.zeros(len(low), np.float32)
     for span in spans:
-        touching = _touching(span["start"], span["end"], starts, ends, response)
+        touching = _touching(span["start"], span["end"], low, high)
         weights[touching] = np.maximum(weights[touching], np.float32(span["weight"]))
     return weights
 
 
-def _touching(start: int, end: int, starts: ArrayLike, ends: ArrayLike, response: str | None) -> NDArray[np.bool_]:
-    """Which tokens share a (visible) character with the half-open characters start:end."""
-    low, high = np.maximum(starts, start), np.minimum(ends, end)
-    overlap = low < high
-    if response is not None:
-        for i in np.flatnonzero(overlap):
-            overlap[i] = not response[low[i] : high[i]].isspace()
-    return np.asarray(overlap, np.bool_)
+def visible(starts: ArrayLike, ends: ArrayLike, response: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The characters [n] that each token stands for: its own without the white space around them, so that " the" has
+    nothing to do with what ends at its space; and for white space alone the first visible character after it.
+
+    Many tokenizers write a space of its own before digits and rare words, and then that token is where the model
+    decides what follows: after "silk", a space says that the next word is none of those that have one built in.
+
+    >>> [x.tolist() for x in visible([0, 4, 8, 9], [4, 8, 9, 11], "silk the 40")]
+    [[0, 5, 9, 9], [4, 8, 10, 11]]
+    """
+    low, high = np.array(starts, np.int64), np.array(ends, np.int64)
+    for i, (start, end) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+        text = response[start:end]
+        if text.isspace():
+            left = len(response[end:].lstrip())
+            low[i] = len(response) - left
+            high[i] = low[i] + (left > 0)
+        elif text:
+            low[i], high[i] = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+    return low, high
+
+
+def _touching(start: int, end: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which tokens stand for one of the characters start:end."""
+    return np.asarray(np.maximum(low, start) < np.minimum(high, end), np.bool_)
 
 
 # --- what the scores say about a whole row -----------------------------------------------------------------------

@@ -115,6 +115,6 @@ def _weights(row: dict[str, Any], rendered: Rendered) -> np.ndarray:
     """float32 per response token. The end of turn is known where the base model ended the text itself."""
     if objective(row["tier"]) == "distil":
         return np.ones(len(rendered.starts), dtype=np.float32)
-    weights = np.array(label_weights(row["spans"] or [], rendered.starts, rendered.ends))
+    weights = np.array(label_weights(row["spans"] or [], rendered.starts, rendered.ends, row["response"]))
     weights[-1] = 0.0 if row["finished"] and row["tier"] != "reference" else weights.any()
     return weights

@@ -13,6 +13,7 @@ from benchmarks.forgetting.grid.command import Wanted, start
 from benchmarks.forgetting.grid.dirt import Dirt
 from benchmarks.forgetting.grid.exam import Exam
 from benchmarks.forgetting.grid.marks import Remark
+from benchmarks.forgetting.grid.measure import SERVED, copied
 from benchmarks.forgetting.grid.settings import BASE, RATES, SETTINGS
 from benchmarks.forgetting.new_facts import new_facts
 from curate.engine_transformers import batches
@@ -58,6 +59,17 @@ def test_an_answer_that_ends_is_finished(model):
     torch.nn.init.zeros_(model.lm_head.weight)  # all logits equal: the first token is the best
     assert ask(model, (0,), [(3, 4)]) == [Said((), True)]
     assert ask(model, (7,), [(3, 4)], [Said((), True)]) == [Said((0,) * LIMIT, False)]
+
+
+def test_a_trained_model_is_asked_as_the_base_is() -> None:
+    config = LlamaConfig(vocab_size=8, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    config._attn_implementation, config.use_cache = "eager", False  # as trainers leave it
+    trained = LlamaForCausalLM(config)
+    asks = copied(trained, SERVED)
+    assert (asks.config._attn_implementation, asks.generation_config.use_cache) == ("sdpa", True)
+    assert (trained.config._attn_implementation, trained.config.use_cache) == ("eager", False)
+    assert torch.equal(asks.lm_head.weight, trained.lm_head.weight.to(SERVED))
+    assert not asks.training
 
 
 def test_batches_hold_every_row_once_within_the_budget():

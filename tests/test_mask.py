@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.mask import POLICIES, Thresholds, close, label_weights, row_flags, settle, token_weights, units
+from curate.mask import POLICIES, Thresholds, close, label_weights, mark, row_flags, settle, token_weights, units
 
 RESPONSE = "Take 37 mg from Harlow Labs."
 #           0123456789012345678901234567
@@ -195,8 +195,24 @@ def test_label_weights_for_another_tokenizer():
 
 
 def test_a_token_that_shares_only_white_space_stays_out():
-    spans = [{"start": 0, "end": 28, "weight": 1.0, "kind": "word"}]
-    assert label_weights(spans, [4, 5], [5, 7], RESPONSE).tolist() == [0, 1]
+    spans = [{"start": 0, "end": 5, "weight": 1.0, "kind": "word"}]
+    assert label_weights(spans, [0, 4], [4, 7], RESPONSE).tolist() == [1, 0]
+
+
+def test_white_space_alone_belongs_to_what_it_comes_before():
+    spans = [{"start": 5, "end": 10, "weight": 1.0, "kind": "number"}]
+    starts, ends = [0, 4, 5, 7, 8, 10, 11], [4, 5, 7, 8, 10, 11, 15]
+    assert label_weights(spans, starts, ends, RESPONSE).tolist() == [0, 1, 1, 1, 1, 0, 0]
+    assert label_weights(spans, [0, 10], [10, 11], RESPONSE[:10] + " ").tolist() == [1, 0]  # nothing after it
+
+
+def test_a_word_is_learned_where_the_space_before_it_is_the_surprise():
+    text = "in silk hats."
+    starts, ends = [0, 2, 7, 8, 11, 12], [2, 7, 8, 11, 12, 13]  # in, silk, a space, hat, s, and the full stop
+    a, b, q = [0, -2.3, -4.3, 0, 0, 0], [0.0] * 6, [0, -3, -2, 0, 0, 0]
+    _, spans = mark("key", a, b, q, None, None, starts, ends, "", text)
+    assert [(s["start"], s["end"]) for s in spans] == [(3, 12)]
+    assert label_weights(spans, starts, ends, text).tolist() == [0, 1, 1, 1, 1, 0]
 
 
 @settings(deadline=None)
