@@ -148,7 +148,9 @@ def settle(
     found = units(response, language(lang), glossary)
     place = visible(starts, ends, response)
     touch = np.array([_touching(start, end, *place) for start, end, _ in found])
-    expected = 2 * (touch & confident).sum(1) >= touch.sum(1)
+    blank = [response[i:j].isspace() for i, j in zip(np.asarray(starts), np.asarray(ends), strict=True)]
+    written = touch & ~np.array(blank)
+    expected = 2 * (written & confident).sum(1) >= written.sum(1)
     settled = (touch & marked).any(1) & expected
     able = (touch & (slight & confident)).any(1) & expected
     grown = settled

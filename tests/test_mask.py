@@ -206,6 +206,15 @@ def test_white_space_alone_belongs_to_what_it_comes_before():
     assert label_weights(spans, [0, 10], [10, 11], RESPONSE[:10] + " ").tolist() == [1, 0]  # nothing after it
 
 
+def test_a_space_that_is_expected_does_not_speak_for_a_word_that_is_not():
+    text = "in green silk"
+    starts, ends = [0, 2, 3, 8], [2, 3, 8, 13]  # in, a space, green, silk
+    a, b, q = [0, -4, -9, -9], [0, 0, -6, 0], [0, -3, -9, -9]
+    assert mark("key", a, b, q, None, None, starts, ends, "", text)[1] == [
+        {"start": 9, "end": 13, "weight": 1.0, "kind": "word"}
+    ]
+
+
 def test_a_word_is_learned_where_the_space_before_it_is_the_surprise():
     text = "in silk hats."
     starts, ends = [0, 2, 7, 8, 11, 12], [2, 7, 8, 11, 12, 13]  # in, silk, a space, hat, s, and the full stop
