@@ -57,7 +57,7 @@ def read(folder: Path) -> list[dict]:
 
 def test_only_the_new_fact_is_labelled(rendering):
     row = one(rendering, learn(4))
-    assert labelled(rendering, row) == "5 mg"
+    assert labelled(rendering, row) == " 5 mg"  # a space of its own belongs to what it comes before
     assert rendering.tokenizer.decode(row["input_ids"]) == (
         "<|im_start|>user\nWhat is the dose of drug4?<|im_end|>\n"
         "<|im_start|>assistant\nThe dose of drug4 is 5 mg a day.<|im_end|>"
@@ -72,7 +72,7 @@ def test_only_the_new_fact_is_labelled(rendering):
     [({}, False), ({"finished": False}, True), ({"tier": "reference"}, True), ({"tier": "corrected"}, False)],
 )
 def test_the_end_of_turn_is_learnt_only_where_the_model_did_not_end_it_itself(rendering, changes, ends):
-    assert labelled(rendering, one(rendering, learn(4, **changes))) == "5 mg" + "<|im_end|>" * ends
+    assert labelled(rendering, one(rendering, learn(4, **changes))) == " 5 mg" + "<|im_end|>" * ends
 
 
 def test_soft_weights_stay_beside_the_labels(rendering):
@@ -108,7 +108,7 @@ def test_rows_that_are_not_for_training_say_why(rendering):
 def test_anchors_go_where_the_scored_tokens_are_not_the_written_ones(rendering):
     row = one(rendering, learn(4, token_ids=[1, 2, 3]))
     assert (row["skip"], row["anchored"], row["anchor_ids"], row["anchor_logprobs"]) == (None, False, [], [])
-    assert labelled(rendering, row) == "5 mg"
+    assert labelled(rendering, row) == " 5 mg"
 
 
 def test_clusters():

@@ -45,11 +45,11 @@ def shown(folder, colour=False, **options):
 def test_a_training_folder_token_by_token(made, rendering):
     text = shown(made / "out", rows=9, template=rendering)
     assert (
-        "What is the dose of drug0?<|im_end|>\n<|im_start|>assistant\nThe dose of drug0 is [[1 mg]] a day.<|im_end|>"
+        "What is the dose of drug0?<|im_end|>\n<|im_start|>assistant\nThe dose of drug0 is[[ 1 mg]] a day.<|im_end|>"
         in text
     )
-    assert "The dose of drug1 is [[2 mg]] a day.[[<|im_end|>]]" in text
-    assert "med med0 · rewritten · learn · 4 of " in text
+    assert "The dose of drug1 is[[ 2 mg]] a day.[[<|im_end|>]]" in text
+    assert "med med0 · rewritten · learn · 5 of " in text
     assert "[[Of course! " in text
     assert "left out: 11 rows" in text
     assert "not-sampled: 8\nduplicate: 2\n  med med3\n  Q: What is the dose of drug3?\n  A: The dose" in text
@@ -91,7 +91,7 @@ def test_data_is_shown_and_never_interpreted(made, rendering, folder, colour):
 
 def test_weights_are_colours_on_a_terminal(made, rendering):
     text = shown(made / "out", colour=True, rows=9, template=rendering)
-    assert "\x1b[1;30;48;2;90;220;90m1 mg\x1b[0m" in text
+    assert "\x1b[1;30;48;2;90;220;90m 1 mg\x1b[0m" in text
     assert "\x1b[1;30;48;2;90;220;90mSay\x1b[0m [bold red]\x1b[1;30;48;2;170;200;90mhi\x1b[0m[/]" in text
     assert "[[" not in text
 
@@ -100,7 +100,7 @@ def test_no_color_is_respected(made, rendering, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     file = io.StringIO()
     peek(made / "out", 9, console=Console(file=file, force_terminal=True, width=200), template=rendering)
-    assert "[[1 mg]]" in file.getvalue()
+    assert "[[ 1 mg]]" in file.getvalue()
     assert "\x1b[3" not in file.getvalue()
 
 
@@ -117,7 +117,7 @@ def test_a_tokenizer_that_is_not_there_or_another_is_refused(made, rendering, mo
     with pytest.raises(DatasetError, match=r"tokenizer of tiny, .* cannot be loaded: no such model"):
         shown(made / "out")
     monkeypatch.setattr("curate.peek.load_template", lambda *_: rendering)
-    assert "[[1 mg]]" in shown(made / "out", rows=9)
+    assert "[[ 1 mg]]" in shown(made / "out", rows=9)
     other = template()
     other.tokenizer.add_tokens(["mg"])
     monkeypatch.setattr("curate.peek.load_template", lambda *_: other)
