@@ -195,33 +195,6 @@ def close(
     return [span for span in merged if span["weight"] > 0]
 
 
-def mark(
-    policy: Policy,
-    a: ArrayLike | None,
-    b: ArrayLike | None,
-    q: ArrayLike | None,
-    a_argmax: ArrayLike | None,
-    b_argmax: ArrayLike | None,
-    starts: ArrayLike,
-    ends: ArrayLike,
-    draft: str,
-    response: str,
-    thresholds: Thresholds | None = None,
-    lang: str = "en",
-    question: str = "",
-    reference: str = "",
-    glossary: Sequence[str] = (),
-) -> tuple[Floats, list[dict[str, Any]]]:
-    """Weights, float32 [n], and the canonical mask that closes over them: ``token_weights``, which ``settle`` decides
-    by units for ``key``, then ``close``. Raises as ``token_weights`` does."""
-    weights = token_weights(
-        policy, a, b, q, a_argmax, b_argmax, starts, ends, draft, response, thresholds, lang, question, reference
-    )
-    if policy == "key" and a is not None and b is not None and q is not None:
-        weights = settle(weights, a, b, q, starts, ends, response, thresholds, lang, glossary)
-    return weights, close(weights, starts, ends, response, lang, glossary)
-
-
 def units(response: str, lang: str, glossary: Sequence[str] = ()) -> list[tuple[int, int, str]]:
     """Whole words, quantities, names and glossary terms as (start, end, kind), disjoint, holding all that is visible.
 

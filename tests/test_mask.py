@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.mask import POLICIES, Thresholds, close, label_weights, mark, row_flags, settle, token_weights, units
+from curate.mask import POLICIES, Thresholds, close, label_weights, row_flags, settle, token_weights, units
+from curate.stages.mark import mark
 
 RESPONSE = "Take 37 mg from Harlow Labs."
 #           0123456789012345678901234567
@@ -206,11 +207,17 @@ def test_white_space_alone_belongs_to_what_it_comes_before():
     assert label_weights(spans, [0, 10], [10, 11], RESPONSE[:10] + " ").tolist() == [1, 0]  # nothing after it
 
 
+def scored(text, starts, ends, a, b, q):
+    none = dict.fromkeys(("b_argmax", "draft", "reference"))
+    return {"prompt": [{"role": "user", "content": ""}], "response": text, "token_starts": starts, "token_ends": ends,
+            "a": a, "b": b, "q": q, "top_ids": [[0]] * len(a), **none}  # fmt: skip
+
+
 def test_a_space_that_is_expected_does_not_speak_for_a_word_that_is_not():
     text = "in green silk"
     starts, ends = [0, 2, 3, 8], [2, 3, 8, 13]  # in, a space, green, silk
     a, b, q = [0, -4, -9, -9], [0, 0, -6, 0], [0, -3, -9, -9]
-    assert mark("key", a, b, q, None, None, starts, ends, "", text)[1] == [
+    assert mark("key", scored(text, starts, ends, a, b, q))[1] == [
         {"start": 9, "end": 13, "weight": 1.0, "kind": "word"}
     ]
 
@@ -219,7 +226,7 @@ def test_a_word_is_learned_where_the_space_before_it_is_the_surprise():
     text = "in silk hats."
     starts, ends = [0, 2, 7, 8, 11, 12], [2, 7, 8, 11, 12, 13]  # in, silk, a space, hat, s, and the full stop
     a, b, q = [0, -2.3, -4.3, 0, 0, 0], [0.0] * 6, [0, -3, -2, 0, 0, 0]
-    _, spans = mark("key", a, b, q, None, None, starts, ends, "", text)
+    _, spans = mark("key", scored(text, starts, ends, a, b, q))
     assert [(s["start"], s["end"]) for s in spans] == [(3, 12)]
     assert label_weights(spans, starts, ends, text).tolist() == [0, 1, 1, 1, 1, 0]
 

@@ -1,13 +1,13 @@
 """Mark: from scores to the canonical mask, character spans with weights over the response."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 
 from curate.frames import question_of
-from curate.mask import Policy, Thresholds, mark, row_flags
+from curate.mask import Floats, Policy, Thresholds, close, row_flags, settle, token_weights
 from curate.schema import SCORED
 from curate.stage import Worker
 
@@ -43,15 +43,31 @@ class Mark:
         """Known rows weigh nothing; a row with nothing to learn is dropped, with the reason."""
         if row["tier"] == "known":
             return {**row, "spans": [], "flags": []}
-        a, b, q = (np.asarray(row[name], np.float32) for name in "abq")
-        starts, ends = (np.asarray(row[name], np.int32) for name in ("token_starts", "token_ends"))
-        weights, spans = mark(
-            self.policy, a, b, q, np.asarray([ids[0] for ids in row["top_ids"]]), np.asarray(row["b_argmax"]),
-            starts, ends, row["draft"] or "", row["response"], self.thresholds, self.lang,
-            question_of(row["prompt"]), row["reference"] or "", self.glossary,
-        )  # fmt: skip
-        flags = row_flags(a, b, q, weights)
+        weights, spans = mark(self.policy, row, self.thresholds, self.lang, self.glossary)
+        flags = row_flags(row["a"], row["b"], row["q"], weights)
         return {**row, "spans": spans, "flags": _names(flags), "drop": _reason(flags, spans)}
+
+
+def weigh(policy: Policy, row: Mapping[str, Any], thresholds: Thresholds | None = None, lang: str = "en") -> Floats:
+    """``token_weights`` of a scored row (``curate.schema.SCORED``), float32 [n]."""
+    return token_weights(
+        policy, row["a"], row["b"], row["q"], [ids[0] for ids in row["top_ids"]], row["b_argmax"],
+        row["token_starts"], row["token_ends"], row["draft"] or "", row["response"], thresholds, lang,
+        question_of(row["prompt"]), row["reference"] or "",
+    )  # fmt: skip
+
+
+def mark(
+    policy: Policy, row: Mapping[str, Any], thresholds: Thresholds | None = None, lang: str = "en",
+    glossary: Sequence[str] = (),
+) -> tuple[Floats, list[dict[str, Any]]]:  # fmt: skip
+    """What trains of a scored row: weights, float32 [n], which ``settle`` decides by units for ``key``, and the
+    canonical mask that closes over them."""
+    place = (row["token_starts"], row["token_ends"], row["response"])
+    weights = weigh(policy, row, thresholds, lang)
+    if policy == "key":
+        weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
+    return weights, close(weights, *place, lang, glossary)
 
 
 def _names(flags: dict[str, Any]) -> list[str]:

@@ -14,8 +14,9 @@ from benchmarks.forgetting.grid.marks import value_spans
 from benchmarks.forgetting.grid.quality.auroc import Floats
 from curate.align import changed
 from curate.frames import question_of
-from curate.mask import Policy, difference, label_weights, mark, token_weights
+from curate.mask import Policy, difference, label_weights
 from curate.shards import read_dataset
+from curate.stages.mark import mark, weigh
 
 TIERS = ("rewritten", "reference")
 MARKED = 0.5
@@ -52,15 +53,12 @@ class Row:
 
     def marked(self, policy: Policy, closed: bool) -> Bools:
         """Which tokens the policy marks, [n]; ``closed``: as it trains, over whole words, names and quantities."""
-        row = self.fields
-        starts, ends = row["token_starts"], row["token_ends"]
-        given = (row["a"], row["b"], row["q"], [ids[0] for ids in row["top_ids"]], row["b_argmax"], starts, ends)
-        asked = {"question": question_of(row["prompt"]), "reference": row["reference"]}
+        row = {**self.fields, "draft": self.draft}
         if closed:
-            _, spans = mark(policy, *given, self.draft, self.response, **asked)
-            weights = label_weights(spans, starts, ends, self.response)
+            _, spans = mark(policy, row)
+            weights = label_weights(spans, row["token_starts"], row["token_ends"], self.response)
         else:
-            weights = token_weights(policy, *given, self.draft, self.response, **asked)
+            weights = weigh(policy, row)
         return np.asarray(weights >= MARKED)
 
     def scores(self) -> dict[str, Floats]:

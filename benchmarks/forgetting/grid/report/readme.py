@@ -77,8 +77,9 @@ def _panel(panel: Panel, methods: Methods, folder: Path) -> Iterator[str]:
     yield _folded(f"Diagnostics and cost: {panel.name}", tables.methods_table(panel, tables.DIAGNOSTICS))
     seeds = Counter(len(run.chosen) for run in panel.runs.values())
     counts = (f"{n} ({k} method{'s'[: k - 1]})" for n, k in sorted(seeds.items(), reverse=True))
-    hours = sum(one.cost.seconds for one in panel.cells()) / 3600
-    yield f"{len(panel.cells())} cells, {hours:.1f} hours of training. Seeds at the chosen rate: {', '.join(counts)}."
+    cells = panel.cells()
+    hours = sum(one.cost.seconds for one in cells) / 3600
+    yield f"{len(cells)} cells, {hours:.1f} hours of training. Seeds at the chosen rate: {', '.join(counts)}."
     if missing := panel.incomplete():
         yield "Not all cells yet:\n\n" + "\n".join(f"- {lack}: {listed(names)}" for lack, names in missing.items())
     if panel.absent and main:
