@@ -39,8 +39,8 @@ ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max
           "max_drop": 1.0}  # fmt: skip
 """What every build and mix here is told."""
 
-FRESH = {"size": ROWS * STEPS, "max_repeat": 20}
-"""A training split for one pass; where a fact is told once, each new row stands in it a dozen times."""
+FRESH = {"size": ROWS * STEPS, "max_repeat": 24}
+"""A training split for one pass; where a fact is told once, each new row stands in it two dozen times."""
 
 
 @dataclass(frozen=True)
