@@ -42,7 +42,7 @@ class BlendConfig(ModelConfig):
     rehearsal: list[str] = ["neighbours"]
     cards: Path = Path("data_cards")
     answers: Answers = "own"
-    ratio: float = Field(0.7, gt=0, le=1)
+    ratio: float = Field(0.8, gt=0, le=1)
     by: Unit = "rows"
     size: int | None = Field(None, ge=1, description="training split, counted in `by`; default: every new row once")
     guard: bool = True

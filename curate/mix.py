@@ -6,7 +6,7 @@ Ratios are held by integer quotas (largest remainder), not by drawing: drawing w
     ratio = new / (new + rehearsal)        counted in rows, tokens or targets (trained tokens)
 
 **Why rows is the default unit.** A key-masked row trains a handful of tokens, a rehearsal row hundreds. Counted in
-targets, 0.7 leaves one rehearsal row for every fifty new ones, too few to cover the old skills, and skills that
+targets, 0.8 leaves one rehearsal row for every eighty new ones, too few to cover the old skills, and skills that
 rehearsal does not cover are lost. Counted in rows, rehearsal stays broad, and the trainer's balance λ (below) makes
 0.7 of the *gradient* new. For a trainer that knows no λ, choose ``by="targets"``.
 """
@@ -46,7 +46,7 @@ class MixError(ValueError):
 class MixConfig(Strict):
     """How to mix. The same configuration and rows give the same plan, however the rows are spread over files."""
 
-    ratio: float = Field(0.7, gt=0, le=1, description="share of new knowledge, counted in `by`")
+    ratio: float = Field(0.8, gt=0, le=1, description="share of new knowledge, counted in `by`")
     by: Unit = "rows"
     seed: int = 0
     size: int | None = Field(None, ge=1, description="train split, counted in `by`; default: every new row once")

@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.align import changed
@@ -44,7 +44,6 @@ def test_chinese_and_french():
     assert pieces("La demi-vie est de 20 h.", "La demi-vie n'est pas de 20 h.", "fr") == ["n'est pas"]
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="abc not 12mg.,*\n", max_size=60), st.text(alphabet="abc not 12mg.,*\n", max_size=60))
 def test_spans_are_ordered_and_visible_and_sameness_is_no_change(draft: str, response: str):
     spans = changed(draft, response)

@@ -135,7 +135,8 @@ def made(tmp_path_factory):
     rows += [learn(31, drop="duplicate")]
     build = dataset(root / "build", rows, rendering)
     sets = [dataset(root / "dolly", [hold(i) for i in range(30)], rendering)]
-    return mix_and_export(build, sets, rendering, MixConfig(validation=0.1), root / "out", FACTS), root / "out"
+    config = MixConfig(ratio=0.7, validation=0.1)
+    return mix_and_export(build, sets, rendering, config, root / "out", FACTS), root / "out"
 
 
 def test_the_hub_accepts_the_front_matter(made):

@@ -39,7 +39,7 @@ def inputs(tmp_path_factory, rendering):
 @pytest.fixture(scope="module")
 def out(tmp_path_factory, inputs, rendering):
     folder = tmp_path_factory.mktemp("made") / "out"
-    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), folder, FACTS)
+    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), folder, FACTS)
     return folder
 
 
@@ -165,7 +165,7 @@ def test_what_datasets_caches_in_the_folder_is_not_ours_to_keep(out, inputs, tmp
     load_from_disk(str(copy))["train"].map(lambda row: {"more": 1})
     assert list((copy / "train").glob("cache-*"))
     assert load_dataset(str(copy), cache_dir=str(tmp_path / "c"))["train"].column_names == TOKENS.names
-    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), copy, FACTS)
+    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), copy, FACTS)
     assert everything(copy) == everything(out)
 
 
@@ -185,7 +185,7 @@ def test_without_validation_rows_there_is_no_split(inputs, tmp_path, rendering):
     from datasets import load_dataset, load_from_disk
 
     out = tmp_path / "out"
-    mix_and_export(*inputs, rendering, MixConfig(validation=0), out, FACTS)
+    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0), out, FACTS)
     assert read_json(out / "dataset_dict.json") == {"splits": ["train"]}
     assert not (out / "validation").exists()
     assert not (out / "meta" / "validation").exists()
@@ -221,14 +221,14 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_same_inputs_same_bytes_and_shards_of_the_input_do_not_matter(inputs, out, tmp_path, rendering, monkeypatch):
     again = tmp_path / "again"
-    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), again, FACTS)
+    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), again, FACTS)
     assert everything(again) == everything(out)
     rows = [row for path in sorted(inputs[0].glob("*.arrow")) for row in read_shard(path).to_pylist()]
     build = dataset(tmp_path / "build", list(reversed(rows)), rendering, shard_rows=7)
-    mix_and_export(build, inputs[1], rendering, MixConfig(validation=0.1), again, FACTS)
+    mix_and_export(build, inputs[1], rendering, MixConfig(ratio=0.7, validation=0.1), again, FACTS)
     assert everything(again) == everything(out)
     monkeypatch.setattr(export, "SHARD_ROWS", 50)
-    more = mix_and_export(*inputs, rendering, MixConfig(validation=0.1), again, FACTS)
+    more = mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), again, FACTS)
     assert [s["rows"] for s in more["splits"]["train"]["shards"]] == [43, 43, 43]
     assert read(again / "train") == read(out / "train")
     assert read(again / "meta/train") == read(out / "meta/train")
@@ -264,7 +264,7 @@ def test_a_killed_export_leaves_what_was_there(inputs, out, tmp_path, rendering,
         with pytest.raises(KeyboardInterrupt):
             mix_and_export(*inputs, rendering, MixConfig(seed=1), folder, FACTS)
     assert everything(folder) == everything(out)
-    mix_and_export(*inputs, rendering, MixConfig(validation=0.1), folder, FACTS)
+    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), folder, FACTS)
     assert everything(folder) == everything(out)
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -300,7 +300,7 @@ def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering)
     with pytest.raises(MixError, match=r"none of the 1 rehearsal sets .* empty: \{'unfinished': 1\}"):
         mix_and_export(inputs[0], [empty], rendering, MixConfig(), tmp_path / "out", FACTS)
     assert not (tmp_path / "out").exists()
-    alone = mix_and_export(inputs[0], [], rendering, MixConfig(validation=0), tmp_path / "out", FACTS)
+    alone = mix_and_export(inputs[0], [], rendering, MixConfig(ratio=0.7, validation=0), tmp_path / "out", FACTS)
     assert alone["balance"] == {"med": 1.0}
 
 

@@ -234,7 +234,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES, max_size=8))
 def test_whatever_the_lines_hold_each_is_accepted_or_rejected(tmp_path, lines):
     path = write(tmp_path / "a.jsonl", [json.dumps(QA), *lines])
@@ -248,7 +248,7 @@ HEADS = [b"", json.dumps(QA).encode() + b"\n", b"[" + json.dumps(QA).encode(), b
          b"ARROW1\0\0", b"\x1f\x8b\x08"]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["jsonl", "json", "csv", "tsv", "jsonl.gz", "parquet", "arrow"]),
     st.sampled_from(HEADS),

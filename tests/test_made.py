@@ -5,7 +5,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.config import ConfigError
@@ -325,14 +325,12 @@ def test_the_names():
 # ---- whatever text there may be
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1), LANGUAGES, st.integers(0, 9))
 def test_any_text_can_be_spliced(question, lang, seed):
     made = splice(question, POOL, dice(seed), lang)
     assert any(word in made for word in POOL)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=4), LANGUAGES)
 def test_any_text_has_an_entity_or_none(rows, lang):
     found = find_entities([Text(*row) for row in rows], lang)
@@ -340,7 +338,6 @@ def test_any_text_has_an_entity_or_none(rows, lang):
         assert entity is None or entity in question
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.text(), LANGUAGES)
 def test_any_build_has_neighbours_or_none(questions, answer, lang):
     rows = [row(str(i), question, answer) for i, question in enumerate(questions)]
@@ -349,14 +346,12 @@ def test_any_build_has_neighbours_or_none(questions, answer, lang):
         assert made.prompt[-1]["content"]
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1), st.lists(st.text(min_size=1), max_size=3))
 def test_any_name_has_an_alike_or_none(name, others):
     assert invent(name, others, {name.casefold()}, dice()) != name
     assert "".join(syllables(name)) == name
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(), max_size=5), LANGUAGES)
 def test_any_texts_are_so_and_so_different(texts, lang):
     found = diversity(texts, lang)

@@ -30,7 +30,7 @@ def sums(found, unit, split="train"):
 
 
 NONE = CANDIDATES.empty_table()
-WHOLE = MixConfig(validation=0)
+WHOLE = MixConfig(validation=0, ratio=0.7)
 
 
 def test_quotas_by_hand():
@@ -83,12 +83,12 @@ def test_out_of_reach_says_what_is_in_reach():
     with pytest.raises(MixError, match=r"needs 30 .* there are 2, .* --ratio 0\.898 or above.*--max-repeat 15"):
         plan(new, old, WHOLE)
     assert sums(plan(new, old, MixConfig(validation=0, ratio=0.898)), "rows") == [70, 8]
-    assert sums(plan(new, old, MixConfig(validation=0, max_repeat=15)), "rows") == [70, 30]
+    assert sums(plan(new, old, MixConfig(validation=0, ratio=0.7, max_repeat=15)), "rows") == [70, 30]
 
 
 def test_weights_are_kept_even_where_that_repeats_a_small_set():
     old = pa.concat_tables([simple("a", 5), simple("b", 500), simple("c", 500)])
-    found = plan(simple("med", 70), old, MixConfig(validation=0, weights={"a": 2, "b": 1}))
+    found = plan(simple("med", 70), old, MixConfig(validation=0, ratio=0.7, weights={"a": 2, "b": 1}))
     sources = found.numbers["splits"]["train"]["sources"]
     assert {s: v["rows"] for s, v in sources.items()} == {"a": 20, "b": 10, "med": 70}
     assert sources["a"]["repeat"] == {"least": 4, "most": 4}
@@ -99,15 +99,15 @@ def test_weights_are_kept_even_where_that_repeats_a_small_set():
 
 def test_size_takes_a_part_or_repeats():
     new, old = pa.concat_tables([simple("med", 60), simple("law", 20)]), simple("dolly", 500)
-    part = plan(new, old, MixConfig(validation=0, size=40))
+    part = plan(new, old, MixConfig(validation=0, ratio=0.7, size=40))
     assert sums(part, "rows") == [28, 12]
     assert {s: v["rows"] for s, v in part.numbers["splits"]["train"]["sources"].items()} == {
         "dolly": 12, "law": 7, "med": 21,
     }  # fmt: skip
-    twice = plan(new, old, MixConfig(validation=0, size=200))
+    twice = plan(new, old, MixConfig(validation=0, ratio=0.7, size=200))
     assert sums(twice, "rows") == [140, 60]
     with pytest.raises(MixError, match=r"size 1,000 rows needs 700 new ones; 4 × 80 are there"):
-        plan(new, old, MixConfig(validation=0, size=1000))
+        plan(new, old, MixConfig(validation=0, ratio=0.7, size=1000))
 
 
 def test_new_alone():
@@ -124,7 +124,7 @@ def test_refusals():
         plan(NONE, simple("dolly", 3), MixConfig())
     with pytest.raises(MixError, match="med: both new and rehearsal"):
         plan(simple("med", 3), simple("med", 3), MixConfig())
-    with pytest.raises(MixError, match=r"needs 2 rehearsal rows .* there are 0"):
+    with pytest.raises(MixError, match=r"needs 1 rehearsal rows .* there are 0"):
         plan(simple("med", 10), simple("dolly", 1), MixConfig(validation=0.6))
     for bad in (
         {"ratio": 0},
@@ -145,7 +145,7 @@ mixes = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(rows, min_size=1, max_size=40), st.lists(rows, max_size=40), st.lists(rows, max_size=40), mixes)
 def test_whatever_the_rows(new_rows, a_rows, b_rows, config):
     new, old = table("med", new_rows), pa.concat_tables([table("a", a_rows), table("b", b_rows)])
@@ -181,7 +181,7 @@ def test_whatever_the_rows(new_rows, a_rows, b_rows, config):
             assert quotas([config.ratio, 1 - config.ratio], sum(got)) == got
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(rows, min_size=5, max_size=30), st.lists(rows, min_size=30, max_size=60), st.integers(0, 10**6))
 def test_the_order_of_the_input_does_not_matter(new_rows, old_rows, shuffle):
     new, old = table("med", new_rows), table("a", old_rows)
@@ -210,13 +210,13 @@ def test_the_seed_matters_and_the_shuffle_is_global():
 def test_validation_is_held_out_by_question_and_keeps_the_ratio():
     new = table("med", [(f"q{i // 4}", 10, 2) for i in range(400)])  # four wordings of a hundred questions
     old = table("dolly", [(f"d{i}", 10, 2) for i in range(5000)] + [("q0", 10, 2)])
-    found = plan(new, old, MixConfig(validation=0.05))
+    found = plan(new, old, MixConfig(validation=0.05, ratio=0.7))
     assert sums(found, "rows", "validation") == [20, 9]
     assert sums(found, "rows") == [380, 163]
 
 
 def test_no_new_question_held_out_means_no_validation_split():
-    found = plan(simple("med", 10), simple("dolly", 500), MixConfig(validation=0.02))
+    found = plan(simple("med", 10), simple("dolly", 500), MixConfig(validation=0.02, ratio=0.7))
     assert set(found.rows["split"].to_pylist()) == {"train"}
     assert set(found.numbers["splits"]) == {"train"}
 
@@ -226,5 +226,5 @@ def test_the_ratio_by_targets_when_rehearsal_trains_a_hundred_times_more_per_row
     by_rows = plan(new, old, WHOLE).numbers["splits"]["train"]["ratio"]
     assert by_rows["rows"] == pytest.approx(0.7, abs=1e-3)
     assert by_rows["targets"] < 0.07
-    by_targets = plan(new, old, MixConfig(validation=0, by="targets"))
+    by_targets = plan(new, old, MixConfig(validation=0, ratio=0.7, by="targets"))
     assert sums(by_targets, "targets") == [5000, 2160]  # 12 rows of 180; 2143 asked

@@ -104,7 +104,7 @@ def test_sft_says_which_defaults_it_took(tmp_path: Path) -> None:
     said, error = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
     assert said == (
         'defaults taken: replace=false, lr=1e-05, grad_accum=4, warmup=0.03, schedule="cosine", weight_decay=0.01, '
-        'max_grad_norm=1.0, seed=0, anchor=10.0, distil_weight=10.0, balance=true, dtype="auto", '
+        'max_grad_norm=1.0, seed=0, anchor=3.0, distil_weight=10.0, balance=true, dtype="auto", '
         "grad_checkpointing=false, checkpoints=4, tensorboard=false"
     )
     assert re.match("error: .*none", error)

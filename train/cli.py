@@ -49,7 +49,7 @@ def sft(
     weight_decay: Annotated[float | None, Opt(help="AdamW's decay. Default: 0.01.")] = None,
     max_grad_norm: Annotated[float | None, Opt(help="Gradient clipping; 0: none. Default: 1.")] = None,
     seed: Annotated[int | None, Opt(help="Shapes the order of rows. Default: 0.")] = None,
-    anchor: Annotated[float | None, Opt(help="Weight of KL to the base model where no label is. Default: 10.")] = None,
+    anchor: Annotated[float | None, Opt(help="Weight of KL to the base model where no label is. Default: 3.")] = None,
     distil: Annotated[bool | None, Opt(help="Rehearsal: KL to the base model, or NLL. Default: yes.")] = None,
     distil_weight: Annotated[float | None, Opt(help="Weight of that KL, times the source's. Default: 10.")] = None,
     balance: Annotated[bool | None, Opt(help="Weigh sources as the data says, or tokens alike. Default: yes.")] = None,

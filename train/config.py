@@ -40,7 +40,7 @@ class SftConfig(Strict):
     seed: int = Field(0, ge=0)
 
     # Loss (train.loss)
-    anchor: float = Field(10.0, ge=0)  # beta: KL to the base model at response tokens that carry no label
+    anchor: float = Field(3.0, ge=0)  # beta: KL to the base model at response tokens that carry no label
     distil: bool = True  # rehearsal: KL to the base model; False: imitate the labels (NLL)
     distil_weight: float = Field(10.0, gt=0)  # times lambda: KL near the base model is small, NLL is not
     balance: bool = True  # weigh sources by the lambdas of the data; False: every token weighs the same

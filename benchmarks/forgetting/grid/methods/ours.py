@@ -11,8 +11,8 @@ REHEARSED = Recipe(rehearsal=("neighbours",), ratio=0.8)
 """The base model's rewrites, key tokens, and prompts made around the new ones that it answers itself; no other data."""
 
 FULL = Loss(anchor=3, distil=True, distil_weight=10, balance=True)
-"""Chosen with five wordings and seed 0, on recall and retention in the main setting, in the dirty one and in ``towns``; in
-the last two more of an anchor and more rehearsal hold new facts back. The other settings had no say."""
+"""Chosen with five wordings and seed 0, on recall and retention in ``drugs``, ``dirty`` and ``towns``; in the last two
+more of an anchor and more rehearsal hold new facts back. The other settings had no say."""
 
 
 def trained(recipe: Recipe, loss: Loss) -> Callable[[Lab], Trained]:

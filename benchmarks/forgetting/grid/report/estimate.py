@@ -1,12 +1,12 @@
 """A figure of a method with its 95 % interval: over seeds where there are several, over items where there is one."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
-from benchmarks.forgetting.grid.cell import Cell, Outcome
+from benchmarks.forgetting.grid.cell import Cell
 from train.compare import wilson
 
 # 0.975 quantile of Student's t by degrees of freedom, from 1 (Student 1908, Biometrika 6:1). With more seeds than
@@ -79,24 +79,57 @@ def retained(cells: Sequence[Cell]) -> Estimate:
     seeds), as in a paired test, and one flip more in each direction over all, so that no flip is not no doubt. Of
     several seeds: the wider of this interval and that over seeds.
     """
+    change = _changes(cells)
     value = mean(cell.retention_mean() for cell in cells)
-    items = sum(outcome.items for outcome in cells[0].retention.values())
-    spread = [_spread([cell.retention[name] for cell in cells]) for name in cells[0].retention]
-    half = NORMAL * sqrt(sum(spread) / len(spread) ** 2 + 2 / items**2)
+    half = _half(cells[0], change)
     if len(cells) > 1:
         half = max(half, over_seeds([cell.retention_mean() for cell in cells]).half)
     one = len(cells) == 1  # over seeds it stays symmetric, for tables write half of it
     return Estimate(value, value - half, min(1.0, value + half) if one else value + half, len(cells))
 
 
-def _spread(seeds: Sequence[Outcome]) -> float:
-    """Squared standard error of a suite's mean change."""
-    change: Counter[int] = Counter()
-    for outcome in seeds:
-        change.update(outcome.gained)
-        change.subtract(outcome.lost)
-    items = seeds[0].items
-    values = [count / len(seeds) for count in change.values()]
+def difference(cells: Sequence[Cell], others: Sequence[Cell]) -> Estimate:
+    """Mean retention of one method less that of another: a paired test as in ``retained``, item by item, each item's
+    change the mean over the method's seeds. Where both have several seeds in common: the wider of this interval and
+    that over the differences of these seeds."""
+    one, other = _changes(cells), _changes(others)
+    for name, items in other.items():
+        for item, value in items.items():
+            one[name][item] -= value
+    value = mean(cell.retention_mean() for cell in cells) - mean(cell.retention_mean() for cell in others)
+    half = _half(cells[0], one)
+    theirs = {cell.key.seed: cell.retention_mean() for cell in others}
+    pairs = [cell.retention_mean() - theirs[cell.key.seed] for cell in cells if cell.key.seed in theirs]
+    if len(pairs) > 1:
+        half = max(half, over_seeds(pairs).half)
+    return Estimate(value, value - half, value + half, len(pairs))
+
+
+Change = dict[str, dict[int, float]]
+"""Suite -> item -> how it changed since the base, from -1 to 1; an item that is not there did not."""
+
+
+def _changes(seeds: Sequence[Cell]) -> Change:
+    """The mean over seeds."""
+    found: Change = {name: defaultdict(float) for name in seeds[0].retention}
+    for cell in seeds:
+        for name, outcome in cell.retention.items():
+            for item in outcome.gained:
+                found[name][item] += 1 / len(seeds)
+            for item in outcome.lost:
+                found[name][item] -= 1 / len(seeds)
+    return found
+
+
+def _half(cell: Cell, change: Change) -> float:
+    """Half of the 95 % interval of the mean over suites of items' mean change. ``cell``: for the suites' sizes."""
+    sizes = {name: outcome.items for name, outcome in cell.retention.items()}
+    spread = [_squared_error(list(change[name].values()), items) for name, items in sizes.items()]
+    return NORMAL * sqrt(sum(spread) / len(spread) ** 2 + 2 / sum(sizes.values()) ** 2)
+
+
+def _squared_error(values: Sequence[float], items: int) -> float:
+    """Squared standard error of a mean over items, of which those that are not 0 are given."""
     centre = sum(values) / items
     return (sum(value**2 for value in values) / items - centre**2) / items
 

@@ -22,6 +22,8 @@ is within one standard error of its best. Percent; *rate* is the peak learning r
   training varies, on the same items.
 - `98.4 (96.1–99.3)`: one seed, 95 % Wilson interval over the items. Retention's is that of its change since
   the base, from the items that flipped: every method is asked the same ones.
+- *Less ours*: a method's retention less that of ours, in points, from the items on which the two differ (of several
+  seeds: the wider of this interval and that over them).
 - **Bold**: on the front; nobody beats it, that is, is lower in neither of recall and retention and higher in at least
   one, where only intervals that are apart count. *Italics*: a control, which does not compete. †: trained on the base
   model's own wording.
@@ -51,7 +53,7 @@ def full(found: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[s
     parts = ["## Every method at its own rate", HOW, *(f"> Note: {cell(text)}" for text in warned)]
     parts += ["### Ours and the best rival, everywhere", EVERYWHERE, tables.over_settings(found, ours, methods)]
     for panel in found:
-        parts += _panel(panel, methods, folder)
+        parts += _panel(panel, methods, ours, folder)
     return "\n\n".join(parts)
 
 
@@ -67,11 +69,11 @@ model's own wording. All of them, more settings, what the words mean: [{link}]({
     return "\n\n".join((_image(panel, folder, root), tables.short_table(panel, (ours, PLAIN)), note))
 
 
-def _panel(panel: Panel, methods: Methods, folder: Path) -> Iterator[str]:
+def _panel(panel: Panel, methods: Methods, ours: str, folder: Path) -> Iterator[str]:
     yield f"### {panel.setting}, {panel.budget}"
     yield f"{title(panel)}."
     yield _image(panel, folder, folder)
-    learned = tables.methods_table(panel, tables.LEARNED_AND_LOST)
+    learned = tables.learned_and_lost(panel, ours)
     main = panel.setting == MAIN
     yield learned if main else _folded(f"What was learned and what was lost: {panel.name}", learned)
     yield _folded(f"Diagnostics and cost: {panel.name}", tables.methods_table(panel, tables.DIAGNOSTICS))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from benchmarks.forgetting.grid.report import estimate as figures
 from benchmarks.forgetting.grid.report.front import Standing, standing
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run
-from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, listed, rate, share, table, title
+from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, less, listed, rate, share, table, title
 from train.report import cell
 
 NEAREST = 8  # rows of the short table, before those that are always in it
@@ -25,13 +25,15 @@ FLIPS: Column = (
 )
 RATE: Column = "rate", rate
 
-LEARNED_AND_LOST: tuple[Column, ...] = (
+LEARNED: tuple[Column, ...] = (
     ("paper", lambda run: cell(run.method.paper) or NOTHING),
     RATE,
     UNSEEN,
     _shares("trained wording", figures.knowledge("new_trained")),
     _shares("indirect: both / reverse", figures.knowledge("new_both"), figures.knowledge("new_reverse")),
     KEPT,
+)
+LOST: tuple[Column, ...] = (
     WORST,
     FLIPS,
     _shares("refusals kept", figures.refused("refusal")),
@@ -56,6 +58,13 @@ SHORT: tuple[Column, ...] = (
 )  # fmt: skip
 
 
+def learned_and_lost(panel: Panel, ours: str) -> str:
+    """What every method taught and what it cost, and what it keeps more or less than ours, if that is there."""
+    found = panel.runs.get(ours)
+    against: tuple[Column, ...] = (("less ours, same items", lambda run: less(run, found)),) if found else ()
+    return methods_table(panel, (*LEARNED, *against, *LOST))
+
+
 def methods_table(panel: Panel, columns: Sequence[Column], runs: Sequence[Run] | None = None) -> str:
     """A row per method, the front first. ``runs``: some of the panel's, in its order."""
     rows = [[title(run, run.method.name in panel.front), *(text(run) for _, text in columns)]
@@ -73,29 +82,30 @@ def short_table(panel: Panel, always: Sequence[str]) -> str:
 def over_settings(panels: Sequence[Panel], ours: str, methods: Methods) -> str:
     """Ours against the best rival with the same recall, a row per setting and budget."""
     rival, alone = "best rival with that recall", "alone on the front?"
-    heads = ["setting, budget", "recall / retention", rival, "its recall / retention", alone]
+    less_ours = "its retention less ours, same items"
+    heads = ["setting, budget", "recall / retention", rival, "its recall / retention", less_ours, alone]
     return table(heads, [_row(panel, ours, methods) for panel in panels], words=[rival, alone])
 
 
 def _row(panel: Panel, ours: str, methods: Methods) -> list[str]:
     name = f"{panel.setting}, {panel.budget}"
     if ours not in panel.runs:
-        return [name, "no cells", NOTHING, NOTHING, NOTHING]
+        return [name, "no cells", NOTHING, NOTHING, NOTHING, NOTHING]
     rivals = {n: run.point for n, run in panel.runs.items() if run.method.family == "rival"}
     found = standing(panel.runs[ours].point, rivals)
-    return [name, _pair(panel.runs[ours]), *_rival(panel, found), _verdict(found, methods)]
+    return [name, _pair(panel.runs[ours]), *_rival(panel, found, panel.runs[ours]), _verdict(found, methods)]
 
 
 def _pair(run: Run) -> str:
     return f"{share(run.point.recall)} / {share(run.point.retention)}"
 
 
-def _rival(panel: Panel, found: Standing) -> list[str]:
+def _rival(panel: Panel, found: Standing, ours: Run) -> list[str]:
     if found.best is None:
-        return [NOTHING, NOTHING]
+        return [NOTHING, NOTHING, NOTHING]
     run = panel.runs[found.best]
     label = title(run, found.best in panel.front)
-    return [label if found.reached else f"none; the nearest is {label}", _pair(run)]
+    return [label if found.reached else f"none; the nearest is {label}", _pair(run), less(run, ours)]
 
 
 def _verdict(found: Standing, methods: Methods) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from benchmarks.forgetting.grid.report.estimate import Estimate
+from benchmarks.forgetting.grid.report.estimate import Estimate, difference
 from benchmarks.forgetting.grid.report.summary import Run
 from train.report import cell
 from train.table import percent, points
@@ -19,6 +19,14 @@ def share(estimate: Estimate) -> str:
     if estimate.seeds > 1:
         return f"{percent(estimate.value)} ± {percent(estimate.half)}"
     return f"{percent(estimate.value)} ({percent(estimate.low)}–{percent(estimate.high)})"
+
+
+def less(run: Run, ours: Run) -> str:
+    """What a method keeps more or less than ours, in points, with its interval."""
+    if run is ours:
+        return NOTHING
+    found = difference(run.chosen, ours.chosen)
+    return f"{points(found.value)} ({points(found.low)} to {points(found.high)})"
 
 
 def drop(suite: str, lost: float) -> str:
