@@ -292,6 +292,10 @@ def test_over_settings_says_who_shares_the_front() -> None:
     assert rich.endswith("| −48.9 (−50.9 to −47.0) | **yes** |")
     assert poor.startswith("| drugs, poor | 90.0")
     assert poor.endswith("| no: level with EWC |")
+    worse = make_cell("ewc", budget="poor", recall=0.91, retention=0.94)
+    again = panels([cells[-3], worse], METHODS, ["drugs"], ["poor"])
+    (row,) = tables.over_settings(again, "ours", METHODS).splitlines()[2:]
+    assert row.endswith("| no: level with EWC<br>**on the same items, all keep less** |")
     assert towns == "| towns, rich | no cells | – | – | – | – |"
 
 

@@ -34,7 +34,9 @@ is within one standard error of its best. Percent; *rate* is the peak learning r
 
 EVERYWHERE = """\
 The best rival keeps most among those whose recall is not lower than ours. Alone on the front: every rival is lower,
-intervals apart, in recall or in retention."""
+intervals apart, in recall or in retention. Two intervals that overlap are a hard test for methods that are asked the
+same items; so where others are level, it is said whether the difference on these items, with its interval, is below 0
+for all of them."""
 
 
 def title(panel: Panel) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from benchmarks.forgetting.grid.report import estimate as figures
+from benchmarks.forgetting.grid.report.estimate import difference
 from benchmarks.forgetting.grid.report.front import Standing, standing
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run
 from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, less, listed, rate, share, table, title
@@ -92,8 +93,9 @@ def _row(panel: Panel, ours: str, methods: Methods) -> list[str]:
     if ours not in panel.runs:
         return [name, "no cells", NOTHING, NOTHING, NOTHING, NOTHING]
     rivals = {n: run.point for n, run in panel.runs.items() if run.method.family == "rival"}
-    found = standing(panel.runs[ours].point, rivals)
-    return [name, _pair(panel.runs[ours]), *_rival(panel, found, panel.runs[ours]), _verdict(found, methods)]
+    mine = panel.runs[ours]
+    found = standing(mine.point, rivals)
+    return [name, _pair(mine), *_rival(panel, found, mine), _verdict(panel, found, mine, methods)]
 
 
 def _pair(run: Run) -> str:
@@ -108,11 +110,14 @@ def _rival(panel: Panel, found: Standing, ours: Run) -> list[str]:
     return [label if found.reached else f"none; the nearest is {label}", _pair(run), less(run, ours)]
 
 
-def _verdict(found: Standing, methods: Methods) -> str:
-    """Who shares the place: not lower in recall nor in retention, as far as the intervals tell."""
+def _verdict(panel: Panel, found: Standing, ours: Run, methods: Methods) -> str:
+    """Who shares the place: not lower in recall nor in retention, as far as the intervals tell; and whether these keep
+    less when the items are compared one by one."""
     if found.best is None:
         return "no rival has cells"
     if found.alone:
         return "**yes**"
     groups = (("beaten by", found.above), ("level with", found.level))
-    return "no: " + "<br>".join(f"{what} {listed(methods[n].label for n in names)}" for what, names in groups if names)
+    shared = "<br>".join(f"{what} {listed(methods[n].label for n in names)}" for what, names in groups if names)
+    closer = all(difference(panel.runs[n].chosen, ours.chosen).high < 0 for n in (*found.above, *found.level))
+    return f"no: {shared}" + ("<br>**on the same items, all keep less**" if closer else "")
