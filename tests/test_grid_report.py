@@ -312,9 +312,9 @@ def test_the_worst_suite_is_that_of_the_mean_over_seeds() -> None:
 
 def test_missing_cells_are_named_and_the_rest_is_shown() -> None:
     assert the_panel().incomplete() == {
-        "2 of 5 rates": ["SFT"],
+        "2 of 4 rates": ["SFT"],
         "1 of 3 seeds at the chosen rate": ["SFT", "EWC", "joint | all"],
-        "1 of 5 rates": ["EWC", "ours", "joint | all"],
+        "1 of 4 rates": ["EWC", "ours", "joint | all"],
         "2 of 3 seeds at the chosen rate": ["ours"],
     }
     panel = the_panel([make_cell("sft"), make_cell("ewc", seed=1)])
@@ -497,7 +497,7 @@ def test_the_whole_report_twice(tmp_path: Path) -> None:
     bench, root = ((tmp_path / name).read_text(encoding="utf-8") for name in ("bench/README.md", "README.md"))
     assert "](pareto-drugs-rich.svg)" in bench
     assert "> Note: left out, no longer in the table of methods: gone" in bench
-    assert "- 2 of 5 rates: SFT" in bench
+    assert "- 2 of 4 rates: SFT" in bench
     hours = sum(cell.cost.seconds for cell in small_grid()) / 3600
     assert f"{len(small_grid())} cells, {hours:.1f} hours of training. Seeds" in bench
     assert "](bench/pareto-drugs-rich.svg)" in root
