@@ -57,6 +57,22 @@ def test_labels_are_the_values_tokens():
     assert row(value="50 mg").label.sum() == 0
 
 
+def test_white_space_alone_has_a_label_and_no_say_in_how_scores_rank():
+    """As many tokenizers write it, the space before the number is a token, which no score tells."""
+    fields = a_row()
+    spaced = {name: [*v[:8], v[8], *v[8:]] for name, v in fields.items() if isinstance(v, list) and len(v) == len(ENDS)}
+    start = fields["token_starts"][8]
+    spaced["token_ends"][8] = spaced["token_starts"][9] = start + 1
+    spaced["a"][8] = spaced["q"][8] = -0.01  # as likely without the reference
+    apart = Row(fields | spaced, "5 mg", "")
+    assert RESPONSE[start].isspace()
+    assert np.flatnonzero(apart.label).tolist() == [8, 9, 10]
+    assert np.flatnonzero(~apart.visible).tolist() == [8, 12]
+    found, whole = quality([apart], {}), quality([row()], {})
+    assert (found.tokens, found.value_tokens) == (whole.tokens, whole.value_tokens) == (11, 2)
+    assert found.auroc["gain"].value == 1
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_marks_are_those_that_the_build_makes(policy):
     [made] = Mark(policy).work(pa.Table.from_pylist([a_row()], SCORED)).to_pylist()

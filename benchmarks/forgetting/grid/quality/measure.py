@@ -38,7 +38,7 @@ class Quality:
     rows: dict[str, int]  # by tier
     left_out: dict[str, int]  # rows that teach a new fact and are not counted, by reason
     without_value: int  # rows whose response does not state the value
-    tokens: int  # of the responses, ends of turn not counted
+    tokens: int  # of the responses; ends of turn and white space alone are not counted
     value_tokens: int  # of these the value's
     closed: dict[str, Found]  # by policy, as it trains
     plain: dict[str, Found]  # by policy, before the closure over whole words, names and quantities
@@ -58,7 +58,7 @@ def quality(rows: Sequence[Row], left_out: dict[str, int]) -> Quality:
         left_out=left_out,
         without_value=sum(not row.label.any() for row in rows),
         tokens=sum(int(row.visible.sum()) for row in rows),
-        value_tokens=sum(int(row.label.sum()) for row in rows),
+        value_tokens=sum(int((row.label & row.visible).sum()) for row in rows),
         closed={policy: found(by_row, draws) for policy, by_row in closed.items()},
         plain={policy: found(counts(rows, policy, closed=False), draws) for policy in POLICIES},
         tiers={tier: {policy: _of_tier(by_row, tiers, tier) for policy, by_row in closed.items()}

@@ -48,8 +48,10 @@ class Row:
 
     @cached_property
     def visible(self) -> Bools:
-        """Which tokens are not the end of turn, [n]."""
-        return np.asarray(self.fields["token_ends"]) > np.asarray(self.fields["token_starts"])
+        """Which tokens hold a visible character, [n]: not the end of turn, nor white space alone, which has the label
+        of the word after it but no score that would tell it."""
+        places = zip(self.fields["token_starts"], self.fields["token_ends"], strict=True)
+        return np.asarray([bool(self.response[start:end].strip()) for start, end in places], np.bool_)
 
     def marked(self, policy: Policy, closed: bool) -> Bools:
         """Which tokens the policy marks, [n]; ``closed``: as it trains, over whole words, names and quantities."""

@@ -27,7 +27,8 @@ lower rows part what the base wrote from what stayed in the source's words, beca
 
 RANKS = """\
 AUROC: how often a token of the value scores above another token, a tie counting half; 95 % intervals by drawing rows
-again. No threshold is in it. On the source's text, the draft is the one that the base wrote for the rewrite."""
+again. No threshold is in it. Tokens of white space alone are left out. On the source's text, the draft is the one that
+the base wrote for the rewrite."""
 
 
 @dataclass(frozen=True)
