@@ -184,7 +184,7 @@ def test_dry_run_says_what_would_run_and_writes_nothing(data: Path) -> None:
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert found["rows"]["train"] == 9
-    assert found["loss"] == {"kl/dolly": 10.0, "loss/med": 1.0, "anchor": 10.0}
+    assert found["loss"] == {"kl/dolly": 10.0, "loss/med": 1.0, "anchor": 3.0}
     assert f"model: {json.loads((data / 'manifest.json').read_text())['model']}, as " in result.stderr
     assert not Path(found["out"]).exists()
 

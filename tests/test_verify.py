@@ -22,7 +22,7 @@ def clean(tmp_path_factory):
     rows = [*(learn(i) for i in range(30)), learn(40, drop="duplicate"), learn(41, drop="error:ValueError")]
     build = dataset(root / "build", rows, rendering, shard_rows=20)
     dolly = dataset(root / "dolly", [hold(i) for i in range(30)], rendering)
-    mix_and_export(build, [dolly], rendering, MixConfig(validation=0.1), root / "out", FACTS)
+    mix_and_export(build, [dolly], rendering, MixConfig(ratio=0.7, validation=0.1), root / "out", FACTS)
     return root
 
 
