@@ -146,10 +146,9 @@ def settle(
     confident = opened >= limits.confident
     slight = np.minimum(difference(opened, closed), difference(opened, placebo)) >= limits.beside
     found = units(response, language(lang), glossary)
-    place = visible(starts, ends, response)
-    touch = np.array([_touching(start, end, *place) for start, end, _ in found])
-    blank = [response[i:j].isspace() for i, j in zip(np.asarray(starts), np.asarray(ends), strict=True)]
-    written = touch & ~np.array(blank)
+    low, high = visible(starts, ends, response)
+    touch = np.array([_touching(start, end, low, high) for start, end, _ in found])
+    written = touch & (low < np.asarray(ends))  # white space alone stands for what it does not hold
     expected = 2 * (written & confident).sum(1) >= written.sum(1)
     settled = (touch & marked).any(1) & expected
     able = (touch & (slight & confident)).any(1) & expected

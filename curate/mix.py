@@ -8,7 +8,7 @@ Ratios are held by integer quotas (largest remainder), not by drawing: drawing w
 **Why rows is the default unit.** A key-masked row trains a handful of tokens, a rehearsal row hundreds. Counted in
 targets, 0.8 leaves one rehearsal row for every eighty new ones, too few to cover the old skills, and skills that
 rehearsal does not cover are lost. Counted in rows, rehearsal stays broad, and the trainer's balance λ (below) makes
-0.7 of the *gradient* new. For a trainer that knows no λ, choose ``by="targets"``.
+0.8 of the *gradient* new. For a trainer that knows no λ, choose ``by="targets"``.
 """
 
 import hashlib

@@ -79,11 +79,8 @@ def retained(cells: Sequence[Cell]) -> Estimate:
     seeds), as in a paired test, and one flip more in each direction over all, so that no flip is not no doubt. Of
     several seeds: the wider of this interval and that over seeds.
     """
-    change = _changes(cells)
-    value = mean(cell.retention_mean() for cell in cells)
-    half = _half(cells[0], change)
-    if len(cells) > 1:
-        half = max(half, over_seeds([cell.retention_mean() for cell in cells]).half)
+    means = [cell.retention_mean() for cell in cells]
+    value, half = mean(means), _half(cells[0], _changes(cells), means)
     one = len(cells) == 1  # over seeds it stays symmetric, for tables write half of it
     return Estimate(value, value - half, min(1.0, value + half) if one else value + half, len(cells))
 
@@ -97,11 +94,9 @@ def difference(cells: Sequence[Cell], others: Sequence[Cell]) -> Estimate:
         for item, value in items.items():
             one[name][item] -= value
     value = mean(cell.retention_mean() for cell in cells) - mean(cell.retention_mean() for cell in others)
-    half = _half(cells[0], one)
     theirs = {cell.key.seed: cell.retention_mean() for cell in others}
     pairs = [cell.retention_mean() - theirs[cell.key.seed] for cell in cells if cell.key.seed in theirs]
-    if len(pairs) > 1:
-        half = max(half, over_seeds(pairs).half)
+    half = _half(cells[0], one, pairs)
     return Estimate(value, value - half, value + half, len(pairs))
 
 
@@ -121,11 +116,13 @@ def _changes(seeds: Sequence[Cell]) -> Change:
     return found
 
 
-def _half(cell: Cell, change: Change) -> float:
-    """Half of the 95 % interval of the mean over suites of items' mean change. ``cell``: for the suites' sizes."""
+def _half(cell: Cell, change: Change, seeds: Sequence[float]) -> float:
+    """Half of the 95 % interval of the mean over suites of items' mean change, or of that over ``seeds``, the same by
+    seed, where there are several and it is wider. ``cell``: for the suites' sizes."""
     sizes = {name: outcome.items for name, outcome in cell.retention.items()}
     spread = [_squared_error(list(change[name].values()), items) for name, items in sizes.items()]
-    return NORMAL * sqrt(sum(spread) / len(spread) ** 2 + 2 / sum(sizes.values()) ** 2)
+    items = NORMAL * sqrt(sum(spread) / len(spread) ** 2 + 2 / sum(sizes.values()) ** 2)
+    return max(items, over_seeds(seeds).half) if len(seeds) > 1 else items
 
 
 def _squared_error(values: Sequence[float], items: int) -> float:

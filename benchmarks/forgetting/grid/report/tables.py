@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from benchmarks.forgetting.grid.report import estimate as figures
-from benchmarks.forgetting.grid.report.estimate import difference
 from benchmarks.forgetting.grid.report.front import Standing, standing
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run
 from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, less, listed, rate, share, table, title
@@ -119,5 +118,6 @@ def _verdict(panel: Panel, found: Standing, ours: Run, methods: Methods) -> str:
         return "**yes**"
     groups = (("beaten by", found.above), ("level with", found.level))
     shared = "<br>".join(f"{what} {listed(methods[n].label for n in names)}" for what, names in groups if names)
-    closer = all(difference(panel.runs[n].chosen, ours.chosen).high < 0 for n in (*found.above, *found.level))
-    return f"no: {shared}" + ("<br>**on the same items, all keep less**" if closer else "")
+    sharers = [panel.runs[n].chosen for n in (*found.above, *found.level)]
+    less_kept = all(figures.difference(cells, ours.chosen).high < 0 for cells in sharers)
+    return f"no: {shared}" + ("<br>**on the same items, all keep less**" if less_kept else "")
