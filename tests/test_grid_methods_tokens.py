@@ -241,7 +241,7 @@ def test_joint_training_moves_the_model() -> None:
 
 
 def test_every_mask_of_the_product_is_a_method_of_ours() -> None:
-    masks = {m.recipe.mask for m in METHODS.values() if m.family == "ours"}
+    masks = {m.recipe.mask for m in METHODS.values() if m.family in ("ours", "variant")}
     assert {"key", "diff", "argmax", "unexplained", "low-perplexity", "soft", "all"} <= masks
     assert {m.recipe.mask for m in METHODS.values() if m.name.startswith("mask-")} == {"random", "inverted", "oracle"}
     assert METHODS["ours-soft"].recipe == replace(METHODS["ours"].recipe, mask="soft")

@@ -237,19 +237,33 @@ def test_controls_do_not_compete() -> None:
     assert [run.method.name for run in panel.near_front()] == ["ours", "ewc", "sft", "joint"]
 
 
+def test_variants_of_ours_do_not_compete_and_have_a_table_of_their_own() -> None:
+    methods = {"ours": FakeMethod("ours", "ours", "ours"), "part": FakeMethod("part", "ours, less", "variant"),
+               "sft": FakeMethod("sft", "SFT"), "joint": FakeMethod("joint", "joint", "control")}  # fmt: skip
+    cells = [make_cell(name, recall=0.9, retention=0.8 + i / 20) for i, name in enumerate(("ours", "part", "sft"))]
+    (panel,) = panels([*cells, make_cell("joint")], methods, ["drugs"], ["rich"])
+    assert panel.front == ("sft",)
+    assert [run.method.name for run in panel.near_front()] == ["sft", "ours", "part", "joint"]
+    compared, parts = tables.learned_and_lost(panel, "ours"), tables.variants(panel, "ours")
+    assert [row.split(" |")[0] for row in compared.splitlines()[2:]] == ["| **SFT**", "| ours", "| *joint*"]
+    assert [row.split(" |")[0] for row in parts.splitlines()[2:]] == ["| ours", "| ours, less"]
+    assert not tables.variants(panel.only("ours", "rival"), "ours")
+    assert "ours, less" not in draw(panel, "title", "ours", [])["svg"].decode()
+
+
 # Tables
 
 
 def test_a_small_table_to_the_letter() -> None:
     assert (
-        tables.methods_table(the_panel(), tables.SHORT)
+        tables.methods_table(the_panel(), (*tables.SHORT, tables.WORST, tables.FLIPS))
         == """\
-| method | rate | recall, unseen wording | retention, mean | worst suite | flips lost / gained | refusals kept |
-| --- | --: | --: | --: | --: | --: | --: |
-| **ours** † | 0.0004 | 98.5 ± 6.4 | 98.9 ± 1.6 | arithmetic −1.2 | 29.5 / 0 | 99.0 ± 2.5 |
-| EWC | 0.0004 | 60.0 (54.4–65.4) | 90.0 (88.8–91.2) | facts −10.0 | 270 / 0 | 90.0 (85.7–93.1) |
-| SFT | 0.0004 | 90.0 (86.1–92.9) | 50.0 (48.0–52.0) | facts −50.0 | 1350 / 0 | 50.0 (43.8–56.2) |
-| *joint \\| all* | 0.0004 | 100.0 (98.7–100.0) | 100.0 (99.9–100.0) | none | 0 / 0 | 100.0 (98.5–100.0) |"""
+| method | rate | recall, unseen wording | retention, mean | worst suite | flips lost / gained |
+| --- | --: | --: | --: | --: | --: |
+| **ours** † | 0.0004 | 98.5 ± 6.4 | 98.9 ± 1.6 | arithmetic −1.2 | 29.5 / 0 |
+| EWC | 0.0004 | 60.0 (54.4–65.4) | 90.0 (88.8–91.2) | facts −10.0 | 270 / 0 |
+| SFT | 0.0004 | 90.0 (86.1–92.9) | 50.0 (48.0–52.0) | facts −50.0 | 1350 / 0 |
+| *joint \\| all* | 0.0004 | 100.0 (98.7–100.0) | 100.0 (99.9–100.0) | none | 0 / 0 |"""
     )
 
 
@@ -264,7 +278,7 @@ def test_every_figure_of_a_cell_is_in_a_table() -> None:
 
 
 def test_all_rows_of_a_table_are_as_long_as_its_head() -> None:
-    for columns in (tables.LEARNED + tables.LOST, tables.DIAGNOSTICS, tables.SHORT):
+    for columns in ((tables.PAPER, *tables.LEARNED, *tables.LOST), tables.DIAGNOSTICS, tables.SHORT):
         lines = tables.methods_table(the_panel(), columns).replace("\\|", "").splitlines()
         assert {line.count("|") for line in lines} == {len(columns) + 2}
 
@@ -272,7 +286,7 @@ def test_all_rows_of_a_table_are_as_long_as_its_head() -> None:
 def test_the_short_table_holds_the_nearest_and_those_that_are_always_shown() -> None:
     methods = many_methods()
     (panel,) = panels(many_cells(methods), methods, ["drugs"], ["rich"])
-    rows = tables.short_table(panel, ("curate", "plain-sft")).splitlines()[2:]
+    rows = tables.short_table(panel, "curate", "plain-sft").splitlines()[2:]
     assert tables.NEAREST <= len(rows) <= tables.NEAREST + 2
     assert any("| Plain SFT" in row for row in rows)
     assert any("| curate †" in row or "**curate** †" in row for row in rows)

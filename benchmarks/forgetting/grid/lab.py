@@ -13,7 +13,8 @@ from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.grid.train import IMITATE, NOTHING, Change, Loss, Trained, train
 
-Family = Literal["rival", "ours", "control"]
+Family = Literal["ours", "rival", "variant", "control"]
+"""``variant``: ours with one thing changed. ``control``: what bounds the comparison. Neither competes."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def trained(recipe: Recipe, loss: Loss) -> Callable[[Lab], Trained]:
 
 
 def variant(name: str, label: str, recipe: Recipe = REHEARSED, loss: Loss = FULL) -> None:
-    method(f"ours-{name}", f"ours, {label}", recipe=recipe, family="ours")(trained(recipe, loss))
+    method(f"ours-{name}", f"ours, {label}", recipe=recipe, family="variant")(trained(recipe, loss))
 
 
 @method("ours", "ours", recipe=REHEARSED, family="ours")

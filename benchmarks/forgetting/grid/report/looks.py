@@ -7,7 +7,7 @@ from benchmarks.forgetting.grid.report.summary import Panel, Run
 
 INK, PALE, GREY, GRID = "#222222", "#c4c4c4", "#8a8a8a", "#ececec"
 QUIET = "#5a5a5a"  # text that stays in the background and is legible
-OURS, VARIANT = "#d55e00", "#f0b183"
+OURS = "#d55e00"
 # After Okabe and Ito (2008), darkened where a name in it would be hard to read on white.
 RIVALS = ("#0072b2", "#007a5e", "#9c4a86", "#1c8fc4", "#5b4a00")
 MOST_NAMED = 12  # of the front; more names than this cover each other
@@ -32,7 +32,7 @@ class Look:
 
 def text_colour(look: Look) -> str:
     """Of a name or number: the lighter colours are for lines."""
-    return {PALE: QUIET, GREY: QUIET, VARIANT: OURS}.get(look.colour, look.colour)
+    return {PALE: QUIET, GREY: QUIET}.get(look.colour, look.colour)
 
 
 def looks(panel: Panel, ours: str, always: Sequence[str]) -> dict[str, Look]:
@@ -50,9 +50,6 @@ def looks(panel: Panel, ours: str, always: Sequence[str]) -> dict[str, Look]:
             return Look(GREY, "--", 1.1, 2, marker, named=True)
         if name == ours:
             return Look(OURS, "-", 2.6, 6, marker, named=True, strong=True)
-        if family == "ours":
-            leads = name in leaders
-            return Look(OURS if leads else VARIANT, "-", 1.2 if leads else 0.8, 4 if leads else 2, marker, named=leads)
         if name in colours:
             return Look(colours[name], "-", 1.8 if name in leaders else 1.0, 5, marker, named=True)
         return Look(INK, "-", 1.2, 3, marker, True) if name in always else Look(PALE, "-", 0.8, 1, marker, False)

@@ -25,8 +25,8 @@ is within one standard error of its best. Percent; *rate* is the peak learning r
 - *Less ours*: a method's retention less that of ours, in points, from the items on which the two differ (of several
   seeds: the wider of this interval and that over them).
 - **Bold**: on the front; nobody beats it, that is, is lower in neither of recall and retention and higher in at least
-  one, where only intervals that are apart count. *Italics*: a control, which does not compete. †: trained on the base
-  model's own wording.
+  one, where only intervals that are apart count. *Italics*: a control, which does not compete, as little as variants of
+  ours do. †: trained on the base model's own wording.
 - *Both*: two facts in one question; *reverse*: the entity asked for by its value. *Strict* and *lenient*: the unseen
   wording again, to the letter, and with every word in any order. *Known rows*: facts of the source that the base knew.
   *Neighbours*: questions near to the new facts, whose answer should stay the base model's own. KL in nats per token, on
@@ -66,9 +66,9 @@ def short(panel: Panel, ours: str, folder: Path, root: Path) -> str:
     count = " to ".join(dict.fromkeys((str(seeds[0]), str(seeds[-1]))))
     note = f"""\
 The methods nearest to the front, plain fine-tuning and ours, of {len(panel.runs)}; each at its own learning rate,
-chosen on validation questions; seeds: {count}; 95 % intervals. **Bold**: on the front. †: trained on the base
-model's own wording. All of them, more settings, what the words mean: [{link}]({link}/README.md)."""
-    return "\n\n".join((_image(panel, folder, root), tables.short_table(panel, (ours, PLAIN)), note))
+chosen on validation questions; seeds: {count}; 95 % intervals. *Less ours*: difference of retention on the same items.
+**Bold**: on the front, as far as single intervals tell. †: trained on the base model's own wording. All of them, more settings, what the words mean: [{link}]({link}/README.md)."""
+    return "\n\n".join((_image(panel, folder, root), tables.short_table(panel, ours, PLAIN), note))
 
 
 def _panel(panel: Panel, methods: Methods, ours: str, folder: Path) -> Iterator[str]:
@@ -76,20 +76,22 @@ def _panel(panel: Panel, methods: Methods, ours: str, folder: Path) -> Iterator[
     yield f"{title(panel)}."
     yield _image(panel, folder, folder)
     learned = tables.learned_and_lost(panel, ours)
-    main = panel.setting == MAIN
+    main = (panel.setting, panel.budget) == (MAIN, next(iter(BUDGETS)))
     yield learned if main else _folded(f"What was learned and what was lost: {panel.name}", learned)
+    if parts := tables.variants(panel, ours):
+        yield _folded(f"Ours with one thing changed: {panel.name}", parts)
     yield _folded(f"Diagnostics and cost: {panel.name}", tables.methods_table(panel, tables.DIAGNOSTICS))
     seeds = Counter(len(run.chosen) for run in panel.runs.values())
     counts = (f"{n} ({k} method{'s'[: k - 1]})" for n, k in sorted(seeds.items(), reverse=True))
     cells = panel.cells()
     hours = sum(one.cost.seconds for one in cells) / 3600
     yield f"{len(cells)} cells, {hours:.1f} hours of training. Seeds at the chosen rate: {', '.join(counts)}."
-    if missing := panel.incomplete():
+    if missing := (panel if main else panel.only("ours", "rival")).incomplete():  # elsewhere variants are samples
         yield "Not all cells yet:\n\n" + "\n".join(f"- {lack}: {listed(names)}" for lack, names in missing.items())
     if panel.absent and main:
         yield f"No cells here: {listed(methods[name].label for name in panel.absent)}."
     elif panel.absent:
-        yield f"{len(panel.absent)} methods are not compared here: the nearest to the front in `{MAIN}` are."
+        yield f"{len(panel.absent)} methods have no cells here: the nearest to the front of `{MAIN}` are compared."
 
 
 def _link(target: Path, page: Path) -> str:

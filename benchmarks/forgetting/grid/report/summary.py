@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import mean
 from typing import Protocol
@@ -14,7 +14,8 @@ from benchmarks.forgetting.grid.report.front import Point, front, shortfall
 
 LEAST_RATES = 4  # of a curve; which four of the grid depends on where a method begins to learn
 SEEDS = 3  # expected at the chosen rate
-FAMILIES = ("rival", "ours", "control")
+FAMILIES = ("ours", "rival", "variant", "control")
+COMPETITORS = FAMILIES[:2]
 
 
 class Method(Protocol):
@@ -92,21 +93,26 @@ class Panel:
 
     @cached_property
     def points(self) -> dict[str, Point]:
-        """Controls are no competitors: they show what an ingredient does, or what would be possible."""
-        return {name: run.point for name, run in self.runs.items() if run.method.family != "control"}
+        """Variants and controls are no competitors: they show what an ingredient does, or what would be possible."""
+        return {name: run.point for name, run in self.runs.items() if run.method.family in COMPETITORS}
+
+    def only(self, *families: str) -> "Panel":
+        """The same with the methods of these families alone."""
+        return replace(self, runs={name: run for name, run in self.runs.items() if run.method.family in families})
 
     @cached_property
     def front(self) -> tuple[str, ...]:
         return tuple(front(self.points))
 
     def near_front(self) -> list[Run]:
-        """Competitors, the front first (by recall), then by what they lack to it; controls last."""
+        """Competitors, the front first (by recall), then by what they lack to it; then variants, then controls."""
         leaders = {name: self.points[name] for name in self.front} or {n: run.point for n, run in self.runs.items()}
 
-        def order(run: Run) -> tuple[bool, bool, float, float]:
-            leads = run.method.name in self.front
+        def order(run: Run) -> tuple[int, bool, float, float]:
+            name, family = run.method.name, run.method.family
+            group, leads = 0 if name in self.points else FAMILIES.index(family), name in self.front
             lack = 0.0 if leads else shortfall(run.point, leaders)
-            return run.method.family == "control", not leads, lack, -run.point.recall.value
+            return group, not leads, lack, -run.point.recall.value
 
         return sorted(self.runs.values(), key=order)
 

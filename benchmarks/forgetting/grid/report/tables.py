@@ -25,8 +25,9 @@ FLIPS: Column = (
 )
 RATE: Column = "rate", rate
 
+PAPER: Column = "paper", lambda run: cell(run.method.paper) or NOTHING
+
 LEARNED: tuple[Column, ...] = (
-    ("paper", lambda run: cell(run.method.paper) or NOTHING),
     RATE,
     UNSEEN,
     _shares("trained wording", figures.knowledge("new_trained")),
@@ -53,16 +54,29 @@ DIAGNOSTICS: tuple[Column, ...] = (
     ("base-model tokens", lambda run: big(run.mean(lambda c: c.cost.base_tokens))),
     ("seconds", lambda run: f"{run.mean(lambda c: c.cost.seconds):.0f}"),
 )
-SHORT: tuple[Column, ...] = (
-    RATE, UNSEEN, KEPT, WORST, FLIPS, _shares("refusals kept", figures.refused("refusal"))
-)  # fmt: skip
+SHORT: tuple[Column, ...] = (RATE, UNSEEN, KEPT)
 
 
 def learned_and_lost(panel: Panel, ours: str) -> str:
-    """What every method taught and what it cost, and what it keeps more or less than ours, if that is there."""
+    """What every competitor and control taught and what it cost."""
+    columns = (PAPER, *LEARNED, *_against(panel, ours), *LOST)
+    return methods_table(panel, columns, _of(panel, "ours", "rival", "control"))
+
+
+def variants(panel: Panel, ours: str) -> str:
+    """The same of ours with one thing changed; empty where there is none."""
+    columns = (*LEARNED, *_against(panel, ours), *LOST)
+    return methods_table(panel, columns, _of(panel, "ours", "variant")) if _of(panel, "variant") else ""
+
+
+def _of(panel: Panel, *families: str) -> list[Run]:
+    return [run for run in panel.near_front() if run.method.family in families]
+
+
+def _against(panel: Panel, ours: str) -> tuple[Column, ...]:
+    """What a method keeps more or less than ours, if that is there."""
     found = panel.runs.get(ours)
-    against: tuple[Column, ...] = (("less ours, same items", lambda run: less(run, found)),) if found else ()
-    return methods_table(panel, (*LEARNED, *against, *LOST))
+    return (("less ours, same items", lambda run: less(run, found)),) if found else ()
 
 
 def methods_table(panel: Panel, columns: Sequence[Column], runs: Sequence[Run] | None = None) -> str:
@@ -72,11 +86,12 @@ def methods_table(panel: Panel, columns: Sequence[Column], runs: Sequence[Run] |
     return table(["method", *(head for head, _ in columns)], rows, words=["paper"])
 
 
-def short_table(panel: Panel, always: Sequence[str]) -> str:
-    """The methods nearest to the front, and those of these names."""
+def short_table(panel: Panel, ours: str, plain: str) -> str:
+    """The methods nearest to the front, and these two."""
     competitors = [run.method.name for run in panel.near_front() if run.method.name in panel.points]
-    shown = {*competitors[:NEAREST], *always}
-    return methods_table(panel, SHORT, [run for run in panel.near_front() if run.method.name in shown])
+    shown = {*competitors[:NEAREST], ours, plain}
+    columns = (*SHORT, *_against(panel, ours), WORST, FLIPS)
+    return methods_table(panel, columns, [run for run in panel.near_front() if run.method.name in shown])
 
 
 def over_settings(panels: Sequence[Panel], ours: str, methods: Methods) -> str:
