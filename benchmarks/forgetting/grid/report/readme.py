@@ -67,7 +67,8 @@ def short(panel: Panel, ours: str, folder: Path, root: Path) -> str:
     note = f"""\
 The methods nearest to the front, plain fine-tuning and ours, of {len(panel.runs)}; each at its own learning rate,
 chosen on validation questions; seeds: {count}; 95 % intervals. *Less ours*: difference of retention on the same items.
-**Bold**: on the front, as far as single intervals tell. †: trained on the base model's own wording. All of them, more settings, what the words mean: [{link}]({link}/README.md)."""
+**Bold**: on the front, as far as single intervals tell. †: trained on the base model's own wording. All of them, more
+settings, what the words mean: [{link}]({link}/README.md)."""
     return "\n\n".join((_image(panel, folder, root), tables.short_table(panel, ours, PLAIN), note))
 
 
