@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,9 +127,19 @@ def build(config: BuildConfig, progress: Progress) -> Built:
         folder = run_stage(stage, folder, config.out, config.max_drop, progress, executor(config.ray))
     write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
     summary = {"rejected": rejected, **summarise(folder)}
-    if not any(count for tier, count in summary["tiers"].items() if tier != "known"):
-        progress.say(f"curate: no row is left to train on; `curate peek {folder}` shows what became of them")
+    for line in advice(summary["tiers"], config.mode):
+        progress.say(f"curate: {line}; `curate peek {folder}` shows them")
     return Built(folder, summary)
+
+
+def advice(tiers: Mapping[str, int], mode: Mode) -> Iterator[str]:
+    """What a person should know of the rows that are kept, by tier, before training on them."""
+    fallen, every = tiers.get("reference", 0), sum(tiers.values())
+    if every == tiers.get("known", 0):
+        yield "no row is left to train on"
+    elif fallen and mode != "source":
+        yield (f"{fallen:,} of {every:,} rows ({fallen / every:.0%}) keep the source's wording, since no rewrite was "
+               "faithful; a fact that stands in no other row is hardly learned from such a one")  # fmt: skip
 
 
 def executor(ray: str | None) -> Executor:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from curate.build import BuildConfig, build
+from curate.build import BuildConfig, advice, build
 from curate.progress import Progress
 from curate.shards import REJECTED, load_manifest, read_dataset
 from tests.paths import BASE
@@ -107,6 +107,21 @@ def test_the_scores_line_up_with_the_tokens(rows):
         assert row["token_starts"][-1] == row["token_ends"][-1] == len(row["response"])
         assert all(len(ids) == 20 for ids in row["top_ids"])
         assert max(row["a"]) <= 0
+
+
+@pytest.mark.parametrize(
+    ("tiers", "mode", "said"),
+    [
+        ({"rewritten": 90, "reference": 10}, "rewrite", "10 of 100 rows (10%) keep the source's wording"),
+        ({"reference": 10}, "source", None),
+        ({"rewritten": 90, "known": 3}, "rewrite", None),
+        ({"known": 3}, "rewrite", "no row is left to train on"),
+        ({}, "rewrite", "no row is left to train on"),
+    ],
+)
+def test_what_a_person_should_know_before_training_is_said(tiers, mode, said):
+    lines = list(advice(tiers, mode))
+    assert lines == [] if said is None else len(lines) == 1 and lines[0].startswith(said)
 
 
 def test_the_same_build_again_runs_nothing(built, source):
