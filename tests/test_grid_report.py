@@ -514,6 +514,7 @@ def test_the_whole_report_twice(tmp_path: Path) -> None:
     assert "- 2 of 4 rates: SFT" in bench
     hours = sum(cell.cost.seconds for cell in small_grid()) / 3600
     assert f"{len(small_grid())} cells, {hours:.1f} hours of training. Seeds" in bench
+    assert f"{len(small_grid())} cells, {hours:.1f} hours of training on one CPU core" in bench
     assert "](bench/pareto-drugs-rich.svg)" in root
     assert "[bench](bench/README.md)" in root
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.forgetting.grid.cell import Cell
 from benchmarks.forgetting.grid.report import tables
 from benchmarks.forgetting.grid.report.summary import Methods, Panel
 from benchmarks.forgetting.grid.report.wording import listed
@@ -52,7 +53,9 @@ def picture(folder: Path, panel: Panel, ending: str) -> Path:
 
 def full(found: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str], folder: Path) -> str:
     """For the README in ``folder``, where the pictures are."""
-    parts = ["## Every method at its own rate", HOW, *(f"> Note: {cell(text)}" for text in warned)]
+    every = [one for panel in found for one in panel.cells()]
+    made = f"{_cost(every)} on one CPU core, and about half as much again to make the data and ask the questions."
+    parts = ["## Every method at its own rate", made, HOW, *(f"> Note: {cell(text)}" for text in warned)]
     parts += ["### Ours and the best rival, everywhere", EVERYWHERE, tables.over_settings(found, ours, methods)]
     for panel in found:
         parts += _panel(panel, methods, ours, folder)
@@ -84,15 +87,17 @@ def _panel(panel: Panel, methods: Methods, ours: str, folder: Path) -> Iterator[
     yield _folded(f"Diagnostics and cost: {panel.name}", tables.methods_table(panel, tables.DIAGNOSTICS))
     seeds = Counter(len(run.chosen) for run in panel.runs.values())
     counts = (f"{n} ({k} method{'s'[: k - 1]})" for n, k in sorted(seeds.items(), reverse=True))
-    cells = panel.cells()
-    hours = sum(one.cost.seconds for one in cells) / 3600
-    yield f"{len(cells)} cells, {hours:.1f} hours of training. Seeds at the chosen rate: {', '.join(counts)}."
+    yield f"{_cost(panel.cells())}. Seeds at the chosen rate: {', '.join(counts)}."
     if missing := (panel if main else panel.only("ours", "rival")).incomplete():  # elsewhere variants are samples
         yield "Not all cells yet:\n\n" + "\n".join(f"- {lack}: {listed(names)}" for lack, names in missing.items())
     if panel.absent and main:
         yield f"No cells here: {listed(methods[name].label for name in panel.absent)}."
     elif panel.absent:
         yield f"{len(panel.absent)} methods have no cells here: the nearest to the front of `{MAIN}` are compared."
+
+
+def _cost(cells: Sequence[Cell]) -> str:
+    return f"{len(cells)} cells, {sum(cell.cost.seconds for cell in cells) / 3600:.1f} hours of training"
 
 
 def _link(target: Path, page: Path) -> str:
