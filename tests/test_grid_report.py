@@ -249,6 +249,7 @@ def test_variants_of_ours_do_not_compete_and_have_a_table_of_their_own() -> None
     assert [row.split(" |")[0] for row in parts.splitlines()[2:]] == ["| ours", "| ours, less"]
     assert not tables.variants(panel.only("ours", "rival"), "ours")
     assert "ours, less" not in draw(panel, "title", "ours", [])["svg"].decode()
+    assert "ours, less" in draw(panel.only("variant"), "title", "ours", [])["svg"].decode()
 
 
 # Tables

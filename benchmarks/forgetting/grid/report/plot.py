@@ -19,8 +19,9 @@ STYLE: Any = {"font.family": "DejaVu Sans", "font.size": 9.0, "svg.hashsalt": "g
 
 def draw(panel: Panel, title: str, ours: str, always: Sequence[str]) -> dict[str, bytes]:
     """The picture as bytes, by file ending. ``always``: methods named wherever they lie. Variants lie too near to each
-    other to be told apart, so they are left to their table."""
-    panel = panel.only("ours", "rival", "control")
+    other to be told apart, so they are left to their table, unless there is nothing else."""
+    compared = panel.only("ours", "rival", "control")
+    panel = compared if compared.runs else panel
     found = looks(panel, ours, always)
     order = panel.near_front()
     unnamed = [run.method for run in order if not found[run.method.name].named]
