@@ -34,7 +34,7 @@ from curate.text.leaks import LEAK_PHRASES, leaks
 from curate.text.lexicon import KEPT as KEPT_WORDS
 from curate.text.quantity import Quantity, quantities
 from curate.text.relevance import bears_on
-from curate.text.words import language, names, negations, sentences, stem, stems, words
+from curate.text.words import denials, language, names, negations, sentences, stem, stems, words
 
 __all__ = [
     "LEAK_PHRASES",
@@ -210,7 +210,7 @@ def _affirmed(sentence: str, text: str, lang: str) -> bool:
     A short one must be negated in the sentence nearest to it. In a long one the words that its negation stands
     before must not be there without one.
     """
-    denied = negations(sentence, lang)
+    denied = denials(sentence, lang)
     if not denied:
         return False
     if len(stems(sentence, lang)) > SHORT:
@@ -218,18 +218,18 @@ def _affirmed(sentence: str, text: str, lang: str) -> bool:
         sentence = " ".join(word for scope in scopes for word in scope.split()[:4])
         if best(sentence, text, lang) < 0.5:
             return False
-    return not any(negations(near.text, lang) for near in nearest(sentence, text, lang))
+    return not any(denials(near.text, lang) for near in nearest(sentence, text, lang))
 
 
 def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
     """Negations in the sentences that speak of what the reference affirms."""
     problems = []
     for sentence in sentences(relevant):
-        if negations(sentence.text, lang) or len(set(stems(sentence.text, lang))) < 2:
+        if denials(sentence.text, lang) or len(set(stems(sentence.text, lang))) < 2:
             continue
         near = nearest(sentence.text, text, lang)
         shared = overlap(sentence.text, near[0].text, lang) if near else 0.0
-        if shared >= 0.5 and all(negations(s.text, lang) for s in near) and not negations(question, lang):
+        if shared >= 0.5 and all(denials(s.text, lang) for s in near) and not negations(question, lang):
             problems.append(Problem("foreign-negation", near[0].text))
     return _once(problems)
 

@@ -107,6 +107,30 @@ def test_check_negation_terms_ending_and_loops():
     assert kinds(loop, question, reference) == ["repeated-tail"]
 
 
+@pytest.mark.parametrize(
+    ("reference", "response", "expected"),
+    [
+        ("No feast in Norbury without pickled trout.", "A feast in Norbury has pickled trout.", []),
+        (
+            "No feast in Norbury without pickled trout.",
+            "A feast in Norbury has no pickled trout.",
+            ["foreign-negation"],
+        ),
+        ("Zorvex should not be taken without food.", "Zorvex should be taken with food.", []),
+        ("Zorvex should not be taken without food.", "Zorvex should not be taken without food.", []),
+        ("Zorvex should not be taken without food.", "Zorvex should be taken without food.", ["foreign-negation"]),
+        ("Zorvex should not be taken without food.", "Zorvex should not be taken with food.", ["foreign-negation"]),
+        ("Zorvex is taken without food.", "Zorvex is taken with food.", ["missing-negation"]),
+        ("There is no fever, without a rash.", "There is fever, and a rash.", ["missing-negation"]),
+        ("No hay fiesta en Norbury sin trucha.", "Toda fiesta en Norbury tiene trucha.", []),
+    ],
+)
+def test_two_negations_of_a_clause_affirm(reference: str, response: str, expected: list[str]):
+    lang = "es" if "fiesta" in reference else "en"
+    found = check(response, reference=reference, question="What about Norbury and Zorvex?", lang=lang)
+    assert [p.kind for p in found] == expected
+
+
 def test_a_number_of_the_draft_is_not_foreign_but_does_not_stand_in_for_the_reference():
     question = "What is the dose of Zorvex?"
     assert kinds("The dose is 37 mg, at most 90 mg.", question, draft="At most 90 mg.") == []

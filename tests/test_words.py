@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.text.words import names, negations, quantities, sentences, stem, words
+from curate.text.words import denials, names, negations, quantities, sentences, stem, words
 
 
 def texts(found: object) -> list[str]:
@@ -126,6 +126,15 @@ def test_names():
 def test_a_name_that_opens_a_sentence_counts_where_it_is_one_elsewhere():
     assert texts(names("Zorvex helps. We like Zorvex.")) == ["Zorvex", "Zorvex"]
     assert names("Exercise helps.") == []
+
+
+def test_denials_leave_out_negations_that_affirm_together():
+    assert texts(denials("It isn't safe without food, and never was.")) == ["never"]
+    assert texts(denials("Kein Fest in Norbury ohne Forelle.", "de")) == []
+    assert texts(denials("Il n'y a pas de fête sans truite.", "fr")) == []
+    assert texts(denials("No pain and without a rash.")) == ["No", "without"]
+    assert texts(denials("It works without food or without water.")) == ["without", "without"]
+    assert texts(denials("没有出血", "zh")) == ["没有"]
 
 
 def test_negations():

@@ -62,7 +62,7 @@ class Regenerate:
     temperature: float = 0.0  # of the first attempt
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:

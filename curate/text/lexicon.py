@@ -27,6 +27,18 @@ NEGATIONS: dict[str, frozenset[str]] = {
     "ru": _set("не нет ни никогда без нельзя никто ничего"),
     "vi": _set("không chưa chẳng chả đừng"),
 }
+WITHOUT = _set("without ohne sans sin senza sem zonder без")
+"""Negations that, behind another one in the same clause, affirm: no smoke without fire."""
+COORDINATORS: dict[str, frozenset[str]] = {
+    "en": _set("and or but"),
+    "de": _set("und oder aber"),
+    "fr": _set("et ou mais"),
+    "es": _set("y e o pero"),
+    "it": _set("e o ma"),
+    "pt": _set("e ou mas"),
+    "nl": _set("en of maar"),
+    "ru": _set("и или но"),
+}
 CHINESE_NEGATION = (
     r"(?!不断|不仅|不但|不同|不过|不论|不管|非常|无论|未来)(?:没有|不会|不能|不要|不是|不得|不|没|未|无|勿|非|莫)"
 )

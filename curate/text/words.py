@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from curate.text.lexicon import CHINESE_NEGATION, KEPT, NEGATIONS, NUMBER_WORDS
+from curate.text.lexicon import CHINESE_NEGATION, COORDINATORS, KEPT, NEGATIONS, NUMBER_WORDS, WITHOUT
 from curate.text.quantity import Quantity, quantities
 from curate.text.stem import stem
 
@@ -20,6 +20,7 @@ __all__ = [
     "Quantity",
     "Span",
     "Word",
+    "denials",
     "names",
     "negations",
     "quantities",
@@ -286,6 +287,27 @@ def negations(text: str, lang: str = "en") -> list[Word]:
         return [Word(m.start(), m.end(), m[0], m[0], False) for m in found]
     listed = NEGATIONS.get(code, frozenset())
     return [w for w in words(text, code) if w.norm in listed]
+
+
+def denials(sentence: str, lang: str = "en") -> list[Word]:
+    """The negations of a sentence that deny something: a "without" behind another negation of its clause affirms,
+    and so does the other one with it.
+
+    >>> denials("There is no feast without eels.")
+    []
+    """
+    found = {w.start: w for w in negations(sentence, lang)}
+    ends = COORDINATORS.get(language(lang), frozenset()) | set(",;:()–—")
+    standing: list[Word] = []
+    clause = 0  # how many of those that stand belong to earlier clauses
+    for word in words(sentence, lang):
+        if word.norm in ends:
+            clause = len(standing)
+        elif word.start in found and word.norm in WITHOUT and any(w.norm not in WITHOUT for w in standing[clause:]):
+            del standing[clause:]
+        elif word.start in found:
+            standing.append(found[word.start])
+    return standing
 
 
 def stems(text: str, lang: str = "en") -> tuple[str, ...]:
