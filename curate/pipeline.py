@@ -14,7 +14,10 @@ from typing import Any
 
 from curate.config import ConfigError, load_yaml
 
-STEPS = {"build": "curate", "mix": "curate", "sft": "train", "evaluate": "train", "report": "train"}
+STEPS = {
+    "build": "curate", "mix": "curate", "fisher": "train", "sft": "train", "merge": "train", "average": "train",
+    "evaluate": "train", "report": "train",
+}  # fmt: skip
 POSITIONAL = {"report": "folder"}
 REPEATED = {"--model"}  # NAME=VALUE, once for each; every other mapping is one flag: NAME=VALUE,NAME=VALUE
 

@@ -88,7 +88,7 @@ def test_defaults_taken_are_said():
 def test_the_shipped_pipelines_are_commands_with_known_settings():
     from curate.blend import BlendConfig
     from curate.build import BuildConfig
-    from train.config import SftConfig
+    from train.sft_config import SftConfig
 
     known = {"build": BuildConfig, "mix": BlendConfig, "sft": SftConfig}
     for path in sorted((ROOT / "pipelines").glob("*.yaml")):

@@ -11,15 +11,18 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.forgetting.grid import train as grid_train
 from benchmarks.forgetting.grid.data import Place
 from benchmarks.forgetting.grid.exam import Exam
-from benchmarks.forgetting.grid.importance import fisher, normalised, old_rows, path_importance
 from benchmarks.forgetting.grid.methods import METHODS, Lab
 from benchmarks.forgetting.grid.methods.gentle import FACTS, PROMPTS, Watch, blend, known_items, rehearsal_prompts
-from benchmarks.forgetting.grid.methods.parts import add_lora, freeze_lower
-from benchmarks.forgetting.grid.methods.regularise import kl_to_base, mean_kl, projection, quadratic
+from benchmarks.forgetting.grid.methods.parts import FROZEN, add_lora
+from benchmarks.forgetting.grid.methods.regularise import kl_to_base
 from benchmarks.forgetting.grid.settings import SETTINGS
 from benchmarks.forgetting.grid.train import Change, Trained
 from curate.schema import IGNORE
 from tests.train_export import random_rows, write_export, write_model
+from train.importance import fisher, normalised, old_rows, path_importance
+from train.loss import full_divergence
+from train.parts import freeze_lower
+from train.penalties import projection, quadratic
 
 MINE = ("kl-all", "kl-all-weak", "l2-sp", "l2-sp-weak", "ewc", "ewc-strong", "si", "shift-limit", "freeze", "lora",
         "early-stop", "wise-ft")  # fmt: skip
@@ -37,7 +40,7 @@ def weights(model: Any) -> dict[str, Tensor]:
 
 
 def batch_of(ids: Tensor, index: list[int]) -> dict[str, Tensor]:
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "index": torch.tensor(index)}
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "places": torch.tensor(index)}
 
 
 def row(seed: int = 0, length: int = 8, start: int = 4) -> tuple[Tensor, Tensor]:
@@ -53,7 +56,7 @@ def test_all_are_in_the_table_and_train_on_the_sources_text() -> None:
 def test_mean_kl_is_the_formula() -> None:
     old, new = torch.tensor([[0.5, 0.5], [0.9, 0.1]]), torch.tensor([[0.25, 0.75], [0.9, 0.1]])
     first = 0.5 * torch.log(torch.tensor(2.0)) + 0.5 * torch.log(torch.tensor(0.5 / 0.75))
-    assert float(mean_kl(old.log(), new.log())) == pytest.approx(float(first) / 2)
+    assert float(full_divergence(old.log(), new.log()).mean()) == pytest.approx(float(first) / 2)
 
 
 def test_kl_penalty_reads_the_base_at_the_scored_positions_of_the_batch() -> None:
@@ -65,7 +68,7 @@ def test_kl_penalty_reads_the_base_at_the_scored_positions_of_the_batch() -> Non
     assert float(penalty(None, batch, own)) == 0.0
     other = own.roll(1, -1).requires_grad_()
     found = penalty(None, batch, other)
-    assert found.item() == pytest.approx(2 * mean_kl(own, other).item())
+    assert found.item() == pytest.approx(2 * full_divergence(own, other).mean().item())
     found.backward()
     assert other.grad is not None
     assert float(other.grad.abs().sum()) > 0
@@ -75,11 +78,11 @@ def test_quadratic_penalty_is_0_at_the_start_and_grows_with_the_square_and_the_i
     layer = nn.Linear(2, 1, bias=False)
     start = {"weight": layer.weight.detach().clone()}
     plain, weighed = quadratic(start, 0.5), quadratic(start, 0.5, {"weight": torch.tensor([[3.0, 0.0]])})
-    assert plain(layer, {}, torch.zeros(1)).item() == 0.0
+    assert plain(layer).item() == 0.0
     with torch.no_grad():
         layer.weight += torch.tensor([[2.0, 4.0]])
-    assert plain(layer, {}, torch.zeros(1)).item() == pytest.approx(0.5 * (4 + 16))
-    found = weighed(layer, {}, torch.zeros(1))
+    assert plain(layer).item() == pytest.approx(0.5 * (4 + 16))
+    found = weighed(layer)
     assert found.item() == pytest.approx(0.5 * 3 * 4)
     found.backward()
     assert layer.weight.grad is not None
@@ -103,7 +106,7 @@ def test_fisher_is_the_curvature_of_kl_per_answer_token() -> None:
 def _answer_kl(old: Any, new: Any, each: tuple[Tensor, Tensor]) -> Tensor:
     ids, labels = each
     scored = labels[1:] != IGNORE
-    return mean_kl(old(ids[None]).logits[0, :-1][scored], new(ids[None]).logits[0, :-1][scored])
+    return full_divergence(old(ids[None]).logits[0, :-1][scored], new(ids[None]).logits[0, :-1][scored]).mean()
 
 
 def test_path_importance_adds_up_to_the_loss_that_was_won() -> None:
@@ -160,7 +163,7 @@ def test_averaging_gives_the_mean() -> None:
 
 @pytest.mark.parametrize(("layers", "frozen"), [(4, 2), (2, 1), (10, 6)])
 def test_freezing_holds_embeddings_and_the_lower_layers(layers: int, frozen: int) -> None:
-    model = freeze_lower(tiny(layers))
+    model = freeze_lower(tiny(layers), FROZEN)
     still = {name.split(".layers.")[1].split(".")[0] for name, weight in model.named_parameters()
              if ".layers." in name and not weight.requires_grad}  # fmt: skip
     assert still == {str(i) for i in range(frozen)}
@@ -238,7 +241,7 @@ def test_frozen_weights_do_not_move_in_training_and_the_others_do(run: Any) -> N
 
     def model(fresh: Any) -> Any:
         before.update(weights(fresh))
-        return freeze_lower(fresh)
+        return freeze_lower(fresh, FROZEN)
 
     after = weights(run(Change(model=model)).model)
     assert torch.equal(after["model.embed_tokens.weight"], before["model.embed_tokens.weight"])

@@ -23,9 +23,9 @@ from benchmarks.forgetting.grid.settings import SETTINGS
 from curate.frames import in_view, load_frames
 from curate.schema import EXAMPLE, IGNORE
 from train.batches import Task, assign
-from train.config import SftConfig
 from train.data import Anchors, Split
-from train.loss import Pools
+from train.loss import Pools, likelihood, normalised_entropy
+from train.sft_config import SftConfig
 
 VOCAB, STOP = 64, 2
 
@@ -48,7 +48,7 @@ def batch(*labels: int) -> dict[str, torch.Tensor]:
 
 def test_dft_weighs_a_token_by_its_probability() -> None:
     logits = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]]).log() + 3
-    assert weighted.likelihood(logits, batch(1, 2)).tolist() == pytest.approx([0.7, 0.25])
+    assert likelihood(logits, torch.tensor([1, 2])).tolist() == pytest.approx([0.7, 0.25])
 
 
 def test_eaft_weighs_by_the_entropy_of_the_twenty_likeliest() -> None:
@@ -56,7 +56,7 @@ def test_eaft_weighs_by_the_entropy_of_the_twenty_likeliest() -> None:
     logits[0, :20] = 0.0  # twenty equal: 1
     logits[1, 5] = 0.0  # one: 0
     logits[2, :2] = 0.0  # two equal
-    found = weighted.normalised_entropy(logits, batch(0, 0, 0)).tolist()
+    found = normalised_entropy(logits).tolist()
     assert found == pytest.approx([1.0, 0.0, math.log(2) / math.log(20)], abs=1e-6)
 
 
@@ -71,7 +71,7 @@ def two_rows() -> Task:
         input_ids=np.arange(6), labels=np.where(said, np.arange(6), IGNORE), weights=said.astype(np.float32),
         anchor_start=np.array([1, 1]), anchor_count=np.array([0, 0]), anchors=Anchors((), np.zeros(0)),
     )  # fmt: skip
-    config = SftConfig.model_validate({"anchor": 0, "distil": False, "balance": False})
+    config = SftConfig.model_validate({"anchor": "none", "distil": False, "balance": False})
     return assign(split, config, Pools(("loss/s",), (1.0,), (0,)))
 
 

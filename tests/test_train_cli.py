@@ -18,9 +18,11 @@ from curate.config import settle
 from curate.pipeline import STEPS, flags
 from tests.paths import ROOT
 from train.cli import app as train
-from train.config import EvaluateConfig, ReportConfig, SftConfig
+from train.config import EvaluateConfig, ReportConfig
 from train.errors import guarded
 from train.record import RunError
+from train.sft_config import SftConfig
+from train.weights_config import AverageConfig, FisherConfig, MergeConfig
 
 CONFIGS: dict[str, type[BaseModel]] = {
     "build": BuildConfig,
@@ -28,7 +30,11 @@ CONFIGS: dict[str, type[BaseModel]] = {
     "sft": SftConfig,
     "evaluate": EvaluateConfig,
     "report": ReportConfig,
+    "fisher": FisherConfig,
+    "merge": MergeConfig,
+    "average": AverageConfig,
 }
+TRAIN = [step for step in CONFIGS if STEPS[step] == "train"]
 ACTIONS = {"config", "dry_run", "as_json", "debug"}  # how to run it, not what
 BOOLEANS = [(step, name) for step, model in CONFIGS.items() for name, field in model.model_fields.items()
             if field.annotation is bool]  # fmt: skip
@@ -52,16 +58,16 @@ def test_a_boolean_of_a_pipeline_can_be_true_and_false(step: str, name: str) -> 
 
 
 def test_the_booleans_are_found() -> None:
-    assert {step for step, _ in BOOLEANS} == {"build", "mix", "sft", "evaluate"}
+    assert {step for step, _ in BOOLEANS} == {"build", "mix", "sft", "evaluate", "fisher"}
     assert ("sft", "distil") in BOOLEANS
 
 
-@pytest.mark.parametrize("step", ["sft", "evaluate", "report"])
+@pytest.mark.parametrize("step", TRAIN)
 def test_every_setting_is_a_flag_and_every_flag_a_setting(step: str) -> None:
     assert {param.name for param in command(step).params} - ACTIONS == set(CONFIGS[step].model_fields)
 
 
-@pytest.mark.parametrize("step", ["sft", "evaluate", "report"])
+@pytest.mark.parametrize("step", TRAIN)
 def test_help_names_the_defaults(step: str) -> None:
     said = {param.name: param.help.partition("Default: ")[2][:-1] for param in command(step).params}
     for name, field in CONFIGS[step].model_fields.items():
@@ -77,7 +83,19 @@ def test_help_names_the_defaults(step: str) -> None:
 @pytest.mark.parametrize(
     ("step", "section"),
     [
-        ("sft", {"data": "out", "lr": 1e-4, "distil": False, "balance": True, "tensorboard": False, "max_length": 64}),
+        (
+            "sft",
+            {
+                "data": "out",
+                "lr": 1e-4,
+                "distil": False,
+                "balance": True,
+                "packing": False,
+                "max_length": 64,
+                "source_weights": {"med": 2.0, "dolly": 0.5},
+                "train_only": ["mlp", "*.k_proj"],
+            },
+        ),
         ("evaluate", {"model": {"before": "a", "after": "b=c"}, "suite": ["s", "t"], "knowledge": ["new_a", "new_b"]}),
         ("evaluate", {"model": ["x/a", "after=b"], "suite": "s", "trust_remote_code": True, "limit": 3}),
         ("report", {"folder": "r", "out": "r/page.html"}),
@@ -91,7 +109,7 @@ def test_a_section_means_the_same_as_flags_and_as_a_file(step: str, section: dic
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.name)
 def test_the_shipped_pipelines_hold_settings_that_the_commands_take(path: Path) -> None:
     sections = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for step in ("sft", "evaluate", "report"):
+    for step in TRAIN:
         if step in sections:
             assert settle(CONFIGS[step], sections[step], {}) == settle(CONFIGS[step], {}, parsed(step, sections[step]))
 
@@ -103,9 +121,12 @@ def test_sft_says_which_defaults_it_took(tmp_path: Path) -> None:
     assert result.exit_code == 2
     said, error = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
     assert said == (
-        'defaults taken: replace=false, lr=1e-05, grad_accum=4, warmup=0.03, schedule="cosine", weight_decay=0.01, '
-        'max_grad_norm=1.0, seed=0, anchor=3.0, distil_weight=10.0, balance=true, dtype="auto", '
-        "grad_checkpointing=false, checkpoints=4, tensorboard=false"
+        "defaults taken: replace=false, trust_remote_code=false, lr=1e-05, grad_accum=4, warmup=0.03, "
+        'schedule="cosine", weight_decay=0.01, max_grad_norm=1.0, seed=0, forgetting="hold", objective="nll", '
+        'anchor="stored", anchor_at="unlabelled", anchor_weight=3.0, distil_weight=10.0, balance=true, '
+        'ewc_weight=10000.0, si_weight=1.0, l2_sp=0.0, shift_scope="tensor", freeze=0.0, adapter="none", rank=16, '
+        'virtual_tokens=20, pcgrad=false, watch_every=0, patience=0, packing=false, dtype="auto", '
+        "grad_checkpointing=false, checkpoints=4"
     )
     assert re.match("error: .*none", error)
 

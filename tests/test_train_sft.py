@@ -14,9 +14,9 @@ import torch
 from rich.console import Console
 
 from tests.train_export import Row, random_rows, write_export, write_model
-from train.config import SftConfig
 from train.plan import Run, plan, prepare
 from train.sft import build_trainer, execute
+from train.sft_config import SftConfig
 
 QUIET = Console(quiet=True)
 
@@ -64,7 +64,7 @@ def trained(run: Run) -> Any:
 
 
 def test_each_kl_has_a_weight_of_its_own_beside_the_sources_lambda(mixed: Path, tmp_path: Path) -> None:
-    pools = settle(mixed, tmp_path / "run", anchor=10, distil_weight=30).pools
+    pools = settle(mixed, tmp_path / "run", anchor_weight=10, distil_weight=30).pools
     assert dict(zip(pools.names, pools.lambdas, strict=True)) == {
         "kl/dolly": pytest.approx(30 * 0.3),
         "loss/med": 0.7,
@@ -92,7 +92,7 @@ def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Pa
     from datasets import load_from_disk
     from trl import SFTTrainer
 
-    run = settle(one_source, tmp_path / "ours", anchor=0.0, batch_size=4, grad_accum=2, epochs=2)
+    run = settle(one_source, tmp_path / "ours", anchor_weight=0.0, batch_size=4, grad_accum=2, epochs=2)
     ours = trained(run)
     order = ours.order
 
@@ -116,7 +116,7 @@ def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Pa
 @pytest.mark.parametrize("balance", [True, False])
 def test_accumulated_equals_batched(mixed: Path, tmp_path: Path, balance: bool) -> None:
     """With KL weights of 1: Adam divides by the gradient's size, so a KL that is all rounding would move weights."""
-    ones = {"anchor": 1.0, "distil_weight": 1.0, "balance": balance}
+    ones = {"anchor_weight": 1.0, "distil_weight": 1.0, "balance": balance}
     whole = trained(settle(mixed, tmp_path / "a", batch_size=12, grad_accum=1, **ones))
     parts = trained(settle(mixed, tmp_path / "b", batch_size=3, grad_accum=4, **ones))
     for name in ("loss", "loss/med", "kl/dolly", "anchor", "eval_loss"):
@@ -141,7 +141,7 @@ def test_first_loss_is_the_formula(mixed: Path, model: Path, tmp_path: Path) -> 
 
 
 def test_imitation_is_nll_on_the_labels(mixed: Path, tmp_path: Path) -> None:
-    run = settle(mixed, tmp_path, batch_size=24, grad_accum=1, distil=False, anchor=0.0)
+    run = settle(mixed, tmp_path, batch_size=24, grad_accum=1, distil=False, anchor_weight=0.0)
     assert run.pools.names == ("loss/dolly", "loss/med")
     assert losses(trained(run), "loss/dolly")[0] > 3  # the log of 300 tokens is 5.7
 
@@ -149,9 +149,9 @@ def test_imitation_is_nll_on_the_labels(mixed: Path, tmp_path: Path) -> None:
 def test_anchors_hold_the_model_where_no_label_is(model: Path, tmp_path: Path) -> None:
     data = write_export(tmp_path / "data", model, random_rows(24), k=20)
     steps = {"batch_size": 8, "grad_accum": 1}
-    free = trained(settle(data, tmp_path / "free", anchor=0.0, epochs=8, **steps))
-    held = trained(settle(data, tmp_path / "held", anchor=5.0, epochs=8, **steps))
-    measure = build_trainer(settle(data, tmp_path / "held", anchor=5.0))
+    free = trained(settle(data, tmp_path / "free", anchor_weight=0.0, epochs=8, **steps))
+    held = trained(settle(data, tmp_path / "held", anchor_weight=5.0, epochs=8, **steps))
+    measure = build_trainer(settle(data, tmp_path / "held", anchor_weight=5.0))
     drift = {}
     for name, trainer in (("free", free), ("held", held)):
         measure.model.load_state_dict(weights(trainer))
@@ -276,7 +276,7 @@ def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
     assert found["tokens_per_epoch"] == {"labelled": 2, "distilled": 5, "anchored": 1 + 2, "fed": 5 + 6 + 3}
     assert found["rows"] == {"train": 3, "validation": 0, "unanchored": 1, "nothing_to_train": 1, "cut": 0}
     assert found["steps"] == 6
-    unanchored = plan(settle(data, tmp_path / "run", anchor=0.0, max_length=5))
+    unanchored = plan(settle(data, tmp_path / "run", anchor_weight=0.0, max_length=5))
     assert unanchored["tokens_per_epoch"] == {"labelled": 1, "distilled": 3, "anchored": 0, "fed": 3 + 4}
     assert unanchored["rows"]["cut"] == 2
 

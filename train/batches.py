@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from curate.schema import IGNORE
-from train.config import SftConfig
 from train.data import ANCHOR, DISTIL, LABEL, NONE, DataError, Export, Split
 from train.loss import Pools
+from train.sft_config import SftConfig
 
 ANCHOR_POOL = "anchor"
 """The pool of all anchored tokens; those of sources have a slash in their names."""
@@ -26,6 +26,7 @@ class Task:
     weights: np.ndarray  # float32 [tokens]: 1 on every distilled and anchored token
     pools: np.ndarray  # int64 [tokens]: index into Pools
     needed: np.ndarray  # int64 [rows]: tokens to feed; nothing after the last scored one has a say
+    twice: int | None = None  # the pool of labels that are anchored, too; None: none is
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -39,8 +40,9 @@ class Task:
 def assign(split: Split, config: SftConfig, pools: Pools) -> Task:
     """Give every token its role, weight and pool, by the row's objective.
 
-    learn: weighted NLL on labels, and KL on the other response tokens where ``config.anchor`` > 0. distil: KL on all
-    response tokens; or, when imitating, NLL on the labels with weight 1. A row's first token is never scored.
+    learn: weighted NLL on labels, and KL on the other response tokens, or on all of them, where there is an anchor.
+    distil: KL on all response tokens; or, when imitating, NLL on the labels with weight 1. Without a frozen copy of
+    the model a KL needs stored anchors. A row's first token is never scored.
     """
     position, row = split.position, split.row_of
     inside = position >= 1
@@ -48,18 +50,26 @@ def assign(split: Split, config: SftConfig, pools: Pools) -> Task:
         inside &= position < config.max_length
     labelled = (split.labels != IGNORE) & inside
     start = split.anchor_start[row]
-    anchored = (position >= start) & (position < start + split.anchor_count[row]) & inside
+    anchored = (position >= start) & (start > 0) & inside
+    if config.anchor != "model":
+        anchored &= position < start + split.anchor_count[row]
     distil = split.distil[row]
     roles = np.full(len(position), NONE, np.uint8)
     if config.distil:
         roles[distil & anchored] = DISTIL
     else:
         roles[distil & labelled] = LABEL
-    if config.anchor > 0:
+    held = has_anchor(config)
+    if held:
         roles[~distil & anchored & (split.weights == 0)] = ANCHOR
     roles[~distil & labelled & (split.weights > 0)] = LABEL
     weights = np.where((roles == LABEL) & ~distil, split.weights, 1.0).astype(np.float32)
-    return Task(split, roles, weights, _pool_of(split, roles, pools), _needed(split, roles))
+    twice = pools.names.index(ANCHOR_POOL) if held and config.anchor_at == "all" else None
+    return Task(split, roles, weights, _pool_of(split, roles, pools), _needed(split, roles), twice)
+
+
+def has_anchor(config: SftConfig) -> bool:
+    return config.anchor != "none" and config.anchor_weight > 0
 
 
 def _pool_of(split: Split, roles: np.ndarray, pools: Pools) -> np.ndarray:
@@ -84,14 +94,18 @@ def settle_pools(export: Export, config: SftConfig) -> Pools:
     """Which averages the loss is made of, over both splits. Raises ``DataError`` for a source without a lambda."""
     found = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
              for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
+    strangers = sorted(set(config.source_weights) - {source for _, source in found})
+    if strangers:
+        known = ", ".join(sorted({source for _, source in found}))
+        raise DataError(f"{export.folder}: --source-weights names {strangers[0]!r}, and the data's sources are {known}")
     names = [f"{kind}/{source}" for kind, source in sorted(found)]
     lambdas = [_lambda(export, config, source) * (config.distil_weight if kind == "kl" else 1.0)
                for kind, source in sorted(found)]  # fmt: skip
     groups = list(range(len(names))) if config.balance else [0] * len(names)
-    if config.anchor > 0:
+    if has_anchor(config):
         groups.append(len(names))
         names.append(ANCHOR_POOL)
-        lambdas.append(config.anchor)
+        lambdas.append(config.anchor_weight)
     return Pools(tuple(names), tuple(lambdas), tuple(groups))
 
 
@@ -100,15 +114,16 @@ def _kind(distil: bool, config: SftConfig) -> str:
 
 
 def _lambda(export: Export, config: SftConfig, source: str) -> float:
+    own = config.source_weights.get(source, 1.0)
     if not config.balance or not export.balance:
-        return 1.0
+        return own
     if source not in export.balance:
         known = ", ".join(export.balance)
         raise DataError(
             f"{export.folder}: source {source!r} has no weight in the manifest's balance (it has {known}); "
             "export again, or train with --no-balance"
         )
-    return float(export.balance[source])
+    return own * float(export.balance[source])
 
 
 def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int) -> np.ndarray:
@@ -148,53 +163,97 @@ class StepOrder:
         return iter(order.tolist())
 
 
+class Scored(NamedTuple):
+    """The scored tokens of a row, or of a batch end to end."""
+
+    places: np.ndarray  # int64 [n]: where their logits are, in the row or in the flattened batch
+    ids: np.ndarray  # int64 [n, k]: the target distribution's known entries, see train.loss.divergence
+    logprobs: np.ndarray  # float32 [n, k]
+    weights: np.ndarray  # float32 [n]
+    pools: np.ndarray  # int64 [n]
+    labelled: np.ndarray  # bool [n]: the target is the label; else the base model's distribution
+    tokens: np.ndarray  # int64 [n]: the token that stands there
+    rows: np.ndarray  # int64 [n]: the row within the batch
+    old: np.ndarray  # bool [n]: the row is rehearsal
+
+
 @dataclass(frozen=True)
 class Collator:
-    """Rows to one padded batch. The trainer's datasets hold only (split, row); the arrays are looked up here."""
+    """Rows to one batch. The trainer's datasets hold only (split, row); the arrays are looked up here.
+
+    ``packing``: rows end to end in one sequence, with positions that begin anew in each, by which attention keeps
+    them apart; else one under the other, padded. ``stored``: targets are the data's own; else a KL's target is left
+    open, for a frozen copy of the model to fill in.
+    """
 
     tasks: Sequence[Task]
     pool_count: int
     pad_id: int
+    packing: bool = False
+    stored: bool = True
 
     def __call__(self, items: list[dict[str, int]]) -> dict[str, Any]:
-        """input_ids, attention_mask [b, t]; for the n scored tokens: index into [b * t], ids and logprobs [n, k]
-        (the target distribution, see ``train.loss.divergence``), weights, pools [n]; counts [pools]."""
+        """input_ids [b, t] (packed [1, t]) with attention_mask (packed: position_ids) of that shape; the fields of
+        ``Scored``; counts [pools]: scored tokens; fed [1]: tokens that are no padding."""
         rows = [(self.tasks[item["split"]], item["row"]) for item in items]
         lengths = np.array([task.needed[row] for task, row in rows])
         width = int(lengths.max())
-        parts = [self._row(task, row) for task, row in rows]
-        k = max(part[1].shape[1] for part in parts)
-        pools = torch.from_numpy(np.concatenate([part[4] for part in parts]))
-        return {
-            "input_ids": self._pad(rows, width),
-            "attention_mask": torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64)),
-            "index": torch.from_numpy(np.concatenate([part[0] + i * width for i, part in enumerate(parts)])),
-            "ids": torch.from_numpy(np.concatenate([_widen(part[1], k, 0) for part in parts])),
-            "logprobs": torch.from_numpy(np.concatenate([_widen(part[2], k, -np.inf) for part in parts])),
-            "weights": torch.from_numpy(np.concatenate([part[3] for part in parts])),
-            "pools": pools,
-            "counts": torch.bincount(pools, minlength=self.pool_count),
-        }
+        begins = np.cumsum(lengths) - lengths if self.packing else np.arange(len(rows)) * width
+        parts = [self._row(i, task, row, int(begin)) for i, ((task, row), begin) in enumerate(zip(rows, begins))]  # noqa: B905
+        k = max(part.ids.shape[1] for part in parts)
+        parts = [p._replace(ids=_widen(p.ids, k, 0), logprobs=_widen(p.logprobs, k, -np.inf)) for p in parts]
+        scored = Scored(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        batch = {name: torch.from_numpy(array) for name, array in scored._asdict().items()}
+        batch["counts"] = torch.bincount(batch["pools"], minlength=self.pool_count)
+        batch["fed"] = torch.tensor([int(lengths.sum())])
+        return batch | (self._packed(rows, lengths) if self.packing else self._padded(rows, lengths, width))
 
-    def _pad(self, rows: list[tuple[Task, int]], width: int) -> torch.Tensor:
+    def _padded(self, rows: list[tuple[Task, int]], lengths: np.ndarray, width: int) -> dict[str, torch.Tensor]:
         padded = np.full((len(rows), width), self.pad_id, np.int64)
-        for i, (task, row) in enumerate(rows):
-            start, length = task.split.offsets[row], task.needed[row]
-            padded[i, :length] = task.split.input_ids[start : start + length]
-        return torch.from_numpy(padded)
+        for line, (task, row), length in zip(padded, rows, lengths, strict=True):
+            line[:length] = _tokens(task, row)
+        mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
+        return {"input_ids": torch.from_numpy(padded), "attention_mask": torch.from_numpy(mask)}
 
-    def _row(self, task: Task, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """One row's scored tokens: where their logits are, their targets, weights and pools."""
+    def _packed(self, rows: list[tuple[Task, int]], lengths: np.ndarray) -> dict[str, torch.Tensor]:
+        tokens = np.concatenate([_tokens(task, row) for task, row in rows]).astype(np.int64)
+        places = np.concatenate([np.arange(length) for length in lengths])
+        return {"input_ids": torch.from_numpy(tokens)[None], "position_ids": torch.from_numpy(places)[None]}
+
+    def _row(self, number: int, task: Task, row: int, begin: int) -> Scored:
+        """``begin``: where the row begins in the flattened batch."""
         split, start = task.split, int(task.split.offsets[row])
-        stop = int(split.offsets[row + 1])
-        scored = np.flatnonzero(task.roles[start:stop])
-        known = task.roles[start + scored] != LABEL
-        ids, logprobs = split.anchors.take(row, scored[known] - split.anchor_start[row])
+        roles = task.roles[start : int(split.offsets[row + 1])]
+        scored = np.flatnonzero(roles)
+        labelled, pools = roles[scored] == LABEL, task.pools[start + scored]
+        weights = task.weights[start + scored]
+        if task.twice is not None and not split.distil[row]:
+            again = scored[labelled]
+            scored, labelled = np.concatenate([scored, again]), np.concatenate([labelled, np.zeros(len(again), bool)])
+            pools = np.concatenate([pools, np.full(len(again), task.twice)])
+            weights = np.concatenate([weights, np.ones(len(again), np.float32)])
+        ids, logprobs = self._targets(task, row, scored, labelled)
+        tokens = split.input_ids[start + scored].astype(np.int64)
+        rows, old = np.full(len(scored), number), np.full(len(scored), split.distil[row])
+        return Scored(begin + scored - 1, ids, logprobs, weights, pools, labelled, tokens, rows, old)
+
+    def _targets(self, task: Task, row: int, scored: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is known of the target distributions: ids and log-probabilities [n, k]."""
+        split, held = task.split, scored[~labelled]
+        ids, logprobs = np.zeros((len(held), 1), np.int64), np.full((len(held), 1), -np.inf, np.float32)
+        if self.stored:
+            ids, logprobs = split.anchors.take(row, held - split.anchor_start[row])
         targets = np.zeros((len(scored), ids.shape[1]), np.int64)
         log_p0 = np.full(targets.shape, -np.inf, np.float32)
-        targets[known], log_p0[known] = ids, logprobs
-        targets[~known, 0], log_p0[~known, 0] = split.labels[start + scored[~known]], 0.0
-        return scored - 1, targets, log_p0, task.weights[start + scored], task.pools[start + scored]
+        targets[~labelled], log_p0[~labelled] = ids, logprobs
+        targets[labelled, 0], log_p0[labelled, 0] = split.labels[split.offsets[row] + scored[labelled]], 0.0
+        return targets, log_p0
+
+
+def _tokens(task: Task, row: int) -> np.ndarray:
+    """The tokens of a row that are fed."""
+    start = int(task.split.offsets[row])
+    return task.split.input_ids[start : start + int(task.needed[row])]
 
 
 def _widen(array: np.ndarray, k: int, fill: float) -> np.ndarray:
@@ -212,7 +271,7 @@ def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> 
     if config.distil and split.distil.any() and not task.count(DISTIL):
         raise DataError(
             f"{export.folder}: none of the {int(split.distil.sum())} rehearsal rows carries anchors, so they "
-            "cannot be distilled; export them with anchors, or train with --no-distil"
+            "cannot be distilled; export them with anchors, or train with --anchor model or --no-distil"
         )
     if not task.count(LABEL) and not task.count(DISTIL):
         raise DataError(

@@ -2,14 +2,19 @@
 
 import json
 import os
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, TypeVar
 
 import typer
 
+from curate.config import Strict
 from train.errors import guarded
 from train.evaluate_cli import evaluate_command
+from train.flags import command
 from train.report import report_command
+from train.sft_config import SftConfig
+from train.weights_config import AverageConfig, FisherConfig, MergeConfig
 
 app = typer.Typer(
     help="Train a model on exported shards, and judge what it learnt and forgot.",
@@ -24,67 +29,93 @@ def main() -> None:
     """Train a model on exported shards, and judge what it learnt and forgot."""
 
 
-app.command("evaluate")(evaluate_command)
-app.command("report")(report_command)
+Settings = TypeVar("Settings", bound=Strict)
 
 THRIFT = "lower --batch-size and raise --grad-accum as much, or give --grad-checkpointing"
 
-Opt = typer.Option  # help texts name the defaults, which live in train.config
 
-
-@app.command()
-def sft(
-    data: Annotated[Path | None, Opt(help="Folder that `curate mix` wrote. Default: out.")] = None,
-    model: Annotated[str | None, Opt(help="Base model, folder or hub id. Default: as the data says.")] = None,
-    revision: Annotated[str | None, Opt(help="Revision of a hub model.")] = None,
-    out: Annotated[Path | None, Opt(help="Folder of the run. Default: runs/sft-<fingerprint>.")] = None,
-    replace: Annotated[bool | None, Opt(help="Replace another run that lies in --out. Default: no.")] = None,
-    config: Annotated[Path | None, Opt(help="YAML file with these settings; flags win over it.")] = None,
-    lr: Annotated[float | None, Opt(help="Peak learning rate. Default: 1e-5.")] = None,
-    epochs: Annotated[float | None, Opt(help="Passes over the data. Default: 2.")] = None,
-    batch_size: Annotated[int | None, Opt(help="Rows per device and forward. Default: 8.")] = None,
-    grad_accum: Annotated[int | None, Opt(help="Forwards per optimiser step. Default: 4.")] = None,
-    warmup: Annotated[float | None, Opt(help="Share of steps that warm up. Default: 0.03.")] = None,
-    schedule: Annotated[str | None, Opt(help="Decay: cosine or linear. Default: cosine.")] = None,
-    weight_decay: Annotated[float | None, Opt(help="AdamW's decay. Default: 0.01.")] = None,
-    max_grad_norm: Annotated[float | None, Opt(help="Gradient clipping; 0: none. Default: 1.")] = None,
-    seed: Annotated[int | None, Opt(help="Shapes the order of rows. Default: 0.")] = None,
-    anchor: Annotated[float | None, Opt(help="Weight of KL to the base model where no label is. Default: 3.")] = None,
-    distil: Annotated[bool | None, Opt(help="Rehearsal: KL to the base model, or NLL. Default: yes.")] = None,
-    distil_weight: Annotated[float | None, Opt(help="Weight of that KL, times the source's. Default: 10.")] = None,
-    balance: Annotated[bool | None, Opt(help="Weigh sources as the data says, or tokens alike. Default: yes.")] = None,
-    max_length: Annotated[int | None, Opt(help="Cut longer rows. Default: as exported.")] = None,
-    dtype: Annotated[str | None, Opt(help="Arithmetic: auto, float32 or bfloat16. Default: auto.")] = None,
-    grad_checkpointing: Annotated[bool | None, Opt(help="Less memory, more time. Default: no.")] = None,
-    checkpoints: Annotated[int | None, Opt(help="Checkpoints per run; 0: none. Default: 4.")] = None,
-    log_every: Annotated[int | None, Opt(help="Steps between log lines. Default: fifty lines per run.")] = None,
-    tensorboard: Annotated[bool | None, Opt(help="Write TensorBoard events too. Default: no.")] = None,
-    dry_run: Annotated[bool, Opt("--dry-run", help="Say what would run, and stop.")] = False,
-    as_json: Annotated[bool, Opt("--json", help="Print the record as JSON on standard output.")] = False,
-    debug: Annotated[bool, Opt("--debug", help="Show the traceback of an error.")] = False,
-) -> None:
+def sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
     """Train a base model on an exported dataset: full parameters, resumed by giving the same command again."""
-    flags = {name: value for name, value in locals().items() if name not in ("config", "dry_run", "as_json", "debug")}
-    guarded(lambda: _sft(config, flags, dry_run, as_json), debug, THRIFT)
+    guarded(lambda: _sft(file, flags, dry_run, as_json), debug, THRIFT)
+
+
+def fisher(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+    """Estimate how much each weight matters to what the base model can, for `train sft --ewc` or `--si`."""
+
+    def run() -> None:
+        from rich.console import Console
+
+        from train.fisher import estimate
+
+        config = settled(FisherConfig, file, flags)
+        record = estimate(config, Console(stderr=True, markup=False, highlight=False), dry_run)
+        if as_json:
+            print(json.dumps(record, ensure_ascii=False, sort_keys=True))
+
+    guarded(run, debug, "give fewer --rows")
+
+
+def merge(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+    """Fold a trained adapter into its base model: one folder that every engine can load."""
+
+    def run() -> None:
+        from train.merge import merge
+
+        shown(merge(settled(MergeConfig, file, flags), dry_run), as_json)
+
+    guarded(run, debug)
+
+
+def average(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+    """Mix a run's weights with its base model's, over a sweep of shares (WiSE-FT, arXiv 2109.01903)."""
+
+    def run() -> None:
+        from train.merge import average
+
+        shown(average(settled(AverageConfig, file, flags), dry_run), as_json)
+
+    guarded(run, debug)
+
+
+def settled(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
+    """The file's settings, overlaid by the flags."""
+    from curate.config import load_yaml, settle
+
+    return settle(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
+
+
+def shown(record: dict[str, Any], as_json: bool) -> None:
+    """The record as JSON on standard output, or what was written, in words, on the other one."""
+    if as_json:
+        print(json.dumps(record, ensure_ascii=False, sort_keys=True))
+        return
+    for place in record["out"] if isinstance(record["out"], list) else [record["out"]]:
+        print(f"out: {place}", file=sys.stderr)
+
+
+app.command("sft")(command(SftConfig, sft))
+app.command("fisher")(command(FisherConfig, fisher))
+app.command("merge")(command(MergeConfig, merge))
+app.command("average")(command(AverageConfig, average))
+app.command("evaluate")(evaluate_command)
+app.command("report")(report_command)
 
 
 def _sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> None:
     from rich.console import Console
 
-    from curate.config import load_yaml, settle
-    from train.config import SftConfig, defaults_taken
+    from train.config import defaults_taken
 
     # Before torch loads. OpenMP's threads wait by spinning, for milliseconds; on two cores that another process shares,
     # that made training six times slower. Spinning shorter costs nothing on an idle machine and wins back half of it.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    given = load_yaml(file) if file else {}
-    config = settle(SftConfig, given, flags, where=str(file) if file else "settings")
+    config = settled(SftConfig, file, flags)
     from train.plan import device_count, is_main, plan, prepare
     from train.sft import execute
 
     console = Console(stderr=True, quiet=not is_main(), markup=False, highlight=False)
-    console.print(defaults_taken(config), soft_wrap=True)
+    console.print(defaults_taken(config, **config.consequences()), soft_wrap=True)
     run = prepare(config, device_count())
     if config.model is None:
         console.print(f"model: {run.model}, as {config.data}/manifest.json says", soft_wrap=True)

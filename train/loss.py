@@ -10,6 +10,7 @@ n_pool counts tokens over the whole optimiser step, all devices and accumulated 
 into batches changes nothing.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,33 @@ def _log_rest(logp: torch.Tensor) -> torch.Tensor:
     return torch.log(-torch.expm1(total))
 
 
+def full_divergence(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """KL(softmax(old) || softmax(new)) per token over the whole vocabulary, in nats: float32 [n]; both [n, vocab]."""
+    log_old, log_new = (torch.log_softmax(logits.float(), -1) for logits in (old, new))
+    return (log_old.exp() * (log_old - log_new)).sum(-1)
+
+
+def likelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """p(y_t), what dynamic fine-tuning weighs a label's NLL with (arXiv 2508.05629, eq. 9): float32 [n]; logits
+    [n, vocab], labels int64 [n]. No gradient is to pass through it.
+
+    >>> float(likelihood(torch.zeros(1, 4), torch.tensor([2])))
+    0.25
+    """
+    return torch.softmax(logits.float(), -1).gather(-1, labels[:, None])[:, 0]
+
+
+def normalised_entropy(logits: torch.Tensor, top: int = 20) -> torch.Tensor:
+    """Entropy of the ``top`` likeliest tokens, taken as a distribution, over ln ``top``: what entropy-adaptive
+    fine-tuning weighs a label's NLL with (arXiv 2601.02151): float32 [n] in [0, 1]; logits [n, vocab].
+
+    >>> float(normalised_entropy(torch.zeros(1, 50)))
+    1.0
+    """
+    logp = torch.log_softmax(logits.float().topk(top, -1).values, -1)
+    return -(logp.exp() * logp).sum(-1) / math.log(top)
+
+
 @dataclass(frozen=True)
 class Pools:
     """What is averaged together, and how much each average counts.
@@ -62,7 +90,11 @@ class Pools:
 
     def loss(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """The loss from the pools' sums and the token counts of the whole step; an absent pool adds nothing."""
+        return self.parts(sums, counts).sum()
+
+    def parts(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """What each pool adds to the loss: float32 [pools]."""
         groups = torch.tensor(self.groups, device=sums.device)
         lambdas = torch.tensor(self.lambdas, device=sums.device)
         totals = sums.new_zeros(len(self.names)).index_add(0, groups, counts.to(sums))[groups]
-        return (lambdas * sums / totals.clamp(min=1)).sum()
+        return lambdas * sums / totals.clamp(min=1)

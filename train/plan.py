@@ -1,6 +1,7 @@
 """What a run would do, settled and checked before anything heavy is loaded."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -12,10 +13,12 @@ import numpy as np
 from curate.config import ConfigError
 from curate.engine import EngineConfig, locate_model, model_hash
 from train.batches import Task, assign, check_targets, settle_pools
-from train.config import SftConfig
 from train.data import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
+from train.fisher import check_importance
 from train.loss import Pools
+from train.parts import check_parts
 from train.record import data_fingerprint, fingerprint
+from train.sft_config import SftConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Run:
     model_fingerprint: str
     data_fingerprint: str
     devices: int = 1
+    importance: tuple[str, ...] = ()  # fingerprints of the estimates that penalties read
 
     @property
     def model(self) -> str:
@@ -43,7 +47,7 @@ class Run:
 
     @cached_property
     def fingerprint(self) -> str:
-        return run_fingerprint(self.config, self.data_fingerprint, self.model_fingerprint)
+        return run_fingerprint(self.config, self.data_fingerprint, self.model_fingerprint, self.importance)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -65,8 +69,8 @@ class Run:
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
 
-def run_fingerprint(config: SftConfig, data: str, model: str) -> str:
-    return fingerprint("sft", 1, config.shaping(), data, model)
+def run_fingerprint(config: SftConfig, data: str, model: str, importance: Sequence[str] = ()) -> str:
+    return fingerprint("sft", 2, config.shaping(), data, model, *importance)
 
 
 def prepare(config: SftConfig, devices: int = 1) -> Run:
@@ -74,8 +78,9 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
 
     Raises ``ConfigError``, ``DataError`` or, where there is no such model, ``EngineError``.
     """
-    if config.tensorboard and not (find_spec("tensorboard") or find_spec("tensorboardX")):
-        raise ConfigError("--tensorboard: the package tensorboard is not installed; install it, or leave the flag out")
+    config = config.settled()
+    check_reports(config)
+    check_parts(config)
     export = load_export(config.data)
     if config.model is None:
         config = config.model_copy(update={"model": export.model, "revision": export.manifest.get("revision")})
@@ -86,22 +91,56 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     pools = settle_pools(export, config)
     tasks = {name: assign(split, config, pools) for name, split in export.splits.items()}
     check_targets(export, config, tasks)
+    check_watch(export, config)
     where = EngineConfig(config.model, revision=config.revision)
     folder = locate_model(where)
-    tokenizer, model_config = open_tokenizer(folder)
+    tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
     check_model(export, tasks, config.model, tokenizer, model_config)
     data, weights = data_fingerprint(export.manifest, export.folder), model_hash(where)
-    out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights)}"
+    importance = tuple(
+        check_importance(place, kind, config.model, weights)
+        for kind, place in (("ewc", config.ewc), ("si", config.si))
+        if place is not None
+    )
+    out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance)}"
     settled = config.model_copy(update={"out": out})
-    return Run(settled, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices)
+    return Run(settled, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices, importance)
 
 
-def open_tokenizer(folder: Path) -> tuple[Any, Any]:
+def check_reports(config: SftConfig) -> None:
+    """Raises ``ConfigError`` where a report goes to what is not installed."""
+    packages = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
+    for name in config.report_to:
+        if name not in packages:
+            raise ConfigError(f"--report-to {name}: known are {', '.join(packages)}")
+        if not any(find_spec(package) for package in packages[name]):
+            raise ConfigError(f"--report-to {name}: the package {name} is not installed; install it, or leave it out")
+
+
+def check_watch(export: Export, config: SftConfig) -> None:
+    """Raises ``ConfigError`` where early stopping has nothing to look at, or is half said."""
+    asked = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
+    if asked and not config.watch_every:
+        raise ConfigError(f"{asked} wants looks while training goes on; give --watch-every STEPS, too")
+    held = export.splits.get("validation")
+    if config.watch_every and (held is None or not len(held)):
+        raise ConfigError(
+            f"--watch-every: {export.folder} has no validation rows to look at; mix with --validation above 0"
+        )
+    if config.retention_floor is not None and held is not None and not held.distil.any():
+        raise ConfigError(
+            f"--retention-floor: no validation row of {export.folder} is rehearsal, so there is nothing to keep; "
+            "mix with --rehearsal, or a larger --validation"
+        )
+
+
+def open_tokenizer(folder: Path, trust_remote_code: bool = False) -> tuple[Any, Any]:
     """Tokenizer and configuration of a model folder; cheap next to the weights."""
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
+        trust: dict[str, Any] = {"trust_remote_code": True} if trust_remote_code else {}
+        return AutoTokenizer.from_pretrained(folder, **trust), AutoConfig.from_pretrained(folder, **trust)
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(

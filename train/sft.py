@@ -92,12 +92,17 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
         reporter.close()
-    if trainer.state.global_step != run.steps:
+    watch = trainer.watch
+    if trainer.state.global_step != run.steps and not (watch and watch.reason):
         raise RunError(
             f"training stopped at step {trainer.state.global_step} of {run.steps}; run the command again to resume"
         )
     seconds = time.monotonic() - began
+    if watch and watch.reason:
+        console.print(f"stopped: {watch.reason}", highlight=False, soft_wrap=True)
     _save(run, trainer)
+    if is_main():
+        (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
     return {
         "device": str(trainer.args.device),
         "devices": trainer.accelerator.num_processes,
@@ -105,7 +110,15 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         "trained_tokens_per_second": round(trainer.tokens_scored / seconds, 1),
         "fed_tokens_per_second": round(trainer.tokens_fed / seconds, 1),
         "final": {k: v for k, v in reporter.last.items() if k.removeprefix("eval_") in ("loss", *run.pools.names)},
+        "stopped": watch.reason if watch else None,
+        "kept_step": best_step(trainer) if watch else None,
     }
+
+
+def best_step(trainer: Any) -> int | None:
+    """The step whose weights a watched run ends with: the look with the best trade-off."""
+    best = trainer.state.best_model_checkpoint
+    return int(best.rsplit("-", 1)[-1]) if best else None
 
 
 def build_trainer(
@@ -114,32 +127,48 @@ def build_trainer(
     """Load the model in float32 and wrap it in ``AnchoredSFTTrainer``, or a subclass of it; ``change_model``: what is
     done to the model first."""
     import datasets
-    import torch
     import transformers
     from transformers import AutoModelForCausalLM
     from transformers.trainer_callback import PrinterCallback
 
+    from train.holding import hold
+    from train.parts import choose_parts, loading
     from train.trainer import AnchoredSFTTrainer
+    from train.watch import Watch
 
     hf_logging: Any = transformers.utils.logging
     hf_logging.disable_progress_bar()
     hf_logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    model = AutoModelForCausalLM.from_pretrained(run.folder, dtype=torch.float32)
+    config = run.config
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        run.folder, trust_remote_code=config.trust_remote_code, **loading(config)
+    )
+    model = choose_parts(model, config)
     model = change_model(model) if change_model else model
+    holding = hold(run, model)
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
-    step_rows = run.config.batch_size * run.config.grad_accum * run.devices
+    step_rows = config.batch_size * config.grad_accum * run.devices
+    watch = Watch(config.retention_floor, config.patience) if config.watch_every else None
+    callbacks = [each for each in (reporter, watch, holding.limit) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
         pools=run.pools,
-        order=StepOrder(run.tasks["train"], step_rows, run.config.seed),
+        order=StepOrder(run.tasks["train"], step_rows, config.seed),
+        objective=config.objective,
+        teacher=holding.teacher,
+        penalties=holding.penalties,
+        pcgrad=config.seed if config.pcgrad else None,
+        watch=watch,
         model=model,
         args=arguments(run),
-        data_collator=Collator(tasks, len(run.pools.names), run.tokenizer.pad_token_id or 0),
+        data_collator=Collator(
+            tasks, len(run.pools.names), run.tokenizer.pad_token_id or 0, config.packing, config.anchor != "model"
+        ),
         train_dataset=sets[0],
         eval_dataset=sets[1] if len(sets) > 1 and len(sets[1]) else None,
         processing_class=run.tokenizer,
-        callbacks=[reporter] if reporter else [],
+        callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
     if reporter:
@@ -152,10 +181,10 @@ def arguments(run: Run) -> Any:
     import torch
     from trl.trainer.sft_config import SFTConfig as TrlConfig
 
-    config, validation = run.config, run.tasks.get("validation")
+    config = run.config
     return TrlConfig(
         output_dir=str(run.out),
-        learning_rate=config.lr,
+        learning_rate=run.config.rate,
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=config.batch_size,
@@ -168,19 +197,36 @@ def arguments(run: Run) -> Any:
         bf16=run.bf16,
         use_cpu=on_cpu(),  # said aloud, for else Trainer refuses bfloat16 and several processes there
         gradient_checkpointing=config.grad_checkpointing,
-        save_strategy="steps" if config.checkpoints else "no",
-        save_steps=max(1, math.ceil(run.steps / max(config.checkpoints, 1))),
         save_total_limit=2,
-        eval_strategy="epoch" if validation is not None and len(validation.rows) else "no",
+        **looking(run),
         logging_steps=config.log_every or max(1, run.steps // 50),
         logging_nan_inf_filter=False,  # a loss that is not a number must be seen
-        report_to="tensorboard" if config.tensorboard else "none",
+        report_to=list(config.report_to) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
     )
+
+
+def looking(run: Run) -> dict[str, Any]:
+    """When the trainer saves and looks at validation rows. A watched run looks first at the base model, saves at every
+    look, and ends with the weights of the best."""
+    from train.watch import TRADE_OFF
+
+    config, validation = run.config, run.tasks.get("validation")
+    if config.watch_every:
+        return {
+            "save_strategy": "steps", "save_steps": config.watch_every, "eval_strategy": "steps",
+            "eval_steps": config.watch_every, "eval_on_start": True, "load_best_model_at_end": True,
+            "metric_for_best_model": TRADE_OFF, "greater_is_better": True,
+        }  # fmt: skip
+    return {
+        "save_strategy": "steps" if config.checkpoints else "no",
+        "save_steps": max(1, math.ceil(run.steps / max(config.checkpoints, 1))),
+        "eval_strategy": "epoch" if validation is not None and len(validation.rows) else "no",
+    }
 
 
 def _save(run: Run, trainer: Any) -> None:
@@ -192,6 +238,9 @@ def _save(run: Run, trainer: Any) -> None:
     import torch
     from transformers import GenerationConfig
 
+    if run.config.adapter != "none":  # small, and what it lies on is not ours to write
+        trainer.save_model(str(run.out))
+        return
     model = trainer.accelerator.unwrap_model(trainer.model)
     dtype = getattr(run.model_config, "dtype", None) or torch.float32
     model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
@@ -203,8 +252,6 @@ def _save(run: Run, trainer: Any) -> None:
         GenerationConfig.from_pretrained(run.folder) if stated else GenerationConfig.from_model_config(run.model_config)
     )
     trainer.save_model(str(run.out))
-    if is_main():
-        (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
 
 
 def _drop_checkpoints(out: Path) -> None:

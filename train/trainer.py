@@ -1,7 +1,8 @@
 """TRL's ``SFTTrainer`` with our loss, our order, and normalisers over the whole optimiser step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from random import Random
 from typing import Any
 
 import torch
@@ -11,7 +12,14 @@ from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from train.batches import StepOrder
-from train.loss import Pools, divergence
+from train.loss import Pools, divergence, full_divergence, likelihood, normalised_entropy
+from train.pcgrad import Gradient, surgery
+from train.penalties import Penalty
+from train.sft_config import Objective
+from train.watch import Watch
+
+Teacher = Callable[[Any, torch.Tensor], torch.Tensor]
+"""(batch, index [n]) -> the base model's logits [n, vocab] at these places of the flattened batch."""
 
 
 class _EpochKeeper(TrainerCallback):
@@ -34,9 +42,19 @@ class AnchoredSFTTrainer(SFTTrainer):
     # Our loss is divided by the token counts of the whole accumulated step; Trainer must not divide once more.
     loss_is_scaled_for_ga: bool = True  # type: ignore[assignment]
 
-    def __init__(self, *, pools: Pools, order: StepOrder | None, args: TrlConfig, **kwargs: Any):
+    def __init__(
+        self, *, pools: Pools, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
+        teacher: Teacher | None = None, penalties: Sequence[Penalty] = (), pcgrad: int | None = None,
+        watch: Watch | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        """``pcgrad``: the seed of gradient surgery; None: gradients are added up as they are."""
         self.pools, self.order = pools, order
+        self.objective: Objective = objective
+        self.teacher, self.penalties, self.watch = teacher, penalties, watch
+        self.conflicts = None if pcgrad is None else Random(pcgrad)
+        self._gradients: dict[int, Gradient] = {}
         self._reset_window()
+        self._batches = 1
         super().__init__(args=args, **kwargs)
         if order:
             self.add_callback(_EpochKeeper(order))
@@ -54,12 +72,13 @@ class AnchoredSFTTrainer(SFTTrainer):
             (batch["counts"].to(device) for batch in batches),
             torch.zeros(len(self.pools.names), device=device),
         )
-        fed = sum((batch["attention_mask"].sum().to(device) for batch in batches), torch.zeros((), device=device))
+        fed = sum((batch["fed"].to(device) for batch in batches), torch.zeros(1, device=device))
         if self.accelerator.num_processes > 1:
             counts, fed = self.accelerator.reduce(counts), self.accelerator.reduce(fed)
         self._present += counts.cpu() > 0
         self.tokens_scored += int(counts.sum())
         self.tokens_fed += int(fed)
+        self._batches = len(batches)
         return batches, counts
 
     def compute_loss(
@@ -70,20 +89,72 @@ class AnchoredSFTTrainer(SFTTrainer):
         sums = self.pool_sums(model, inputs)
         self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
         # The wrapped model averages gradients over devices, and our normaliser already counts all of them.
-        loss = self.pools.loss(sums, counts)
-        return loss * float(self.accelerator.num_processes)
+        loss = self.pools.loss(sums, counts) * float(self.accelerator.num_processes)
+        return loss + self.penalty(model) / self._batches if self.penalties else loss
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One forward and backward; with gradient surgery, one backward for each pool."""
+        if self.conflicts is None:
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]
+            return loss
+        return self._operated_step(model, inputs, num_items_in_batch, self.conflicts)
+
+    def _operated_step(self, model: Any, inputs: Any, counts: Any, rng: Random) -> torch.Tensor:
+        """Pools' gradients, gathered over the batches of a step and over devices, then operated on and set."""
+        whole = self.accelerator.unwrap_model(model)
+        whole.train()
+        inputs = self._prepare_inputs(inputs)
+        with self.compute_loss_context_manager():
+            sums = self.pool_sums(whole, inputs)
+            parts = self.pools.parts(sums, counts)
+        self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
+        weights = [weight for weight in whole.parameters() if weight.requires_grad]
+        for pool in torch.nonzero(inputs["counts"]).flatten().tolist():
+            _add(self._gradients, pool, gradients_of(parts[pool], weights))
+        if self.accelerator.sync_gradients:
+            for pool in torch.nonzero(counts).flatten().tolist():
+                gradient = self._gradients.get(pool) or [torch.zeros_like(weight) for weight in weights]
+                self._gradients[pool] = [self.accelerator.reduce(part) for part in gradient]
+            if self.penalties:
+                self._gradients[-1] = gradients_of(self.penalty(whole), weights)
+            for weight, part in zip(weights, surgery(list(self._gradients.values()), rng), strict=True):
+                weight.grad = part
+            self._gradients = {}
+        return parts.sum().detach()
+
+    def penalty(self, model: Any) -> torch.Tensor:
+        """What the weights cost by where they are: once per optimiser step, the same on every device."""
+        whole = self.accelerator.unwrap_model(model)
+        return torch.stack([penalty(whole) for penalty in self.penalties]).sum()
 
     def pool_sums(self, model: Any, inputs: Any) -> torch.Tensor:
         """Weighted divergences summed by pool: float32 [pools]."""
-        with head_at(self.accelerator.unwrap_model(model), inputs["index"]):
-            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
-        terms = divergence(outputs.logits[0], inputs["ids"], inputs["logprobs"])
-        return self.pools.sums(terms, self.token_weights(outputs.logits[0], inputs), inputs["pools"])
+        logits = self.scored(model, inputs)
+        weights = self.token_weights(logits, inputs)
+        return self.pools.sums(self.terms(logits, inputs), weights, inputs["pools"])
+
+    def scored(self, model: Any, inputs: Any) -> torch.Tensor:
+        """Logits of the scored tokens: [n, vocab]."""
+        return scored_logits(model, self.accelerator.unwrap_model(model), inputs, inputs["places"])
+
+    def terms(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
+        """Each scored token's divergence from its target: float32 [n]; the teacher's target where there is one."""
+        terms = divergence(logits, inputs["ids"], inputs["logprobs"])
+        held = ~inputs["labelled"]
+        if self.teacher is None or not held.any():
+            return terms
+        with torch.no_grad():
+            old = self.teacher(inputs, inputs["places"][held])
+        return terms.masked_scatter(held, full_divergence(old, logits[held]))
 
     def token_weights(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
-        """Weights of the scored tokens, float32 [n]: the data's; logits [n, vocab] for who would weigh by them."""
+        """Weights of the scored tokens, float32 [n]: the data's, times the objective's on labels; logits [n, vocab]."""
         weights: torch.Tensor = inputs["weights"]
-        return weights
+        if self.objective == "nll":
+            return weights
+        with torch.no_grad():
+            factors = likelihood(logits, inputs["ids"][:, 0]) if self.objective == "dft" else normalised_entropy(logits)
+        return torch.where(inputs["labelled"], weights * factors, weights)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -93,19 +164,28 @@ class AnchoredSFTTrainer(SFTTrainer):
         model.eval()
         sums = torch.zeros(len(self.pools.names), device=self.args.device)
         counts = torch.zeros_like(sums)
+        rows = torch.zeros(2, 2, device=self.args.device)
         with torch.no_grad():
             for batch in self.get_eval_dataloader(eval_dataset):
                 inputs = self._prepare_inputs(batch)
-                sums += self.pool_sums(model, inputs)
+                logits = self.scored(model, inputs)
+                weights = self.token_weights(logits, inputs)
+                sums += self.pools.sums(self.terms(logits, inputs), weights, inputs["pools"])
                 counts += inputs["counts"]
+                rows += answered(logits, inputs)
         if self.accelerator.num_processes > 1:
-            sums, counts = self.accelerator.reduce(sums), self.accelerator.reduce(counts)
+            sums, counts, rows = (self.accelerator.reduce(part) for part in (sums, counts, rows))
         metrics = {f"{metric_key_prefix}_loss": float(self.pools.loss(sums, counts))}
         for name, mean, count in zip(
             self.pools.names, (sums / counts.clamp(min=1)).tolist(), counts.tolist(), strict=True
         ):
             if count:
                 metrics[f"{metric_key_prefix}_{name}"] = mean
+        for name, (right, count) in zip(("recall", "kept"), rows.tolist(), strict=True):
+            if count:
+                metrics[f"{metric_key_prefix}_{name}"] = right / count
+        if self.watch:
+            self.watch.judge(metrics, self.state)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -130,17 +210,56 @@ class AnchoredSFTTrainer(SFTTrainer):
         """A run tells nobody about itself."""
 
 
+def answered(logits: torch.Tensor, inputs: Any) -> torch.Tensor:
+    """Rows whose every token that counts is the likeliest one, and rows: float32 [2, 2], of new ones and of rehearsal.
+
+    In a new row its labels count, in rehearsal every token. logits [n, vocab].
+    """
+    right = logits.argmax(-1) == inputs["tokens"]
+    counts = inputs["labelled"] | inputs["old"]
+    found = torch.zeros(2, 2, device=logits.device)
+    for kind, old in enumerate((~inputs["old"], inputs["old"])):
+        here = counts & old
+        rows = inputs["rows"][here]
+        wrong = rows[~right[here]]
+        found[kind, 1] = rows.unique().numel()
+        found[kind, 0] = found[kind, 1] - wrong.unique().numel()
+    return found
+
+
+def gradients_of(value: torch.Tensor, weights: Sequence[torch.Tensor]) -> Gradient:
+    """The gradient by each weight, 0 where it has no say; the graph stays, for the next."""
+    found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(w) if part is None else part for w, part in zip(weights, found, strict=True)]
+
+
+def _add(gradients: dict[int, Gradient], pool: int, more: Gradient) -> None:
+    held = gradients.get(pool)
+    gradients[pool] = more if held is None else [one + other for one, other in zip(held, more, strict=True)]
+
+
+def scored_logits(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
+    """Logits [n, vocab] at ``index`` [n] of the flattened batch. ``model``: what to call; ``whole``: it, unwrapped."""
+    fed = {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
+    with head_at(whole, index, inputs["input_ids"].shape[1]):
+        logits: torch.Tensor = model(**fed, use_cache=False).logits[0]
+    return logits
+
+
 @contextmanager
-def head_at(model: Any, index: torch.Tensor) -> Iterator[None]:
+def head_at(model: Any, index: torch.Tensor, width: int) -> Iterator[None]:
     """Run the language-model head at some positions only: inside, ``logits`` is [1, n, vocab] for ``index`` [n].
 
-    ``index`` points into the flattened [batch * time] positions. The hidden states are picked where they enter the
+    ``index`` points into the flattened [batch * width] positions. The hidden states are picked where they enter the
     head, inside the model's own forward, so whatever an architecture does to its logits (scaling, soft-capping)
-    is done, and so that a wrapper (DDP, FSDP) sees a forward call as always.
+    is done, and so that a wrapper (DDP, FSDP) sees a forward call as always. Virtual tokens that prompt tuning puts
+    before each row are stepped over.
     """
 
     def pick(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (args[0].flatten(0, 1).index_select(0, index)[None], *args[1:])
+        before = args[0].shape[1] - width
+        places = index + (index // width + 1) * before
+        return (args[0].flatten(0, 1).index_select(0, places)[None], *args[1:])
 
     handle = model.get_output_embeddings().register_forward_pre_hook(pick)
     try:

@@ -13,10 +13,10 @@ from transformers import LlamaForCausalLM, TrainerCallback
 
 from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS
 from train.batches import Task
-from train.config import SftConfig
 from train.data import load_export
 from train.plan import Run, prepare
 from train.sft import build_trainer
+from train.sft_config import SftConfig
 from train.trainer import AnchoredSFTTrainer
 
 Batch = dict[str, Tensor]
@@ -49,7 +49,7 @@ NOTHING = Change()
 class Loss:
     """How the product's loss is put together (``train.config.SftConfig`` explains each)."""
 
-    anchor: float = 0.0
+    anchor_weight: float = 0.0
     distil: bool = False
     distil_weight: float = 1.0
     balance: bool = False

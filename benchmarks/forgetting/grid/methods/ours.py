@@ -10,7 +10,7 @@ from benchmarks.forgetting.grid.train import Loss, Trained
 REHEARSED = Recipe(rehearsal=("neighbours",), ratio=0.8)
 """The base model's rewrites, key tokens, and prompts made around the new ones that it answers itself; no other data."""
 
-FULL = Loss(anchor=3, distil=True, distil_weight=10, balance=True)
+FULL = Loss(anchor_weight=3, distil=True, distil_weight=10, balance=True)
 """Chosen with five wordings and seed 0, on recall and retention in ``drugs``, ``dirty`` and ``towns``; in the last two
 more of an anchor and more rehearsal hold new facts back. The other settings had no say."""
 
@@ -46,13 +46,13 @@ variant("guard", "and the guard", replace(REHEARSED, guard=True))
 variant("bare", "no rehearsal", replace(REHEARSED, rehearsal=()), replace(FULL, distil=False))
 
 # How strongly.
-variant("anchor-0", "no KL anchor", loss=replace(FULL, anchor=0))
-variant("anchor-10", "KL anchor 10", loss=replace(FULL, anchor=10))
-variant("anchor-30", "KL anchor 30", loss=replace(FULL, anchor=30))
+variant("anchor-0", "no KL anchor", loss=replace(FULL, anchor_weight=0))
+variant("anchor-10", "KL anchor 10", loss=replace(FULL, anchor_weight=10))
+variant("anchor-30", "KL anchor 30", loss=replace(FULL, anchor_weight=30))
 variant("distil-1", "distillation 1", loss=replace(FULL, distil_weight=1))
 variant("distil-3", "distillation 3", loss=replace(FULL, distil_weight=3))
 variant("distil-30", "distillation 30", loss=replace(FULL, distil_weight=30))
-variant("both-30", "KL anchor and distillation 30", loss=replace(FULL, anchor=30, distil_weight=30))
+variant("both-30", "KL anchor and distillation 30", loss=replace(FULL, anchor_weight=30, distil_weight=30))
 variant("imitated", "rehearsal imitated", loss=replace(FULL, distil=False))
 variant("unbalanced", "no balance", loss=replace(FULL, balance=False))
 

@@ -7,6 +7,8 @@ import torch
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Change, Trained
+from train.parts import adapter_config, freeze_lower
+from train.sft_config import SftConfig
 
 FROZEN = 0.6
 """Share of the layers that freezing holds, from below; recommendations go from a half to 70 %."""
@@ -16,15 +18,7 @@ FROZEN = 0.6
 def freeze(lab: Lab) -> Trained:
     """Embeddings and the lower layers stand still. Rounded to whole layers: 2 of the base's 4. Its head is tied to the
     embeddings, and so stands still, too."""
-    return lab.train(SOURCE, change=Change(model=freeze_lower))
-
-
-def freeze_lower(model: Any) -> Any:
-    model.get_input_embeddings().requires_grad_(False)
-    layers = model.get_decoder().layers
-    for layer in layers[: round(FROZEN * len(layers))]:
-        layer.requires_grad_(False)
-    return model
+    return lab.train(SOURCE, change=Change(model=lambda model: freeze_lower(model, FROZEN)))
 
 
 @method("lora", "LoRA", recipe=SOURCE, paper="arXiv 2106.09685", scale=10)
@@ -40,7 +34,6 @@ def lora(lab: Lab) -> Trained:
 
 
 def add_lora(model: Any) -> Any:
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
-    config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    return get_peft_model(model, config)
+    return get_peft_model(model, adapter_config(SftConfig(adapter="lora", rank=16)))

@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.forgetting.grid.data import GENERAL, Recipe
-from benchmarks.forgetting.grid.importance import Weights, fisher, old_rows, path_importance
 from benchmarks.forgetting.grid.lab import Lab, fresh, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.settings import ROWS
 from benchmarks.forgetting.grid.train import Batch, Change, Trained
-from train.trainer import head_at
+from train.importance import fisher, old_rows, path_importance
+from train.loss import full_divergence
+from train.penalties import Weights, projection, quadratic
+from train.trainer import scored_logits
 
 OLD = Recipe(text="source", mask="all", rehearsal=(GENERAL,), fresh=False)
 """Holds the base model's own answers beside the source; these alone are read from it."""
@@ -41,17 +43,11 @@ def kl_to_base(base: Any, beta: float) -> Penalty:
 
     def penalty(model: Any, batch: Batch, logits: Tensor) -> Tensor:
         arithmetic = torch.autocast(logits.device.type, torch.bfloat16)
-        with torch.no_grad(), arithmetic, head_at(base, batch["index"]):
-            read = base(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
-        return beta * mean_kl(read.logits[0], logits)
+        with torch.no_grad(), arithmetic:
+            old = scored_logits(base, base, batch, batch["places"])
+        return beta * full_divergence(old, logits).mean()
 
     return penalty
-
-
-def mean_kl(old: Tensor, new: Tensor) -> Tensor:
-    """Mean KL(softmax(old) || softmax(new)) in nats; both [n, vocab]."""
-    log_old, log_new = (torch.log_softmax(logits.float(), -1) for logits in (old, new))
-    return (log_old.exp() * (log_old - log_new)).sum(-1).mean()
 
 
 @method("kl-all", "SFT + KL to base on all tokens", recipe=SOURCE, paper="arXiv 1606.09282")
@@ -68,28 +64,22 @@ def kl_all_weak(lab: Lab) -> Trained:
     return lab.train(SOURCE, change=Change(penalty=kl_to_base(lab.base(), 0.1)))
 
 
-def quadratic(start: Weights, strength: float, importance: Weights | None = None) -> Penalty:
-    """strength · Σ_i importance_i (θ_i − θ0_i)²; every importance is 1 where none is given."""
-
-    def penalty(model: Any, batch: Batch, logits: Tensor) -> Tensor:
-        moved = ((name, (weight - start[name]).square()) for name, weight in model.named_parameters())
-        terms = [(square * importance[name] if importance else square).sum() for name, square in moved]
-        return strength * torch.stack(terms).sum()
-
-    return penalty
+def held(penalty: Callable[[Any], Tensor]) -> Change:
+    """What the weights cost by where they are, in the loss."""
+    return Change(penalty=lambda model, batch, logits: penalty(model))
 
 
 @method("l2-sp", "SFT + L2-SP", recipe=SOURCE, paper="arXiv 1802.01483")
 def l2_sp(lab: Lab) -> Trained:
     """α/2 ‖θ − θ0‖² (equation 2), α = 0.1, which the paper uses most. Its second term decays weights that are new; here
     none is. It is 1.8 nats where 40 steps of plain SFT at 4e-4 end."""
-    return lab.train(SOURCE, change=Change(penalty=quadratic(lab.start, 0.1 / 2)))
+    return lab.train(SOURCE, change=held(quadratic(lab.start, 0.1 / 2)))
 
 
 @method("l2-sp-weak", "SFT + weak L2-SP", recipe=SOURCE, paper="arXiv 1802.01483")
 def l2_sp_weak(lab: Lab) -> Trained:
     """α = 0.01: the paper searches from 0.001 to 1."""
-    return lab.train(SOURCE, change=Change(penalty=quadratic(lab.start, 0.01 / 2)))
+    return lab.train(SOURCE, change=held(quadratic(lab.start, 0.01 / 2)))
 
 
 @dataclass(frozen=True)
@@ -125,7 +115,7 @@ def ewc_strong(lab: Lab) -> Trained:
 
 def _ewc(lab: Lab, weight: float) -> Trained:
     found = _fisher(lab.data(OLD))
-    return found.billed(lab.train(SOURCE, change=Change(penalty=quadratic(lab.start, weight / 2, found.importance))))
+    return found.billed(lab.train(SOURCE, change=held(quadratic(lab.start, weight / 2, found.importance))))
 
 
 @lru_cache(maxsize=1)
@@ -142,7 +132,7 @@ def si(lab: Lab) -> Trained:
     the penalty is 0.8 nats where 40 steps of plain SFT at 4e-4 end, and with it they reach the same loss (Ω along 16
     steps)."""
     found = _path(lab.data(OLD))
-    return found.billed(lab.train(SOURCE, change=Change(penalty=quadratic(lab.start, 1.0, found.importance))))
+    return found.billed(lab.train(SOURCE, change=held(quadratic(lab.start, 1.0, found.importance))))
 
 
 @lru_cache(maxsize=1)
@@ -161,16 +151,3 @@ def shift_limit(lab: Lab) -> Trained:
     """‖θ − θ0‖ ≤ δ ‖θ0‖ for each tensor, by projection after every step (there with a radius per layer), δ = 0.02:
     about half of what plain SFT moves a tensor in 40 steps at 4e-4 (0.037 in the median)."""
     return lab.train(SOURCE, change=Change(after_step=projection(lab.start, 0.02)))
-
-
-def projection(start: Weights, limit: float) -> Callable[[Any], None]:
-    """θ ← θ0 + (θ − θ0) · min(1, limit ‖θ0‖ / ‖θ − θ0‖), tensor by tensor."""
-
-    @torch.no_grad()
-    def project(model: Any) -> None:
-        for name, weight in model.named_parameters():
-            moved, allowed = weight - start[name], limit * start[name].norm()
-            if moved.norm() > allowed:
-                weight.copy_(start[name] + moved * (allowed / moved.norm()))
-
-    return project

@@ -14,7 +14,7 @@ from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.settings import ROWS, STEPS
 from benchmarks.forgetting.grid.train import Loss, Trained
 from curate.frames import load_frames
-from train.config import SftConfig
+from train.sft_config import SftConfig
 
 EVERY = Recipe(mask="all")
 HELD = Recipe(mask="all", rehearsal=(GENERAL,), ratio=0.7)

@@ -1,22 +1,18 @@
 """Rivals that train on the source's own words and weigh its tokens or rows."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from benchmarks.forgetting.grid.data import Recipe
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
-from benchmarks.forgetting.grid.train import Batch, Change, Trained
+from benchmarks.forgetting.grid.train import Change, Trained
 from curate.mask import Thresholds
 from train.batches import Task
+from train.loss import likelihood, normalised_entropy
 
 FAMILIAR = Recipe(text="source", mask="low-perplexity")
-TOP = 20
-"""Outcomes over which EAFT takes the entropy."""
 
 
 @method("stm", "selective token masking", recipe=FAMILIAR, paper="arXiv 2501.14315")
@@ -33,7 +29,7 @@ def stm(lab: Lab) -> Trained:
 @method("dft", "dynamic fine-tuning", recipe=SOURCE, paper="arXiv 2508.05629")
 def dft(lab: Lab) -> Trained:
     """L = - sum_t sg(p(y_t)) log p(y_t) with sg a stop-gradient and p the model in training."""
-    return lab.train(SOURCE, change=Change(tokens=likelihood))
+    return lab.train(SOURCE, change=Change(tokens=lambda logits, batch: likelihood(logits, batch["ids"][:, 0])))
 
 
 @method("eaft", "entropy-adaptive fine-tuning", recipe=SOURCE, paper="arXiv 2601.02151")
@@ -41,7 +37,7 @@ def eaft(lab: Lab) -> Trained:
     """L = - sum_t H_t log p(y_t) with H_t the entropy of the model in training over its 20 likeliest tokens, divided
     by ln 20; no gradient through H_t (the authors' code
     takes the 20 as a distribution, and so does this)."""
-    return lab.train(SOURCE, change=Change(tokens=normalised_entropy))
+    return lab.train(SOURCE, change=Change(tokens=lambda logits, batch: normalised_entropy(logits)))
 
 
 @method("flow", "FLOW: easy rows weigh more", recipe=FAMILIAR, paper="arXiv 2502.02797")
@@ -52,17 +48,6 @@ def flow(lab: Lab) -> Trained:
     every token of the source; ``recipe`` above says what its preparation costs: one scoring pass, closed book.
     """
     return lab.train(SOURCE, change=Change(rows=_of_scores(lab, SOURCE, easy)))
-
-
-def likelihood(logits: Tensor, batch: Batch) -> Tensor:
-    """p(y_t) [n] from logits [n, vocab]; every scored token must be a label, whose id stands first in ``ids``."""
-    return torch.softmax(logits, -1).gather(-1, batch["ids"][:, :1])[:, 0]
-
-
-def normalised_entropy(logits: Tensor, batch: Batch) -> Tensor:
-    """Entropy [n] of the likeliest ``TOP`` tokens, in [0, 1]: 1 where they are all the same."""
-    logp = torch.log_softmax(logits.topk(TOP, -1).values, -1)
-    return -(logp.exp() * logp).sum(-1) / math.log(TOP)
 
 
 def familiar(task: Task, scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,62 @@
+"""Looks at dev and retention rows as training goes: stops where too much is lost, keeps the best trade-off."""
+
+from typing import Any
+
+from transformers import TrainerCallback
+
+RECALL, KEPT, TRADE_OFF = "eval_recall", "eval_kept", "eval_trade_off"
+"""Shares of the validation rows: new ones whose every marked token is the model's likeliest; rehearsal ones whose every
+token still is (the answer the base model gave is still the greedy one); and their harmonic mean."""
+
+
+def trade_off(recall: float, kept: float, floor: float = 0.0) -> float:
+    """The harmonic mean of what is learned and what is kept; 0 below the floor. The look with the highest is the best.
+
+    >>> trade_off(1.0, 0.5), trade_off(1.0, 0.5, floor=0.9)
+    (0.6666666666666666, 0.0)
+    """
+    return 2 * recall * kept / (recall + kept) if kept >= floor and recall + kept > 0 else 0.0
+
+
+class Watch(TrainerCallback):
+    """Fills in the trade-off of every look, relative to the base model's own, and ends training by it.
+
+    ``reason``: why training was ended; None where it was not.
+    """
+
+    def __init__(self, floor: float | None, patience: int):
+        self.floor, self.patience = floor or 0.0, patience
+        self.reason: str | None = None
+
+    def judge(self, metrics: dict[str, float], state: Any) -> None:
+        """Add the share that is kept of what the base model has, and the trade-off, to the metrics of a look."""
+        if KEPT in metrics:
+            base = next((entry for entry in state.log_history if entry["step"] == 0 and KEPT in entry), metrics)
+            share = metrics[KEPT] / base[KEPT] if base[KEPT] else 1.0
+        else:
+            share = 1.0
+        metrics[TRADE_OFF] = trade_off(metrics.get(RECALL, 0.0), min(share, 1.0), self.floor)
+        metrics["eval_kept_of_base"] = share
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        found = metrics or {}
+        share = found.get("eval_kept_of_base", 1.0)
+        if share < self.floor:
+            self._end(
+                control, f"{share:.1%} of the retention rows that the base model answers are answered as before "
+                f"at step {state.global_step}, below --retention-floor {self.floor:g}"
+            )  # fmt: skip
+        idle = self._idle(state, found)
+        if self.patience and idle >= self.patience:
+            self._end(control, f"no better look for {idle} looks, at step {state.global_step} (--patience)")
+
+    def _idle(self, state: Any, found: dict[str, float]) -> int:
+        """Looks since the best one; the newest is already in the history."""
+        looks = [entry[TRADE_OFF] for entry in state.log_history if TRADE_OFF in entry]
+        return len(looks) - 1 - looks.index(max(looks)) if looks else 0
+
+    def _end(self, control: Any, reason: str) -> None:
+        self.reason = self.reason or reason
+        control.should_training_stop = True
