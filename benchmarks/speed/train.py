@@ -1,0 +1,159 @@
+"""``python -m benchmarks.speed.train``: an epoch of ours beside an epoch of stock TRL, on the same rows, in one run.
+
+Every trainer runs in a process of its own, one after another, round by round; the table holds the median of the rounds
+and its ratio to stock TRL's. Rows are the shape of real ones (``rows.py``); the model is the tiny base, or, with
+``--big``, one of random weights with the shape of Qwen2.5-0.5B and its vocabulary, where a GPU should be at hand.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.speed.rows import write
+
+TINY = Path(__file__).parents[1] / "forgetting" / "base"
+STOCK = "stock TRL"
+OURS: dict[str, dict[str, Any]] = {
+    "ours, labels alone": {"anchor": "none", "distil": False},
+    "ours, stored anchors": {},
+    "ours, a frozen copy": {"anchor": "model"},
+    "ours, labels alone, packed": {"anchor": "none", "distil": False, "packing": True},
+    "ours, stored anchors, packed": {"packing": True},
+}
+SHARED = {"lr": 1e-5, "epochs": 1, "warmup": 0.0, "weight_decay": 0.0, "checkpoints": 0, "log_every": 10**6}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    big: Annotated[bool, typer.Option("--big", help="A random-weight model of half a billion parameters.")] = False,
+    rows: Annotated[int, typer.Option(help="New rows; half as many of rehearsal come on top.")] = 256,
+    batch_size: Annotated[int, typer.Option(help="Rows per forward; four forwards make a step.")] = 8,
+    rounds: Annotated[int, typer.Option(help="How often each trainer runs.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write, too.")] = None,
+    one: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Time and memory of an epoch, ours against stock TRL's."""
+    if one:
+        print(json.dumps(measure(**json.loads(one))))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        found = compare(Path(scratch), big, rows, batch_size, rounds)
+    print(table(found))
+    if out:
+        out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def compare(scratch: Path, big: bool, rows: int, batch_size: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """Every trainer's measurements, by round."""
+    model = big_model(scratch / "model") if big else TINY
+    vocab = json.loads((model / "config.json").read_text())["vocab_size"]
+    data = write(scratch / "data", str(model), min(vocab, 151_665), rows, longest=1024 if big else 256)
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in (STOCK, *OURS)}
+    for turn in range(rounds):
+        for name, runs in found.items():
+            job = {"name": name, "data": str(data), "out": str(scratch / f"{turn}-{name}"), "batch_size": batch_size}
+            command = [sys.executable, "-m", "benchmarks.speed.train", "--one", json.dumps(job)]
+            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            runs.append(json.loads(said.splitlines()[-1]))
+            print(f"round {turn + 1} of {rounds}, {name}: {runs[-1]['seconds']:.1f} s", file=sys.stderr)
+    return found
+
+
+def measure(name: str, data: str, out: str, batch_size: int) -> dict[str, Any]:
+    """One epoch. ``bytes``: the peak on the GPU, or of the process beyond what it held before the first step."""
+    import torch
+
+    trainer = stock(data, out, batch_size) if name == STOCK else ours(data, out, batch_size, OURS[name])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    trainer.train()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated()
+    steps, tokens = trainer.state.global_step, sum(row["length"] for row in lengths(data))
+    return {"seconds": seconds, "steps": steps, "tokens": tokens, "bytes": peak}
+
+
+def lengths(data: str) -> list[dict[str, int]]:
+    import datasets
+
+    return [{"length": len(row)} for row in datasets.load_from_disk(f"{data}/train")["input_ids"]]
+
+
+def ours(data: str, out: str, batch_size: int, settings: dict[str, Any]) -> Any:
+    from train.plan import prepare
+    from train.sft import build_trainer
+    from train.sft_config import SftConfig
+
+    given = {"data": data, "out": out, "batch_size": batch_size, "grad_accum": 4, **SHARED, **settings}
+    return build_trainer(prepare(SftConfig.model_validate(given)))
+
+
+def stock(data: str, out: str, batch_size: int) -> Any:
+    """TRL as its documentation has it, on the folder as exported; float32 weights, bfloat16 arithmetic on a GPU."""
+    import datasets
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    datasets.disable_progress_bars()
+    folder = json.loads((Path(data) / "manifest.json").read_text())["model"]
+    gpu = torch.cuda.is_available()
+    return SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        processing_class=AutoTokenizer.from_pretrained(folder),
+        train_dataset=datasets.load_from_disk(f"{data}/train"),
+        args=SFTConfig(
+            output_dir=out, learning_rate=SHARED["lr"], num_train_epochs=1, per_device_train_batch_size=batch_size,
+            gradient_accumulation_steps=4, lr_scheduler_type="cosine", max_grad_norm=1.0, bf16=gpu, use_cpu=not gpu,
+            save_strategy="no", logging_steps=10**6, report_to="none", disable_tqdm=True, gradient_checkpointing=False,
+            dataset_kwargs={"skip_prepare_dataset": True}, max_length=None,
+        ),
+    )  # fmt: skip
+
+
+def big_model(folder: Path) -> Path:
+    """Random weights in the shape of Qwen2.5-0.5B, with the tiny base's tokenizer beside them: ids are drawn anyway."""
+    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+    AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
+    shape: dict[str, Any] = dict(
+        vocab_size=151_936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
+        num_key_value_heads=2, max_position_embeddings=32_768, tie_word_embeddings=True, rope_theta=1e6,
+    )  # fmt: skip
+    build: Any = Qwen2ForCausalLM
+    build(Qwen2Config(**shape)).save_pretrained(folder)
+    return folder
+
+
+def table(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Medians, and ratios to stock TRL's."""
+    head = "| trainer | s an epoch | ratio | ms a step | tokens/s | peak MiB | ratio |"
+    base = {key: median(run[key] for run in found[STOCK]) for key in ("seconds", "bytes")}
+    lines = [head, "| --- | --: | --: | --: | --: | --: | --: |"]
+    for name, runs in found.items():
+        seconds, peak = median(run["seconds"] for run in runs), median(run["bytes"] for run in runs)
+        steps, tokens = runs[0]["steps"], runs[0]["tokens"]
+        lines.append(
+            f"| {name} | {seconds:.1f} | {seconds / base['seconds']:.2f} | {1000 * seconds / steps:,.0f} | "
+            f"{tokens / seconds:,.0f} | {peak / 2**20:,.0f} | {peak / base['bytes']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app()
