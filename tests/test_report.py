@@ -176,7 +176,35 @@ def test_the_command(command: Callable[..., tuple[int, str, str]]) -> None:
     Path("c.yaml").write_text("folder: report\nout: there.html\n")
     code, out, _ = command("--config=c.yaml", "--out=here.html", "--json")
     assert code == 0
-    assert json.loads(out) == {"results": "report/results.json", "html": "here.html", "markdown": "here.md"}
+    assert json.loads(out) == {
+        "results": "report/results.json",
+        "html": "here.html",
+        "markdown": "here.md",
+        "cards": [],
+    }
+
+
+def test_the_card_of_a_trained_model_is_filled_in_and_no_other(tmp_path: Path) -> None:
+    """Of the models that are compared one was trained here; the card of a model from elsewhere is left alone."""
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    for model in (ours, other):
+        model.mkdir()
+        (model / "README.md").write_text(
+            "kept\n<!-- evaluation:begin -->\nnothing\n<!-- evaluation:end -->\nkept too\n"
+        )
+    (ours / "run.json").write_text("{}")
+    found = results(
+        [suite("lists", 40), suite("new_facts", 30)], {"before": [40, 0], "ours": [38, 29], "other": [9, 9]}
+    )
+    models = tuple(m.model_copy(update={"path": str(tmp_path / m.name)}) for m in found.models)
+    report = save(tmp_path / "report", found.model_copy(update={"models": models}))
+    assert write_report(report)[2:] == [ours / "README.md"]
+    write_report(report)  # again: replaced, not added
+    card = (ours / "README.md").read_text()
+    assert card.startswith("kept\n<!-- evaluation:begin -->\n")
+    assert card.endswith("<!-- evaluation:end -->\nkept too\n")
+    assert card.count("| lists | 40 | 100.0 | 95.0 |") == 1
+    assert "nothing" in (other / "README.md").read_text()
 
 
 def test_the_command_ends_with_2_and_a_sentence(command: Callable[..., tuple[int, str, str]]) -> None:

@@ -262,6 +262,11 @@ def test_the_saved_model_is_the_trained_one_in_the_base_models_dtype(model: Path
     told = {"config", "data_fingerprint", "model_fingerprint", "versions", "seed", "rows", "steps", "seconds"}
     assert told <= set(record)
     assert record["final"]["loss"] > 0
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert f"base_model: {half}" in card
+    assert record["data_fingerprint"] in card
+    assert "all weights" in card
+    assert "Not evaluated yet" in card
 
 
 def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from train.card import fill_in
 from train.errors import guarded
 from train.results import (
     RESULTS,
@@ -89,7 +90,18 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
         raise EvaluateError(f"--out {html}: this is the HTML page, so its name should end with .html")
     write_text(html, render(results, "report.html.jinja"))
     write_text(markdown, render(results, "report.md.jinja"))
-    return [html, markdown]
+    return [html, markdown, *fill_cards(results)]
+
+
+def fill_cards(results: Results) -> list[Path]:
+    """Put each comparison into the card of its later model, where that is one that we trained; their paths."""
+    template = _environment(escape=False).get_template("comparison.md.jinja")
+    paths = {model.name: Path(model.path) for model in results.models}
+    cards = []
+    for comparison in results.comparisons:
+        table = template.render(comparison=comparison, groups=groups(comparison, results))
+        cards.append(fill_in(paths[comparison.after], table))
+    return [card for card in cards if card is not None]
 
 
 def render(results: Results, template: str) -> str:
@@ -235,9 +247,9 @@ def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
     config = settle(ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
     typer.echo(defaults_taken(config), err=True)
     _refuse_unfinished(config.folder)
-    html, markdown = map(str, write_report(config.folder, config.out))
-    found = {"results": str(config.folder / RESULTS), "html": html, "markdown": markdown}
-    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else f"{html}\n{markdown}")
+    html, markdown, *cards = map(str, write_report(config.folder, config.out))
+    found = {"results": str(config.folder / RESULTS), "html": html, "markdown": markdown, "cards": cards}
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join([html, markdown, *cards]))
 
 
 def _refuse_unfinished(folder: Path) -> None:

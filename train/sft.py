@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from train.batches import Collator, StepOrder
+from train.card import write_card
 from train.data import DataError
 from train.plan import Run, is_main, on_cpu, plan
 from train.record import RunError, last_checkpoint, read_run, trim_log, versions, write_run
@@ -37,6 +38,7 @@ def execute(run: Run, console: Console) -> dict[str, Any]:
     record |= _train(run, console, checkpoint) | {"status": "finished", "resumed_at_step": resumed}
     if is_main():
         write_run(run.out, record)
+        write_card(run.out, record)
         _drop_checkpoints(run.out)
     return record
 

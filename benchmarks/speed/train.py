@@ -131,10 +131,11 @@ def big_model(folder: Path) -> Path:
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
     AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
-    shape: dict[str, Any] = dict(
-        vocab_size=151_936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
-        num_key_value_heads=2, max_position_embeddings=32_768, tie_word_embeddings=True, rope_theta=1e6,
-    )  # fmt: skip
+    shape: dict[str, Any] = {
+        "vocab_size": 151_936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
+        "num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 32_768,
+        "tie_word_embeddings": True, "rope_theta": 1e6,
+    }  # fmt: skip
     build: Any = Qwen2ForCausalLM
     build(Qwen2Config(**shape)).save_pretrained(folder)
     return folder
