@@ -176,7 +176,7 @@ def test_bfloat16_is_near_float32_and_master_weights_stay_float32(mixed: Path, t
 # ---- resume
 
 
-def live_and_die(config: SftConfig, step: int) -> None:
+def live_and_die(config: SftConfig, step: int, devices: int = 1) -> None:
     """Run, and die without warning at the beginning of a step."""
     from transformers import TrainerCallback
 
@@ -195,7 +195,7 @@ def live_and_die(config: SftConfig, step: int) -> None:
         return trainer
 
     train.sft.build_trainer = build_mortal
-    execute(prepare(config, 1), QUIET)
+    execute(prepare(config, devices), QUIET)
 
 
 def die_at(run: Run, step: int) -> int:
@@ -288,9 +288,17 @@ def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
 
 # ---- several processes
 
+FSDP = {
+    "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT", "FSDP_RESHARD_AFTER_FORWARD": "true",
+}  # fmt: skip
+"""What ``accelerate launch --config_file pipelines/accelerate/fsdp2.yaml`` tells its processes."""
 
-def run_as(rank: int, count: int, port: int, data: Path, out: Path, settings: dict[str, Any]) -> None:
-    """One process of a launch, told who it is as torchrun would."""
+
+def run_as(
+    rank: int, count: int, port: int, data: Path, out: Path, settings: dict[str, Any], fsdp: bool, die: int | None
+) -> None:
+    """One process of a launch, told who it is as torchrun would; with ``die`` it kills itself as that step begins."""
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
     from train.plan import device_count
@@ -299,8 +307,29 @@ def run_as(rank: int, count: int, port: int, data: Path, out: Path, settings: di
         state._reset_state()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if fsdp:
+        os.environ |= FSDP
+        shard_on_cpu()
     assert device_count() == count
-    execute(prepare(settle(data, out, **settings).config, device_count()), QUIET)
+    config = settle(data, out, **settings).config
+    if die is None:
+        execute(prepare(config, device_count()), QUIET)
+    else:
+        live_and_die(config, die, count)
+
+
+def shard_on_cpu() -> None:
+    """accelerate offers FSDP to accelerators alone, though torch shards on a CPU as well: let it take ours for one."""
+    from accelerate.state import DistributedType, PartialState
+
+    first = PartialState.__init__
+
+    def begin(self: Any, *args: Any, **kwargs: Any) -> None:
+        first(self, *args, **kwargs)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type = DistributedType.MULTI_GPU
+
+    PartialState.__init__ = begin  # type: ignore[method-assign]
 
 
 def free_port() -> int:
@@ -309,22 +338,60 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def test_two_processes_equal_one(mixed: Path, tmp_path: Path) -> None:
-    """The same steps from the same rows: the normaliser counts all processes, and so do the logged losses."""
-    one = execute(settle(mixed, tmp_path / "one", batch_size=2, grad_accum=4), QUIET)
-    port, settings = free_port(), {"batch_size": 2, "grad_accum": 2}
-    # Spawned, not forked: a process that another test left in a group of its own would pass that on.
-    spawn = multiprocessing.get_context("spawn")
+def launch(
+    count: int, data: Path, out: Path, settings: dict[str, Any], fsdp: bool = False, die: int | None = None
+) -> list[int | None]:
+    """Exit codes of ``count`` processes. Spawned, not forked: a process that another test left in a group of its own
+    would pass that on."""
+    port, spawn = free_port(), multiprocessing.get_context("spawn")
     processes = [
-        spawn.Process(target=run_as, args=(rank, 2, port, mixed, tmp_path / "two", settings)) for rank in range(2)
+        spawn.Process(target=run_as, args=(rank, count, port, data, out, settings, fsdp, die)) for rank in range(count)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(240)
-    assert [process.exitcode for process in processes] == [0, 0]
+    return [process.exitcode for process in processes]
+
+
+@pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp2"])
+def test_two_processes_equal_one(mixed: Path, tmp_path: Path, fsdp: bool) -> None:
+    """The same steps from the same rows, penalties and limit included, whether weights are copied or sharded: the
+    normaliser counts all processes, and so do the logged losses; the saved weights are whole."""
+    held: dict[str, Any] = {"batch_size": 2, "l2_sp": 1.0, "shift_limit": 0.05}
+    one = execute(settle(mixed, tmp_path / "one", grad_accum=4, **held), QUIET)
+    assert launch(2, mixed, tmp_path / "two", {"grad_accum": 2, **held}, fsdp) == [0, 0]
     two = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert two["parallel"] == ("FSDP" if fsdp else "MULTI_CPU")
     assert two["devices"] == 2
     assert two["steps"] == one["steps"]
+    assert two["fingerprint"] == one["fingerprint"]
     for name, value in one["final"].items():
         assert two["final"][name] == pytest.approx(value, abs=1e-5), name
+    expected, found = saved(tmp_path / "one"), saved(tmp_path / "two")
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert torch.allclose(found[name], value, atol=1e-5), name
+    assert (tmp_path / "one" / "config.json").read_text() == (tmp_path / "two" / "config.json").read_text()
+
+
+def saved(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_sharded_checkpoint_is_resumed_by_another_number_of_processes(mixed: Path, tmp_path: Path) -> None:
+    """Two processes die in the second step after a checkpoint; three of another batch size go on with it."""
+    settings: dict[str, Any] = {"epochs": 2, "checkpoints": 3}
+    whole = execute(settle(mixed, tmp_path / "whole", batch_size=2, grad_accum=6, **settings), QUIET)
+    out = tmp_path / "cut"
+    codes = launch(2, mixed, out, {"batch_size": 2, "grad_accum": 3, **settings}, fsdp=True, die=3)
+    assert codes == [-signal.SIGKILL] * 2
+    assert list(out.glob("checkpoint-*/*/*.distcp"))  # in shards
+    assert launch(3, mixed, out, {"batch_size": 2, "grad_accum": 2, **settings}, fsdp=True) == [0, 0, 0]
+    record = json.loads((out / "run.json").read_text())
+    assert record["resumed_at_step"] > 0
+    assert record["devices"] == 3
+    for name, value in whole["final"].items():
+        assert record["final"][name] == pytest.approx(value, abs=1e-4), name

@@ -47,7 +47,9 @@ class Run:
 
     @cached_property
     def fingerprint(self) -> str:
-        return run_fingerprint(self.config, self.data_fingerprint, self.model_fingerprint, self.importance)
+        return run_fingerprint(
+            self.config, self.data_fingerprint, self.model_fingerprint, self.importance, self.devices
+        )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -69,8 +71,10 @@ class Run:
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
 
-def run_fingerprint(config: SftConfig, data: str, model: str, importance: Sequence[str] = ()) -> str:
-    return fingerprint("sft", 2, config.shaping(), data, model, *importance)
+def run_fingerprint(config: SftConfig, data: str, model: str, importance: Sequence[str] = (), devices: int = 1) -> str:
+    """Of what shapes the weights: a step's rows, not how they are cut into batches or spread over devices."""
+    step_rows = config.batch_size * config.grad_accum * devices
+    return fingerprint("sft", 2, config.shaping() | {"step_rows": step_rows}, data, model, *importance)
 
 
 def prepare(config: SftConfig, devices: int = 1) -> Run:
@@ -102,7 +106,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
         for kind, place in (("ewc", config.ewc), ("si", config.si))
         if place is not None
     )
-    out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance)}"
+    out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance, devices)}"
     settled = config.model_copy(update={"out": out})
     return Run(settled, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices, importance)
 

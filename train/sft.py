@@ -108,6 +108,7 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
     return {
         "device": str(trainer.args.device),
         "devices": trainer.accelerator.num_processes,
+        "parallel": trainer.accelerator.distributed_type.value,
         "seconds": round(seconds, 2),
         "trained_tokens_per_second": round(trainer.tokens_scored / seconds, 1),
         "fed_tokens_per_second": round(trainer.tokens_fed / seconds, 1),
@@ -234,8 +235,8 @@ def looking(run: Run) -> dict[str, Any]:
 def _save(run: Run, trainer: Any) -> None:
     """Model, tokenizer and generation settings: the base model's own, but for the values of the weights.
 
-    The weights are saved in the base model's dtype. The token ids and the like that Trainer aligns with the tokenizer
-    while it runs are put back.
+    The weights are saved in the base model's dtype, whole, wherever they were trained in shards. The token ids and the
+    like that Trainer aligns with the tokenizer while it runs are put back.
     """
     import torch
     from transformers import GenerationConfig
@@ -243,9 +244,12 @@ def _save(run: Run, trainer: Any) -> None:
     if run.config.adapter != "none":  # small, and what it lies on is not ours to write
         trainer.save_model(str(run.out))
         return
+    named = getattr(run.model_config, "dtype", None) or torch.float32
+    dtype = getattr(torch, named) if isinstance(named, str) else named
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # every process takes part
+    if not is_main():
+        return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    dtype = getattr(run.model_config, "dtype", None) or torch.float32
-    model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
     for name in ("bos_token_id", "eos_token_id", "pad_token_id", "use_cache"):
         if hasattr(run.model_config, name):
             setattr(model.config, name, getattr(run.model_config, name))
@@ -253,7 +257,14 @@ def _save(run: Run, trainer: Any) -> None:
     model.generation_config = (
         GenerationConfig.from_pretrained(run.folder) if stated else GenerationConfig.from_model_config(run.model_config)
     )
-    trainer.save_model(str(run.out))
+    tied = set(model.state_dict()) - {name for name, _ in [*model.named_parameters(), *model.named_buffers()]}
+    whole = {
+        name: each.to(dtype) if each.is_floating_point() else each for name, each in weights.items() if name not in tied
+    }
+    model.save_pretrained(run.out, state_dict=whole)
+    model.config.dtype, model.config.architectures = dtype, run.model_config.architectures
+    model.config.save_pretrained(run.out)  # again: of a sharded float32 model these two would be told
+    run.tokenizer.save_pretrained(run.out)
 
 
 def _drop_checkpoints(out: Path) -> None:

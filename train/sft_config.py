@@ -186,14 +186,8 @@ HOLDING: dict[str, Any] = {
 """What holds a model, and the value at which it does not."""
 
 ELSEWHERE = {
-    "data",
-    "model",
-    "revision",
-    "out",
-    "replace",
-    "trust_remote_code",
-    "checkpoints",
-    "log_every",
-    "report_to",
-}
-"""What says where and how to run, not what comes out; data and model have fingerprints of their own."""
+    "data", "model", "revision", "out", "replace", "trust_remote_code", "checkpoints", "log_every", "report_to",
+    "batch_size", "grad_accum",
+}  # fmt: skip
+"""What says where and how to run, not what comes out; data, model and the rows of a step have fingerprints of their own
+(``train.plan.run_fingerprint``)."""

@@ -159,20 +159,28 @@ class AnchoredSFTTrainer(SFTTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """The same loss on the validation split as one step: normalisers over all of it."""
+        """The same loss on the validation split as one step: normalisers over all of it.
+
+        Several devices get equally many batches, for which rows from the beginning are given out again: these do not
+        count twice.
+        """
+        loader: Any = self.get_eval_dataloader(eval_dataset)
+        size = self.args.per_device_eval_batch_size
         model: Any = self.model
         model.eval()
         sums = torch.zeros(len(self.pools.names), device=self.args.device)
         counts = torch.zeros_like(sums)
         rows = torch.zeros(2, 2, device=self.args.device)
         with torch.no_grad():
-            for batch in self.get_eval_dataloader(eval_dataset):
+            for number, batch in enumerate(loader):
                 inputs = self._prepare_inputs(batch)
+                first = (number * self.accelerator.num_processes + self.accelerator.process_index) * size
+                once = first + inputs["rows"] < len(loader.dataset)
                 logits = self.scored(model, inputs)
-                weights = self.token_weights(logits, inputs)
+                weights = self.token_weights(logits, inputs) * once
                 sums += self.pools.sums(self.terms(logits, inputs), weights, inputs["pools"])
-                counts += inputs["counts"]
-                rows += answered(logits, inputs)
+                counts += torch.bincount(inputs["pools"][once], minlength=len(counts))
+                rows += answered(logits, inputs, once)
         if self.accelerator.num_processes > 1:
             sums, counts, rows = (self.accelerator.reduce(part) for part in (sums, counts, rows))
         metrics = {f"{metric_key_prefix}_loss": float(self.pools.loss(sums, counts))}
@@ -210,13 +218,13 @@ class AnchoredSFTTrainer(SFTTrainer):
         """A run tells nobody about itself."""
 
 
-def answered(logits: torch.Tensor, inputs: Any) -> torch.Tensor:
+def answered(logits: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tensor:
     """Rows whose every token that counts is the likeliest one, and rows: float32 [2, 2], of new ones and of rehearsal.
 
-    In a new row its labels count, in rehearsal every token. logits [n, vocab].
+    In a new row its labels count, in rehearsal every token. logits [n, vocab]; ``once`` [n]: tokens of rows to count.
     """
     right = logits.argmax(-1) == inputs["tokens"]
-    counts = inputs["labelled"] | inputs["old"]
+    counts = (inputs["labelled"] | inputs["old"]) & once
     found = torch.zeros(2, 2, device=logits.device)
     for kind, old in enumerate((~inputs["old"], inputs["old"])):
         here = counts & old
