@@ -189,6 +189,20 @@ def test_dry_run_says_what_would_run_and_writes_nothing(data: Path) -> None:
     assert not Path(found["out"]).exists()
 
 
+def test_dry_run_estimates_the_time_and_says_when_nothing_is_rehearsed(model: Path, data: Path, tmp_path: Path) -> None:
+    alone = write_export(tmp_path / "alone", model, random_rows(6))
+
+    def said(folder: Path, *flags: str) -> str:
+        result = CliRunner().invoke(app, ["sft", "--data", str(folder), "--dry-run", *flags])
+        assert result.exit_code == 0
+        return result.stderr
+
+    assert "about a minute" in said(alone)
+    assert "no rehearsal" in said(alone)
+    assert "no rehearsal" not in said(alone, "--forgetting", "ignore")
+    assert "no rehearsal" not in said(data)
+
+
 def test_flags_win_over_the_file(data: Path, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("epochs: 3\nbatch_size: 1\ngrad_accum: 1\n")
     flags = ["--config", str(tmp_path / "run.yaml"), "--epochs", "1", "--dry-run", "--json"]

@@ -279,7 +279,14 @@ def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
     data = write_export(tmp_path / "data", model, rows)
     found = plan(settle(data, tmp_path / "run", batch_size=1, grad_accum=2, epochs=3))
     assert found["tokens_per_epoch"] == {"labelled": 2, "distilled": 5, "anchored": 1 + 2, "fed": 5 + 6 + 3}
-    assert found["rows"] == {"train": 3, "validation": 0, "unanchored": 1, "nothing_to_train": 1, "cut": 0}
+    assert found["rows"] == {
+        "train": 3,
+        "validation": 0,
+        "rehearsal": 1,
+        "unanchored": 1,
+        "nothing_to_train": 1,
+        "cut": 0,
+    }
     assert found["steps"] == 6
     unanchored = plan(settle(data, tmp_path / "run", anchor_weight=0.0, max_length=5))
     assert unanchored["tokens_per_epoch"] == {"labelled": 1, "distilled": 3, "anchored": 0, "fed": 3 + 4}

@@ -145,6 +145,23 @@ def describe(plan: dict[str, Any]) -> list[str]:
         f"{tokens['anchored']:,} anchored; {tokens['fed']:,} fed",
         "loss: " + ", ".join(f"{weight:g} x {name}" for name, weight in plan["loss"].items()),
         f"steps: {plan['steps']:,} in {plan['epochs']:g} epochs; {plan['parameters']:,} parameters, "
-        f"about {plan['memory_bytes'] / 2**20:,.0f} MiB per device",
+        f"about {plan['memory_bytes'] / 2**20:,.0f} MiB per device, about {duration(plan['seconds'])}",
+        *([] if rows["rehearsal"] or plan["forgetting"] == "ignore" else [ALONE]),
         f"out: {plan['out']}",
     ]
+
+
+ALONE = (
+    "no rehearsal: the data hold new rows alone, and what these never touch may be lost; mix some in with "
+    "curate mix --rehearsal, or say --forgetting ignore"
+)
+
+
+def duration(seconds: float) -> str:
+    """A rough length of time in words.
+
+    >>> duration(40), duration(300), duration(9000)
+    ('a minute', '5 minutes', '2.5 hours')
+    """
+    minutes = seconds / 60
+    return f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute"

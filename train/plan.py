@@ -1,6 +1,7 @@
 """What a run would do, settled and checked before anything heavy is loaded."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -216,9 +217,11 @@ def plan(run: Run) -> dict[str, Any]:
             "train": len(train.rows),
             "validation": 0 if validation is None else len(validation.rows),
             "unanchored": unanchored if run.config.distil else 0,
+            "rehearsal": int(train.split.distil[train.rows].sum()),
             "nothing_to_train": len(train.split) - len(train.rows),
             "cut": 0 if limit is None else int((train.split.lengths > limit).sum()),
         },
+        "forgetting": run.config.forgetting,
         "loss": dict(zip(run.pools.names, run.pools.lambdas, strict=True)),
         "steps": run.steps,
         "epochs": run.config.epochs,
@@ -230,6 +233,7 @@ def plan(run: Run) -> dict[str, Any]:
         },
         "parameters": parameters(run),
         "memory_bytes": memory(run),
+        "seconds": seconds(run),
     }
 
 
@@ -241,6 +245,36 @@ def parameters(run: Run) -> int:
     auto: Any = AutoModelForCausalLM
     with torch.device("meta"):
         return int(auto.from_config(run.model_config).num_parameters())
+
+
+EFFICIENCY = 0.35
+"""Of a device's speed at multiplying large matrices, what training reaches: 30 to 45 % is what large runs report
+(arXiv 2204.02311, table 3)."""
+
+
+def seconds(run: Run) -> float:
+    """About how long training takes: 6 FLOPs per weight and token fed (arXiv 2001.08361, section 2.1), 2 more where
+    activations are recomputed, and 2 where a frozen copy is asked; at what this machine multiplies matrices with.
+
+    A small model takes longer: what is not arithmetic weighs more there.
+    """
+    per_token = 6 + 2 * run.config.grad_checkpointing + 2 * (run.config.anchor == "model")
+    fed = run.config.epochs * float(run.tasks["train"].needed.sum())
+    return per_token * parameters(run) * fed / (flops(run.bf16) * EFFICIENCY * run.devices)
+
+
+def flops(bf16: bool, size: int = 1024) -> float:
+    """FLOPs per second of this machine's device, from products of two square matrices; the best of four."""
+    import torch
+
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    square = torch.ones(size, size, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
+    best = float("inf")
+    for _ in range(4):
+        began = time.perf_counter()
+        float((square @ square)[0, 0])  # read, so that it is done
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
 
 
 def memory(run: Run) -> int:
