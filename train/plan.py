@@ -74,8 +74,13 @@ class Run:
 
 def run_fingerprint(config: SftConfig, data: str, model: str, importance: Sequence[str] = (), devices: int = 1) -> str:
     """Of what shapes the weights: a step's rows, not how they are cut into batches or spread over devices."""
-    step_rows = config.batch_size * config.grad_accum * devices
-    return fingerprint("sft", 2, config.shaping() | {"step_rows": step_rows}, data, model, *importance)
+    shaping = config.shaping() | {"step_rows": step_rows(config, devices)}
+    return fingerprint("sft", 2, shaping, data, model, *importance)
+
+
+def step_rows(config: SftConfig, devices: int) -> int:
+    """Rows of an optimiser step, over all devices."""
+    return config.batch_size * config.grad_accum * devices
 
 
 def prepare(config: SftConfig, devices: int = 1) -> Run:

@@ -13,7 +13,7 @@ from curate.config import ConfigError
 from train.batches import Collator, StepOrder
 from train.card import write_card
 from train.data import DataError
-from train.plan import Run, is_main, on_cpu, plan
+from train.plan import Run, is_main, on_cpu, plan, step_rows
 from train.record import RunError, last_checkpoint, read_run, trim_log, versions, write_run
 
 
@@ -131,34 +131,22 @@ def build_trainer(
     """Load the model in float32 and wrap it in ``AnchoredSFTTrainer``, or a subclass of it; ``change_model``: what is
     done to the model first."""
     import datasets
-    import transformers
-    from transformers import AutoModelForCausalLM
     from transformers.trainer_callback import PrinterCallback
 
     from train.holding import hold
-    from train.parts import choose_parts, loading
     from train.trainer import AnchoredSFTTrainer
     from train.watch import Watch
 
-    hf_logging: Any = transformers.utils.logging
-    hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-    config = run.config
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        run.folder, trust_remote_code=config.trust_remote_code, **loading(config)
-    )
-    model = choose_parts(model, config)
+    config, model = run.config, _load(run)
     model = change_model(model) if change_model else model
     holding = hold(run, model)
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
-    step_rows = config.batch_size * config.grad_accum * run.devices
     watch = Watch(config.retention_floor, config.patience) if config.watch_every else None
     callbacks = [each for each in (reporter, watch, holding.limit) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
         pools=run.pools,
-        order=StepOrder(run.tasks["train"], step_rows, config.seed),
+        order=StepOrder(run.tasks["train"], step_rows(config, run.devices), config.seed),
         objective=config.objective,
         teacher=holding.teacher,
         penalties=holding.penalties,
@@ -180,6 +168,25 @@ def build_trainer(
     if reporter:
         reporter.trainer = trainer
     return trainer
+
+
+def _load(run: Run) -> Any:
+    """The base model with what is to train of it chosen, in silence."""
+    import datasets
+    import transformers
+    from transformers import AutoModelForCausalLM
+
+    from train.parts import choose_parts, loading
+
+    hf_logging: Any = transformers.utils.logging
+    hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    config = run.config
+    model = AutoModelForCausalLM.from_pretrained(
+        run.folder, trust_remote_code=config.trust_remote_code, **loading(config)
+    )
+    return choose_parts(model, config)
 
 
 def arguments(run: Run) -> Any:
