@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.engine import EngineConfig, locate_model
 from train.data import DataError
+from train.plan import saved_dtype
 from train.record import read_run, write_run
 from train.weights_config import AverageConfig, MergeConfig
 
@@ -47,7 +48,9 @@ def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
     if dry_run:
         return told
     import torch
+    from transformers import AutoConfig
 
+    dtype = saved_dtype(AutoConfig.from_pretrained(config.run))
     revision = (record.get("config") or {}).get("revision")
     base = _load(locate_model(EngineConfig(name, revision=revision)), torch.float32).state_dict()
     for share, place in places.items():
@@ -55,7 +58,6 @@ def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
         if _there(place, mark):
             continue
         model = _load(config.run, torch.float32)
-        dtype = _saved_dtype(config.run)
         _mix(model, base, share, name, config.run)
         _write(model.to(dtype), config.run, place, record | mark)
     return told
@@ -84,14 +86,6 @@ def _load(folder: Path, dtype: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-
-
-def _saved_dtype(folder: Path) -> Any:
-    import torch
-    from transformers import AutoConfig
-
-    named = getattr(AutoConfig.from_pretrained(folder), "dtype", None) or torch.float32
-    return getattr(torch, named) if isinstance(named, str) else named
 
 
 def _write(model: Any, run: Path, out: Path, record: dict[str, Any]) -> None:

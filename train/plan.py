@@ -159,6 +159,14 @@ def open_tokenizer(folder: Path, trust_remote_code: bool = False) -> tuple[Any, 
         ) from None
 
 
+def saved_dtype(model_config: Any) -> Any:
+    """The torch dtype in which a model of this configuration is saved; float32 where it names none."""
+    import torch
+
+    named = getattr(model_config, "dtype", None) or torch.float32
+    return getattr(torch, named) if isinstance(named, str) else named
+
+
 def check_model(export: Export, tasks: dict[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
     """Raises ``DataError`` where the data's tokens are not the model's tokens, or do not fit into it."""
     from curate.template import tokenizer_hash

@@ -13,7 +13,7 @@ from curate.config import ConfigError
 from train.batches import Collator, StepOrder
 from train.card import write_card
 from train.data import DataError
-from train.plan import Run, is_main, on_cpu, plan, step_rows
+from train.plan import Run, is_main, on_cpu, plan, saved_dtype, step_rows
 from train.record import RunError, last_checkpoint, read_run, trim_log, versions, write_run
 
 
@@ -248,14 +248,12 @@ def _save(run: Run, trainer: Any) -> None:
     The weights are saved in the base model's dtype, whole, wherever they were trained in shards. The token ids and the
     like that Trainer aligns with the tokenizer while it runs are put back.
     """
-    import torch
     from transformers import GenerationConfig
 
     if run.config.adapter != "none":  # small, and what it lies on is not ours to write
         trainer.save_model(str(run.out))
         return
-    named = getattr(run.model_config, "dtype", None) or torch.float32
-    dtype = getattr(torch, named) if isinstance(named, str) else named
+    dtype = saved_dtype(run.model_config)
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # every process takes part
     if not is_main():
         return

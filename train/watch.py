@@ -48,11 +48,11 @@ class Watch(TrainerCallback):
                 control, f"{share:.1%} of the retention rows that the base model answers are answered as before "
                 f"at step {state.global_step}, below --retention-floor {self.floor:g}"
             )  # fmt: skip
-        idle = self._idle(state, found)
+        idle = self._idle(state)
         if self.patience and idle >= self.patience:
             self._end(control, f"no better look for {idle} looks, at step {state.global_step} (--patience)")
 
-    def _idle(self, state: Any, found: dict[str, float]) -> int:
+    def _idle(self, state: Any) -> int:
         """Looks since the best one; the newest is already in the history."""
         looks = [entry[TRADE_OFF] for entry in state.log_history if TRADE_OFF in entry]
         return len(looks) - 1 - looks.index(max(looks)) if looks else 0
