@@ -159,6 +159,27 @@ def test_cells_survive_the_disk(tmp_path):
     assert list(load(tmp_path)) == [cell]
 
 
+@pytest.mark.parametrize(
+    ("processor", "chat", "code", "told"),
+    [
+        ("one", 0.9, 0, ": the same"),
+        ("two", 0.9, 0, ": the same"),
+        ("one", 0.91, 1, ": DIFFERENT, on the same processor (one)"),
+        ("two", 0.91, 0, ": alike: made on another processor (one; here two); 0 items answered worse and 2 better"),
+        ("two", 0.8, 1, ": DIFFERENT: made on another processor"),
+    ],
+)
+def test_a_cell_comes_out_again(processor, chat, code, told, tmp_path, monkeypatch, capsys):
+    def made_on(name, **numbers):
+        return make_cell(retention=0.9, **numbers).model_copy(update={"versions": {"processor": name}})
+
+    monkeypatch.setattr(command, "run_cell", lambda key: made_on(processor, kept={"chat": chat}, seconds=5))
+    with pytest.raises(SystemExit) as done:
+        command.again([save(made_on("one"), tmp_path)])
+    assert done.value.code == code
+    assert told in capsys.readouterr().out
+
+
 def test_other_seeds_run_at_the_chosen_rate_alone():
     wanted = Wanted(("sft", "ewc"), ("drugs",), ("rich",), RATES, 3)
     assert len(list(wanted.grid())) == 10

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
-from tests.train_export import Row, base_topk, random_rows, write_export, write_model
+from tests.train_export import END, Row, base_topk, random_rows, write_export, write_model
 from train.batches import epoch_order
 from train.cli import app
 from train.data import load_export
@@ -147,11 +148,40 @@ def test_no_labels_at_all(model: Path, tmp_path: Path) -> None:
 
 
 def test_rows_longer_than_the_model_can_take(model: Path, tmp_path: Path) -> None:
-    data = write_export(tmp_path / "out", model, [Row([5] * 300, 290, {299: 1.0}, anchored=False)])
+    data = write_export(tmp_path / "out", model, [Row([5] * 299 + [END], 290, {299: 1.0}, anchored=False)])
     code, stderr = run(data)
     assert code == 2
     assert "rows of 299 tokens" in stderr
     assert "--max-length 256" in stderr
+
+
+def test_labelled_rows_that_never_end_their_turn(model: Path, tmp_path: Path) -> None:
+    rows = [Row([5, 6, 7, 8], 2, {3: 1.0}, anchored=False), *random_rows(3)]
+    code, stderr = run(write_export(tmp_path / "out", model, rows))
+    assert code == 2
+    assert "1 of 4 labelled rows of train never end their turn: row 0 (id med-0)" in stderr
+    assert "token 2 ('<|im_end|>')" in stderr
+
+
+def test_rows_that_only_hold_the_model_still_may_break_off(model: Path, tmp_path: Path) -> None:
+    distilled = Row([5, 6, 7, 8], 2, {2: 1.0, 3: 1.0}, "dolly", True)
+    code, stderr = run(write_export(tmp_path / "out", model, [*random_rows(3), distilled]), "--dry-run")
+    assert code == 0, stderr
+    imitated = CliRunner().invoke(app, ["sft", "--data", str(tmp_path / "out"), "--dry-run", "--no-distil"])
+    assert "never end their turn: row 3 (id dolly-3)" in imitated.stderr
+
+
+def test_a_model_with_another_chat_template_is_refused(model: Path, data: Path, tmp_path: Path) -> None:
+    for template, found in (("{{ messages }}<|im_end|>", "another ("), (None, "another (none at all)")):
+        other = write_model(tmp_path / "other")
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer.chat_template = template
+        (other / "chat_template.jinja").unlink(missing_ok=True)
+        tokenizer.save_pretrained(other)
+        code, stderr = run(data, "--model", str(other))
+        assert code == 2
+        assert f"{other} has {found}" in stderr
+        assert "rendered with the chat template" in stderr
 
 
 def test_an_unknown_key_in_the_file_names_the_nearest(data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from curate.config import ConfigError
-from tests.train_export import VOCAB, random_rows, write_export, write_model
+from tests.train_export import END, VOCAB, random_rows, write_export, write_model
 from train.data import DataError
 from train.fisher import estimate, load_importance
 from train.importance import fisher
@@ -414,8 +414,9 @@ def answered(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = random_rows(16, "dolly", distil=True)
     for row in own:
         asked = torch.tensor([row.ids[: row.start]])
-        row.ids = base.generate(asked, do_sample=False, max_new_tokens=6, eos_token_id=-1)[0].tolist()
-        row.labels = dict.fromkeys(range(row.start, len(row.ids)), 1.0)
+        answer = base.generate(asked, do_sample=False, max_new_tokens=6, eos_token_id=-1)[0].tolist()
+        row.ids = [*answer, END]
+        row.labels = dict.fromkeys(range(row.start, len(answer)), 1.0)
     rows = random_rows(12)
     return write_export(tmp_path_factory.mktemp("answered"), model, rows + own, rows[:6] + own[8:], k=8)
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from tests.train_export import Row, random_rows, write_export, write_model
+from tests.train_export import END, Row, random_rows, write_export, write_model
 from train.plan import Run, plan, prepare
 from train.sft import build_trainer, execute
 from train.sft_config import SftConfig
@@ -271,7 +271,7 @@ def test_the_saved_model_is_the_trained_one_in_the_base_models_dtype(model: Path
 
 def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
     rows = [
-        Row([5, 6, 7, 8, 9, 10], 3, {3: 1.0, 5: 0.5}),
+        Row([5, 6, 7, 8, 9, END], 3, {3: 1.0, 5: 0.5}),
         Row([5, 6, 7, 8, 9, 10, 11], 2, {}, "dolly", True),
         Row([5, 6, 7, 8], 2, {}, "dolly", True, anchored=False),
         Row([5, 6, 7, 8], 2, {}),

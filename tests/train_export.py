@@ -12,6 +12,7 @@ import torch
 from curate.schema import IGNORE, META, TOKENS
 
 VOCAB = 300
+END = 2  # <|im_end|>
 TEXT = "the dose of a drug is two hundred units a day and a patient asks the doctor about the name of it"
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -71,7 +72,7 @@ def random_rows(count: int, source: str = "med", distil: bool = False, seed: int
             if distil
             else random.choice(np.arange(start, length), (length - start + 2) // 3, False)
         )
-        ids = random.integers(3, VOCAB, length).tolist()
+        ids = [*random.integers(3, VOCAB, length - 1).tolist(), END]
         rows.append(Row(ids, start, {int(p): weight for p in sorted(share)}, source, distil))
     return rows
 
@@ -103,8 +104,9 @@ def write_export(
     """Write ``rows`` as an exported dataset for the model in ``model``."""
     from transformers import AutoTokenizer
 
-    from curate.template import tokenizer_hash
+    from curate.template import Template
 
+    template = Template(AutoTokenizer.from_pretrained(model))
     for name, part in {"train": rows, "validation": validation}.items():
         if part or name == "train":
             _write_split(out, name, part, model, k, shards)
@@ -112,8 +114,9 @@ def write_export(
     facts = {
         "kind": "training",
         "model": str(model),
-        "tokenizer": {"name": str(model), "hash": tokenizer_hash(AutoTokenizer.from_pretrained(model))},
-        "template_hash": "0" * 16,
+        "tokenizer": {"name": str(model), "hash": template.tokenizer_hash},
+        "template_hash": template.hash,
+        "end_of_turn": END,
         "max_length": 256,
         "ratio": 0.7,
         "balance": balance if balance is not None else dict.fromkeys(sources, 1.0),

@@ -16,6 +16,7 @@ from curate.engine import EngineConfig, locate_model, model_hash
 from train.batches import Task, assign, check_targets, settle_pools
 from train.data import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
 from train.fisher import check_importance
+from train.fit import check_fit
 from train.loss import Pools
 from train.parts import check_parts
 from train.record import data_fingerprint, fingerprint
@@ -105,7 +106,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     where = EngineConfig(config.model, revision=config.revision)
     folder = locate_model(where)
     tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
-    check_model(export, tasks, config.model, tokenizer, model_config)
+    check_fit(export, tasks, config.model, tokenizer, model_config)
     data, weights = data_fingerprint(export.manifest, export.folder), model_hash(where)
     importance = tuple(
         check_importance(place, kind, config.model, weights)
@@ -165,34 +166,6 @@ def saved_dtype(model_config: Any) -> Any:
 
     named = getattr(model_config, "dtype", None) or torch.float32
     return getattr(torch, named) if isinstance(named, str) else named
-
-
-def check_model(export: Export, tasks: dict[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
-    """Raises ``DataError`` where the data's tokens are not the model's tokens, or do not fit into it."""
-    from curate.template import tokenizer_hash
-
-    stated = export.manifest.get("tokenizer") or {}
-    found = tokenizer_hash(tokenizer)
-    if stated.get("hash") and stated["hash"] != found:
-        raise DataError(
-            f"{export.folder} was tokenised with the tokenizer of {stated.get('name')} (hash "
-            f"{stated['hash']}), and {model} has another (hash {found}); train that model, or build the data "
-            f"with --model {model}"
-        )
-    text = model_config.get_text_config()
-    largest = max(max(int(s.input_ids.max(initial=0)), s.anchors.largest_id()) for s in export.splits.values())
-    if largest >= text.vocab_size:
-        raise DataError(
-            f"{export.folder} holds token {largest}, and {model} has a vocabulary of {text.vocab_size}; "
-            f"build the data with --model {model}"
-        )
-    longest = max(int(task.needed.max(initial=0)) for task in tasks.values())
-    room = getattr(text, "max_position_embeddings", None)
-    if room and longest > room:
-        raise DataError(
-            f"{export.folder} has rows of {longest} tokens, and {model} takes {room}; train with "
-            f"--max-length {room}, which cuts them, or export with --max-length {room}"
-        )
 
 
 def on_cpu() -> bool:

@@ -51,6 +51,18 @@ def versions() -> dict[str, str]:
     return found
 
 
+def processor() -> str:
+    """The processor and the instructions that torch uses of it: another one rounds sums otherwise."""
+    import torch
+
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    family = [f"{name} {told[name]}" for name in ("cpu family", "model") if name in told]
+    name = ", ".join([told.get("model name", platform.processor() or platform.machine()), *family])
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def read_run(out: Path) -> dict[str, Any] | None:
     """The record in a run's folder; None where there is none, or only half of one."""
     try:

@@ -73,7 +73,7 @@ def run_cell(key: Key) -> Cell:
     from benchmarks.forgetting.grid.lab import Lab
     from benchmarks.forgetting.grid.measure import measure
     from benchmarks.forgetting.grid.methods import METHODS
-    from train.record import versions
+    from train.record import processor, versions
 
     chosen = METHODS[key.method]
     place = Place(SETTINGS[key.setting], key.budget, WORK)
@@ -85,7 +85,7 @@ def run_cell(key: Key) -> Cell:
         base_tokens=base_tokens(place, chosen.recipe),
     )  # fmt: skip
     fields = measure(_before(key.setting, key.budget), trained.model)
-    return Cell(key=key, rate=rate, cost=cost, versions=versions(), **fields)
+    return Cell(key=key, rate=rate, cost=cost, versions=versions() | {"processor": processor()}, **fields)
 
 
 @lru_cache(maxsize=2)
