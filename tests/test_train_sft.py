@@ -88,7 +88,8 @@ def test_stock_trl_trains_on_the_export_unmodified(one_source: Path, model: Path
 
 
 def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Path, tmp_path: Path) -> None:
-    """Same rows in the same order, stock loss against ours: losses, and the weights at the end."""
+    """Same rows in the same order, stock loss against ours: losses, and the weights at the end, within 2 % of what one
+    step may move them by (Adam divides by the gradient's size, even where that is all rounding)."""
     from datasets import load_from_disk
     from trl import SFTTrainer
 
@@ -107,7 +108,7 @@ def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Pa
     assert losses(ours) == pytest.approx(losses(stock), abs=1e-5)
     theirs = weights(stock)
     for name, value in weights(ours).items():
-        torch.testing.assert_close(value, theirs[name], atol=1e-5, rtol=0)
+        torch.testing.assert_close(value, theirs[name], atol=0.02 * ours.args.learning_rate, rtol=0)
 
 
 # ---- against itself
@@ -182,6 +183,8 @@ def live_and_die(config: SftConfig, step: int, devices: int = 1) -> None:
 
     import train.sft
 
+    torch.set_num_threads(1)  # as ``one_thread``: on some processors sums over more threads round otherwise
+
     class Death(TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.global_step == step:
@@ -208,12 +211,12 @@ def die_at(run: Run, step: int) -> int:
     return process.exitcode
 
 
-@pytest.mark.parametrize("step", [3, 5])
-def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, step: int) -> None:
+@pytest.mark.parametrize(("step", "more"), [(3, {}), (5, {}), (5, {"pcgrad": True})])
+def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, step: int, more: dict[str, Any]) -> None:
     """Killed after the checkpoint at step 2 (inside the first epoch) and at step 4 (inside the second)."""
     from safetensors.torch import load_file
 
-    settings: dict[str, Any] = {"epochs": 2, "batch_size": 2, "grad_accum": 4, "checkpoints": 3}
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 2, "grad_accum": 4, "checkpoints": 3, **more}
     whole = execute(settle(mixed, tmp_path / "whole", **settings), QUIET)
     run = settle(mixed, tmp_path / "cut", **settings)
     assert die_at(run, step) == -signal.SIGKILL

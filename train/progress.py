@@ -78,7 +78,8 @@ class Reporter(TrainerCallback):
         left = seconds / max(done, 1) * (state.max_steps - state.global_step)
         return (
             f"step {state.global_step}/{state.max_steps}  loss {values.get('loss', 0.0):.4f}  {pools}"
-            f"{_looked(self.last)}  lr {values.get('learning_rate', 0.0):.2e}  {rate:,.0f} trained tokens/s  {_clock(left)} left"
+            f"{_looked(self.last)}  lr {values.get('learning_rate', 0.0):.2e}  {rate:,.0f} trained tokens/s  "
+            f"{_clock(left)} left"
         )
 
 

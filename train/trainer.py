@@ -51,7 +51,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         self.pools, self.order = pools, order
         self.objective: Objective = objective
         self.teacher, self.penalties, self.watch = teacher, penalties, watch
-        self.conflicts = None if pcgrad is None else Random(pcgrad)
+        self.pcgrad = pcgrad
         self._gradients: dict[int, Gradient] = {}
         self._reset_window()
         self._batches = 1
@@ -94,12 +94,12 @@ class AnchoredSFTTrainer(SFTTrainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """One forward and backward; with gradient surgery, one backward for each pool."""
-        if self.conflicts is None:
+        if self.pcgrad is None:
             loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]
             return loss
-        return self._operated_step(model, inputs, num_items_in_batch, self.conflicts)
+        return self._operated_step(model, inputs, num_items_in_batch)
 
-    def _operated_step(self, model: Any, inputs: Any, counts: Any, rng: Random) -> torch.Tensor:
+    def _operated_step(self, model: Any, inputs: Any, counts: Any) -> torch.Tensor:
         """Pools' gradients, gathered over the batches of a step and over devices, then operated on and set."""
         whole = self.accelerator.unwrap_model(model)
         whole.train()
@@ -117,7 +117,8 @@ class AnchoredSFTTrainer(SFTTrainer):
                 self._gradients[pool] = [self.accelerator.reduce(part) for part in gradient]
             if self.penalties:
                 self._gradients[-1] = gradients_of(self.penalty(whole), weights)
-            for weight, part in zip(weights, surgery(list(self._gradients.values()), rng), strict=True):
+            drawn = Random(f"{self.pcgrad} {self.state.global_step}")  # a resumed run draws as it would have
+            for weight, part in zip(weights, surgery(list(self._gradients.values()), drawn), strict=True):
                 weight.grad = part
             self._gradients = {}
         return parts.sum().detach()
