@@ -33,7 +33,7 @@ check: .venv/.dev
 	touch $@
 
 .venv/.dev: .venv/.core
-	$(PIP) -e '.[dev,ray]'
+	$(PIP) -e '.[dev,ray,deepspeed]'
 	touch $@
 
 clean:

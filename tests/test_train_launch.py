@@ -16,7 +16,7 @@ def test_accelerate_reads_the_launch_configuration(path: Path) -> None:
     config = load_config_from_file(str(path))
     kind = {"fsdp2.yaml": "FSDP", "zero3.yaml": "DEEPSPEED"}[path.name]
     assert str(config.distributed_type).endswith(kind)
-    assert config.mixed_precision == "bf16"
+    assert config.mixed_precision == "no"
     if kind == "FSDP":
         assert config.fsdp_config["fsdp_version"] == 2
         assert config.fsdp_config["fsdp_state_dict_type"] == "SHARDED_STATE_DICT"

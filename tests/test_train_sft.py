@@ -13,6 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from curate.config import ConfigError
 from tests.train_export import END, Row, random_rows, write_export, write_model
 from train.plan import Run, plan, prepare
 from train.sft import build_trainer, execute
@@ -302,11 +303,16 @@ FSDP = {
     "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
     "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT", "FSDP_RESHARD_AFTER_FORWARD": "true",
 }  # fmt: skip
-"""What ``accelerate launch --config_file pipelines/accelerate/fsdp2.yaml`` tells its processes."""
+ZERO3 = {
+    "ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3", "DS_ACCELERATOR": "cpu",
+    "ACCELERATE_DEEPSPEED_ZERO3_INIT": "false", "ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL": "true",
+}  # fmt: skip
+TOLD = {"ddp": {}, "fsdp2": FSDP, "zero3": ZERO3}
+"""What ``accelerate launch --config_file pipelines/accelerate/….yaml`` tells its processes."""
 
 
 def run_as(
-    rank: int, count: int, port: int, data: Path, out: Path, settings: dict[str, Any], fsdp: bool, die: int | None
+    rank: int, count: int, port: int, data: Path, out: Path, settings: dict[str, Any], parallel: str, die: int | None
 ) -> None:
     """One process of a launch, told who it is as torchrun would; with ``die`` it kills itself as that step begins."""
     from accelerate.state import AcceleratorState, GradientState, PartialState
@@ -317,8 +323,8 @@ def run_as(
         state._reset_state()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    if fsdp:
-        os.environ |= FSDP
+    os.environ |= TOLD[parallel]
+    if parallel == "fsdp2":
         shard_on_cpu()
     assert device_count() == count
     config = settle(data, out, **settings).config
@@ -349,13 +355,14 @@ def free_port() -> int:
 
 
 def launch(
-    count: int, data: Path, out: Path, settings: dict[str, Any], fsdp: bool = False, die: int | None = None
+    count: int, data: Path, out: Path, settings: dict[str, Any], parallel: str = "ddp", die: int | None = None
 ) -> list[int | None]:
     """Exit codes of ``count`` processes. Spawned, not forked: a process that another test left in a group of its own
     would pass that on."""
     port, spawn = free_port(), multiprocessing.get_context("spawn")
     processes = [
-        spawn.Process(target=run_as, args=(rank, count, port, data, out, settings, fsdp, die)) for rank in range(count)
+        spawn.Process(target=run_as, args=(rank, count, port, data, out, settings, parallel, die))
+        for rank in range(count)
     ]
     for process in processes:
         process.start()
@@ -364,15 +371,24 @@ def launch(
     return [process.exitcode for process in processes]
 
 
-@pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp2"])
-def test_two_processes_equal_one(mixed: Path, tmp_path: Path, fsdp: bool) -> None:
+HELD: dict[str, Any] = {"l2_sp": 1.0, "shift_limit": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("parallel", "told", "held"),
+    [("ddp", "MULTI_CPU", HELD), ("fsdp2", "FSDP", HELD), ("zero3", "DEEPSPEED", {}),
+     ("zero3", "DEEPSPEED", {"anchor": "model", "anchor_weight": 1.0})],
+)  # fmt: skip
+def test_two_processes_equal_one(mixed: Path, tmp_path: Path, parallel: str, told: str, held: dict[str, Any]) -> None:
     """The same steps from the same rows, penalties and limit included, whether weights are copied or sharded: the
     normaliser counts all processes, and so do the logged losses; the saved weights are whole."""
-    held: dict[str, Any] = {"batch_size": 2, "l2_sp": 1.0, "shift_limit": 0.05}
+    if parallel == "zero3":
+        pytest.importorskip("deepspeed", reason="DeepSpeed is not installed: pip install -e '.[deepspeed]'")
+    held = {"batch_size": 2, **held}
     one = execute(settle(mixed, tmp_path / "one", grad_accum=4, **held), QUIET)
-    assert launch(2, mixed, tmp_path / "two", {"grad_accum": 2, **held}, fsdp) == [0, 0]
+    assert launch(2, mixed, tmp_path / "two", {"grad_accum": 2, **held}, parallel) == [0, 0]
     two = json.loads((tmp_path / "two" / "run.json").read_text())
-    assert two["parallel"] == ("FSDP" if fsdp else "MULTI_CPU")
+    assert two["parallel"] == told
     assert two["devices"] == 2
     assert two["steps"] == one["steps"]
     assert two["fingerprint"] == one["fingerprint"]
@@ -391,17 +407,31 @@ def saved(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_a_sharded_checkpoint_is_resumed_by_another_number_of_processes(mixed: Path, tmp_path: Path) -> None:
-    """Two processes die in the second step after a checkpoint; three of another batch size go on with it."""
+@pytest.mark.parametrize(("parallel", "count", "shards"), [("fsdp2", 3, "*.distcp"), ("zero3", 2, "*_states.pt")])
+def test_a_sharded_checkpoint_is_resumed(mixed: Path, tmp_path: Path, parallel: str, count: int, shards: str) -> None:
+    """Two processes die in the second step after a checkpoint. Under FSDP2 three of another batch size go on with it;
+    DeepSpeed's own checkpoints want as many as wrote them."""
+    if parallel == "zero3":
+        pytest.importorskip("deepspeed", reason="DeepSpeed is not installed: pip install -e '.[deepspeed]'")
     settings: dict[str, Any] = {"epochs": 2, "checkpoints": 3}
     whole = execute(settle(mixed, tmp_path / "whole", batch_size=2, grad_accum=6, **settings), QUIET)
     out = tmp_path / "cut"
-    codes = launch(2, mixed, out, {"batch_size": 2, "grad_accum": 3, **settings}, fsdp=True, die=3)
+    codes = launch(2, mixed, out, {"batch_size": 2, "grad_accum": 3, **settings}, parallel, die=3)
     assert codes == [-signal.SIGKILL] * 2
-    assert list(out.glob("checkpoint-*/*/*.distcp"))  # in shards
-    assert launch(3, mixed, out, {"batch_size": 2, "grad_accum": 2, **settings}, fsdp=True) == [0, 0, 0]
+    assert list(out.glob(f"checkpoint-*/*/{shards}"))
+    assert launch(count, mixed, out, {"batch_size": 2, "grad_accum": 6 // count, **settings}, parallel) == [0] * count
     record = json.loads((out / "run.json").read_text())
     assert record["resumed_at_step"] > 0
-    assert record["devices"] == 3
+    assert record["devices"] == count
     for name, value in whole["final"].items():
         assert record["final"][name] == pytest.approx(value, abs=1e-4), name
+
+
+def test_what_reads_whole_weights_is_refused_where_a_launch_keeps_them_in_pieces(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ConfigError, match="--l2-sp reads the weights, which DeepSpeed keeps in pieces"):
+        settle(mixed, tmp_path / "run", l2_sp=0.1)
+    with pytest.raises(ConfigError, match="--pcgrad needs whole gradients"):
+        settle(mixed, tmp_path / "run", pcgrad=True)

@@ -1,6 +1,7 @@
 """What a run would do, settled and checked before anything heavy is loaded."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     config = config.settled()
     check_reports(config)
     check_parts(config)
+    check_launch(config)
     export = load_export(config.data)
     if config.model is None:
         config = config.model_copy(update={"model": export.model, "revision": export.manifest.get("revision")})
@@ -126,6 +128,19 @@ def check_reports(config: SftConfig) -> None:
             raise ConfigError(f"--report-to {name}: known are {', '.join(packages)}")
         if not any(find_spec(package) for package in packages[name]):
             raise ConfigError(f"--report-to {name}: the package {name} is not installed; install it, or leave it out")
+
+
+def check_launch(config: SftConfig) -> None:
+    """Raises ``ConfigError`` where a launch keeps in pieces what an option reads whole."""
+    sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+    if config.pcgrad and (sharded or by_deepspeed):
+        raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
+    held = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    if held and by_deepspeed:
+        raise ConfigError(
+            f"--{held[0].replace('_', '-')} reads the weights, which DeepSpeed keeps in pieces of its own; launch with "
+            "FSDP2 (pipelines/accelerate/fsdp2.yaml)"
+        )
 
 
 def check_watch(export: Export, config: SftConfig) -> None:

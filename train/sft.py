@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from curate.config import ConfigError
 from train.batches import Collator, StepOrder
 from train.card import write_card
 from train.data import DataError
@@ -162,8 +161,6 @@ def build_trainer(
         processing_class=run.tokenizer,
         callbacks=callbacks,
     )
-    if config.pcgrad and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-        raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
     trainer.remove_callback(PrinterCallback)
     if reporter:
         reporter.trainer = trainer
