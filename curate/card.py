@@ -61,11 +61,15 @@ def _size(rows: int) -> str:
     return "n>1M"
 
 
+def _template(manifest: Manifest) -> str:
+    return f"`{manifest['template_hash']}`" if manifest["template_hash"] else "none: text without turns"
+
+
 def _summary(manifest: Manifest) -> str:
     train = manifest["splits"]["train"]
     rows = [
         ("base model", f"`{manifest['model']}`, revision {manifest['revision'] or 'not stated'}"),
-        ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, `{manifest['template_hash']}`"),
+        ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, {_template(manifest)}"),
         ("longest row allowed", f"{manifest['max_length']:,} tokens"),
         ("mask", _settings(manifest["mask"])),
     ]
@@ -159,9 +163,10 @@ def _examples(manifest: Manifest) -> str:
     for found in manifest["examples"]:
         text = marked([(visible(piece), weight) for piece, weight in runs(found["response"], found["spans"])])
         kind = "learnt" if found["objective"] == "learn" else "held: every token keeps the base model's distribution"
-        ends = " + end of turn" if found["end_of_turn"] else ""
+        ends = " + end of turn" if found["end_of_turn"] and manifest["template_hash"] else ""
         lines.append(f"{found['source']}, {found['tier']}; {kind}{ends}\n")
-        lines.append(_fence(f"Q: {_cut(visible(found['question']))}\n\nA: {_cut(text)}"))
+        asked = f"Q: {_cut(visible(found['question']))}\n\nA: " if found["question"] else ""
+        lines.append(_fence(f"{asked}{_cut(text)}"))
     return "\n".join(lines)
 
 
@@ -224,11 +229,13 @@ Trainer(model, args, collate, train_dataset=data["train"]{evaluate}).train()
 def _limits(manifest: Manifest) -> str:
     lines = [
         "- The token ids are those of the tokenizer named above; another model needs its own export.",
-        "- The labels come from the base model's own probabilities. They are not checked by people.",
+        "- The labels come from the base model's own probabilities. They are not checked by people."
+        if manifest["template_hash"]
+        else "- Every token of the new text is a label; nobody checked what it says.",
     ]
     if "validation" in manifest["splits"]:
-        lines.append("- The splits share no question by normalised text; a paraphrase of a training question may be in "
-                     "validation.")  # fmt: skip
+        lines.append("- The splits share no question, nor document, by normalised text; a paraphrase of a training "
+                     "question may be in validation.")  # fmt: skip
     if any(found["role"] == "rehearsal" for found in _train(manifest).values()):
         lines.append("- Rehearsal rows are made to be distilled. A stock trainer imitates their text instead, which "
                      "holds the old abilities less well.")  # fmt: skip

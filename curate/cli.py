@@ -173,6 +173,56 @@ def _mix(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: boo
 
 
 @app.command()
+def text(
+    source: Annotated[str | None, typer.Option(
+        help="Text file, folder of such, or records with a text column.")] = None,
+    replay: Annotated[list[str] | None, typer.Option(
+        help="Text of the kind that the model learned from before, PATH or NAME=PATH; held, not learned. May be "
+        "repeated.")] = None,
+    ratio: Annotated[float | None, typer.Option(help="Share of new text beside replay, in tokens.")] = None,
+    column: Annotated[str | None, typer.Option(help="Column of the text in files of records. Default: text.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Text encoding, where it is not UTF-8.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the source; default: the file's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the training shards. Default: out.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Longest row, in tokens. Default: the context.")] = None,
+    max_repeat: Annotated[int | None, typer.Option(help="How often a row may stand in the training split.")] = None,
+    validation: Annotated[float | None, typer.Option(help="Share of the documents held out.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Log-probabilities kept per token of replay.")] = None,
+    model: Model = None,
+    revision: Revision = None,
+    engine: Engine = None,
+    url: Url = None,
+    dtype: Dtype = None,
+    max_model_len: Context = None,
+    trust_remote_code: Trust = None,
+    seed: Seed = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Write training shards of plain text, for continued pre-training: rows without a prompt, beside replay."""
+    given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
+    given["replay"] = replay or None
+    _run(lambda: _text(given, config, dry_run, as_json))
+
+
+def _text(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: bool) -> None:
+    from curate.build import ModelConfig
+    from curate.config import ConfigError
+    from curate.plain import TextConfig, describe, text
+    from curate.plain import dry_run as estimate
+    from curate.progress import Progress
+
+    file = _settings(config, ModelConfig)
+    if not (given["source"] or file.get("source")):
+        raise ConfigError("text needs --source: a text file, a folder of such, or records with a text column")
+    settled = _settle(TextConfig, file, given)
+    with Progress() as progress:
+        result = estimate(settled) if dry_run else text(settled, progress)
+    _print(result, as_json, describe)
+
+
+@app.command()
 def peek(
     folder: Annotated[Path, typer.Argument(help="An export, a built dataset, or the folder of the builds.")],
     rows: Annotated[int, typer.Option(min=0, help="Rows shown.")] = 5,

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from curate.shards import (
     write_shard,
 )
 from curate.stage import fingerprint
-from curate.tokens import READS, Renderer, token_rows
+from curate.tokens import READS, ChatRenderer, Renderer, token_rows
 
 VERSION = 1
 KIND = "training"
@@ -67,8 +67,8 @@ class Facts(Strict):
 
 
 @dataclass
-class _Pool:
-    """Rows fit for training, tokenised, in scratch shards; and what became of the others."""
+class Pool:
+    """Rows fit for training, tokenised (``curate.tokens.ROWS``), in scratch shards; and what became of the others."""
 
     scratch: Path
     shards: list[pa.Table] = field(default_factory=list)
@@ -95,6 +95,13 @@ class _Pool:
         self.candidates.append(_candidates(fit))
         self.shards.append(read_shard(path))
 
+    def extend(self, tables: Iterable[pa.Table]) -> pa.Table:
+        """``add`` each; returns their rows that are fit for training, columns ``CANDIDATES``."""
+        before = len(self.candidates)
+        for table in tables:
+            self.add(table)
+        return pa.concat_tables([CANDIDATES.empty_table(), *self.candidates[before:]])
+
     def _keep_example_of_each(self, rows: pa.Table) -> None:
         for index, reason in enumerate(rows["skip"].to_pylist()):
             if reason and reason not in self.left_out:
@@ -119,28 +126,48 @@ def _candidates(fit: pa.Table) -> pa.Table:
 
 
 def mix_and_export(
-    build: Path, rehearsal: Sequence[Path], template: Renderer, config: MixConfig, out: Path, facts: Facts
+    build: Path, rehearsal: Sequence[Path], template: ChatRenderer, config: MixConfig, out: Path, facts: Facts
 ) -> dict[str, Any]:
     """Mix a build with rehearsal sets (dataset folders of SCORED rows) and write the training folder ``out``.
 
     Returns the manifest. Raises ``MixError`` where the mix cannot be made, ``ExportError`` where ``out`` holds
     something else. A killed export leaves ``out`` as it was.
     """
+
+    def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
+        new = _fill(pool, [build], template, facts.max_length)
+        old = _fill(pool, rehearsal, template, facts.max_length)
+        if rehearsal and not old.num_rows and config.ratio < 1:
+            _nothing_to_rehearse(pool, rehearsal)
+        return new, old
+
+    return export(fill, [_input(folder) for folder in (build, *rehearsal)], template, config, out, facts)
+
+
+Fill = Callable[[Pool], tuple[pa.Table, pa.Table]]
+"""Puts rows into the pool and returns what ``plan`` reads of them, columns ``CANDIDATES``: new ones, and rehearsal."""
+
+
+def export(
+    fill: Fill, inputs: Sequence[dict[str, Any]], template: Renderer, config: MixConfig, out: Path, facts: Facts,
+    beside: Callable[[Path], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the training folder ``out`` from the rows that ``fill`` gives. ``beside`` may put further files into it.
+
+    Returns the manifest; raises as ``mix_and_export`` does.
+    """
     out = out.resolve()
-    inputs = [_input(folder) for folder in (build, *rehearsal)]
     recover(out)
     check_replaceable(out)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     scratch = partial / ".scratch"
-    pool = _Pool(scratch)
-    new = _fill(pool, [build], template, facts.max_length)
-    old = _fill(pool, rehearsal, template, facts.max_length)
-    if rehearsal and not old.num_rows and config.ratio < 1:
-        _nothing_to_rehearse(pool, rehearsal)
-    planned = plan(new, old, config)
+    pool = Pool(scratch)
+    planned = plan(*fill(pool), config)
     manifest = _write(partial, pool, planned)
     shutil.rmtree(scratch)
+    if beside:
+        beside(partial)
     manifest |= _facts(pool, planned, config, facts, template, inputs)
     _finish(partial, manifest)
     replace(partial, out)
@@ -158,20 +185,18 @@ def _input(folder: Path) -> dict[str, Any]:
     return kept
 
 
-def _fill(pool: _Pool, folders: Sequence[Path], template: Renderer, max_length: int) -> pa.Table:
-    before = len(pool.candidates)
-    for path in (path for folder in folders for path in shard_paths(folder)):
-        pool.add(token_rows(read_shard(path, READS), template, max_length))
-    return pa.concat_tables([CANDIDATES.empty_table(), *pool.candidates[before:]])
+def _fill(pool: Pool, folders: Sequence[Path], template: ChatRenderer, max_length: int) -> pa.Table:
+    paths = (path for folder in folders for path in shard_paths(folder))
+    return pool.extend(token_rows(read_shard(path, READS), template, max_length) for path in paths)
 
 
-def _nothing_to_rehearse(pool: _Pool, folders: Sequence[Path]) -> None:
+def _nothing_to_rehearse(pool: Pool, folders: Sequence[Path]) -> None:
     why = "; ".join(f"{source}: {dict(reasons)}" for source, reasons in sorted(pool.skipped.items()))
     raise MixError(f"none of the {len(folders)} rehearsal sets has a row fit for training (left out: {why}); "
                    "give others, or --ratio 1")  # fmt: skip
 
 
-def _write(partial: Path, pool: _Pool, planned: Plan) -> dict[str, Any]:
+def _write(partial: Path, pool: Pool, planned: Plan) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     meta: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
@@ -247,7 +272,7 @@ def _datasets_files(folder: Path, split: str, shards: Sequence[str]) -> None:
 
 
 def _facts(
-    pool: _Pool, planned: Plan, config: MixConfig, facts: Facts, template: Renderer, inputs: Sequence[dict[str, Any]]
+    pool: Pool, planned: Plan, config: MixConfig, facts: Facts, template: Renderer, inputs: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     identity = {
         "inputs": [found["fingerprint"] for found in inputs],
@@ -264,7 +289,7 @@ def _facts(
         **facts.model_dump(),
         "tokenizer": {"name": facts.model, "hash": template.tokenizer_hash},
         "template_hash": template.hash,
-        "end_of_turn": template.stop_ids[0],
+        "end_of_turn": next(iter(template.stop_ids), None),
         "ratio": config.ratio,
         "by": config.by,
         "mix": {**planned.numbers, "config": config.model_dump()},
@@ -275,7 +300,7 @@ def _facts(
     }
 
 
-def _accounting(pool: _Pool, planned: Plan) -> dict[str, Any]:
+def _accounting(pool: Pool, planned: Plan) -> dict[str, Any]:
     """Per source: rows in = exported + not exported by reason; ``written`` counts repeats and ``unanchored`` those
     whose anchors were dropped because the scoring pass saw other tokens."""
     exported: Counter[str] = Counter()

@@ -61,10 +61,7 @@ class Template:
 
     @cached_property
     def _encoder(self) -> Any:
-        from tokenizers import Tokenizer
-
-        spec = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        return Tokenizer.from_str(json.dumps(_respell(spec)))
+        return text_encoder(self.tokenizer)
 
     @cached_property
     def hash(self) -> str:
@@ -156,6 +153,14 @@ def spell(token: str) -> str:
     True
     """
     return RESERVED + token.encode().hex() + RESERVED
+
+
+def text_encoder(tokenizer: Any) -> Any:
+    """A ``tokenizers.Tokenizer`` to which a control token's name is text like any other; only ``spell`` writes one."""
+    from tokenizers import Tokenizer
+
+    spec = json.loads(tokenizer.backend_tokenizer.to_str())
+    return Tokenizer.from_str(json.dumps(_respell(spec)))
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

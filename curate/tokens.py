@@ -30,10 +30,10 @@ ROWS = pa.schema(
 
 
 class Renderer(Protocol):
-    """What the export needs of ``curate.template.Template``."""
+    """What the export needs of ``curate.template.Template``; of text without turns the first three alone."""
 
     @property
-    def hash(self) -> str: ...
+    def hash(self) -> str | None: ...
 
     @property
     def tokenizer_hash(self) -> str: ...
@@ -41,10 +41,12 @@ class Renderer(Protocol):
     @property
     def stop_ids(self) -> tuple[int, ...]: ...
 
+
+class ChatRenderer(Renderer, Protocol):
     def render(self, messages: Sequence[dict[str, str]], response: str) -> Rendered: ...
 
 
-def token_rows(scored: pa.Table, template: Renderer, max_length: int) -> pa.Table:
+def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.Table:
     """SCORED rows (columns ``READS``) to ``ROWS``: same rows, same order; ``skip`` says why a row is not for training.
 
     A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for
@@ -77,7 +79,7 @@ def cluster_of(prompt: Sequence[Mapping[str, str]]) -> str:
     return hashlib.blake2b((" ".join(words) or first).encode(), digest_size=16).hexdigest()
 
 
-def _token_row(row: dict[str, Any], template: Renderer, max_length: int) -> dict[str, Any]:
+def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> dict[str, Any]:
     blank: dict[str, Any] = {column.name: None for column in ROWS}
     blank |= {name: row[name] for name in ("id", "source", "tier")}
     blank |= {"question": row["prompt"][-1]["content"], "response": row["response"] or row["reference"]}

@@ -168,7 +168,8 @@ def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Manifest) -> Iterato
     ends = flat.ids[np.cumsum(flat.lengths) - 1] if flat.lengths.all() else np.zeros(len(flat.lengths))
     yield from _where(name, flat.lengths > manifest["max_length"], f"longer than {manifest['max_length']} tokens")
     yield from _where(name, count == 0, "no token is labelled")
-    yield from _where(name, ends != manifest["end_of_turn"], "does not end with the end-of-turn token")
+    if manifest["end_of_turn"] is not None:  # text without turns has none
+        yield from _where(name, ends != manifest["end_of_turn"], "does not end with the end-of-turn token")
     yield from _tokens(name, flat, labelled & (flat.labels != flat.ids), "a label is not the token at its place")
     yield from _tokens(name, flat, flat.attention != 1, "attention_mask is not 1 throughout")
     wide = pc.list_value_length(meta["weights"]).to_numpy() != flat.lengths

@@ -1,5 +1,6 @@
 """From files, folders and hub datasets to example rows: every record becomes a row or a counted rejection."""
 
+from curate.ingest.documents import Document, read_documents
 from curate.ingest.source import (
     REASONS,
     Accepted,
@@ -18,6 +19,7 @@ from curate.ingest.source import (
 __all__ = [
     "REASONS",
     "Accepted",
+    "Document",
     "Reason",
     "Rejected",
     "Source",
@@ -26,6 +28,7 @@ __all__ = [
     "content_hash",
     "is_hub_id",
     "parse_columns",
+    "read_documents",
     "read_source",
     "row_id",
 ]

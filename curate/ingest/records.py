@@ -14,6 +14,7 @@ Reason = Literal[
     "wrong-type",  # a number, list or object where text should stand; an unknown role
     "empty-question",  # null, or nothing visible in it
     "empty-answer",
+    "empty-text",
     "missing-turns",  # a conversation in which somebody did not answer
     "reserved-character",  # U+FDD0–FDEF, with which rendering marks its places, or a lone surrogate
     "longer-than-context",  # the caller's `fits` said no
