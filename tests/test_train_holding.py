@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+import train.head
 from curate.config import ConfigError
 from tests.train_export import END, VOCAB, random_rows, write_export, write_model
 from train.data import DataError
@@ -22,6 +23,7 @@ from train.penalties import projection, quadratic
 from train.plan import Run, prepare
 from train.sft import build_trainer, execute
 from train.sft_config import SftConfig
+from train.trainer import gradients_of
 from train.weights_config import AverageConfig, FisherConfig, MergeConfig
 
 QUIET = Console(quiet=True)
@@ -207,6 +209,67 @@ def test_the_shift_of_a_run_stays_inside_its_limit(data: Path, model: Path, tmp_
     before, after = weights_of(model), weights_of(tmp_path / "run")
     for name, weight in before.items():
         assert float((after[name] - weight).norm()) <= 0.01001 * float(weight.norm()), name
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"anchor": "model"}, {"objective": "dft"}, {"objective": "eaft", "packing": True}, {"adapter": "lora"},
+     {"adapter": "lora", "anchor": "model"}, {"adapter": "prompt"}],
+)  # fmt: skip
+def test_logits_in_slices_equal_logits_held_whole(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    """Every pool's value and gradient, one after the other from one graph; and what a look finds."""
+    trainer = build_trainer(settle(data, tmp_path / "run", **settings))
+    batch = next(iter(trainer.get_train_dataloader()))
+    weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
+
+    def found() -> tuple[list[list[Tensor]], dict[str, float]]:
+        sums = trainer.pool_sums(trainer.model.train(), batch)
+        return [gradients_of(each, weights) for each in sums] + [[sums.detach()]], trainer.evaluate()
+
+    with torch.no_grad():  # away from the base model, where a KL has a gradient
+        for weight in weights:
+            weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    whole, look = found()
+    monkeypatch.setattr(train.head, "HELD", VOCAB)
+    monkeypatch.setattr(train.head, "SLICE", 7 * VOCAB)
+    sliced, again = found()
+    assert any(part.abs().sum() > 0 for part in whole[0])
+    for one, other in zip(whole, sliced, strict=True):
+        for expected, part in zip(one, other, strict=True):
+            torch.testing.assert_close(part, expected, atol=2e-5, rtol=1e-4)
+    numbers = {name: value for name, value in look.items() if name.startswith("eval_")}
+    assert {name: again[name] for name in numbers} == pytest.approx(numbers, abs=1e-5)
+
+
+def test_the_head_of_slices_is_the_models_own_with_what_follows_it() -> None:
+    """Gemma caps its logits, Granite and Cohere scale them."""
+    from transformers import (
+        CohereConfig,
+        CohereForCausalLM,
+        Gemma2Config,
+        Gemma2ForCausalLM,
+        GraniteConfig,
+        GraniteForCausalLM,
+    )
+
+    shape = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "head_dim": 8,
+             "num_attention_heads": 2, "num_key_value_heads": 2, "pad_token_id": 0,
+             "initializer_range": 1.0}  # fmt: skip
+    batch = {"input_ids": torch.tensor([[5, 6, 7, 8, 9]]), "attention_mask": torch.ones(1, 5, dtype=torch.long)}
+    places = torch.tensor([1, 3, 3])
+    for kind, config in (
+        (Gemma2ForCausalLM, Gemma2Config(**shape, final_logit_softcapping=2.0)),
+        (GraniteForCausalLM, GraniteConfig(**shape, logits_scaling=3.0)),
+        (CohereForCausalLM, CohereConfig(**shape, logit_scale=0.3)),
+    ):
+        model = kind(config).eval()
+        with torch.no_grad():
+            expected = model(**batch).logits[0, places]
+            hidden = train.head.scored_hidden(model, model, batch, places)
+            assert torch.allclose(train.head.logits_of(model, hidden), expected, atol=1e-6)
+            assert torch.allclose(model(**batch).logits[0, places], expected)  # nothing is left behind
 
 
 @pytest.mark.parametrize("objective", ["dft", "eaft"])

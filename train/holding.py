@@ -10,8 +10,7 @@ from train.data import ANCHOR, DISTIL
 from train.fisher import load_importance
 from train.penalties import Penalty, Weights, projection, quadratic, start_of
 from train.plan import Run
-from train.teacher import frozen_copy, without_adapter
-from train.trainer import Teacher
+from train.teacher import Teacher, frozen_copy, without_adapter
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,27 @@
 """TRL's ``SFTTrainer`` with our loss, our order, and normalisers over the whole optimiser step."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.utils.checkpoint import checkpoint
 from transformers import TrainerCallback
 from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from train.batches import StepOrder
+from train.batches import Scored, StepOrder
+from train.head import logits_of, scored_hidden, scored_logits, slices
 from train.loss import Pools, divergence, full_divergence, likelihood, normalised_entropy
 from train.pcgrad import Gradient, surgery
 from train.penalties import Penalty
 from train.sft_config import Objective
+from train.teacher import Teacher
 from train.watch import Watch
 
-Teacher = Callable[[Any, torch.Tensor], torch.Tensor]
-"""(batch, index [n]) -> the base model's logits [n, vocab] at these places of the flattened batch."""
+Judged = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Of each scored token, [n]: divergence (float32), weight (float32), whether the likeliest token stands there."""
 
 
 class _EpochKeeper(TrainerCallback):
@@ -130,9 +132,38 @@ class AnchoredSFTTrainer(SFTTrainer):
 
     def pool_sums(self, model: Any, inputs: Any) -> torch.Tensor:
         """Weighted divergences summed by pool: float32 [pools]."""
-        logits = self.scored(model, inputs)
+        terms, weights, _ = self.judged(model, inputs)
+        return self.pools.sums(terms, weights, inputs["pools"])
+
+    def judged(self, model: Any, inputs: Any) -> Judged:
+        """Every scored token. Where their logits are many, a slice of them is held at a time and computed anew in the
+        backward pass; not where weights are sharded, for there the head must run inside the wrapper's own forward."""
+        whole = self.accelerator.unwrap_model(model)
+        vocab = int(whole.config.get_text_config().vocab_size)
+        parts = None if self.is_fsdp_enabled or self.is_deepspeed_enabled else slices(len(inputs["places"]), vocab)
+        if parts is None:
+            return self.judge(self.scored(model, inputs), inputs)
+        hidden = scored_hidden(model, whole, inputs, inputs["places"])
+        known = {name: inputs[name] for name in Scored._fields}
+        if self.teacher:
+            with torch.no_grad():
+                known["old_hidden"] = self.teacher.hidden(inputs, inputs["places"])
+
+        def judge(hidden: torch.Tensor, part: slice) -> Judged:
+            with self.accelerator.autocast():
+                logits = logits_of(whole, hidden)
+            return self.judge(logits, {name: each[part] for name, each in known.items()})
+
+        found = [checkpoint(judge, hidden[part], part, use_reentrant=False) for part in parts]
+        terms, weights, right = (torch.cat(columns) for columns in zip(*found, strict=True))
+        return terms, weights, right
+
+    def judge(self, logits: torch.Tensor, inputs: Any) -> Judged:
+        """Scored tokens by their logits [n, vocab]."""
         weights = self.token_weights(logits, inputs)
-        return self.pools.sums(self.terms(logits, inputs), weights, inputs["pools"])
+        training = torch.is_grad_enabled()  # nobody asks then what was right
+        right = torch.zeros_like(inputs["labelled"]) if training else logits.argmax(-1) == inputs["tokens"]
+        return self.terms(logits, inputs), weights, right
 
     def scored(self, model: Any, inputs: Any) -> torch.Tensor:
         """Logits of the scored tokens: [n, vocab]."""
@@ -145,7 +176,10 @@ class AnchoredSFTTrainer(SFTTrainer):
         if self.teacher is None or not held.any():
             return terms
         with torch.no_grad():
-            old = self.teacher(inputs, inputs["places"][held])
+            if "old_hidden" in inputs:
+                old = self.teacher.logits(inputs["old_hidden"][held])
+            else:
+                old = self.teacher(inputs, inputs["places"][held])
         return terms.masked_scatter(held, full_divergence(old, logits[held]))
 
     def token_weights(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
@@ -177,11 +211,10 @@ class AnchoredSFTTrainer(SFTTrainer):
                 inputs = self._prepare_inputs(batch)
                 first = (number * self.accelerator.num_processes + self.accelerator.process_index) * size
                 once = first + inputs["rows"] < len(loader.dataset)
-                logits = self.scored(model, inputs)
-                weights = self.token_weights(logits, inputs) * once
-                sums += self.pools.sums(self.terms(logits, inputs), weights, inputs["pools"])
+                terms, weights, right = self.judged(model, inputs)
+                sums += self.pools.sums(terms, weights * once, inputs["pools"])
                 counts += torch.bincount(inputs["pools"][once], minlength=len(counts))
-                rows += answered(logits, inputs, once)
+                rows += answered(right, inputs, once)
         if self.accelerator.num_processes > 1:
             sums, counts, rows = (self.accelerator.reduce(part) for part in (sums, counts, rows))
         metrics = {f"{metric_key_prefix}_loss": float(self.pools.loss(sums, counts))}
@@ -219,14 +252,13 @@ class AnchoredSFTTrainer(SFTTrainer):
         """A run tells nobody about itself."""
 
 
-def answered(logits: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tensor:
+def answered(right: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tensor:
     """Rows whose every token that counts is the likeliest one, and rows: float32 [2, 2], of new ones and of rehearsal.
 
-    In a new row its labels count, in rehearsal every token. logits [n, vocab]; ``once`` [n]: tokens of rows to count.
+    In a new row its labels count, in rehearsal every token. ``right`` [n]; ``once`` [n]: tokens of rows to count.
     """
-    right = logits.argmax(-1) == inputs["tokens"]
     counts = (inputs["labelled"] | inputs["old"]) & once
-    found = torch.zeros(2, 2, device=logits.device)
+    found = torch.zeros(2, 2, device=right.device)
     for kind, old in enumerate((~inputs["old"], inputs["old"])):
         here = counts & old
         rows = inputs["rows"][here]
@@ -245,33 +277,3 @@ def gradients_of(value: torch.Tensor, weights: Sequence[torch.Tensor]) -> Gradie
 def _add(gradients: dict[int, Gradient], pool: int, more: Gradient) -> None:
     held = gradients.get(pool)
     gradients[pool] = more if held is None else [one + other for one, other in zip(held, more, strict=True)]
-
-
-def scored_logits(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
-    """Logits [n, vocab] at ``index`` [n] of the flattened batch. ``model``: what to call; ``whole``: it, unwrapped."""
-    fed = {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
-    with head_at(whole, index, inputs["input_ids"].shape[1]):
-        logits: torch.Tensor = model(**fed, use_cache=False).logits[0]
-    return logits
-
-
-@contextmanager
-def head_at(model: Any, index: torch.Tensor, width: int) -> Iterator[None]:
-    """Run the language-model head at some positions only: inside, ``logits`` is [1, n, vocab] for ``index`` [n].
-
-    ``index`` points into the flattened [batch * width] positions. The hidden states are picked where they enter the
-    head, inside the model's own forward, so whatever an architecture does to its logits (scaling, soft-capping)
-    is done, and so that a wrapper (DDP, FSDP) sees a forward call as always. Virtual tokens that prompt tuning puts
-    before each row are stepped over.
-    """
-
-    def pick(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        before = args[0].shape[1] - width
-        places = index + (index // width + 1) * before
-        return (args[0].flatten(0, 1).index_select(0, places)[None], *args[1:])
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(pick)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -1,8 +1,9 @@
 """``python -m benchmarks.speed.train``: an epoch of ours beside an epoch of stock TRL, on the same rows, in one run.
 
 Every trainer runs in a process of its own, one after another, round by round; the table holds the median of the rounds
-and its ratio to stock TRL's. Rows are the shape of real ones (``rows.py``); the model is the tiny base, or, with
-``--big``, one of random weights with the shape of Qwen2.5-0.5B and its vocabulary, where a GPU should be at hand.
+and its ratio to stock TRL's. Rows are the shape of real ones (``rows.py``); the model is the tiny base, or one of
+random weights with a real vocabulary: a small one (``--size wide``), or one of the shape of Qwen2.5-0.5B
+(``--size big``), for which a GPU should be at hand.
 """
 
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from enum import StrEnum
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -28,6 +30,27 @@ OURS: dict[str, dict[str, Any]] = {
     "ours, labels alone, packed": {"anchor": "none", "distil": False, "packing": True},
     "ours, stored anchors, packed": {"packing": True},
 }
+
+
+class Size(StrEnum):
+    """Which model is trained."""
+
+    tiny = "tiny"
+    wide = "wide"
+    big = "big"
+
+
+QWEN: dict[str, Any] = {
+    "vocab_size": 151_936, "num_key_value_heads": 2, "max_position_embeddings": 32_768, "tie_word_embeddings": True,
+    "rope_theta": 1e6,
+}  # fmt: skip
+SHAPES = {
+    Size.wide: QWEN | {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 4},
+    Size.big: QWEN
+    | {"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14},
+}
+"""``big`` has the shape of Qwen2.5-0.5B."""
+
 SHARED = {"lr": 1e-5, "epochs": 1, "warmup": 0.0, "weight_decay": 0.0, "checkpoints": 0, "log_every": 10**6}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -35,7 +58,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    big: Annotated[bool, typer.Option("--big", help="A random-weight model of half a billion parameters.")] = False,
+    size: Annotated[
+        Size,
+        typer.Option(
+            help="tiny: the benchmark's base; wide: a small model under a real vocabulary; big: half a billion "
+            "weights, for a GPU. The last two are random."
+        ),
+    ] = Size.tiny,
     rows: Annotated[int, typer.Option(help="New rows; half as many of rehearsal come on top.")] = 256,
     batch_size: Annotated[int, typer.Option(help="Rows per forward; four forwards make a step.")] = 8,
     rounds: Annotated[int, typer.Option(help="How often each trainer runs.")] = 3,
@@ -47,17 +76,17 @@ def main(
         print(json.dumps(measure(**json.loads(one))))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        found = compare(Path(scratch), big, rows, batch_size, rounds)
+        found = compare(Path(scratch), size, rows, batch_size, rounds)
     print(table(found))
     if out:
         out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def compare(scratch: Path, big: bool, rows: int, batch_size: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
+def compare(scratch: Path, size: Size, rows: int, batch_size: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Every trainer's measurements, by round."""
-    model = big_model(scratch / "model") if big else TINY
+    model = TINY if size is Size.tiny else random_model(scratch / "model", SHAPES[size])
     vocab = json.loads((model / "config.json").read_text())["vocab_size"]
-    data = write(scratch / "data", str(model), min(vocab, 151_665), rows, longest=1024 if big else 256)
+    data = write(scratch / "data", str(model), min(vocab, 151_665), rows, longest=1024 if size is Size.big else 256)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in (STOCK, *OURS)}
     for turn in range(rounds):
         for name, runs in found.items():
@@ -125,16 +154,11 @@ def stock(data: str, out: str, batch_size: int) -> Any:
     )  # fmt: skip
 
 
-def big_model(folder: Path) -> Path:
-    """Random weights in the shape of Qwen2.5-0.5B, with the tiny base's tokenizer beside them: ids are drawn anyway."""
+def random_model(folder: Path, shape: dict[str, Any]) -> Path:
+    """Random weights in a shape like Qwen2.5's, with the tiny base's tokenizer beside them: ids are drawn anyway."""
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
     AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
-    shape: dict[str, Any] = {
-        "vocab_size": 151_936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
-        "num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 32_768,
-        "tie_word_embeddings": True, "rope_theta": 1e6,
-    }  # fmt: skip
     build: Any = Qwen2ForCausalLM
     build(Qwen2Config(**shape)).save_pretrained(folder)
     return folder

@@ -1,0 +1,88 @@
+"""The language-model head at scored positions alone; where a vocabulary is large, a slice of them at a time.
+
+Logits of a few thousand tokens over 150,000 entries are the largest tensors of a step. What a loss needs of them is a
+few numbers per token, so that a slice's logits can go as soon as these are had, and be computed anew in the backward
+pass.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+HELD, SLICE = 2**26, 2**24
+"""Logits that are held whole (256 MiB in float32), and those of a slice where there are more."""
+
+
+def scored_logits(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
+    """Logits [n, vocab] at ``index`` [n] of the flattened batch. ``model``: what to call; ``whole``: it, unwrapped."""
+    with head_at(whole, index, inputs["input_ids"].shape[1]):
+        logits: torch.Tensor = model(**fed(inputs), use_cache=False).logits[0]
+    return logits
+
+
+def scored_hidden(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
+    """What the head would read at ``index`` [n]: [n, hidden]. The head itself runs on no token."""
+    kept: list[torch.Tensor] = []
+    with head_at(whole, index, inputs["input_ids"].shape[1], kept):
+        model(**fed(inputs), use_cache=False)
+    return kept[0]
+
+
+def logits_of(whole: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits [n, vocab] of hidden states [n, hidden], by the model's own forward with its layers stepped over, so that
+    whatever an architecture does behind its head (scaling, soft-capping) is done."""
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+
+    given: Any = hidden[None]
+    core = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
+    layers = core.get_decoder()
+    tokens = torch.zeros((1, len(hidden)), dtype=torch.long, device=hidden.device)
+    with patch.object(layers, "forward", lambda *_, **__: BaseModelOutputWithPast(last_hidden_state=given)):
+        logits: torch.Tensor = core(input_ids=tokens, use_cache=False).logits[0]
+    return logits
+
+
+def slices(count: int, vocab: int) -> list[slice] | None:
+    """Slices of ``count`` scored tokens whose logits are held at a time; None where all of them may be.
+
+    >>> slices(1000, 1000), slices(1000, 150_000)[:2]
+    (None, [slice(0, 111, None), slice(111, 222, None)])
+    """
+    if count * vocab <= HELD:
+        return None
+    width = max(1, SLICE // vocab)
+    return [slice(begin, begin + width) for begin in range(0, count, width)]
+
+
+def fed(inputs: Any) -> dict[str, torch.Tensor]:
+    """What of a batch the model reads."""
+    return {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
+
+
+@contextmanager
+def head_at(model: Any, index: torch.Tensor, width: int, kept: list[torch.Tensor] | None = None) -> Iterator[None]:
+    """Run the language-model head at some positions only: inside, ``logits`` is [1, n, vocab] for ``index`` [n]; or,
+    with ``kept``, at none, and what it would have read [n, hidden] is put there.
+
+    ``index`` points into the flattened [batch * width] positions. The hidden states are picked where they enter the
+    head, inside the model's own forward, so whatever an architecture does to its logits is done, and so that a wrapper
+    (DDP, FSDP) sees a forward call as always. Virtual tokens that prompt tuning puts before each row are stepped over.
+    """
+
+    def pick(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        before = args[0].shape[1] - width
+        places = index + (index // width + 1) * before
+        picked = args[0].flatten(0, 1).index_select(0, places)
+        if kept is not None:
+            kept.append(picked)
+            picked = picked[:0]
+        return (picked[None], *args[1:])
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(pick)
+    try:
+        yield
+    finally:
+        handle.remove()
