@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import torch
 
-HELD, SLICE = 2**26, 2**24
-"""Logits that are held whole (256 MiB in float32), and those of a slice where there are more."""
+HELD = 2**24
+"""Logits that are held at a time: 64 MiB in float32."""
 
 
 def scored_logits(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
@@ -48,12 +48,12 @@ def logits_of(whole: Any, hidden: torch.Tensor) -> torch.Tensor:
 def slices(count: int, vocab: int) -> list[slice] | None:
     """Slices of ``count`` scored tokens whose logits are held at a time; None where all of them may be.
 
-    >>> slices(1000, 1000), slices(1000, 150_000)[:2]
+    >>> slices(1000, 1000), slices(300, 150_000)[:2]
     (None, [slice(0, 111, None), slice(111, 222, None)])
     """
     if count * vocab <= HELD:
         return None
-    width = max(1, SLICE // vocab)
+    width = max(1, HELD // vocab)
     return [slice(begin, begin + width) for begin in range(0, count, width)]
 
 

@@ -18,6 +18,7 @@ from train.batches import Task, assign, check_targets, settle_pools
 from train.data import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
 from train.fisher import check_importance
 from train.fit import check_fit
+from train.head import HELD
 from train.loss import Pools
 from train.parts import check_parts
 from train.record import data_fingerprint, fingerprint
@@ -282,8 +283,8 @@ def memory(run: Run) -> int:
     """Bytes on one device: weights, gradients and Adam's two moments in float32, activations, and logits.
 
     Activations: 34 bytes per token, layer and hidden unit in 16 bit (arXiv 2205.05198, eq. 2, without the attention
-    matrix, which is not kept); when recomputed, one layer of that and every layer's input. Logits: the scored positions
-    of the widest batch, three float32 copies of the vocabulary.
+    matrix, which is not kept); when recomputed, one layer of that and every layer's input. Logits: three float32 copies
+    of those at the scored positions of the widest batch, or of a slice of them (``train.head``).
     """
     text, size = run.model_config.get_text_config(), 1 if run.bf16 else 2
     task = run.tasks["train"]
@@ -293,4 +294,4 @@ def memory(run: Run) -> int:
     layers = int(text.num_hidden_layers)
     per_unit = 34 + 2 * layers if run.config.grad_checkpointing else 34 * layers
     activations = per_unit * size * tokens * int(text.hidden_size)
-    return 16 * parameters(run) + activations + 12 * scored * int(text.vocab_size)
+    return 16 * parameters(run) + activations + 12 * min(scored * int(text.vocab_size), HELD)
