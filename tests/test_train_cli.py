@@ -1,6 +1,9 @@
 """The commands' manners: what a pipeline writes, a command takes; files, flags and defaults; errors and exit codes."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from curate.cli import app as curate
 from curate.config import settle
 from curate.pipeline import STEPS, flags
 from tests.paths import ROOT
+from tests.train_export import random_rows, write_export, write_model
 from train.cli import app as train
 from train.config import EvaluateConfig, ReportConfig
 from train.errors import guarded
@@ -150,3 +154,13 @@ def test_errors_are_a_paragraph_and_a_code(
         guarded(run, debug=False, thrift="ask less")
     assert ended.value.exit_code == code
     assert capsys.readouterr().err == words
+
+
+def test_standard_output_is_the_record_alone(tmp_path: Path) -> None:
+    """Also where a library that comes along with the trainer has something to say."""
+    model = write_model(tmp_path / "model")
+    data = write_export(tmp_path / "data", model, random_rows(6))
+    flags = ["--data", str(data), "--out", str(tmp_path / "run"), "--epochs", "1", "--json"]
+    done = subprocess.run([sys.executable, "-m", "train", "sft", *flags], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "finished"

@@ -1,7 +1,6 @@
 """The verbs of ``python -m train``. Heavy imports happen inside the commands."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from curate.config import Strict
 from train.errors import guarded
 from train.evaluate_cli import evaluate_command
 from train.flags import command
+from train.process import settle_process
 from train.report import report_command
 from train.sft_config import SftConfig
 from train.weights_config import AverageConfig, FisherConfig, MergeConfig
@@ -81,6 +81,7 @@ def settled(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> S
     """The file's settings, overlaid by the flags."""
     from curate.config import load_yaml, settle
 
+    settle_process()
     return settle(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
 
 
@@ -106,10 +107,6 @@ def _sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool)
 
     from train.config import defaults_taken
 
-    # Before torch loads. OpenMP's threads wait by spinning, for milliseconds; on two cores that another process shares,
-    # that made training six times slower. Spinning shorter costs nothing on an idle machine and wins back half of it.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     config = settled(SftConfig, file, flags)
     from train.plan import device_count, is_main, plan, prepare
     from train.sft import execute
