@@ -217,8 +217,8 @@ def die_at(run: Run, step: int) -> int:
 
 @pytest.mark.parametrize(("step", "more"), [(3, {}), (5, {}), (5, {"pcgrad": True})])
 def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, step: int, more: dict[str, Any]) -> None:
-    """Killed after the checkpoint at step 2 (inside the first epoch) and at step 4 (inside the second). Every start is a
-    process of its own, as it is for people."""
+    """Killed after the checkpoint at step 2 (inside the first epoch) and at step 4 (inside the second). Every start is
+    a process of its own, as it is for people."""
     settings: dict[str, Any] = {"epochs": 2, "batch_size": 2, "grad_accum": 4, "checkpoints": 3, **more}
     assert die_at(settle(mixed, tmp_path / "whole", **settings), NEVER) == 0
     run = settle(mixed, tmp_path / "cut", **settings)
