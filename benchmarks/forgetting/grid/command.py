@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from benchmarks.forgetting.grid.cell import Cell, Key, load
+from benchmarks.forgetting.grid.cell import Cell, Key, Outcome, load
 from benchmarks.forgetting.grid.report.choose import choose_rate, validation_of
 from benchmarks.forgetting.grid.run import run_all, run_cell, summary
 from benchmarks.forgetting.grid.settings import BUDGETS, RATES, SETTINGS
@@ -102,17 +102,16 @@ def compared(stored: Cell, found: Cell) -> tuple[bool, str]:
 
 def answered_apart(stored: Cell, found: Cell) -> tuple[int, int, int]:
     """Items that were right in the stored cell and are wrong in the other, those the other way round, and all."""
-    worse = better = items = 0
-    for one, other in ((stored.retention, found.retention), (stored.knowledge, found.knowledge)):
-        for suite, outcome in one.items():
-            worse += len(
-                (set(other[suite].lost) - set(outcome.lost)) | (set(outcome.gained) - set(other[suite].gained))
-            )
-            better += len(
-                (set(outcome.lost) - set(other[suite].lost)) | (set(other[suite].gained) - set(outcome.gained))
-            )
-            items += outcome.items
-    return worse, better, items
+    pairs = [(part[suite], other[suite])
+             for part, other in ((stored.retention, found.retention), (stored.knowledge, found.knowledge))
+             for suite in part]  # fmt: skip
+    worse, better = sum(_fallen(one, other) for one, other in pairs), sum(_fallen(other, one) for one, other in pairs)
+    return worse, better, sum(one.items for one, _ in pairs)
+
+
+def _fallen(one: Outcome, other: Outcome) -> int:
+    """Items that are right in ``one`` and wrong in ``other``; the base model is the same."""
+    return len((set(other.lost) - set(one.lost)) | (set(one.gained) - set(other.gained)))
 
 
 def _numbers(cell: Cell) -> dict[str, object]:
