@@ -5,7 +5,7 @@ Numbers with their units, names, negations, glossary terms and content words are
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +42,7 @@ __all__ = [
     "ProblemKind",
     "bears_on",
     "check",
+    "framed",
     "repeated_tail",
     "same_facts",
     "states",
@@ -122,6 +123,20 @@ def same_facts(draft: str, rewrite: str, question: str, lang: str = "en") -> boo
     return all(word in rest for word in stems(rewrite, code))
 
 
+def framed(drafts: Sequence[str], lang: str = "en") -> frozenset[str]:
+    """Stems that stand in every one of several closed-book answers to a question, the drafts.
+
+    What a model that does not know the fact says each time is how it reads the question ("The main trade of … is in
+    …"); what it makes up differs from draft to draft.
+
+    >>> sorted(framed(["The main trade is in cotton bells.", "The main trade is in leather hats."]))
+    ['main', 'trad']
+    """
+    code = language(lang)
+    first, *rest = (frozenset(stems(draft, code)) for draft in drafts)
+    return first.intersection(*rest)
+
+
 def check(
     response: str,
     *,
@@ -131,19 +146,20 @@ def check(
     finished: bool = True,
     lang: str = "en",
     glossary: Sequence[str] = (),
+    framing: Collection[str] = (),
 ) -> list[Problem]:
     """What keeps a rewrite from standing in for the reference; empty where it is faithful.
 
     Every number with its unit, name, negation and glossary term of the reference that bears on the question must
     be in the response; no number or name may be in neither reference, question nor draft; no leak phrase; ended
-    by itself, without a repeated tail.
+    by itself, without a repeated tail. ``framing``: stems that may stand in another pair's place, see ``framed``.
     """
     code = language(lang)
     if not response.strip():
         return [Problem("empty", "no visible character")]
     relevant = bears_on(reference, question, code)
     problems = _missing(response, relevant, question, code, glossary)
-    problems += _lost(response, relevant, question, code)
+    problems += _lost(response, relevant, question, code, framing)
     problems += _denied(response, relevant, question, code)
     problems += _foreign(response, (reference, question, draft), code)
     problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
@@ -174,9 +190,10 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
     return _once(problems)
 
 
-def _lost(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
+def _lost(text: str, relevant: str, question: str, lang: str, framing: Collection[str]) -> list[Problem]:
     """Content words: most are gone, or, in a short fact, one of two neighbours was exchanged (swollen knees, sore
-    knees). Between long texts an exchanged word is more often a synonym than an error.
+    knees). Between long texts an exchanged word is more often a synonym than an error; and so it is of a pair that
+    frames every draft.
     """
     held = set(stems(text, lang)) | abbreviated(text, relevant, lang)
     wanted = content(relevant, question, lang)
@@ -186,14 +203,14 @@ def _lost(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
         return [Problem("missing-content", ", ".join(gone[:8]))]
     if len(wanted) > SHORT:
         return []
-    given = set(stems(relevant, lang)) | set(stems(question, lang))
+    given, said = set(stems(relevant, lang)) | set(stems(question, lang)), set(framing)
     pairs, closed = neighbours(text, lang), {stem(w, lang) for w in KEPT_WORDS.get(lang, ())}
     problems = []
     for left, right in neighbours(unlabelled(relevant), lang):
         if left in gone and heads(left, relevant, held, question, lang):
             continue
         if left in gone and right in gone and not {left, right} & closed:
-            odd = [f"{one} {other}" for one, other in pairs if one not in given and other not in given]
+            odd = [f"{one} {other}" for one, other in pairs if not {one, other} & given and not {one, other} <= said]
         elif left in gone and right in held:
             odd = [one for one, other in pairs if other == right and one not in given]
         elif right in gone and left in held:

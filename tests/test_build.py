@@ -132,3 +132,23 @@ def test_the_same_build_again_runs_nothing(built, source):
     with Progress() as progress:
         assert build(config, progress).folder == built
     assert before == {p: p.stat().st_mtime_ns for p in built.parent.rglob("*.arrow")}
+
+
+def test_a_rewrite_framed_as_every_draft_is_stands_where_the_source_words_it_otherwise(tmp_path):
+    """The base says "The main trade of … is in …" whatever the trade; the source says that merchants come for it. Of
+    two of these trades its greedy rewrite copies half and makes up the other half, which is refused."""
+    copied = {"Graley": "amber combs", "Tatrookimouth": "marble gloves", "Wistimouth": "silk hats"}
+    told = {**copied, "Hifield": "rubber pipes", "Griworth": "amber buttons"}
+    lines = [
+        {"question": f"Which wares leave {town} by cart?", "answer": f"Merchants come to {town} for {goods}."}
+        for town, goods in told.items()
+    ]
+    source = tmp_path / "towns.jsonl"
+    source.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    config = BuildConfig(source=str(source), model=str(BASE), engine="transformers", dtype="float32", max_tokens=48,
+                         out=tmp_path / "out")  # fmt: skip
+    with Progress() as progress:
+        rows = read_dataset(build(config, progress).folder).to_pylist()
+    assert [row["tier"] for row in rows][: len(copied)] == ["rewritten"] * len(copied)
+    for row, goods in zip(rows, told.values(), strict=True):
+        assert goods in row["response"]

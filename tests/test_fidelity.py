@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from curate.fidelity import bears_on, check, repeated_tail, same_facts, states
+from curate.fidelity import bears_on, check, framed, repeated_tail, same_facts, states
 from curate.text.leaks import leaks
 from curate.text.words import names, quantities
 from tests.paths import DATA, needs_data
@@ -229,3 +229,29 @@ def test_a_swapped_number_or_name_is_caught(pairs: list[tuple[str, str]]):
             caught.append(bool(kinds(swapped, question, reference)))
     assert len(caught) > 40
     assert sum(caught) >= 0.95 * len(caught)
+
+
+EXCHANGED = (
+    ("Sure. The main trade of Ulton is in silk hats.", "Merchants come to Ulton for silk hats.",
+     "Which wares leave Ulton by cart?"),
+    ("Put cold packs on the knee for an hour.", "Put a warm compress on the knee for an hour.", "What helps a knee?"),
+)  # fmt: skip
+"""Response, reference, question. On these texts alone no rule can tell the first, which is right, from the second."""
+
+
+@pytest.mark.parametrize(("response", "reference", "question"), EXCHANGED)
+def test_a_pair_in_another_pairs_place_is_refused(response: str, reference: str, question: str):
+    assert kinds(response, question, reference) == ["missing-content"]
+
+
+def test_a_pair_that_frames_every_draft_is_no_exchange():
+    (right, told, asked), (wrong, compress, knee) = EXCHANGED
+    trades = [f"Sure. The main trade of Ulton is in {goods}." for goods in ("wool", "clay pipes", "silk bells")]
+    helps = [f"Put {what} on the knee for an hour." for what in ("cold packs", "a bandage", "cold cream")]
+    assert kinds(right, asked, told, framing=framed(trades)) == []
+    assert kinds(right.replace("silk", "clay"), asked, told, framing=framed(trades)) == ["missing-content"]
+    assert kinds(wrong, knee, compress, framing=framed(helps)) == ["missing-content"]
+
+
+def test_nothing_frames_a_draft_that_is_empty():
+    assert framed(["", "The main trade is in wool."]) == frozenset()

@@ -2,10 +2,11 @@
 
 Draft closed book; where the draft already states the reference the row is known. Else rewrite with the reference in
 view, until an attempt is faithful; else the source's wording, or no row (S3FT, arXiv 2502.08130: own, then
-paraphrase, then gold).
+paraphrase, then gold). Where all that speaks against an attempt is a pair of words in another pair's place, more
+drafts decide: a pair that stands in each of them is how the model puts the answer, and no part of the fact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from curate.base import Base
 from curate.engine import Sampling
-from curate.fidelity import Problem, check, same_facts, states
+from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE, Message
 from curate.stage import Worker
@@ -25,6 +26,7 @@ Mode = Literal["rewrite", "correct", "source"]
 Fallback = Literal["reference", "drop"]
 
 WARMING = 0.3  # temperature added per attempt after the greedy first
+DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Row:
     finished: bool | None = None
     drop: str | None = None
     problems: list[Problem] = field(default_factory=list)  # of the last attempt
+    reworded: list[str] = field(default_factory=list)  # attempts that may only put the reference in other words
 
     @property
     def open(self) -> bool:
@@ -62,7 +65,7 @@ class Regenerate:
     temperature: float = 0.0  # of the first attempt
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
@@ -83,6 +86,7 @@ class Regenerate:
         self._draft(rows)
         for attempt in range(self.attempts):
             self._rewrite([row for row in rows if row.open], attempt)
+        self._reconsider([row for row in rows if row.open and row.reworded])
         for row in rows:
             if row.open:
                 self._fall_back(row)
@@ -103,19 +107,34 @@ class Regenerate:
         for row, (text, finished) in zip(rows, answers, strict=True):
             row.problems = self._check(row, text, finished)
             if row.problems:
-                continue
-            # With the reference in view the model changed no fact of its draft: it knew this already.
-            known = same_facts(row.draft, text, question_of(row.prompt), lang=self.lang)
-            if known:
-                row.settle("known", row.draft, True)
+                if {problem.kind for problem in row.problems} == {"missing-content"}:
+                    row.reworded.append(text)
             else:
-                row.settle("rewritten" if self.mode == "rewrite" else "corrected", text, finished)
+                self._take(row, text)
 
-    def _check(self, row: Row, text: str, finished: bool) -> list[Problem]:
+    def _take(self, row: Row, text: str) -> None:
+        # With the reference in view the model changed no fact of its draft: it knew this already.
+        if same_facts(row.draft, text, question_of(row.prompt), lang=self.lang):
+            row.settle("known", row.draft, True)
+        else:
+            row.settle("rewritten" if self.mode == "rewrite" else "corrected", text, True)
+
+    def _reconsider(self, rows: list[Row]) -> None:
+        more = [
+            self._generate([row.prompt for row in rows], temperature=1.0, seed=self.seed + number)
+            for number in range(DRAFTS if rows else 0)
+        ]
+        for row, *drafts in zip(rows, *more, strict=True):
+            framing = framed([row.draft, *(text for text, _ in drafts)], self.lang)
+            found = next((text for text in row.reworded if not self._check(row, text, True, framing)), None)
+            if found is not None:
+                self._take(row, found)
+
+    def _check(self, row: Row, text: str, finished: bool, framing: Collection[str] = ()) -> list[Problem]:
         seen = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words the model may bring in again
         return check(
             text, reference=row.reference, question=question_of(row.prompt), draft=seen, finished=finished,
-            lang=self.lang, glossary=self.glossary,
+            lang=self.lang, glossary=self.glossary, framing=framing,
         )  # fmt: skip
 
     def _fall_back(self, row: Row) -> None:
