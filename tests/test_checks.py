@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from train.checks import Check, correct, holds, repeated_tail
-from train.suites import SuiteError, load_suites, sample
+from train.evaluation.checks import Check, correct, holds, repeated_tail
+from train.evaluation.suites import SuiteError, load_suites, sample
 
 
 @pytest.mark.parametrize(

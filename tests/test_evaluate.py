@@ -13,13 +13,13 @@ import typer
 from typer.testing import CliRunner
 
 from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, resolve
-from train.answer import run_apart, run_task
-from train.compare import bootstrap, mcnemar, middle, wilson
-from train.config import EvaluateConfig
-from train.evaluate import estimate, evaluate, prepare
-from train.evaluate_cli import evaluate_command
-from train.results import EvaluateError, Results, load_results
-from train.table import comparison_table, verdict
+from train.evaluation.answer import run_apart, run_task
+from train.evaluation.command import evaluate_command
+from train.evaluation.compare import bootstrap, mcnemar, middle, wilson
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.evaluate import estimate, evaluate, prepare
+from train.evaluation.results import EvaluateError, Results, load_results
+from train.report.table import comparison_table, verdict
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -211,7 +211,7 @@ def test_killed_at_any_chunk_it_continues_there_and_ends_with_the_same_bytes(
     world: World, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     """Two models, three suites, ten items each in chunks of 4, 4 and 2: eighteen calls."""
-    monkeypatch.setattr("train.answer.CHUNK", 4)
+    monkeypatch.setattr("train.evaluation.answer.CHUNK", 4)
     world.run(out="whole")
     assert [number for _, number in world.fake.asked] == [4, 4, 2] * 6
     dying = Dying(world.fake.answers, calls=calls)
@@ -229,7 +229,7 @@ def test_killed_at_any_chunk_it_continues_there_and_ends_with_the_same_bytes(
 
 
 def test_what_was_half_asked_otherwise_is_asked_from_the_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.answer.CHUNK", 4)
+    monkeypatch.setattr("train.evaluation.answer.CHUNK", 4)
     with pytest.raises(KeyboardInterrupt):
         replace(world, fake=Dying(world.fake.answers, calls=2)).run()
     world.run(max_tokens=50)

@@ -35,7 +35,7 @@ from benchmarks.forgetting.grid.report.read import ReportError, other_bases, rea
 from benchmarks.forgetting.grid.report.summary import Panel, panels
 from benchmarks.forgetting.grid.report.write import write_report
 from tests.grid_cells import RATES, FakeMethod, make_cell, many_cells, many_methods, save_all
-from train.compare import wilson
+from train.evaluation.compare import wilson
 
 NOWHERE = np.empty((0, 2))  # no curves
 METHODS = {

@@ -11,9 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from train.compare import compare, wilson
-from train.report import MOST_FLIPS, Axis, axis_start, differences, report_command, write_report
-from train.results import (
+from train.evaluation.compare import compare, wilson
+from train.evaluation.results import (
     RESULTS,
     Answer,
     Conditions,
@@ -23,7 +22,8 @@ from train.results import (
     SuiteScore,
     write_text,
 )
-from train.suites import Item, Suite
+from train.evaluation.suites import Item, Suite
+from train.report.pages import MOST_FLIPS, Axis, axis_start, differences, report_command, write_report
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 CONDITIONS = Conditions(

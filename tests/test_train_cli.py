@@ -22,8 +22,8 @@ from curate.pipeline import STEPS, flags
 from tests.paths import ROOT
 from tests.train_export import random_rows, write_export, write_model
 from train.cli import app as train
-from train.config import EvaluateConfig, ReportConfig
 from train.errors import guarded
+from train.evaluation.config import EvaluateConfig, ReportConfig
 from train.record import RunError
 from train.sft_config import SftConfig
 from train.weights_config import AverageConfig, FisherConfig, MergeConfig

@@ -9,10 +9,10 @@ import typer
 
 from curate.config import Strict
 from train.errors import guarded
-from train.evaluate_cli import evaluate_command
+from train.evaluation.command import evaluate_command
 from train.flags import command
 from train.process import settle_process
-from train.report import report_command
+from train.report.pages import report_command
 from train.sft_config import SftConfig
 from train.weights_config import AverageConfig, FisherConfig, MergeConfig
 
@@ -105,7 +105,7 @@ app.command("report")(report_command)
 def _sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> None:
     from rich.console import Console
 
-    from train.config import defaults_taken
+    from train.evaluation.config import defaults_taken
 
     config = settled(SftConfig, file, flags)
     from train.plan import device_count, is_main, plan, prepare

@@ -30,9 +30,9 @@ def explain(error: Exception, thrift: str) -> tuple[int, str]:
     from curate.config import ConfigError
     from curate.engine import EngineError
     from train.data import DataError
+    from train.evaluation.results import EvaluateError
+    from train.evaluation.suites import SuiteError
     from train.record import RunError
-    from train.results import EvaluateError
-    from train.suites import SuiteError
 
     if isinstance(error, (ConfigError, DataError, EngineError, EvaluateError, SuiteError)):
         return 2, str(error)

@@ -11,7 +11,7 @@ from benchmarks.forgetting.grid.cell import Cell, Key, Outcome, load
 from benchmarks.forgetting.grid.report.choose import choose_rate, validation_of
 from benchmarks.forgetting.grid.run import run_all, run_cell, summary
 from benchmarks.forgetting.grid.settings import BUDGETS, RATES, SETTINGS
-from train.compare import mcnemar
+from train.evaluation.compare import mcnemar
 
 MINUTES = 1.3
 """Of one cell on one core of 2.5 GHz, for the estimate."""

@@ -22,7 +22,7 @@ from curate.engine_transformers import batches
 from curate.shards import read_json, write_json
 from curate.stage import fingerprint
 from curate.template import Template
-from train.checks import repeated_tail
+from train.evaluation.checks import repeated_tail
 
 DIAGNOSED = 40
 """Prompts of each retention suite, and five times as many new ones, on which the divergence from the base is taken."""

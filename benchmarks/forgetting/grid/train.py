@@ -47,7 +47,7 @@ NOTHING = Change()
 
 @dataclass(frozen=True)
 class Loss:
-    """How the product's loss is put together (``train.config.SftConfig`` explains each)."""
+    """How the product's loss is put together (``train.sft_config.SftConfig`` explains each)."""
 
     anchor_weight: float = 0.0
     distil: bool = False

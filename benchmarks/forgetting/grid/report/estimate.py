@@ -7,7 +7,7 @@ from math import sqrt
 from statistics import mean, stdev
 
 from benchmarks.forgetting.grid.cell import Cell
-from train.compare import wilson
+from train.evaluation.compare import wilson
 
 # 0.975 quantile of Student's t by degrees of freedom, from 1 (Student 1908, Biometrika 6:1). With more seeds than
 # the table has, its last entry makes the interval a little too wide.

@@ -10,7 +10,7 @@ from benchmarks.forgetting.grid.report import tables
 from benchmarks.forgetting.grid.report.summary import Methods, Panel
 from benchmarks.forgetting.grid.report.wording import listed
 from benchmarks.forgetting.grid.settings import BUDGETS, MAIN, SETTINGS
-from train.report import cell
+from train.report.pages import cell
 
 PLAIN = "sft"  # plain fine-tuning: always shown by name
 

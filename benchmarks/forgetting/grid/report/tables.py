@@ -6,7 +6,7 @@ from benchmarks.forgetting.grid.report import estimate as figures
 from benchmarks.forgetting.grid.report.front import Standing, standing
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run
 from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, less, listed, rate, share, table, title
-from train.report import cell
+from train.report.pages import cell
 
 NEAREST = 8  # rows of the short table, before those that are always in it
 Column = tuple[str, Callable[[Run], str]]

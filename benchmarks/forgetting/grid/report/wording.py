@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from benchmarks.forgetting.grid.report.estimate import Estimate, difference
 from benchmarks.forgetting.grid.report.summary import Run
-from train.report import cell
-from train.table import percent, points
+from train.report.pages import cell
+from train.report.table import percent, points
 
 NOTHING = "–"
 

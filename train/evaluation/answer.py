@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from curate.engine import Completion, Engine, EngineConfig, EngineError, Sampling
-from train.checks import correct, repeated_tail
-from train.results import Answer, Conditions, EvaluateError, Receipt, digest, write_text
-from train.suites import Item, Suite
+from train.evaluation.checks import correct, repeated_tail
+from train.evaluation.results import Answer, Conditions, EvaluateError, Receipt, digest, write_text
+from train.evaluation.suites import Item, Suite
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

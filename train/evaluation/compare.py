@@ -5,7 +5,7 @@ from math import comb, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from train.results import (
+from train.evaluation.results import (
     Answer,
     Comparison,
     Conditions,
@@ -16,7 +16,7 @@ from train.results import (
     SuiteChange,
     SuiteScore,
 )
-from train.suites import Suite
+from train.evaluation.suites import Suite
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from curate.config import Strict
-from train.checks import Check, correct
+from train.evaluation.checks import Check, correct
 
 MOST_ERRORS = 10  # shown at once; a file that is wrong is mostly wrong everywhere
 

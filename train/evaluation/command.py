@@ -9,10 +9,10 @@ import typer
 from train.errors import guarded
 
 if TYPE_CHECKING:
-    from train.config import EvaluateConfig
-    from train.results import Results
+    from train.evaluation.config import EvaluateConfig
+    from train.evaluation.results import Results
 
-Opt = typer.Option  # help texts name the defaults, which live in train.config
+Opt = typer.Option  # help texts name the defaults, which live in train.evaluation.config
 
 NEEDED = {
     "model": "models to ask: give --model NAME=PATH (a folder or a hub id), the one from before first, or, in the "
@@ -59,9 +59,9 @@ def evaluate_command(
 
 def _evaluate(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> None:
     config = settled(file, flags)
-    from train.config import defaults_taken
-    from train.evaluate import estimate, evaluate, prepare
-    from train.results import RESULTS
+    from train.evaluation.config import defaults_taken
+    from train.evaluation.evaluate import estimate, evaluate, prepare
+    from train.evaluation.results import RESULTS
 
     evaluation = prepare(config)
     say(defaults_taken(config, engine=evaluation.engine, knowledge=evaluation.knowledge))
@@ -79,7 +79,7 @@ def _evaluate(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: 
 def settled(file: Path | None, flags: dict[str, Any]) -> "EvaluateConfig":
     """The file overlaid by the flags. Raises ``ConfigError`` or ``EvaluateError``."""
     from curate.config import ConfigError, load_yaml, settle
-    from train.config import EvaluateConfig
+    from train.evaluation.config import EvaluateConfig
 
     given = load_yaml(file) if file else {}
     missing = [words for key, words in NEEDED.items() if not (flags[key] or given.get(key))]
@@ -109,8 +109,8 @@ def show(results: "Results", out: Path) -> None:
     """The table and the verdicts; plain and as wide as it needs to be where nobody looks at a terminal."""
     from rich.console import Console
 
-    from train.results import RESULTS
-    from train.table import comparison_table, verdict
+    from train.evaluation.results import RESULTS
+    from train.report.table import comparison_table, verdict
 
     console = Console()
     if not console.is_terminal:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from curate.config import Strict
 from curate.engine import EngineName, WeightsDtype
-from train.results import EvaluateError
+from train.evaluation.results import EvaluateError
 
 
 def named_models(given: Any) -> Any:

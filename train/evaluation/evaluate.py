@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.engine import EngineConfig, locate_model, model_hash, positions, resolve
-from train.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
-from train.compare import Answers, compare, refuse_unlike, wilson
-from train.config import EvaluateConfig
-from train.results import (
+from train.evaluation.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
+from train.evaluation.compare import Answers, compare, refuse_unlike, wilson
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.results import (
     RESULTS,
     Conditions,
     EvaluateError,
@@ -20,7 +20,7 @@ from train.results import (
     digest,
     write_text,
 )
-from train.suites import Item, Suite, load_suites, sample
+from train.evaluation.suites import Item, Suite, load_suites, sample
 
 if TYPE_CHECKING:
     from curate.template import Template

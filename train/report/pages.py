@@ -17,7 +17,7 @@ import typer
 
 from train.card import fill_in
 from train.errors import guarded
-from train.results import (
+from train.evaluation.results import (
     RESULTS,
     Comparison,
     EvaluateError,
@@ -29,7 +29,7 @@ from train.results import (
     load_results,
     write_text,
 )
-from train.table import ALPHA, flips, p_value, percent, points, span, verdict
+from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -242,7 +242,7 @@ def report_command(
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
     from curate.config import load_yaml, settle
-    from train.config import ReportConfig, defaults_taken
+    from train.evaluation.config import ReportConfig, defaults_taken
 
     config = settle(ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
     typer.echo(defaults_taken(config), err=True)

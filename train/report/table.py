@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from train.results import Comparison, GroupChange, ModelScore, Results, SuiteChange
+from train.evaluation.results import Comparison, GroupChange, ModelScore, Results, SuiteChange
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,0 +1,1 @@
+"""An evaluation as pages and tables (``python -m train report``)."""
