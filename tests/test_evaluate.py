@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -374,7 +375,7 @@ def test_a_process_of_its_own_gives_the_same_answers(world: World) -> None:
     assert len(files) == 6
     shutil.rmtree(world.root / "report")
     apart: list[str] = []
-    run_apart(task, Knows, apart.append)
+    run_apart(task.name, partial(run_task, task, Knows), apart.append)
     assert {path.name: path.read_bytes() for path in (world.root / "report" / "before").iterdir()} == files
     assert [line.split(" (")[0] for line in apart] == [line.split(" (")[0] for line in here]
     assert "before: sums: 10 of 10 right" in apart[-1]
@@ -384,7 +385,7 @@ def test_a_process_of_its_own_gives_the_same_answers(world: World) -> None:
 def test_a_process_that_fails_says_so(world: World, opener: Callable[[EngineConfig], Knows], message: str) -> None:
     task = prepare(world.config()).tasks[0]
     with pytest.raises(EngineError, match=message):
-        run_apart(task, opener, lambda line: None)
+        run_apart(task.name, partial(run_task, task, opener), lambda line: None)
 
 
 # The command

@@ -110,17 +110,17 @@ def run_task(task: Task, open_engine: Open, say: Say) -> None:
         say(f"{task.name}: {job.suite.name}: {right} of {len(answers)} right ({seconds:.1f} s)")
 
 
-def run_apart(task: Task, open_engine: Open, say: Say) -> None:
-    """``run_task`` in a process of its own: vLLM gives its memory back only when its process ends.
+def run_apart(name: str, work: Callable[[Say], None], say: Say) -> None:
+    """Work in a process of its own: vLLM gives its memory back only when its process ends.
 
-    ``open_engine`` must be importable by name. What the process raises is raised here, and a death that leaves no
-    word (the kernel's, for want of memory) is an ``EngineError``.
+    ``work`` must be importable by name, with what is bound to it. What the process raises is raised here, and a death
+    that leaves no word (the kernel's, for want of memory) is an ``EngineError``.
     """
     from multiprocessing import get_context
 
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_apart, args=(task, open_engine, theirs))
+    process = context.Process(target=_apart, args=(name, work, theirs))
     process.start()
     theirs.close()
     word: str | Exception | None = ""
@@ -128,22 +128,22 @@ def run_apart(task: Task, open_engine: Open, say: Say) -> None:
         while isinstance(word := ours.recv(), str):
             say(word)
     except EOFError:
-        word = EngineError(f"{task.name}: the process that ran {task.config.model} died, often for want of memory; "
-                           "the same command continues where it stopped")  # fmt: skip
+        word = EngineError(f"{name}: the process that ran this model died, often for want of memory; the same command "
+                           "continues where it stopped")  # fmt: skip
     finally:
         process.join()
     if word is not None:
         raise word
 
 
-def _apart(task: Task, open_engine: Open, to: "Connection") -> None:
+def _apart(name: str, work: Callable[[Say], None], to: "Connection") -> None:
     """Send a line per suite, then None or what was raised."""
     try:
-        run_task(task, open_engine, to.send)
+        work(to.send)
     except EngineError as error:
         to.send(error)
     except Exception as error:
-        to.send(EngineError(f"{task.name}: {type(error).__name__}: {error}"))
+        to.send(EngineError(f"{name}: {type(error).__name__}: {error}"))
         raise
     else:
         to.send(None)
@@ -173,9 +173,10 @@ def answer_chunk(job: Job, chunk: slice, template: "Template", engine: Engine) -
 
 
 def judge(item: Item, text: str, completion: Completion) -> Answer:
+    right = correct(item.checks, text)
     return Answer(
         id=item.id, answer=text, finished=completion.finished, repeated=repeated_tail(completion.ids),
-        correct=correct(item.checks, text), n_tokens=len(completion.ids),
+        correct=right, score=float(right), n_tokens=len(completion.ids),
     )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ Opt = typer.Option  # help texts name the defaults, which live in train.evaluati
 NEEDED = {
     "model": "models to ask: give --model NAME=PATH (a folder or a hub id), the one from before first, or, in the "
     "--config file, model: {NAME: PATH}",
-    "suite": "questions: give --suite PATH (a JSONL file or a folder of them), or, in the --config file, suite: PATH",
+    "suite": "questions: give --suite PATH (a JSONL file or a folder of them) or a task name (mmlu), or, in the "
+    "--config file, suite: PATH",
 }
 
 
@@ -25,7 +26,13 @@ def evaluate_command(
     model: Annotated[
         list[str] | None, Opt(help="Model folder or hub id, or NAME=PATH; repeat it, the one from before first.")
     ] = None,
-    suite: Annotated[list[Path] | None, Opt(help="JSONL file of items, or a folder of them; may be repeated.")] = None,
+    suite: Annotated[
+        list[str] | None,
+        Opt(help="JSONL file of items, a folder of them, or a task of lm-evaluation-harness (mmlu); repeat it."),
+    ] = None,
+    data_dir: Annotated[
+        list[Path] | None, Opt(help="Folder with tasks' files (mmlu.zip …), instead of the hub; may be repeated.")
+    ] = None,
     out: Annotated[Path | None, Opt(help="Answers and results; a second run continues there. Default: report.")] = None,
     config: Annotated[Path | None, Opt(help="YAML file with these settings; flags win over it.")] = None,
     engine: Annotated[
@@ -38,6 +45,8 @@ def evaluate_command(
     max_tokens: Annotated[
         int | None, Opt(help="Longest answer; one that reaches it counts as never ending. Default: 96.")
     ] = None,
+    few_shot: Annotated[int | None, Opt(help="Examples in a task's prompts. Default: the task's own number.")] = None,
+    chat: Annotated[bool | None, Opt(help="Tasks' prompts in the model's chat template. Default: no.")] = None,
     limit: Annotated[int | None, Opt(help="At most so many items per suite, drawn by the seed.")] = None,
     seed: Annotated[int | None, Opt(help="Of the draw of --limit and of the bootstrap. Default: 0.")] = None,
     knowledge: Annotated[
@@ -97,6 +106,8 @@ def describe(plan: dict[str, Any]) -> list[str]:
     suites = ", ".join(f"{name} {items:,}" for name, items in plan["suites"].items())
     return [
         f"items: {sum(plan['suites'].values()):,} ({suites})",
+        *(f"{name}: {len(ids)} items left out, which no answer or every answer passes: {', '.join(ids[:5])}"
+          for name, ids in plan["left_out"].items()),
         f"new knowledge: {', '.join(plan['knowledge']) or 'no suite'}",
         *(f"{m['name']}: {m['model']}: {m['prompt_tokens']:,} tokens of prompts; {m['answered']:,} answers are there, "
           f"{m['pending']:,} pending, of at most {m['answer_tokens']:,} tokens" for m in plan["models"]),

@@ -78,6 +78,14 @@ def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":
     return np.array(draws)
 
 
+def resample(differences: Sequence[float], seed: int) -> "Draws":
+    """Paired bootstrap of a mean difference between scores that are not only right or wrong: float64 [DRAWS]."""
+    import numpy as np
+
+    rng, found = np.random.default_rng(seed), np.array(differences)
+    return np.array([found[rng.integers(len(found), size=len(found))].mean() for _ in range(DRAWS)])
+
+
 def middle(draws: "Draws") -> tuple[float, float]:
     """The middle 95 % of the draws."""
     import numpy as np
@@ -110,6 +118,10 @@ def compare(
     flips = [flip for suite in suites for flip in _flips(suite, old[suite.name], new[suite.name])]
     counts = [_count(flips, suite) for suite in suites]
     draws = bootstrap(counts, seed)
+    for row, suite in enumerate(suites):
+        pairs = list(zip(old[suite.name], new[suite.name], strict=True))
+        if any(answer.score not in (0, 1) for pair in pairs for answer in pair):
+            draws[row] = resample([after.score - before.score for before, after in pairs], seed)
     changes = [
         _change(left, right, count, row, left.suite in knowledge)
         for left, right, count, row in zip(before.suites, after.suites, counts, draws, strict=True)
@@ -143,9 +155,9 @@ def _change(
     lost, gained, items = count
     return SuiteChange(
         suite=left.suite, knowledge=knowledge, items=items,
-        before=left.correct / items, after=right.correct / items,
+        before=left.score, after=right.score,
         before_interval=left.interval, after_interval=right.interval,
-        difference=(gained - lost) / items, interval=middle(draws),
+        difference=right.score - left.score, interval=middle(draws),
         lost=lost, gained=gained, p=mcnemar(lost, gained),
     )  # fmt: skip
 

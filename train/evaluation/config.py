@@ -59,7 +59,9 @@ class EvaluateConfig(Strict):
     """The same questions to one or more models, the one from before first."""
 
     model: Annotated[dict[Annotated[str, AfterValidator(folder_name)], str], BeforeValidator(named_models)]
-    suite: Annotated[tuple[Path, ...], BeforeValidator(listed)]
+    suite: Annotated[tuple[str, ...], BeforeValidator(listed)]
+    """JSONL files, folders of them, and tasks of lm-evaluation-harness by name."""
+    data_dir: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()  # where tasks' files lie, instead of the hub
     out: Path = Path("report")
 
     engine: EngineName = "auto"
@@ -67,13 +69,15 @@ class EvaluateConfig(Strict):
     dtype: WeightsDtype = "auto"
     trust_remote_code: bool = False
     max_tokens: int = Field(96, ge=1)  # of an answer
+    few_shot: int | None = Field(None, ge=0)  # examples in a task's prompts; None: the task's own number
+    chat: bool = False  # tasks' prompts in the model's chat template
     limit: int | None = Field(None, ge=1)  # items per suite, drawn by the seed
     seed: int = Field(0, ge=0)
     knowledge: Annotated[tuple[str, ...] | None, BeforeValidator(split)] = None  # None: the suites named new_…
 
     def asking(self) -> dict[str, Any]:
         """How it was asked, without who and what: goes into the results."""
-        return self.model_dump(mode="json", exclude={"model", "suite", "out"})
+        return self.model_dump(mode="json", exclude={"model", "suite", "data_dir", "out"})
 
 
 class ReportConfig(Strict):

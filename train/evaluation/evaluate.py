@@ -1,7 +1,8 @@
 """Before and after: the same questions to two or more models, item by item (``python -m train evaluate``)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from curate.engine import EngineConfig, locate_model, model_hash, positions, res
 from train.evaluation.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
 from train.evaluation.compare import Answers, compare, refuse_unlike, wilson
 from train.evaluation.config import EvaluateConfig
+from train.evaluation.harness import Harness, harness_version, run_harness, settings_of
+from train.evaluation.proof import prove
 from train.evaluation.results import (
     RESULTS,
     Conditions,
@@ -36,6 +39,7 @@ class Evaluation:
     suites: tuple[Suite, ...]
     knowledge: list[str]  # the suites that measure what was to be learned; the rest was to be kept
     tasks: tuple[Task, ...]  # a model each, the one from before first
+    left_out: dict[str, list[str]]  # suite → items that no answer can pass, or that an empty one does
 
     @property
     def engine(self) -> str:
@@ -47,11 +51,36 @@ def prepare(config: EvaluateConfig) -> Evaluation:
 
     Raises ``SuiteError``, ``EvaluateError`` or ``EngineError``.
     """
-    suites = tuple(sample(suite, config.limit, config.seed) for suite in load_suites(config.suite))
+    suites, left_out = load_all(config)
     knowledge = knowledge_suites([suite.name for suite in suites], config.knowledge)
     tasks = tuple(_task(name, model, suites, config) for name, model in config.model.items())
     _refuse_unlike(tasks)
-    return Evaluation(config, suites, knowledge, tasks)
+    return Evaluation(config, suites, knowledge, tasks, left_out)
+
+
+def load_all(config: EvaluateConfig) -> tuple[tuple[Suite, ...], dict[str, list[str]]]:
+    """Files and folders of items, and tasks by name; the items left out. Raises ``SuiteError`` or ``EvaluateError``."""
+    paths = [Path(name) for name in config.suite if is_path(name)]
+    names = [name for name in config.suite if not is_path(name)]
+    harness = Harness(config.out, config.data_dir, config.few_shot, config.chat)
+    suites = [sample(suite, config.limit, config.seed) for suite in (load_suites(paths) if paths else [])]
+    left_out: dict[str, list[str]] = {}
+    for name in names:
+        suite, failed = prove(harness.load(name, config.limit, config.seed))
+        suites.append(suite)
+        left_out |= {name: failed} if failed else {}
+    if twice := {suite.name for suite in suites if [s.name for s in suites].count(suite.name) > 1}:
+        raise EvaluateError(f"--suite: {', '.join(sorted(twice))} is there twice, as a file and as a task; rename one")
+    return tuple(suites), left_out
+
+
+def is_path(name: str) -> bool:
+    """Whether a suite is a file or folder; else it is a task's name.
+
+    >>> is_path("suites/own.jsonl"), is_path("mmlu")
+    (True, False)
+    """
+    return Path(name).exists() or "/" in name or name.endswith(".jsonl")
 
 
 def estimate(evaluation: Evaluation) -> dict[str, Any]:
@@ -60,18 +89,20 @@ def estimate(evaluation: Evaluation) -> dict[str, Any]:
         "engine": evaluation.engine,
         "knowledge": evaluation.knowledge,
         "suites": {suite.name: len(suite.items) for suite in evaluation.suites},
+        "left_out": evaluation.left_out,
         "models": [_pending(task, evaluation.config.max_tokens) for task in evaluation.tasks],
         "out": str(evaluation.config.out),
     }
 
 
 def _pending(task: Task, max_tokens: int) -> dict[str, Any]:
-    total = sum(len(job.prompts) for job in task.jobs)
-    answered = sum(len(job.prompts) if is_done(job) else len(kept(job)) for job in task.jobs)
+    total = sum(len(job.suite.items) for job in task.jobs)
+    answered = sum(len(job.suite.items) if is_done(job) else len(kept(job)) for job in task.jobs)
+    open_ended = sum(len(job.prompts) for job in task.jobs if not is_done(job))
     return {
         "name": task.name, "model": task.config.model, "answered": answered, "pending": total - answered,
         "prompt_tokens": sum(len(ids) for job in task.jobs for ids in job.prompts),
-        "answer_tokens": (total - answered) * max_tokens,
+        "answer_tokens": open_ended * max_tokens,
     }  # fmt: skip
 
 
@@ -86,8 +117,13 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
     answers = {task.name: {job.suite.name: read_answers(job) for job in task.jobs} for task in tasks}
     scores = [_score(task, answers[task.name]) for task in tasks]
     results = Results(
-        settings={**config.asking(), "engine": evaluation.engine, "knowledge": knowledge},
-        suite_files=tuple(path.name for path in config.suite),
+        settings={
+            **config.asking(),
+            "engine": evaluation.engine,
+            "knowledge": knowledge,
+            "left_out": evaluation.left_out,
+        },
+        suite_files=tuple(Path(name).name for name in config.suite),
         versions=_versions(),
         models=tuple(scores),
         comparisons=tuple(compare(scores[0], s, answers, suites, knowledge, config.seed) for s in scores[1:]),
@@ -115,9 +151,14 @@ def _task(name: str, model: str, suites: Sequence[Suite], config: EvaluateConfig
     folder = locate_model(where)
     try:
         template = load_template(str(folder), trust_remote_code=config.trust_remote_code)
-        prompts = {suite.name: _render(template, suite, model) for suite in suites}
+        prompts = {suite.name: () if suite.harness else _render(template, suite, model) for suite in suites}
         where = _sized(where, folder, prompts, config.max_tokens)
-        conditions = [_conditions(s, prompts[s.name], template, where, config.max_tokens) for s in suites]
+        conditions = [
+            _harness_conditions(suite, template, where)
+            if suite.harness
+            else _conditions(suite, prompts[suite.name], template, where, config.max_tokens)
+            for suite in suites
+        ]
     except (ValueError, OSError) as error:  # TemplateError, and what a broken folder makes transformers raise
         raise EvaluateError(f"{model}: this model cannot be asked: {error}") from error
     hashed = model_hash(where)
@@ -153,15 +194,26 @@ def _conditions(
     )  # fmt: skip
 
 
+def _harness_conditions(suite: Suite, template: "Template", config: EngineConfig) -> Conditions:
+    chat = template.tokenizer.chat_template if suite.harness.chat else None
+    return Conditions(
+        items=digest([item.model_dump(mode="json") for item in suite.items]),
+        prompts=digest([settings_of(suite), suite.harness.few_shot, chat]),
+        stop_ids=(), max_tokens=0, engine=f"lm-evaluation-harness {harness_version()}, {config.engine}",
+        engine_version=_version(config.engine), dtype=config.dtype,
+    )  # fmt: skip
+
+
 def _sized(
     config: EngineConfig, folder: Path, prompts: Mapping[str, Sequence[Sequence[int]]], max_tokens: int
 ) -> EngineConfig:
     """With the context that the longest prompt and its answer need. Raises where the model has less."""
-    from dataclasses import replace
-
-    longest, suite = max((len(ids), name) for name, rendered in prompts.items() for ids in rendered)
-    need = longest + max_tokens
+    lengths = [(len(ids), name) for name, rendered in prompts.items() for ids in rendered]
     room = positions(folder)
+    if not lengths:
+        return replace(config, engine=resolve(config), max_model_len=room or 0)  # type: ignore[arg-type]
+    longest, suite = max(lengths)
+    need = longest + max_tokens
     if room is not None and need > room:
         raise EvaluateError(
             f"{config.model}: suite {suite!r} needs a context of {need} tokens ({longest} of prompt, "
@@ -189,17 +241,32 @@ def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
             "the same --out, then start the next server and evaluate all"
         )
     for task in left:
-        run = run_apart if task.config.engine == "vllm" and open_engine is None else run_task
-        run(task, open_engine or seam.open_engine, say)
+        apart = task.config.engine == "vllm" and open_engine is None
+        for work in _works(task, open_engine or seam.open_engine):
+            if apart:
+                run_apart(task.name, work, say)
+            else:
+                work(say)
+
+
+def _works(task: Task, open_engine: Open) -> Iterator[Callable[[Say], None]]:
+    """What is to be done with a model: each with an engine of its own."""
+    asked = tuple(job for job in task.jobs if not job.suite.harness)
+    if asked:
+        yield partial(run_task, replace(task, jobs=asked), open_engine)
+    by_harness = [job for job in task.jobs if job.suite.harness]
+    if by_harness:
+        yield partial(run_harness, task.name, task.config, by_harness)
 
 
 def _score(task: Task, answers: Answers) -> ModelScore:
     suites = []
     for job in task.jobs:
         mine = answers[job.suite.name]
-        right = sum(answer.correct for answer in mine)
+        right, score = sum(answer.correct for answer in mine), sum(answer.score for answer in mine)
         suites.append(SuiteScore(
-            suite=job.suite.name, items=len(mine), correct=right, interval=wilson(right, len(mine)),
+            suite=job.suite.name, items=len(mine), correct=right, score=score / len(mine),
+            interval=wilson(score, len(mine)), generated=0 if job.suite.harness else len(mine),
             unfinished=sum(not answer.finished for answer in mine),
             repeated=sum(answer.repeated for answer in mine),
             tokens=sum(answer.n_tokens for answer in mine), conditions=job.conditions,
@@ -215,5 +282,5 @@ def _version(package: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {name: _version(name) for name in ("curate", "transformers", "vllm", "torch", "tokenizers")}
+    found = {name: _version(name) for name in ("curate", "transformers", "vllm", "torch", "tokenizers", "lm_eval")}
     return {name: text for name, text in found.items() if text != "none"}

@@ -42,6 +42,7 @@ class Answer(Record):
     finished: bool
     repeated: bool
     correct: bool
+    score: float  # 0 to 1; where it is not the one or the other, ``correct`` says from a half on
     n_tokens: int
 
 
@@ -57,7 +58,9 @@ class SuiteScore(Record):
     suite: str
     items: int
     correct: int
+    score: float  # mean over the items; the accuracy, where each is right or wrong
     interval: tuple[float, float]  # Wilson 95 % of the accuracy
+    generated: int  # answers that were generated here, so that their end can be told
     unfinished: int
     repeated: int
     tokens: int

@@ -8,7 +8,7 @@ in several files.
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -62,6 +62,7 @@ class Suite:
 
     name: str
     items: tuple[Item, ...]
+    harness: Any = None  # ``train.evaluation.harness.Harness``, where the items are its to ask
 
 
 def load_suites(paths: Sequence[Path]) -> list[Suite]:
@@ -89,8 +90,14 @@ def sample(suite: Suite, limit: int | None, seed: int) -> Suite:
     """At most ``limit`` items, drawn by the seed, in the suite's order."""
     if limit is None or limit >= len(suite.items):
         return suite
-    chosen = sorted(random.Random(f"{seed}:{suite.name}").sample(range(len(suite.items)), limit))
-    return Suite(suite.name, tuple(suite.items[index] for index in chosen))
+    return replace(suite, items=tuple(suite.items[i] for i in draw(suite.name, len(suite.items), limit, seed)))
+
+
+def draw(name: str, items: int, limit: int | None, seed: int) -> Sequence[int]:
+    """At most ``limit`` of so many items, by the seed and the suite's name, in order."""
+    if limit is None or limit >= items:
+        return range(items)
+    return sorted(random.Random(f"{seed}:{name}").sample(range(items), limit))
 
 
 def _files(path: Path) -> list[Path]:

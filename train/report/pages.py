@@ -110,7 +110,8 @@ def render(results: Results, template: str) -> str:
     return environment.get_template(template).render(
         results=results,
         first=results.models[0],
-        conditions=results.models[0].suites[0].conditions,
+        engines=engines(results.models[0]),
+        longest=max(s.conditions.max_tokens for s in results.models[0].suites),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
     )
 
@@ -182,7 +183,16 @@ def total(model: ModelScore, field: str) -> int:
 
 def of(model: ModelScore, field: str) -> float:
     """A count of answers as a share of all the model's answers."""
-    return total(model, field) / total(model, "items")
+    return total(model, field) / (total(model, "generated") or 1)
+
+
+def engines(model: ModelScore) -> list[str]:
+    """What ran: engine, its version, and the weights' type, each once."""
+    found = [
+        f"{s.conditions.engine} {s.conditions.engine_version}".removesuffix(" none") + f", dtype {s.conditions.dtype}"
+        for s in model.suites
+    ]
+    return list(dict.fromkeys(found))
 
 
 def model_named(models: Sequence[ModelScore], name: str) -> ModelScore:

@@ -106,7 +106,7 @@ def _heads(name: str, alone: bool) -> list[str]:
 
 def _rows_of_one(table: "Table", model: ModelScore) -> None:
     for score in model.suites:
-        table.add_row(score.suite, str(score.items), percent(score.correct / score.items))
+        table.add_row(score.suite, str(score.items), percent(score.score))
 
 
 def _rows(table: "Table", comparisons: Sequence[Comparison]) -> None:
@@ -137,7 +137,7 @@ def _coloured(change: SuiteChange | GroupChange) -> str:
 
 
 def _share(model: ModelScore, field: str) -> float:
-    return float(sum(getattr(s, field) for s in model.suites)) / sum(s.items for s in model.suites)
+    return float(sum(getattr(s, field) for s in model.suites)) / (sum(s.generated for s in model.suites) or 1)
 
 
 def _ending(table: "Table", label: str, shares: Sequence[float], gap: int) -> None:

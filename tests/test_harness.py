@@ -1,0 +1,216 @@
+"""General suites through lm-evaluation-harness, from files: per item what the harness itself gives on the same rows."""
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.paths import BASE, DATA, needs_data
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.evaluate import evaluate, prepare
+from train.evaluation.local import LOCAL, write_tasks
+from train.evaluation.results import EvaluateError
+
+pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 'curate[eval]'")
+
+from train.evaluation.harness import Harness, open_model  # noqa: E402
+from train.evaluation.proof import prove  # noqa: E402
+
+EVAL = DATA / "eval"
+LIMIT = 12
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+
+
+def write_rows(path: Path, *rows: dict) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def docs(name: str, folder: Path, out: Path) -> list[dict]:
+    return list(next(iter(Harness(out, (folder,)).tasks(name).values())).eval_docs)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        ("arc_easy", {"query": "Question: What is wet?", "choices": ["water", "sand"], "gold": 0},
+         {"question": "What is wet?", "choices": {"text": ["water", "sand"], "label": ["A", "B"]}, "answerKey": "A"}),
+        ("winogrande",
+         {"context_options": ["Ann beat Bea because Ann", "Ann beat Bea because Bea"], "continuation": "was fast.",
+          "gold": 1},
+         {"sentence": "Ann beat Bea because _ was fast.", "option1": "Ann", "option2": "Bea", "answer": "2"}),
+        ("winogrande",  # what differs begins alike, and is the last of one and not of the other
+         {"context_options": ["It hit the bed and the bed", "It hit the bed and the bedding"],
+          "continuation": "broke.", "gold": 0},
+         {"sentence": "It hit the bed and the _ broke.", "option1": "bed", "option2": "bedding", "answer": "1"}),
+        ("boolq", {"query": "Passage: Tea is hot.\nQuestion: is tea hot?", "choices": ["no", "yes"], "gold": 1},
+         {"passage": "Tea is hot.", "question": "is tea hot", "label": 1}),
+        ("piqa", {"query": "Question: Open a tin.\n", "choices": ["pull", "sing"], "gold": 0},
+         {"goal": "Open a tin.", "sol1": "pull", "sol2": "sing", "label": 0}),
+        ("triviaqa", {"context": "Question: Which root?\nAnswer:", "answer": "Beet", "aliases": ["Beet", "Beetroot"]},
+         {"question": "Which root?", "answer": {"value": "Beet", "aliases": ["Beet", "Beetroot"]}}),
+        ("lambada_openai", {"context": "He took the", "continuation": " bus"}, {"text": "He took the bus"}),
+    ],
+)  # fmt: skip
+def test_a_file_becomes_the_hubs_columns(tmp_path, name, row, expected):
+    write_rows(tmp_path / f"{name}.jsonl", row)
+    assert docs(name, tmp_path, tmp_path / "out") == [expected]
+
+
+def test_mmlu_is_read_from_its_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "mmlu.zip", "w") as archive:
+        for split in ("dev", "test"):
+            text = io.StringIO()
+            csv.writer(text).writerow([f"One, or two ({split})?", "1", "2", "3", "4", "B"])
+            archive.writestr(f"data/{split}/anatomy_{split}.csv", text.getvalue())
+    assert docs("mmlu", tmp_path, tmp_path / "out") == [
+        {"question": "One, or two (test)?", "choices": ["1", "2", "3", "4"], "answer": 1}
+    ]
+
+
+def test_what_is_missing_or_broken_is_said(tmp_path):
+    with pytest.raises(EvaluateError, match=r"no hellaswag\.jsonl or .* in --data-dir"):
+        write_tasks("hellaswag", [tmp_path], tmp_path / "out")
+    write_rows(tmp_path / "hellaswag.jsonl", {"question": "another task's"})
+    with pytest.raises(EvaluateError, match=r"hellaswag\.jsonl: not read as hellaswag: KeyError"):
+        write_tasks("hellaswag", [tmp_path], tmp_path / "out")
+    write_rows(tmp_path / "hellaswag.jsonl")
+    with pytest.raises(EvaluateError, match="no document"):
+        write_tasks("hellaswag", [tmp_path], tmp_path / "out")
+
+
+def test_an_item_that_cannot_fail_is_left_out_and_a_broken_file_is_refused(tmp_path):
+    """NQ-open's metric ignores articles, so an answer that is one is right when nothing is said."""
+    good = [{"question": f"number {n}", "answer": [str(n)]} for n in range(30)]
+    write_rows(tmp_path / "nq_open.jsonl", *good, {"question": "which letter", "answer": ["The "]})
+    suite, left_out = prove(Harness(tmp_path / "out", (tmp_path,)).load("nq_open"))
+    assert left_out == ["30"]
+    assert [item.id for item in suite.items] == [str(n) for n in range(30)]
+    write_rows(tmp_path / "nq_open.jsonl", *good, *[{"question": "which letter", "answer": ["the "]}] * 9)
+    with pytest.raises(EvaluateError, match="in 9 of 39 items"):
+        prove(Harness(tmp_path / "again", (tmp_path,)).load("nq_open"))
+
+
+@needs_data
+@pytest.mark.parametrize("name", [name for name in LOCAL if name not in ("ifeval", "mmlu")])
+def test_on_real_files_gold_is_right_and_empty_is_not(tmp_path, name):
+    suite, left_out = prove(Harness(tmp_path, (EVAL,)).load(name, limit=40))
+    assert len(suite.items) + len(left_out) == 40
+    assert len(left_out) <= 1
+
+
+# --- against the harness's own ------------------------------------------------------------------------------------
+
+
+def theirs(name: str, dataset: dict[str, list[dict]], numbers: list[int], monkeypatch) -> list[dict]:
+    """The harness's task as it is, whose call to the hub gets these rows; its samples of the first filter."""
+    import datasets
+    from lm_eval.evaluator import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    loaded = datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split, rows in dataset.items()})
+    monkeypatch.setattr("lm_eval.api.task.datasets.load_dataset", lambda *args, **kwargs: loaded)
+    import lm_eval.tasks
+
+    folder = Path(lm_eval.tasks.__file__).parent
+    yaml = folder / LOCAL[name if name in LOCAL else "mmlu"].include.format(task=name)
+    found = simple_evaluate(
+        open_model(prepare_engine()), tasks=[str(yaml)], samples={name: numbers}, bootstrap_iters=0,
+        task_manager=TaskManager(include_defaults=False),
+    )  # fmt: skip
+    monkeypatch.undo()
+    return found["samples"][name]
+
+
+def prepare_engine():
+    from curate.engine import EngineConfig
+
+    return EngineConfig(model=str(BASE), engine="transformers", dtype="float32")
+
+
+def hub_rows(name: str) -> dict[str, list[dict]]:
+    """Rows in the hub's columns, written down here without the product's readers."""
+    if name == "mmlu_anatomy":
+        with zipfile.ZipFile(EVAL / "mmlu.zip") as archive:
+            read = {s: list(csv.reader(io.StringIO(archive.read(f"data/{s}/anatomy_{s}.csv").decode())))
+                    for s in ("dev", "test")}  # fmt: skip
+        return {s: [{"question": r[0], "choices": r[1:5], "answer": list("ABCD").index(r[5])} for r in rows]
+                for s, rows in read.items()}  # fmt: skip
+    if name == "hellaswag":
+        rows = [json.loads(line) for line in (EVAL / "hellaswag_val_1000.jsonl").read_text().splitlines()]
+        return {"train": rows[:1], "validation": [{**row, "label": str(row["label"])} for row in rows]}
+    rows = [json.loads(line) for line in (EVAL / f"{name}.jsonl").read_text().splitlines()]
+    made = [{"id": str(n), "question": row["query"][len("Question: "):], "answerKey": "ABCDE"[row["gold"]],
+             "choices": {"text": row["choices"], "label": list("ABCDE"[: len(row["choices"])])}}
+            for n, row in enumerate(rows)]  # fmt: skip
+    return {"train": made[:1], "validation": made[:1], "test": made}
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["hellaswag", "arc_easy", "arc_challenge", "mmlu_anatomy"])
+def test_the_same_rows_give_the_harness_own_results_item_by_item(tmp_path, monkeypatch, name):
+    suite_name = "mmlu" if name.startswith("mmlu") else name
+    data = EVAL
+    if suite_name == "mmlu":  # one subject of 57
+        data = tmp_path / "data"
+        data.mkdir()
+        with zipfile.ZipFile(EVAL / "mmlu.zip") as whole, zipfile.ZipFile(data / "mmlu.zip", "w") as one:
+            for split in ("dev", "test"):
+                one.writestr(f"data/{split}/anatomy_{split}.csv", whole.read(f"data/{split}/anatomy_{split}.csv"))
+    config = EvaluateConfig.model_validate({
+        "model": str(BASE), "suite": suite_name, "data_dir": data, "out": tmp_path / "out", "limit": LIMIT,
+        "engine": "transformers", "dtype": "float32",
+    })  # fmt: skip
+    evaluation = prepare(config)
+    evaluate(evaluation)
+    task = evaluation.tasks[0]
+    lines = (tmp_path / "out" / task.name / f"{suite_name}.jsonl").read_text().splitlines()
+    ours = {int(answer["id"]): answer for answer in map(json.loads, lines)}
+    metric = "acc" if suite_name == "mmlu" else "acc_norm"
+    expected = {sample["doc_id"]: sample[metric] for sample in theirs(name, hub_rows(name), sorted(ours), monkeypatch)}
+    assert {number: answer["score"] for number, answer in ours.items()} == expected
+    assert len(ours) == LIMIT
+
+
+# --- as a person runs it ------------------------------------------------------------------------------------------
+
+
+def run(*words: object) -> str:
+    from train.cli import app
+
+    outcome = CliRunner().invoke(app, [str(word) for word in words])
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
+
+
+@needs_data
+def test_tasks_and_files_stand_in_one_report_and_resume(tmp_path):
+    own = write_rows(tmp_path / "own.jsonl", {"id": "1", "suite": "own", "prompt": "What is 3 + 4?",
+                                              "checks": [{"kind": "contains", "value": "7"}]})  # fmt: skip
+    words = ["evaluate", "--model", f"before={BASE}", "--model", f"after={BASE}", "--suite", own, "--suite", "arc_easy",
+             "--suite", "truthfulqa_mc2", "--data-dir", EVAL, "--limit", 6, "--engine", "transformers",
+             "--out", tmp_path / "out"]  # fmt: skip
+    first = run(*words)
+    assert "arc_easy" in first
+    again = run(*words)
+    assert "loading" not in again  # nothing is asked twice
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    changes = {change["suite"]: change for change in results["comparisons"][0]["suites"]}
+    assert set(changes) == {"own", "arc_easy", "truthfulqa_mc2"}
+    assert changes["truthfulqa_mc2"]["before"] == changes["truthfulqa_mc2"]["after"]
+    assert 0 < changes["truthfulqa_mc2"]["before"] < 1  # a share of probability, no count of right answers
+    run("report", tmp_path / "out")
+    assert "lm-evaluation-harness" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_name_that_is_no_task_is_said_with_what_there_is(tmp_path):
+    with pytest.raises(EvaluateError, match="no such file, and the harness cannot load a task of this name"):
+        Harness(tmp_path, (tmp_path,)).load("no_such_task")

@@ -1,0 +1,77 @@
+"""How far the rules of `refuses` agree with labels: a packaged sample, half to tune on, half to measure on.
+
+The answers were written for it in the manner of many models, the hard ones on purpose, and labelled by the same
+hand: a model's own answers may be easier, or decline in ways that are not here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from curate.config import Strict
+from train.evaluation.refusal import refuses
+
+LABELS = Path(__file__).parent / "data" / "refusals.jsonl"
+
+Split = Literal["dev", "test"]
+
+
+class Labelled(Strict):
+    """One answer, and whether it declines its prompt. ``kind`` says what makes it easy or hard."""
+
+    id: str
+    split: Split
+    prompt: str
+    answer: str
+    refuses: bool
+    kind: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The rules against the labels of one split.
+
+    ``kappa`` is Cohen's (1960, Educ. Psychol. Meas. 20:37): 0 is what chance gives, 1 is full agreement.
+    ``false_refusals``: ids of answers taken for refusals that are none; ``missed_refusals``: the other way.
+    """
+
+    items: int
+    share: float
+    kappa: float
+    false_refusals: tuple[str, ...]
+    missed_refusals: tuple[str, ...]
+
+
+def labelled(split: Split) -> list[Labelled]:
+    """The labelled answers of one half: rules are tuned on ``dev`` alone, and judged on ``test``."""
+    lines = LABELS.read_text(encoding="utf-8").splitlines()
+    return [item for item in map(Labelled.model_validate_json, lines) if item.split == split]
+
+
+def agreement(split: Split = "test") -> Agreement:
+    """Judges every labelled answer of the split by the rules."""
+    items = labelled(split)
+    judged = [(item, refuses(item.answer)) for item in items]
+    false = tuple(item.id for item, verdict in judged if verdict and not item.refuses)
+    missed = tuple(item.id for item, verdict in judged if item.refuses and not verdict)
+    return Agreement(
+        items=len(items),
+        share=1 - (len(false) + len(missed)) / len(items),
+        kappa=kappa([verdict for _, verdict in judged], [item.refuses for item in items]),
+        false_refusals=false,
+        missed_refusals=missed,
+    )
+
+
+def kappa(left: Sequence[bool], right: Sequence[bool]) -> float:
+    """Agreement beyond chance; 1 where both say the same one thing throughout.
+
+    >>> kappa([True, True, False, False], [True, False, False, False])
+    0.5
+    """
+    n = len(left)
+    observed = sum(a == b for a, b in zip(left, right, strict=True)) / n
+    yes, other = sum(left) / n, sum(right) / n
+    chance = yes * other + (1 - yes) * (1 - other)
+    return 1.0 if chance == 1 else (observed - chance) / (1 - chance)

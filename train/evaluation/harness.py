@@ -1,0 +1,262 @@
+"""General suites through lm-evaluation-harness: its tasks, prompts and metrics (Gao et al., 10.5281/zenodo.5371628).
+
+A task of the hub by its name, or the same task from a file (``train.evaluation.local``). What comes back is what every
+other suite gives: an answer per item, right or wrong, so that two models are compared on the same items.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curate.engine import EngineConfig, locate_model
+from train.evaluation.answer import Job, Say, save
+from train.evaluation.local import LOCAL, write_tasks
+from train.evaluation.results import Answer, EvaluateError, digest
+from train.evaluation.suites import Item, Message, Suite, draw
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+METRICS = (
+    "acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "em", "f1",
+    "rougeL", "rouge2", "rouge1", "chrf", "bleu",
+)  # fmt: skip
+"""What decides an item, where its task has several metrics: the first of these that it has, else the task's first.
+``acc_norm``, by the length of the choice, is what HellaSwag and ARC are reported in."""
+
+RIGHT = 0.5  # of a score between 0 and 1, from which on an item counts as right
+
+Sample = dict[str, Any]
+
+
+class HarnessError(EvaluateError):
+    """A task of the harness cannot be had; the message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Harness:
+    """How the tasks are asked. few_shot: None leaves it to the task. chat: prompts in the model's chat template."""
+
+    out: Path
+    data_dirs: tuple[Path, ...] = ()
+    few_shot: int | None = None
+    chat: bool = False
+
+    def load(self, name: str, limit: int | None = None, seed: int = 0) -> Suite:
+        """A task, or a group of them as one suite; at most ``limit`` items, by the seed. Raises ``HarnessError``."""
+        tasks = self.tasks(name)
+        every = [(task, index) for task in tasks for index in range(len(tasks[task].eval_docs))]
+        drawn = [every[index] for index in draw(name, len(every), limit, seed)]
+        alone = len(tasks) == 1
+        return Suite(name, tuple(_item(task, tasks[task], index, alone) for task, index in drawn), harness=self)
+
+    @lru_cache(maxsize=32)  # noqa: B019 - a run has one of these, and MMLU takes seconds to load
+    def tasks(self, name: str) -> dict[str, Any]:
+        """The harness's task objects, by name."""
+        _quiet()
+        try:
+            from lm_eval.tasks import TaskManager
+        except ImportError as error:
+            raise HarnessError(f"--suite {name}: needs lm-evaluation-harness: pip install 'curate[eval]'") from error
+        try:
+            if self.data_dirs and name in LOCAL:
+                files = write_tasks(name, self.data_dirs, self.out / "tasks")
+                loaded = TaskManager(include_defaults=False).load([str(file) for file in files])
+            else:
+                loaded = TaskManager().load([name])
+        except EvaluateError:
+            raise
+        except Exception as error:  # what a task's own code and the hub raise has no common type
+            local = "" if self.data_dirs else f"; from files, with --data-dir: {', '.join(sorted(LOCAL))}"
+            raise HarnessError(f"--suite {name}: no such file, and the harness cannot load a task of this name: "
+                               f"{type(error).__name__}: {error}{local}") from error  # fmt: skip
+        tasks = dict(sorted(loaded["tasks"].items()))
+        for task in tasks.values():
+            if getattr(task, "UNSAFE_CODE", False):
+                raise HarnessError(f"--suite {name}: runs generated code unguarded; take humaneval, which is run in a "
+                                   "sandbox here, or a suite of your own with python checks")  # fmt: skip
+            given = task.get_config("num_fewshot")  # 0 is meant as such: the prompt has its examples already
+            shots = given or 0 if self.few_shot is None or given == 0 else self.few_shot
+            task.set_config(key="num_fewshot", value=shots)
+            task.set_fewshot_seed(seed=0)
+        return tasks
+
+
+def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) -> None:
+    """Ask a model the pending harness suites. What was answered before a kill is not asked again: each answer is
+    kept in a cache beside the others, named by the model's content."""
+    from lm_eval.api.model import CachingLM
+
+    say(f"{name}: loading {config.model} ({config.engine}, lm-evaluation-harness)")
+    model = open_model(config)
+    for job in jobs:
+        cache = job.path.with_name(f".{digest([job.model, config.dtype, config.engine])}.db")
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        answers = ask(job.suite, CachingLM(model, str(cache)))
+        save(job, answers)
+        say(f"{name}: {job.suite.name}: {sum(a.correct for a in answers)} of {len(answers)} right")
+
+
+def open_model(config: EngineConfig) -> "LM":
+    """The harness's own wrapper of the engine. Raises ``HarnessError`` for a server, which has no log-probabilities."""
+    from lm_eval.api.registry import get_model
+
+    common = {"pretrained": str(locate_model(config)), "trust_remote_code": config.trust_remote_code}
+    if config.engine == "vllm":
+        found = get_model("vllm")(
+            **common, dtype=config.dtype, enforce_eager=True, max_model_len=config.max_model_len or None,
+            gpu_memory_utilization=0.85, batch_size="auto",
+        )  # fmt: skip
+    elif config.engine == "transformers":
+        import torch
+
+        on_gpu = torch.cuda.is_available()
+        found = get_model("hf")(
+            **common, dtype=config.dtype, device="cuda" if on_gpu else "cpu", batch_size="auto" if on_gpu else 16
+        )
+    else:
+        raise HarnessError("suites of the harness need log-probabilities, so --engine vllm or transformers")
+    return found
+
+
+def ask(suite: Suite, model: "LM") -> list[Answer]:
+    """The suite's items, in their order."""
+    from lm_eval.evaluator import evaluate
+
+    _quiet()
+    tasks = suite.harness.tasks(suite.name)
+    wanted = _wanted(suite, tasks)
+    found = evaluate(
+        lm=model, task_dict={"tasks": {name: tasks[name] for name in wanted}, "groups": {}, "group_map": {}},
+        samples=wanted, bootstrap_iters=0, log_samples=True, apply_chat_template=suite.harness.chat,
+        fewshot_as_multiturn=suite.harness.chat,
+    )  # fmt: skip
+    by_id = {}
+    for name, samples in found["samples"].items():
+        first = samples[0]["filter"]  # of several ways to read an answer the task's first
+        for sample in samples:
+            if sample["filter"] == first:
+                by_id[_id(name, sample["doc_id"], alone=len(tasks) == 1)] = _answer(tasks[name], sample)
+    return [by_id[item.id].model_copy(update={"id": item.id}) for item in suite.items]
+
+
+def document(suite: Suite, tasks: Mapping[str, Any], item: Item) -> tuple[Any, Any]:
+    """The task and the document of an item."""
+    name, _, index = item.id.rpartition("/")
+    task = tasks[name or next(iter(tasks))]
+    return task, task.eval_docs[int(index)]
+
+
+def _wanted(suite: Suite, tasks: Mapping[str, Any]) -> dict[str, list[int]]:
+    wanted: dict[str, list[int]] = {}
+    for item in suite.items:
+        name, _, index = item.id.rpartition("/")
+        wanted.setdefault(name or next(iter(tasks)), []).append(int(index))
+    return wanted
+
+
+def _id(task: str, number: int, alone: bool) -> str:
+    return str(number) if alone else f"{task}/{number}"
+
+
+# --- documents to items ------------------------------------------------------------------------------------------
+
+
+def _item(name: str, task: Any, index: int, alone: bool) -> Item:
+    doc = task.eval_docs[index]
+    return Item.model_construct(
+        id=_id(name, index, alone), suite=name, prompt=(Message(role="user", content=_shown(task, doc)),), checks=(),
+        expected=_expected(task, doc),
+    )  # fmt: skip
+
+
+def _shown(task: Any, doc: Any) -> str:
+    """The question without its examples, with its choices where it has some."""
+    text, choices = task.doc_to_text(doc), choices_of(task, doc)
+    if not isinstance(text, str):  # the choices are the contexts (WinoGrande)
+        return "\n".join(f"- {choice} {task.doc_to_target(doc)}" for choice in choices)
+    if choices and not any(choice in text for choice in choices):
+        return text + "\n" + "\n".join(f"- {choice}" for choice in choices)
+    return text
+
+
+def choices_of(task: Any, doc: Any) -> list[str]:
+    return [str(choice) for choice in task.doc_to_choice(doc)] if task.OUTPUT_TYPE == "multiple_choice" else []
+
+
+def _expected(task: Any, doc: Any) -> str | None:
+    choices, target = choices_of(task, doc), task.doc_to_target(doc)
+    if choices and not isinstance(task.doc_to_text(doc), str):
+        target = task.doc_to_text(doc)
+    if choices and isinstance(target, int):
+        return choices[target] if 0 <= target < len(choices) else None
+    if isinstance(target, list | tuple):
+        return str(target[0]) if target else None
+    return None if target is None else str(target).strip()
+
+
+# --- samples to answers ------------------------------------------------------------------------------------------
+
+
+def _answer(task: Any, sample: Sample) -> Answer:
+    score = score_of(task, sample, sample["metrics"])
+    return Answer(
+        id=str(sample["doc_id"]), answer=_said(task, sample), finished=True, repeated=False, correct=score >= RIGHT,
+        score=score, n_tokens=0,
+    )  # fmt: skip
+
+
+def metric_of(names: Sequence[str]) -> str:
+    """
+    >>> metric_of(["perplexity", "acc"]), metric_of(["acc", "acc_norm"]), metric_of(["own"])
+    ('acc', 'acc_norm', 'own')
+    """
+    return next((name for name in METRICS if name in names), names[0])
+
+
+def score_of(task: Any, values: Mapping[str, Any], metrics: Sequence[str]) -> float:
+    """Between 0 and 1. A metric of whole corpora (BLEU, chrF) is taken of this one item."""
+    name = metric_of(metrics)
+    value = values[name]
+    if isinstance(value, tuple | list):
+        value = task.aggregation()[name]([value])
+    value = float(value)
+    return min(1.0, max(0.0, value / 100 if value > 1 else value))
+
+
+def _said(task: Any, sample: Sample) -> str:
+    """The choice taken, or the text generated; of a scored continuation, how likely it was."""
+    if task.OUTPUT_TYPE == "multiple_choice":
+        choices = choices_of(task, sample["doc"])
+        logs = [float(pair[0]) for pair in sample["filtered_resps"]]
+        if metric_of(sample["metrics"]) == "acc_norm":
+            logs = [log / max(1, len(choice)) for log, choice in zip(logs, choices, strict=False)]
+        return choices[max(range(len(choices)), key=lambda index: logs[index])]
+    said = sample["resps"][0][0]
+    return said if isinstance(said, str) else f"log-probability {float(np.ravel(said)[0]):.2f}"
+
+
+def settings_of(suite: Suite) -> list[Any]:
+    """What shapes the prompts and their scores beside the documents: the tasks' own settings, without their paths."""
+    kept = []
+    for task in suite.harness.tasks(suite.name).values():
+        config = task.dump_config()
+        kept.append({key: str(config[key]) for key in sorted(config) if key not in ("metadata", "dataset_kwargs")})
+    return kept
+
+
+def harness_version() -> str:
+    return version("lm_eval")
+
+
+def _quiet() -> None:
+    """It logs every task's settings, and draws a bar per task, where one line per suite is asked for."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    os.environ.setdefault("TQDM_DISABLE", "1")

@@ -1,0 +1,76 @@
+"""Proof that items of the harness can be passed and failed, before a model is asked: gold is right, empty is not."""
+
+from dataclasses import replace
+from typing import Any
+
+from train.evaluation.harness import RIGHT, HarnessError, choices_of, document, score_of
+from train.evaluation.suites import Item, Suite
+
+FAR = -1e4  # log-probability of what is not said
+MOST = 0.05  # of a suite's items that may be left out; more, and the task itself is broken
+
+
+def prove(suite: Suite) -> tuple[Suite, list[str]]:
+    """The suite without the items that cannot be passed, or cannot be failed; and the ids of these.
+
+    (Three of NQ-open's answers are an article, which its metric ignores.) Tasks without gold answers (IFEval) cannot be
+    proven. Raises ``HarnessError`` where so many fail that the file or the task is broken.
+    """
+    tasks = suite.harness.tasks(suite.name)
+    failed = [item.id for item in suite.items if not _tells(*document(suite, tasks, item), item)]
+    if len(failed) > MOST * len(suite.items):
+        raise HarnessError(f"--suite {suite.name}: the gold answer is not right, or an empty or wrong one is, in "
+                           f"{len(failed)} of {len(suite.items)} items ({', '.join(failed[:5])} …); the file or the "
+                           "task is broken")  # fmt: skip
+    return replace(suite, items=tuple(item for item in suite.items if item.id not in set(failed))), failed
+
+
+def _tells(task: Any, doc: Any, item: Item) -> bool:
+    if task.OUTPUT_TYPE not in _ANSWERS or item.expected is None:
+        return True
+    gold, empty = _ANSWERS[task.OUTPUT_TYPE](task, doc, item)
+    return _score(task, doc, gold) >= RIGHT > _score(task, doc, empty)
+
+
+def _score(task: Any, doc: Any, results: list[Any]) -> float:
+    found = task.process_results(doc, results)
+    return score_of(task, found, list(found))
+
+
+def _pick(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
+    """The right choice all but certain; then one that is wrong by the task's own word: the last that is not it."""
+    choices = choices_of(task, doc)
+    right = choices.index(str(item.expected))
+    wrong = max(index for index in range(len(choices)) if index != right)
+    return _only(right, len(choices)), _only(wrong, len(choices))
+
+
+def _only(index: int, among: int) -> list[Any]:
+    return [(0.0 if i == index else FAR, i == index) for i in range(among)]
+
+
+def _continue(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
+    return [(0.0, True)], [(FAR, False)]
+
+
+def _say(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
+    """What its filters make of the gold answer and of an empty one."""
+    return [_filtered(task, doc, _gold(task, doc))], [_filtered(task, doc, "")]
+
+
+def _gold(task: Any, doc: Any) -> str:
+    target = task.doc_to_target(doc)
+    return str(target[0] if isinstance(target, list | tuple) else target)
+
+
+def _filtered(task: Any, doc: Any, text: str) -> Any:
+    from lm_eval.api.instance import Instance
+
+    one = Instance(request_type="generate_until", doc=doc, arguments=("", {}), idx=0)
+    one.resps = [text]
+    task._instances = [one]
+    task.apply_filters()
+    return next(iter(one.filtered_resps.values()))
+
+
+_ANSWERS = {"multiple_choice": _pick, "loglikelihood": _continue, "generate_until": _say}
