@@ -33,7 +33,7 @@ check: .venv/.dev
 	touch $@
 
 .venv/.dev: .venv/.core
-	$(PIP) -e '.[dev,ray,deepspeed]'
+	$(PIP) -e '.[dev,ray,deepspeed,eval]'
 	touch $@
 
 clean:

@@ -17,8 +17,8 @@ from train.evaluation.results import EvaluateError
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 'curate[eval]'")
 
-from train.evaluation.harness import Harness, open_model  # noqa: E402
-from train.evaluation.proof import prove  # noqa: E402
+from train.evaluation.harness import Harness, open_model
+from train.evaluation.proof import prove
 
 EVAL = DATA / "eval"
 LIMIT = 12
