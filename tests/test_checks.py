@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from train.evaluation.checks import Check, correct, holds, repeated_tail
+from train.evaluation.sandbox import Limits, available
 from train.evaluation.suites import SuiteError, load_suites, sample
 
 
@@ -30,10 +31,80 @@ from train.evaluation.suites import SuiteError, load_suites, sample
         ("regex", r"^\d+$", "12 mg", False),
         ("not_regex", r"[a-z]", "ALL UPPER", True),
         ("not_regex", r"[a-z]", "ALL UPPEr", False),
+        ("number", "18", "16 - 3 - 4 = 9, so she makes 18.", True),
+        ("number", "18", "18, not 17", False),  # the last number is the answer
+        ("number", "1200", "$1,200 a year", True),
+        ("number", "-3", "It is −3 degrees.", True),
+        ("number", "3", "none", False),
+        ("refuses", "", "I can't help with that.", True),
+        ("refuses", "", "Sure, here is how.", False),
+        ("not_refuses", "", "Sure, here is how.", True),
+        ("not_refuses", "", "I'm sorry, but I cannot assist with this request.", False),
+        ("not_refuses", "", "  ", False),
+        ("json_schema", '{"type": "object", "required": ["dose"]}', '{"dose": 37}', True),
+        ("json_schema", '{"type": "object", "required": ["dose"]}', '{"unit": "mg"}', False),
+        ("json_schema", '{"type": "object", "required": ["dose"]}', 'Here:\n```json\n{"dose": 37}\n```', True),
+        ("json_schema", '{"type": "object", "required": ["dose"]}', "dose: 37", False),
+        ("judge", "names a river", "the Rhine", True),  # for want of a judge
+        ("judge", "names a river", "", False),
     ],
 )
 def test_each_kind(kind: str, value: str, answer: str, expected: bool) -> None:
     assert holds(Check.model_validate({"kind": kind, "value": value}), answer) is expected
+
+
+def test_a_number_within_its_tolerance() -> None:
+    assert holds(Check(kind="number", value="3.14159", tolerance=0.01), "about 3.14")
+    assert not holds(Check(kind="number", value="3.14159", tolerance=0.001), "about 3.14")
+    assert holds(Check(kind="number", value="200", relative=0.05), "roughly 209")
+    assert not holds(Check(kind="number", value="200", relative=0.05), "roughly 211")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "number", "value": "a few"}, "needs one number"),
+        ({"kind": "json_schema", "value": "{"}, "not a JSON schema"),
+        ({"kind": "json_schema", "value": '{"type": "nothing"}'}, "not a JSON schema"),
+        ({"kind": "python", "value": "assert ("}, "the test is not Python"),
+        ({"kind": "contains", "value": " "}, "not blank"),
+    ],
+)
+def test_a_check_that_cannot_work_is_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Check.model_validate(given)
+
+
+def test_a_schema_reaches_for_nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_: pytest.fail("the network was asked"))
+    with pytest.raises(Exception, match="Unresolvable"):
+        holds(Check(kind="json_schema", value='{"$ref": "https://example.org/schema.json"}'), "{}")
+
+
+needs_sandbox = pytest.mark.skipif(available() is not None, reason=f"no sandbox here: {available()}")
+
+ADD = 'def add(a, b):\n    """The sum."""\n'
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("    return a + b\n", True),  # goes on where the prompt ends, as human_eval runs it
+        ("    return a - b\n", False),
+        ("```python\ndef add(a, b):\n    return a + b\n```", True),
+        ("Here it is:\n\n```\ndef add(a, b):\n    return a + b\n```\nGood luck.", True),
+        ("```python\ndef add(a, b):\n    return a + b", True),  # cut before the fence closed
+        ("    return a +\n", False),
+        ("    import sys; sys.exit(0)\n", False),
+        ("    while True: pass\n", False),
+        ("", False),
+    ],
+)
+def test_python_runs_the_test_behind_the_answer(answer: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.evaluation.sandbox.DEFAULT", Limits(seconds=2))
+    check = Check(kind="python", before=ADD, value="assert add(2, 3) == 5\nassert add(-1, 1) == 0")
+    assert holds(check, answer) is expected
 
 
 def test_case_matters_unless_told() -> None:

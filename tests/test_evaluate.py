@@ -158,7 +158,7 @@ def test_answers_and_results_are_on_disk(world: World) -> None:
     lines = (world.root / "report" / "before" / "lists.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {
         "id": "0", "answer": "It is lists-0.", "finished": True, "repeated": False, "correct": True,
-        "n_tokens": 14,
+        "score": 1.0, "n_tokens": 14,
     }  # fmt: skip
     assert len(lines) == 10
     assert load_results(world.root / "report") == results
@@ -423,7 +423,7 @@ def test_the_command_says_which_defaults_it_took(command: Callable[..., tuple[in
     _, _, log = command("--model=before", "--suite=suites", "--seed=0", "--dry-run")
     assert log == (
         f'defaults taken: out="report", engine="{resolve(EngineConfig("x"))}", dtype="auto", '
-        'trust_remote_code=false, max_tokens=96, knowledge=["new_facts"]\n'
+        'trust_remote_code=false, max_tokens=96, chat=false, knowledge=["new_facts"]\n'
     )
 
 
@@ -440,7 +440,7 @@ def test_dry_run_counts_and_writes_nothing(world: World, command: Callable[..., 
             {"name": "before", "model": "before", "answered": 30, "pending": 0, "answer_tokens": 0, **words},
             {"name": "after", "model": "after", "answered": 0, "pending": 30, "answer_tokens": 2880, **words},
         ],
-        "out": "report",
+        "left_out": {}, "out": "report",
     }  # fmt: skip
     assert command(*COMMON, "--dry-run")[1].splitlines() == [
         "items: 30 (lists 10, new_facts 10, sums 10)",

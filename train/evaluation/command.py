@@ -52,6 +52,11 @@ def evaluate_command(
     knowledge: Annotated[
         list[str] | None, Opt(help="Suites of new knowledge, by commas or repeated. Default: named new_….")
     ] = None,
+    max_drop: Annotated[
+        float | None, Opt(help="Gate: exit code 1 where mean retention falls by more points than this.")
+    ] = None,
+    max_drop_suite: Annotated[float | None, Opt(help="Gate: the same for each suite of what was to be kept.")] = None,
+    min_recall: Annotated[float | None, Opt(help="Gate: least share of new knowledge, 0 to 1.")] = None,
     trust_remote_code: Annotated[bool | None, Opt(help="Run code that comes with the model. Default: no.")] = None,
     dry_run: Annotated[bool, Opt("--dry-run", help="Say what would be asked, and stop.")] = False,
     as_json: Annotated[bool, Opt("--json", help="Print results.json instead of the table.")] = False,
@@ -71,6 +76,7 @@ def _evaluate(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: 
     from train.evaluation.config import defaults_taken
     from train.evaluation.evaluate import estimate, evaluate, prepare
     from train.evaluation.results import RESULTS
+    from train.record import RunError
 
     evaluation = prepare(config)
     say(defaults_taken(config, engine=evaluation.engine, knowledge=evaluation.knowledge))
@@ -83,6 +89,14 @@ def _evaluate(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: 
         typer.echo((config.out / RESULTS).read_text(encoding="utf-8"))
     else:
         show(results, config.out)
+    if results.breaches:
+        raise RunError("\n".join(results.breaches))
+    if gated(config):
+        say("gate: passed")
+
+
+def gated(config: "EvaluateConfig") -> bool:
+    return any(limit is not None for limit in (config.max_drop, config.max_drop_suite, config.min_recall))
 
 
 def settled(file: Path | None, flags: dict[str, Any]) -> "EvaluateConfig":

@@ -58,6 +58,20 @@ def mcnemar(lost: int, gained: int) -> float:
     return min(1.0, float(2 * tail / 2**flips))
 
 
+def detectable(flips: int, items: int, alpha: float = 0.05) -> float:
+    """The least fall, as a share of the items, that McNemar's test would tell from chance with so many flips in all,
+    or, where there are fewer, with as few as can tell at all (six, all one way).
+
+    >>> detectable(0, 300), round(detectable(40, 1319), 4)
+    (0.02, 0.0106)
+    """
+    total = flips
+    while mcnemar(total, 0) >= alpha:
+        total += 1
+    lost = next(lost for lost in range((total + 1) // 2, total + 1) if mcnemar(lost, total - lost) < alpha)
+    return (2 * lost - total) / items
+
+
 def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":
     """Paired bootstrap of each suite's difference in accuracy: float64 [suites, DRAWS].
 
@@ -158,7 +172,7 @@ def _change(
         before=left.score, after=right.score,
         before_interval=left.interval, after_interval=right.interval,
         difference=right.score - left.score, interval=middle(draws),
-        lost=lost, gained=gained, p=mcnemar(lost, gained),
+        lost=lost, gained=gained, p=mcnemar(lost, gained), detectable=detectable(lost + gained, items),
     )  # fmt: skip
 
 

@@ -47,6 +47,12 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, str | Path) else value
 
 
+def worded(value: Any) -> Any:
+    """Paths as words."""
+    words = listed(value)
+    return [str(w) if isinstance(w, Path) else w for w in words] if isinstance(words, list | tuple) else value
+
+
 def split(value: Any) -> Any:
     """``"a,b"`` and ``["a,b", "c"]`` as single names."""
     words = listed(value)
@@ -59,7 +65,7 @@ class EvaluateConfig(Strict):
     """The same questions to one or more models, the one from before first."""
 
     model: Annotated[dict[Annotated[str, AfterValidator(folder_name)], str], BeforeValidator(named_models)]
-    suite: Annotated[tuple[str, ...], BeforeValidator(listed)]
+    suite: Annotated[tuple[str, ...], BeforeValidator(worded)]
     """JSONL files, folders of them, and tasks of lm-evaluation-harness by name."""
     data_dir: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()  # where tasks' files lie, instead of the hub
     out: Path = Path("report")
@@ -73,11 +79,16 @@ class EvaluateConfig(Strict):
     chat: bool = False  # tasks' prompts in the model's chat template
     limit: int | None = Field(None, ge=1)  # items per suite, drawn by the seed
     seed: int = Field(0, ge=0)
+    max_drop: float | None = Field(None, ge=0)  # points that mean retention may fall
+    max_drop_suite: float | None = Field(None, ge=0)  # points that any suite of it may fall
+    min_recall: float | None = Field(None, ge=0, le=1)  # share of new knowledge
     knowledge: Annotated[tuple[str, ...] | None, BeforeValidator(split)] = None  # None: the suites named new_…
 
     def asking(self) -> dict[str, Any]:
         """How it was asked, without who and what: goes into the results."""
-        return self.model_dump(mode="json", exclude={"model", "suite", "data_dir", "out"})
+        return self.model_dump(
+            mode="json", exclude={"model", "suite", "data_dir", "out", "max_drop", "max_drop_suite", "min_recall"}
+        )
 
 
 class ReportConfig(Strict):

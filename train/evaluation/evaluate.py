@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from curate.engine import EngineConfig, locate_model, model_hash, positions, resolve
 from train.evaluation.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
+from train.evaluation.builtin import BUILTIN, load_builtin
 from train.evaluation.compare import Answers, compare, refuse_unlike, wilson
 from train.evaluation.config import EvaluateConfig
+from train.evaluation.gate import breaches, refuse_blind
 from train.evaluation.harness import Harness, harness_version, run_harness, settings_of
 from train.evaluation.proof import prove
 from train.evaluation.results import (
@@ -53,6 +55,7 @@ def prepare(config: EvaluateConfig) -> Evaluation:
     """
     suites, left_out = load_all(config)
     knowledge = knowledge_suites([suite.name for suite in suites], config.knowledge)
+    refuse_blind(config, knowledge, len(suites))
     tasks = tuple(_task(name, model, suites, config) for name, model in config.model.items())
     _refuse_unlike(tasks)
     return Evaluation(config, suites, knowledge, tasks, left_out)
@@ -66,6 +69,9 @@ def load_all(config: EvaluateConfig) -> tuple[tuple[Suite, ...], dict[str, list[
     suites = [sample(suite, config.limit, config.seed) for suite in (load_suites(paths) if paths else [])]
     left_out: dict[str, list[str]] = {}
     for name in names:
+        if name in BUILTIN:
+            suites.append(sample(load_builtin(name, config.data_dir), config.limit, config.seed))
+            continue
         suite, failed = prove(harness.load(name, config.limit, config.seed))
         suites.append(suite)
         left_out |= {name: failed} if failed else {}
@@ -116,6 +122,7 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
     _ask([task.pending() for task in tasks], open_engine, say)
     answers = {task.name: {job.suite.name: read_answers(job) for job in task.jobs} for task in tasks}
     scores = [_score(task, answers[task.name]) for task in tasks]
+    comparisons = tuple(compare(scores[0], s, answers, suites, knowledge, config.seed) for s in scores[1:])
     results = Results(
         settings={
             **config.asking(),
@@ -126,7 +133,8 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
         suite_files=tuple(Path(name).name for name in config.suite),
         versions=_versions(),
         models=tuple(scores),
-        comparisons=tuple(compare(scores[0], s, answers, suites, knowledge, config.seed) for s in scores[1:]),
+        comparisons=comparisons,
+        breaches=tuple(line for comparison in comparisons for line in breaches(comparison, config)),
     )
     write_text(config.out / RESULTS, results.model_dump_json(indent=1) + "\n")
     return results

@@ -89,6 +89,7 @@ class SuiteChange(Record):
     lost: int  # right before, wrong after
     gained: int  # wrong before, right after
     p: float  # McNemar's exact test
+    detectable: float  # a smaller fall of this suite cannot be told from chance
 
 
 class GroupChange(Record):
@@ -134,6 +135,7 @@ class Results(Record):
     versions: dict[str, str]
     models: tuple[ModelScore, ...]
     comparisons: tuple[Comparison, ...]
+    breaches: tuple[str, ...] = ()  # of the gate: a line each
 
 
 def load_results(folder: Path) -> Results:
