@@ -51,7 +51,7 @@ def answers(one: Suite, right: int, wrong: str = "It is 5.") -> list[Answer]:
     """The first ``right`` items right."""
     return [
         Answer(id=item.id, answer="It is 4." if n < right else wrong, finished=True, repeated=False, correct=n < right,
-               score=float(n < right), n_tokens=4)
+               score=float(n < right), n_tokens=4, lenient=n < right)
         for n, item in enumerate(one.items)
     ]  # fmt: skip
 
@@ -63,7 +63,7 @@ def results(suites: list[Suite], models: dict[str, list[int]], wrong: str = "It 
     }
     scores = [
         ModelScore(name=name, path=f"runs/{name}", hash="0" * 16, suites=tuple(
-            SuiteScore(suite=s.name, items=len(s.items), correct=n, score=n / len(s.items),
+            SuiteScore(suite=s.name, items=len(s.items), correct=n, score=n / len(s.items), lenient=n / len(s.items),
                        interval=wilson(n, len(s.items)), generated=len(s.items), unfinished=0, repeated=0,
                        tokens=4 * len(s.items), conditions=CONDITIONS)
             for s, n in zip(suites, rights, strict=True)

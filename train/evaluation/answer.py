@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from curate.engine import Completion, Engine, EngineConfig, EngineError, Sampling
-from train.evaluation.checks import correct, repeated_tail
+from train.evaluation.checks import correct, lenient, repeated_tail
 from train.evaluation.results import Answer, Conditions, EvaluateError, Receipt, digest, write_text
 from train.evaluation.suites import Item, Suite
 
@@ -176,7 +176,7 @@ def judge(item: Item, text: str, completion: Completion) -> Answer:
     right = correct(item.checks, text)
     return Answer(
         id=item.id, answer=text, finished=completion.finished, repeated=repeated_tail(completion.ids),
-        correct=right, score=float(right), n_tokens=len(completion.ids),
+        correct=right, score=float(right), n_tokens=len(completion.ids), lenient=right or lenient(item.checks, text),
     )  # fmt: skip
 
 

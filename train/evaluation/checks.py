@@ -18,6 +18,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)")
+DIGITS = re.compile(r"\d(?:[\d.,]*\d)?")  # also where a unit follows at once
 FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -75,6 +76,32 @@ def holds(check: Check, answer: str) -> bool:
 def correct(checks: Sequence[Check], answer: str) -> bool:
     """An answer is right when every check holds."""
     return all(holds(check, answer) for check in checks)
+
+
+ALIKE = 90.0  # of 100: rapidfuzz's partial ratio, from which on a text contains a value
+
+
+def lenient(checks: Sequence[Check], answer: str) -> bool:
+    """As ``correct``, but what is to be contained may differ in case, punctuation, and a letter in ten. Numbers may not.
+
+    >>> lenient([Check(kind="contains", value="Swollen knees")], "for a swollen knee")
+    True
+    >>> lenient([Check(kind="contains", value="37 mg")], "It is 73 mg.")
+    False
+    """
+    return bool(answer.strip()) and all(holds(check, answer) or _resembles(check, answer) for check in checks)
+
+
+def _resembles(check: Check, answer: str) -> bool:
+    from rapidfuzz import fuzz, utils
+
+    if check.kind not in ("exact", "contains"):
+        return False
+    numbers = {_number(text) for text in DIGITS.findall(answer)}
+    if not all(_number(text) in numbers for text in DIGITS.findall(check.value)):
+        return False
+    value, said = utils.default_process(check.value), utils.default_process(answer)
+    return len(said) >= len(value) / 2 and fuzz.partial_ratio(value, said) >= ALIKE
 
 
 def _near(check: Check, answer: str) -> bool:

@@ -52,6 +52,9 @@ def evaluate_command(
     knowledge: Annotated[
         list[str] | None, Opt(help="Suites of new knowledge, by commas or repeated. Default: named new_….")
     ] = None,
+    judge: Annotated[
+        str | None, Opt(help="Model that judges answers to new knowledge, and items that ask for a judge.")
+    ] = None,
     max_drop: Annotated[
         float | None, Opt(help="Gate: exit code 1 where mean retention falls by more points than this.")
     ] = None,

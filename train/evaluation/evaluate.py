@@ -14,9 +14,11 @@ from train.evaluation.compare import Answers, compare, refuse_unlike, wilson
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.gate import breaches, refuse_blind
 from train.evaluation.harness import Harness, harness_version, run_harness, settings_of
+from train.evaluation.judge import Judge, judged, wanted
 from train.evaluation.proof import prove
 from train.evaluation.results import (
     RESULTS,
+    Answer,
     Conditions,
     EvaluateError,
     ModelScore,
@@ -41,6 +43,7 @@ class Evaluation:
     suites: tuple[Suite, ...]
     knowledge: list[str]  # the suites that measure what was to be learned; the rest was to be kept
     tasks: tuple[Task, ...]  # a model each, the one from before first
+    judge: Judge | None
     left_out: dict[str, list[str]]  # suite → items that no answer can pass, or that an empty one does
 
     @property
@@ -58,7 +61,7 @@ def prepare(config: EvaluateConfig) -> Evaluation:
     refuse_blind(config, knowledge, len(suites))
     tasks = tuple(_task(name, model, suites, config) for name, model in config.model.items())
     _refuse_unlike(tasks)
-    return Evaluation(config, suites, knowledge, tasks, left_out)
+    return Evaluation(config, suites, knowledge, tasks, _judge(config, suites), left_out)
 
 
 def load_all(config: EvaluateConfig) -> tuple[tuple[Suite, ...], dict[str, list[str]]]:
@@ -121,7 +124,9 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
     config, tasks, suites, knowledge = evaluation.config, evaluation.tasks, evaluation.suites, evaluation.knowledge
     _ask([task.pending() for task in tasks], open_engine, say)
     answers = {task.name: {job.suite.name: read_answers(job) for job in task.jobs} for task in tasks}
-    scores = [_score(task, answers[task.name]) for task in tasks]
+    if evaluation.judge:
+        _put_to_judge(evaluation, evaluation.judge, answers, open_engine, say)
+    scores = [_score(task, answers[task.name], knowledge, evaluation.judge is not None) for task in tasks]
     comparisons = tuple(compare(scores[0], s, answers, suites, knowledge, config.seed) for s in scores[1:])
     results = Results(
         settings={
@@ -257,6 +262,44 @@ def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
                 work(say)
 
 
+def _put_to_judge(
+    evaluation: Evaluation,
+    judge: Judge,
+    answers: dict[str, dict[str, list[Answer]]],
+    open_engine: Open | None,
+    say: Say,
+) -> None:
+    """Replaces the answers that a judge is asked about by those with its verdicts."""
+    from curate import engine as seam
+
+    pairs = [(task.name, job, answers[task.name][job.suite.name]) for task in evaluation.tasks for job in task.jobs
+             if wanted(job, evaluation.knowledge)]  # fmt: skip
+    left = [(job, given) for _, job, given in pairs if judge.verdicts(job, given) is None]
+    if left:
+        work = partial(judge.run, left, open_engine or seam.open_engine)
+        if judge.config.engine == "vllm" and open_engine is None:
+            run_apart("judge", work, say)
+        else:
+            work(say)
+    for name, job, given in pairs:
+        answers[name][job.suite.name] = judged(job, given, judge.verdicts(job, given) or [])
+
+
+def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
+    from curate.template import load_template
+
+    if config.judge is None:
+        if asking := [s.name for s in suites if any(c.kind == "judge" for item in s.items for c in item.checks)]:
+            raise EvaluateError(f"suite {', '.join(asking)}: items ask for a judge; give one: --judge MODEL")
+        return None
+    where = EngineConfig(
+        model=config.judge, engine=config.engine, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+    )
+    folder = locate_model(where)
+    where = replace(where, engine=resolve(where), max_model_len=positions(folder) or 0)  # type: ignore[arg-type]
+    return Judge(where, model_hash(where), load_template(str(folder), trust_remote_code=config.trust_remote_code))
+
+
 def _works(task: Task, open_engine: Open) -> Iterator[Callable[[Say], None]]:
     """What is to be done with a model: each with an engine of its own."""
     asked = tuple(job for job in task.jobs if not job.suite.harness)
@@ -267,14 +310,21 @@ def _works(task: Task, open_engine: Open) -> Iterator[Callable[[Say], None]]:
         yield partial(run_harness, task.name, task.config, by_harness)
 
 
-def _score(task: Task, answers: Answers) -> ModelScore:
+def _judged(answers: Sequence[Answer], job: Job, knowledge: Sequence[str]) -> float | None:
+    return sum(answer.judged is True for answer in answers) / len(answers) if wanted(job, knowledge) else None
+
+
+def _score(task: Task, answers: Answers, knowledge: Sequence[str], judge: bool) -> ModelScore:
     suites = []
     for job in task.jobs:
         mine = answers[job.suite.name]
         right, score = sum(answer.correct for answer in mine), sum(answer.score for answer in mine)
         suites.append(SuiteScore(
             suite=job.suite.name, items=len(mine), correct=right, score=score / len(mine),
-            interval=wilson(score, len(mine)), generated=0 if job.suite.harness else len(mine),
+            interval=wilson(score, len(mine)), lenient=sum(answer.lenient for answer in mine) / len(mine),
+            judged=_judged(mine, job, knowledge) if judge else None,
+            no_verdict=sum(answer.judged is None for answer in mine) if judge and wanted(job, knowledge) else 0,
+            generated=0 if job.suite.harness else len(mine),
             unfinished=sum(not answer.finished for answer in mine),
             repeated=sum(answer.repeated for answer in mine),
             tokens=sum(answer.n_tokens for answer in mine), conditions=job.conditions,

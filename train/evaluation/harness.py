@@ -209,7 +209,7 @@ def _answer(task: Any, sample: Sample) -> Answer:
     score = score_of(task, sample, sample["metrics"])
     return Answer(
         id=str(sample["doc_id"]), answer=_said(task, sample), finished=True, repeated=False, correct=score >= RIGHT,
-        score=score, n_tokens=0,
+        score=score, n_tokens=0, lenient=score >= RIGHT,
     )  # fmt: skip
 
 

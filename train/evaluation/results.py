@@ -44,6 +44,8 @@ class Answer(Record):
     correct: bool
     score: float  # 0 to 1; where it is not the one or the other, ``correct`` says from a half on
     n_tokens: int
+    lenient: bool  # right, where spelling, case and inflection are not held against it
+    judged: bool | None = None  # a judge's verdict; not in the file of answers
 
 
 class Receipt(Record):
@@ -60,6 +62,9 @@ class SuiteScore(Record):
     correct: int
     score: float  # mean over the items; the accuracy, where each is right or wrong
     interval: tuple[float, float]  # Wilson 95 % of the accuracy
+    lenient: float  # share of the items
+    judged: float | None = None  # share to which a judge said yes; None where none was asked
+    no_verdict: int = 0  # answers to which the judge said neither yes nor no
     generated: int  # answers that were generated here, so that their end can be told
     unfinished: int
     repeated: int
