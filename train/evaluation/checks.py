@@ -82,7 +82,7 @@ ALIKE = 90.0  # of 100: rapidfuzz's partial ratio, from which on a text contains
 
 
 def lenient(checks: Sequence[Check], answer: str) -> bool:
-    """As ``correct``, but what is to be contained may differ in case, punctuation, and a letter in ten. Numbers may not.
+    """As ``correct``, but what is to be contained may differ in case, blanks, punctuation, and a letter in ten; not numbers.
 
     >>> lenient([Check(kind="contains", value="Swollen knees")], "for a swollen knee")
     True
@@ -100,7 +100,7 @@ def _resembles(check: Check, answer: str) -> bool:
     numbers = {_number(text) for text in DIGITS.findall(answer)}
     if not all(_number(text) in numbers for text in DIGITS.findall(check.value)):
         return False
-    value, said = utils.default_process(check.value), utils.default_process(answer)
+    value, said = (utils.default_process(text).replace(" ", "") for text in (check.value, answer))
     return len(said) >= len(value) / 2 and fuzz.partial_ratio(value, said) >= ALIKE
 
 

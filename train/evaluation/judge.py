@@ -100,8 +100,8 @@ class Judge:
         ]
         longest = max((len(ids) for prompts in asked for ids in prompts), default=0) + WORDS
         if self.config.max_model_len and longest > self.config.max_model_len:
-            raise EvaluateError(f"--judge {self.config.model}: has a context of {self.config.max_model_len} tokens, and "
-                                f"a question with its answer takes {longest}")  # fmt: skip
+            raise EvaluateError(f"--judge {self.config.model}: has a context of {self.config.max_model_len} tokens, "
+                                f"and a question with its answer takes {longest}")  # fmt: skip
         return asked
 
     def _ask(self, prompts: Sequence[Sequence[int]], engine: Engine) -> list[bool | None]:
