@@ -82,7 +82,7 @@ ALIKE = 90.0  # of 100: rapidfuzz's partial ratio, from which on a text contains
 
 
 def lenient(checks: Sequence[Check], answer: str) -> bool:
-    """As ``correct``, but what is to be contained may differ in case, blanks, punctuation, and a letter in ten; not numbers.
+    """As ``correct``, but a value may differ in case, blanks, punctuation and a letter in ten; its numbers may not.
 
     >>> lenient([Check(kind="contains", value="Swollen knees")], "for a swollen knee")
     True
