@@ -158,7 +158,7 @@ def test_answers_and_results_are_on_disk(world: World) -> None:
     lines = (world.root / "report" / "before" / "lists.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {
         "id": "0", "answer": "It is lists-0.", "finished": True, "repeated": False, "correct": True,
-        "score": 1.0, "n_tokens": 14, "lenient": True, "judged": None,
+        "score": 1.0, "n_tokens": 14, "switched": False, "lenient": True, "judged": None,
     }  # fmt: skip
     assert len(lines) == 10
     assert load_results(world.root / "report") == results

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from curate.engine import Completion, Engine, EngineConfig, EngineError, Sampling
 from train.evaluation.checks import correct, lenient, repeated_tail
+from train.evaluation.language import switched
 from train.evaluation.results import Answer, Conditions, EvaluateError, Receipt, digest, write_text
 from train.evaluation.suites import Item, Suite
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Open = Callable[[EngineConfig], Engine]
 Say = Callable[[str], None]
+
+VERSION = 2
+"""Raise it when an answer's line or a check's meaning changes."""
 
 CHUNK = 256
 """Items an engine gets at once, and so the most that a kill loses: what vLLM keeps busy with by default."""
@@ -62,7 +66,7 @@ def is_done(job: Job) -> bool:
         found = hashlib.sha256(job.path.read_bytes()).hexdigest()
     except (FileNotFoundError, ValidationError):
         return False
-    return receipt == Receipt(model=job.model, conditions=job.conditions, sha256=found)
+    return receipt == Receipt(version=VERSION, model=job.model, conditions=job.conditions, sha256=found)
 
 
 def read_answers(job: Job) -> list[Answer]:
@@ -177,20 +181,21 @@ def judge(item: Item, text: str, completion: Completion) -> Answer:
     return Answer(
         id=item.id, answer=text, finished=completion.finished, repeated=repeated_tail(completion.ids),
         correct=right, score=float(right), n_tokens=len(completion.ids), lenient=right or lenient(item.checks, text),
+        switched=switched(item.prompt[-1].content, text),
     )  # fmt: skip
 
 
 def save(job: Job, answers: Sequence[Answer]) -> None:
     """The answers, then the receipt that makes them count."""
     sha256 = write_text(job.path, _lines(answers))
-    receipt = Receipt(model=job.model, conditions=job.conditions, sha256=sha256)
+    receipt = Receipt(version=VERSION, model=job.model, conditions=job.conditions, sha256=sha256)
     write_text(receipt_path(job), receipt.model_dump_json(indent=2) + "\n")
     part_path(job).unlink(missing_ok=True)
 
 
 def _head(job: Job) -> str:
     """First line of a part file: who was asked what, and how."""
-    return digest([job.model, job.conditions.model_dump(mode="json")])
+    return digest([VERSION, job.model, job.conditions.model_dump(mode="json")])
 
 
 def _lines(answers: Sequence[Answer]) -> str:

@@ -52,6 +52,10 @@ def evaluate_command(
     knowledge: Annotated[
         list[str] | None, Opt(help="Suites of new knowledge, by commas or repeated. Default: named new_….")
     ] = None,
+    drift: Annotated[
+        list[Path] | None,
+        Opt(help="Text on which distributions are compared (KL, perplexity), beside the suites' prompts; repeat it."),
+    ] = None,
     judge: Annotated[
         str | None, Opt(help="Model that judges answers to new knowledge, and items that ask for a judge.")
     ] = None,

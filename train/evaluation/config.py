@@ -79,6 +79,7 @@ class EvaluateConfig(Strict):
     chat: bool = False  # tasks' prompts in the model's chat template
     limit: int | None = Field(None, ge=1)  # items per suite, drawn by the seed
     seed: int = Field(0, ge=0)
+    drift: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()  # texts on which the distributions are compared
     judge: str | None = None  # a model that says yes or no where rules cannot tell
     max_drop: float | None = Field(None, ge=0)  # points that mean retention may fall
     max_drop_suite: float | None = Field(None, ge=0)  # points that any suite of it may fall

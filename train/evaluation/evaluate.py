@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.engine import EngineConfig, locate_model, model_hash, positions, resolve
 from train.evaluation.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
+from train.evaluation.beneath import measure_drift, read_text, style_changes
 from train.evaluation.builtin import BUILTIN, load_builtin
 from train.evaluation.compare import Answers, compare, refuse_unlike, wilson
 from train.evaluation.config import EvaluateConfig
@@ -19,6 +20,7 @@ from train.evaluation.proof import prove
 from train.evaluation.results import (
     RESULTS,
     Answer,
+    Comparison,
     Conditions,
     EvaluateError,
     ModelScore,
@@ -61,6 +63,8 @@ def prepare(config: EvaluateConfig) -> Evaluation:
     refuse_blind(config, knowledge, len(suites))
     tasks = tuple(_task(name, model, suites, config) for name, model in config.model.items())
     _refuse_unlike(tasks)
+    for text in config.drift:
+        read_text(text)
     return Evaluation(config, suites, knowledge, tasks, _judge(config, suites), left_out)
 
 
@@ -121,13 +125,13 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
     Answers stay in ``out/<model>/<suite>.jsonl``, and what is answered already under the same conditions is not
     asked again. ``open_engine`` replaces the real engines. Raises ``EvaluateError`` or ``EngineError``.
     """
-    config, tasks, suites, knowledge = evaluation.config, evaluation.tasks, evaluation.suites, evaluation.knowledge
+    config, tasks, knowledge = evaluation.config, evaluation.tasks, evaluation.knowledge
     _ask([task.pending() for task in tasks], open_engine, say)
     answers = {task.name: {job.suite.name: read_answers(job) for job in task.jobs} for task in tasks}
     if evaluation.judge:
         _put_to_judge(evaluation, evaluation.judge, answers, open_engine, say)
     scores = [_score(task, answers[task.name], knowledge, evaluation.judge is not None) for task in tasks]
-    comparisons = tuple(compare(scores[0], s, answers, suites, knowledge, config.seed) for s in scores[1:])
+    comparisons = tuple(_compare(evaluation, scores, task, answers, say) for task in tasks[1:])
     results = Results(
         settings={
             **config.asking(),
@@ -143,6 +147,18 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
     )
     write_text(config.out / RESULTS, results.model_dump_json(indent=1) + "\n")
     return results
+
+
+def _compare(
+    evaluation: Evaluation, scores: Sequence[ModelScore], task: Task, answers: Mapping[str, Answers], say: Say
+) -> Comparison:
+    config, first, knowledge = evaluation.config, evaluation.tasks[0], evaluation.knowledge
+    later = next(score for score in scores if score.name == task.name)
+    found = compare(scores[0], later, answers, evaluation.suites, knowledge, config.seed)
+    kept = [suite.name for suite in evaluation.suites if suite.name not in knowledge and not suite.harness]
+    style = style_changes(kept, answers[first.name], answers[task.name])
+    drift = measure_drift(first, task, answers[first.name], knowledge, config, say) if config.drift else None
+    return found.model_copy(update={"style": style, "drift": drift})
 
 
 def knowledge_suites(names: Sequence[str], told: Sequence[str] | None) -> list[str]:
@@ -326,7 +342,7 @@ def _score(task: Task, answers: Answers, knowledge: Sequence[str], judge: bool) 
             no_verdict=sum(answer.judged is None for answer in mine) if judge and wanted(job, knowledge) else 0,
             generated=0 if job.suite.harness else len(mine),
             unfinished=sum(not answer.finished for answer in mine),
-            repeated=sum(answer.repeated for answer in mine),
+            switched=sum(answer.switched for answer in mine), repeated=sum(answer.repeated for answer in mine),
             tokens=sum(answer.n_tokens for answer in mine), conditions=job.conditions,
         ))  # fmt: skip
     return ModelScore(name=task.name, path=task.config.model, hash=task.jobs[0].model, suites=tuple(suites))

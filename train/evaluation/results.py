@@ -44,6 +44,7 @@ class Answer(Record):
     correct: bool
     score: float  # 0 to 1; where it is not the one or the other, ``correct`` says from a half on
     n_tokens: int
+    switched: bool = False  # answered in another language than asked in
     lenient: bool  # right, where spelling, case and inflection are not held against it
     judged: bool | None = None  # a judge's verdict; not in the file of answers
 
@@ -51,6 +52,7 @@ class Answer(Record):
 class Receipt(Record):
     """Lies beside a finished suite, written last; a suite without one, or with another, is asked again."""
 
+    version: int  # of how answers are written and scored: those of another one are asked again
     model: str  # hash of the model's files
     conditions: Conditions
     sha256: str  # of the answers' file
@@ -64,6 +66,7 @@ class SuiteScore(Record):
     interval: tuple[float, float]  # Wilson 95 % of the accuracy
     lenient: float  # share of the items
     judged: float | None = None  # share to which a judge said yes; None where none was asked
+    switched: int = 0  # generated answers in another language than asked in
     no_verdict: int = 0  # answers to which the judge said neither yes nor no
     generated: int  # answers that were generated here, so that their end can be told
     unfinished: int
@@ -123,6 +126,69 @@ class Flip(Record):
     after: str
 
 
+class PassageDrift(Record):
+    """Sums over the passage's measured tokens, in nats; ``changed``: tokens whose first choice is another one."""
+
+    id: str
+    group: str
+    tokens: int
+    nll_before: float
+    nll_after: float
+    kl: float
+    changed: int
+
+    @property
+    def mean_kl(self) -> float:
+        return self.kl / self.tokens
+
+
+class GroupDrift(Record):
+    """Means over a group's measured tokens. 1 − ``changed`` is the top-1 agreement."""
+
+    group: str
+    passages: int
+    tokens: int
+    perplexity_before: float
+    perplexity_after: float
+    kl: float  # mean KL(p0‖p) per token, in nats
+    kl_interval: tuple[float, float]  # bootstrap 95 % over passages: one passage alone has no width
+    changed: float  # share of tokens whose first choice is another one
+    moved_most: tuple[PassageDrift, ...]  # by KL per token, the farthest first
+
+
+class Drift(Record):
+    before: str  # hashes of the models' files
+    after: str
+    dtype: str
+    groups: tuple[GroupDrift, ...]
+    passages: tuple[PassageDrift, ...]  # in the order they were given
+
+
+class Phrase(Record):
+    """How often answers open or close so."""
+
+    phrase: str
+    before: int
+    after: int
+
+
+class StyleChange(Record):
+    """One feature of the manner of answers, over the same items (``train.evaluation.style``)."""
+
+    name: str
+    unit: str
+    items: int
+    before: float
+    after: float
+    interval: tuple[float, float]  # paired bootstrap 95 % of after less before
+    distance: float  # Wasserstein-1 in the unit, or total variation as a share
+    p: float  # paired swap test on the distance
+    beyond_chance: bool
+    moved: str
+    grew: tuple[Phrase, ...]
+    shrank: tuple[Phrase, ...]
+
+
 class Comparison(Record):
     before: str
     after: str
@@ -130,6 +196,8 @@ class Comparison(Record):
     knowledge: GroupChange | None
     retention: GroupChange | None
     flips: tuple[Flip, ...]
+    style: tuple[StyleChange, ...] = ()  # of the generated answers to what was to be kept
+    drift: Drift | None = None  # where it was asked for
 
 
 class Results(Record):

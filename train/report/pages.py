@@ -29,6 +29,7 @@ from train.evaluation.results import (
     load_results,
     write_text,
 )
+from train.report.sections import feature, lenient_rows, refusal_words
 from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def render(results: Results, template: str) -> str:
         first=results.models[0],
         engines=engines(results.models[0]),
         longest=max(s.conditions.max_tokens for s in results.models[0].suites),
+        measures=lenient_rows(results.models, results.settings.get("knowledge", [])),
+        **refusal_words(results),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
     )
 
@@ -231,6 +234,7 @@ def _environment(escape: bool) -> "Environment":
         model_named,
         cell,
         unbroken,
+        feature,
     )
     environment.filters.update({tool.__name__: tool for tool in tools})
     return environment

@@ -1,0 +1,269 @@
+"""Which writing system and which language a text is in, and whether an answer leaves the language of its prompt."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from itertools import groupby
+from typing import Any
+
+LEAST = 20
+"""Letters that a text needs for its language to be told; a Chinese or Japanese one counts for three."""
+SHARE = 0.15  # of an answer's letters: what is less is a quotation or a name
+SURE = 0.5  # the probability from which a language counts as told
+RULED_OUT = 0.01  # and under which all languages of the prompt together are out of the question
+POSSIBLE = 0.05  # of the likeliest language's probability: a prompt may be in any that has as much
+
+_FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_ADDRESS = re.compile(r"(?:https?://|www\.)[^\s)>\]]+")
+_MARKS = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*+•][ \t]+|\d{1,3}[.)][ \t]+|>+[ \t]*)|^[ \t]*\|.*$|[*`]+", re.MULTILINE)
+_CODE = re.compile(r"`[^`\n]+`")
+_GLOSS = re.compile(r"\([^()]{0,200}\)|（[^（）]{0,200}）")  # "Putin (Владимир Путин)" stays English
+_PIECE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？।])|\n+")
+_WIDE = {"Han or kana": 3, "Hangul": 2}  # letters of an alphabet that one letter of these stands for
+_SAME = {"CJK": "Han or kana", "HIRAGANA": "Han or kana", "KATAKANA": "Han or kana", "IDEOGRAPHIC": "Han or kana"}
+_MERGED = {
+    "yue": "zh", "wuu": "zh", "arz": "ar", "ary": "ar", "nn": "no", "nb": "no", "pcm": "en", "an": "es", "ext": "es",
+}  # fmt: skip
+
+# How a prompt names a language, code first: "*" is any ending, "_" a blank.
+_ASKED = """
+ar arabic arabisch* arabe árabe arabo العربية 阿拉伯语
+bg bulgarian bulgarisch* български
+ca catalan katalanisch* català
+cs czech tschechisch* tchèque checo česk* čeština češtině
+da danish dänisch* danois dansk
+de german deutsch* allemand* alemán alemão tedesco немецк* duits 德语 德文 ドイツ語 tiếng_đức
+el greek griechisch* grec griego ελληνικά
+en english englisch* anglais* inglés inglesa inglês inglese английск* engels 英语 英文 英語 tiếng_anh
+es spanish castilian spanisch* espagnol* español* espanhol spagnolo испанск* spaans 西班牙语 スペイン語
+fa persian farsi persisch* persan persa فارسی
+fi finnish finnisch* finnois suomi suomeksi
+fr french französisch* français* francés francesa francês francese французск* frans 法语 法文 フランス語 tiếng_pháp
+ga irish gaelic gaeilge
+he hebrew hebräisch* hébreu hebreo עברית
+hi hindi हिन्दी हिंदी
+hr croatian kroatisch* hrvatski
+hu hungarian ungarisch* hongrois magyar* húngaro
+id indonesian bahasa indonesisch*
+is icelandic isländisch* íslenska
+it italian italienisch* italien* italiano итальянск* italiaans 意大利语
+ja japanese japanisch* japonais* japonés 日语 日文 日本語 tiếng_nhật
+ko korean koreanisch* coréen* coreano 韩语 韓語 한국어 tiếng_hàn
+la latin lateinisch* latein
+ms malay malaiisch* melayu
+nl dutch niederländisch* néerlandais* neerlandés nederlands
+no norwegian norwegisch* norvégien* noruego norsk
+pl polish polnisch* polonais* polaco polsk* польск*
+pt portuguese portugiesisch* portugais* portugués português* португальск*
+ro romanian rumänisch* roumain rumano română
+ru russian russisch* russe ruso russo русск* 俄语 tiếng_nga
+sk slovak slowakisch* slovensk*
+sr serbian serbisch* srpski српски
+sv swedish schwedisch* suédois sueco svenska
+sw swahili suaheli kiswahili
+th thai thailändisch* ไทย
+tl tagalog filipino
+tr turkish türkisch* turc turco türkçe
+uk ukrainian ukrainisch* українськ*
+ur urdu اردو
+vi vietnamese vietnamesisch* vietnamien tiếng_việt
+zh chinese mandarin cantonese pinyin chinesisch* chinois* chino китайск* 中文 汉语 漢語 中国語 tiếng_trung
+af afrikaans, am amharic, az azerbaijani, be belarusian, bn bengali bangla, bs bosnian, cy welsh, eo esperanto
+et estonian, eu basque, gd gaelic, gl galician, gu gujarati, ha hausa, hy armenian, ig igbo, ka georgian, kk kazakh
+km khmer, kn kannada, lb luxembourgish, lo lao, lt lithuanian, lv latvian, mk macedonian, ml malayalam, mn mongolian
+mr marathi, my burmese, ne nepali, pa punjabi, sa sanskrit, si sinhala, sl slovenian slovene, so somali, sq albanian
+ta tamil, te telugu, uz uzbek, yo yoruba, zu zulu
+"""
+_ANY = re.compile(
+    r"translat|übersetz|traduc|traduz|tradui|tradurre|перевед|перевод|翻译|翻譯|翻訳|(?<!\w)dịch|vertaal"
+    r"|(?:another|other|different|foreign)\s+language|(?<!programming )languages\b",
+    re.IGNORECASE,
+)
+
+
+def without_code(text: str) -> str:
+    """The text less its fenced code; a fence that is never closed holds all that follows."""
+    return _FENCE.sub("\n", text)
+
+
+def prose(text: str) -> str:
+    """What is left to read: no fenced code, tables, addresses and signs of Markdown.
+
+    >>> prose("## Steps\\n1. **Stop.**\\n2. See https://a.org/b")
+    'Steps\\nStop.\\nSee '
+    """
+    return _MARKS.sub("", _ADDRESS.sub("", without_code(text)))
+
+
+def blocks(text: str) -> int:
+    """How many fenced blocks of code there are."""
+    return sum(1 for _ in _FENCE.finditer(text))
+
+
+def shares(text: str) -> dict[str, float]:
+    """The share of each script, a Chinese or Japanese letter counting for three."""
+    weights = _weights(text)
+    return {name: weight / sum(weights.values()) for name, weight in weights.items()}
+
+
+def scripts(text: str) -> Counter[str]:
+    """Letters by writing system, named as Unicode names its letters; Han and kana are one, since Japanese mixes them.
+
+    >>> scripts("Привет, 世界 π")
+    Counter({'Cyrillic': 6, 'Han or kana': 2, 'Greek': 1})
+    """
+    found: Counter[str] = Counter()
+    for letter, times in Counter(text).items():
+        if name := _script(letter):
+            found[name] += times
+    return found
+
+
+def identify(text: str) -> str:
+    """The ISO 639 code of the language of a text, or nothing where it cannot be told: too short, not sure.
+
+    >>> identify("")
+    ''
+    """
+    if sum(_weights(text).values()) < LEAST:
+        return ""
+    code, probability = max(_languages(text).items(), key=lambda pair: pair[1])
+    return code if probability >= SURE else ""
+
+
+def switched(prompt: str, answer: str) -> bool:
+    """Whether an answer, or a seventh of its letters, is in a language that its prompt neither is in nor asks for.
+
+    A sentence in a script that the prompt has no letter of is foreign. In a script that it has, a sentence is where
+    some language is told (``SURE``) and those that the prompt may be in are out of the question (``RULED_OUT``);
+    in Latin script it also has to read on, since lists of names and terms are told wrong. What is too short to tell
+    (``LEAST``), code, and glosses in brackets never count. A prompt that names a language asks for it; one that
+    speaks of translating and names none but its own asks for any.
+
+    >>> switched("What is the highest mountain?", "最高的山是珠穆朗玛峰。"), switched("Wie heißt 'mountain'?", "山")
+    (True, False)
+    """
+    asked = _asked(prompt)
+    if asked is None:
+        return False
+    pieces = _pieces(_GLOSS.sub(" ", _said(answer)))
+    foreign = sum(weight for piece, weight in pieces if weight >= LEAST and _foreign(piece, prompt, asked))
+    return foreign >= max(LEAST, SHARE * sum(weight for _, weight in pieces))
+
+
+def _foreign(piece: str, prompt: str, asked: frozenset[str]) -> bool:
+    script, known = _main(piece), _letters(prompt)
+    if known and script not in known:
+        return not asked or _outside(_languages(piece), asked)
+    return (script != "Latin" or _reads_on(piece)) and _outside(_languages(piece), asked | _spoken(prompt))
+
+
+def _outside(found: Mapping[str, float], home: frozenset[str]) -> bool:
+    return max(found.values()) >= SURE and sum(found.get(code, 0.0) for code in home) < RULED_OUT
+
+
+@lru_cache(maxsize=4096)
+def _letters(prompt: str) -> frozenset[str]:
+    return frozenset(scripts(_said(prompt)))
+
+
+def _said(text: str) -> str:
+    return prose(_CODE.sub(" ", without_code(text)))
+
+
+@lru_cache(maxsize=4096)
+def _spoken(prompt: str) -> frozenset[str]:
+    """Every language that a prompt, or a sentence of it, may be in: a short one leaves many open."""
+    text = _said(prompt)
+    whole = _languages(text)
+    told = {identify(piece) for piece, _ in _pieces(text)} - {""}
+    return frozenset(told | {code for code, value in whole.items() if value >= POSSIBLE * max(whole.values())})
+
+
+@lru_cache(maxsize=4096)
+def _asked(prompt: str) -> frozenset[str] | None:
+    """The languages that a prompt names; None, for any, where it asks for a translation and names only its own."""
+    named = frozenset(code for code, pattern in _patterns().items() if pattern.search(prompt))
+    return None if _ANY.search(prompt) and not named - _spoken(prompt) else named
+
+
+@cache
+def _patterns() -> dict[str, re.Pattern[str]]:
+    rows = [row.split() for row in re.split("[,\n]", _ASKED.strip())]
+    return {code: re.compile("|".join(map(_word, names)), re.IGNORECASE) for code, *names in rows}
+
+
+def _word(name: str) -> str:
+    if _main(name) == "Han or kana":
+        return name  # written without blanks
+    name = name.replace("_", r"\s+")
+    return rf"(?<!\w){name[:-1]}" if name.endswith("*") else rf"(?<!\w){name}(?!\w)"
+
+
+def _pieces(text: str) -> list[tuple[str, int]]:
+    """Sentences and lines, cut where the script changes, with their weights; a short one is read with the next."""
+    found: list[tuple[str, int]] = []
+    for sentence in _PIECE.split(text):
+        for piece in [sentence] if sentence.isascii() else _runs(sentence):
+            weight = sum(_weights(piece).values())
+            if weight and found and found[-1][1] < LEAST and _main(found[-1][0]) == _main(piece):
+                before, less = found.pop()
+                piece, weight = f"{before} {piece}", less + weight
+            found += [(piece, weight)] if weight else []
+    return found
+
+
+def _runs(sentence: str) -> list[str]:
+    """Longest parts in one script; what is no letter goes with the part before it."""
+    script, labels = "", []
+    for letter in sentence:
+        script = _script(letter) or script
+        labels.append(script)
+    at = iter(sentence)
+    return ["".join(next(at) for _ in run) for _, run in groupby(labels)]
+
+
+def _weights(text: str) -> dict[str, int]:
+    return {name: count * _WIDE.get(name, 1) for name, count in scripts(text).items()}
+
+
+def _main(text: str) -> str:
+    """The script of most letters."""
+    weights = _weights(text)
+    return max(weights, key=lambda name: weights[name]) if weights else ""
+
+
+@lru_cache(maxsize=65536)
+def _script(letter: str) -> str:
+    if letter.isascii():
+        return "Latin" if letter.isalpha() else ""
+    if unicodedata.category(letter) not in ("Lu", "Ll", "Lt", "Lo"):
+        return ""
+    first = unicodedata.name(unicodedata.normalize("NFKC", letter)[0], "UNNAMED").split()[0]
+    return _SAME.get(first, first.capitalize())
+
+
+@lru_cache(maxsize=256)
+def _languages(text: str) -> dict[str, float]:
+    """The probability of each language (langid.py's model: Lui and Baldwin 2012, ACL demos), close kin merged."""
+    merged: dict[str, float] = {}
+    for code, probability in _identifier().rank(text):
+        known = _MERGED.get(code, code)
+        merged[known] = merged.get(known, 0.0) + probability
+    return merged
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def _reads_on(text: str) -> bool:
+    """Whether a text in Latin script is no list: two words in five in small letters, three words to a comma."""
+    words = re.findall(r"[^\W\d_]+", text)
+    small = sum(word.islower() for word in words)
+    return small >= 3 and small >= 0.4 * len(words) and len(words) >= 3 * (1 + len(re.findall(r"[,;:]", text)))
