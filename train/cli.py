@@ -10,6 +10,7 @@ import typer
 from curate.config import Strict
 from train.errors import guarded
 from train.evaluation.command import evaluate_command
+from train.evaluation.config import ExplainConfig
 from train.flags import command
 from train.process import settle_process
 from train.report.pages import report_command
@@ -77,6 +78,36 @@ def average(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bo
     guarded(run, debug)
 
 
+def explain(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+    """Trace lost items to the training rows that pushed them away; `report` shows them, `curate build` drops them."""
+
+    def run() -> None:
+        from train.evaluation.results import load_results
+        from train.evaluation.why import explain
+
+        config = settled(ExplainConfig, file, flags)
+        results = load_results(config.folder)
+        if dry_run:
+            lost = sum(flip.lost for comparison in results.comparisons for flip in comparison.flips)
+            print(f"{lost} items lost, of which {min(lost, config.items)} would be explained by {config.rows} rows of "
+                  f"{config.data}", file=sys.stderr)  # fmt: skip
+            return
+        after = config.after or (Path(results.models[1].path) if len(results.models) == 2 else None)
+        found = explain(
+            results, config.data, results.models[0].path, rows=config.rows, items=config.items, nearest=config.nearest,
+            by=config.by, seed=config.seed, after=after, say=lambda line: print(line, file=sys.stderr),
+        )  # fmt: skip
+        found.write(config.folder)
+        if as_json:
+            print(found.model_dump_json())
+        for why in found.comparisons:
+            print(why.said, file=sys.stderr)
+        print(f"{config.folder / 'why.json'}; to drop the rows that stand out: curate build --exclude "
+              f"{config.folder / 'exclude.txt'} …", file=sys.stderr)  # fmt: skip
+
+    guarded(run, debug, "give fewer --rows")
+
+
 def settled(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
     """The file's settings, overlaid by the flags."""
     from curate.config import load_yaml, settle
@@ -99,6 +130,7 @@ app.command("fisher")(command(FisherConfig, fisher))
 app.command("merge")(command(MergeConfig, merge))
 app.command("average")(command(AverageConfig, average))
 app.command("evaluate")(evaluate_command)
+app.command("explain")(command(ExplainConfig, explain))
 app.command("report")(report_command)
 
 

@@ -6,7 +6,7 @@ Every field is a key of the command's YAML file and a flag of the same name.
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -91,6 +91,23 @@ class EvaluateConfig(Strict):
         return self.model_dump(
             mode="json", exclude={"model", "suite", "data_dir", "out", "max_drop", "max_drop_suite", "min_recall"}
         )
+
+
+class ExplainConfig(Strict):
+    """Why items were lost: which rows of the training data pushed their answers away."""
+
+    folder: Path = Field(Path("report"), description="What `evaluate --out` wrote.")
+    data: Path = Field(Path("out"), description="Folder that `curate mix` wrote, which the model was trained on.")
+    after: Path | None = Field(
+        None, description="The trained model's folder, as it was evaluated. Default: the only one; of several, each."
+    )
+    by: Literal["gradient", "embedding"] = Field(
+        "gradient", description="gradient: which rows push an answer away; embedding: which ask alike, and no more."
+    )
+    rows: int = Field(512, ge=1, description="Training rows looked at: half by chance, half by rare words in common.")
+    items: int = Field(100, ge=1, description="Most lost items that are explained.")
+    nearest: int = Field(5, ge=1, description="Rows shown for each lost item.")
+    seed: int = Field(0, ge=0, description="Of the choice of rows and of the projection of gradients.")
 
 
 class ReportConfig(Strict):

@@ -29,11 +29,13 @@ from train.evaluation.results import (
     load_results,
     write_text,
 )
-from train.report.sections import feature, lenient_rows, refusal_words
+from train.report.sections import feature, lenient_rows, load_why, refusal_words
 from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from train.evaluation.why import Why
 
 TEMPLATES = Path(__file__).parent / "templates"
 ALIKE = 0.6  # share of words in common from which highlighting the others helps the eye
@@ -89,8 +91,9 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
     markdown = html.with_suffix(".md")
     if html == markdown or html.name == RESULTS:
         raise EvaluateError(f"--out {html}: this is the HTML page, so its name should end with .html")
-    write_text(html, render(results, "report.html.jinja"))
-    write_text(markdown, render(results, "report.md.jinja"))
+    why = load_why(folder)
+    write_text(html, render(results, "report.html.jinja", why))
+    write_text(markdown, render(results, "report.md.jinja", why))
     return [html, markdown, *fill_cards(results)]
 
 
@@ -105,7 +108,7 @@ def fill_cards(results: Results) -> list[Path]:
     return [card for card in cards if card is not None]
 
 
-def render(results: Results, template: str) -> str:
+def render(results: Results, template: str, why: "dict[str, Why] | None" = None) -> str:
     """One of the two templates, filled."""
     environment = _environment(escape=template.endswith(".html.jinja"))
     return environment.get_template(template).render(
@@ -113,6 +116,7 @@ def render(results: Results, template: str) -> str:
         first=results.models[0],
         engines=engines(results.models[0]),
         longest=max(s.conditions.max_tokens for s in results.models[0].suites),
+        why=why or {},
         measures=lenient_rows(results.models, results.settings.get("knowledge", [])),
         **refusal_words(results),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],

@@ -1,10 +1,14 @@
 """What the page's later sections show: manner, measures of new knowledge, refusals."""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from train.evaluation.results import ModelScore, Results, StyleChange, SuiteScore
+from train.evaluation.results import EvaluateError, ModelScore, Results, StyleChange, SuiteScore
 from train.report.table import percent
+
+if TYPE_CHECKING:
+    from train.evaluation.why import Why
 
 REFUSALS = ("advbench", "xstest_safe", "xstest_unsafe")
 
@@ -26,6 +30,22 @@ def lenient_rows(models: Sequence[ModelScore], knowledge: Sequence[str]) -> list
         for model in models
         if (score := model.suites[index]).suite in knowledge and first.generated
     ]
+
+
+def load_why(folder: Path) -> "dict[str, Why]":
+    """What ``train explain`` found about each later model, where it was asked. Raises ``EvaluateError``."""
+    from pydantic import ValidationError
+
+    from train.evaluation.why import Explanation
+
+    path = folder / "why.json"
+    if not path.is_file():
+        return {}
+    try:
+        found = Explanation.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise EvaluateError(f"{path}: not what `explain` writes; run `python -m train explain` again") from error
+    return {why.after: why for why in found.comparisons}
 
 
 def refusal_words(results: Results) -> dict[str, Any]:
