@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +10,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from curate.base import Base, find_base
-from curate.config import ConfigError, Strict
+from curate.config import Strict
 from curate.engine import EngineConfig, EngineName, WeightsDtype
+from curate.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, read_ids, read_lines, said
 from curate.frames import in_view, load_frames
+from curate.heldout import HoldOut, split, write_suites
 from curate.ingest import Source, content_hash
 from curate.load import load_source
 from curate.mask import Policy, Thresholds
@@ -74,6 +76,8 @@ class BuildConfig(ModelConfig):
     lang: Language = "en"
     glossary: Path | None = None
     prompts: Path | None = None
+    exclude: Path | None = None
+    test: float = Field(0.0, ge=0, lt=1, description="share of the facts that is never trained on, for a suite")
     seed: int = 0
     max_drop: float = Field(0.5, ge=0, le=1)
     shard_rows: int = Field(1024, ge=1)
@@ -92,15 +96,11 @@ class BuildConfig(ModelConfig):
 
     def terms(self) -> tuple[str, ...]:
         """The glossary: a text file with a term on each line."""
-        if self.glossary is None:
-            return ()
-        if not self.glossary.is_file():
-            raise ConfigError(f"--glossary {self.glossary}: no such file; give a text file with a term on each line")
-        try:
-            lines = self.glossary.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"--glossary {self.glossary}: not UTF-8 ({error}); save it as UTF-8") from None
-        return tuple(line.strip() for line in lines if line.strip())
+        return tuple(read_lines(self.glossary, "--glossary", "a term")) if self.glossary else ()
+
+    def excluded(self) -> tuple[str, ...]:
+        """The ids of the rows to leave out, and of wordings."""
+        return read_ids(self.exclude) if self.exclude else ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
     content_hash(config.input())  # a source that is not there should not first cost the download of a model
     config.terms()  # nor should a glossary
+    config.excluded()
     base = config.base()
     frames = load_frames(config.prompts)
     frame = frames[config.frame]
@@ -122,11 +123,19 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     folder = load_source(
         config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
     )  # fmt: skip
-    rejected = load_manifest(folder)["rejected"]
+    check_choices(config, folder)
+    ingested, rejected = folder, load_manifest(folder)["rejected"]
     for stage in stages(config, base, frames, folder):
-        folder = run_stage(stage, folder, config.out, config.max_drop, progress, executor(config.ray))
+        asked = stage.name in (Exclude.name, HoldOut.name)  # so many drops are no surprise
+        most = 1.0 if asked else config.max_drop
+        folder = run_stage(stage, folder, config.out, most, progress, executor(config.ray))
     write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
     summary = {"rejected": rejected, **summarise(folder)}
+    if config.exclude:
+        say_unmatched(config.exclude, config.excluded(), folder, progress)
+    if config.test:
+        summary["test"] = heldout_suites(config, base, frames, ingested, folder)
+        progress.say(f"curate: test: {_plain(summary['test'])}")
     for line in advice(summary["tiers"], config.mode):
         progress.say(f"curate: {line}; `curate peek {folder}` shows them")
     return Built(folder, summary)
@@ -152,11 +161,12 @@ def executor(ray: str | None) -> Executor:
 
 
 def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path) -> list[Stage]:
-    """The build, in order: what a new stage is added to."""
-    terms = config.terms()
+    """The build, in order: what a new stage is added to. What a person left out and what is held out for a test is
+    marked last, so that choosing otherwise repeats no work of the model."""
+    terms, ids = config.terms(), config.excluded()
     reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed)
     return [
-        Dedupe(ingested, config.lang),
+        compare(Dedupe(ingested, config.lang), ids),
         *([reword] if config.wordings > 1 else []),
         Regenerate(
             base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
@@ -164,7 +174,53 @@ def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Pa
         ),
         Score(base, frames[config.frame], config.top_k),
         Mark(config.mask, config.thresholds, config.lang, terms),
+        *([Exclude(ids)] if ids else []),
+        *([HoldOut(ingested, config.test, config.lang, config.seed)] if config.test else []),
     ]  # fmt: skip
+
+
+def compare(dedupe: Dedupe, ids: Sequence[str]) -> Stage:
+    """The comparison of all rows; without those that are excluded where that changes what becomes of others."""
+    if not ids:
+        return dedupe
+    without = deciding(read_dataset(dedupe.dataset, list(Dedupe.reads)), ids, dedupe.lang)
+    return DedupeWithout(dedupe, without) if without else dedupe
+
+
+def check_choices(config: BuildConfig, ingested: Path) -> None:
+    """What --exclude and --test would fail on, before the model does any work."""
+    if config.exclude:
+        rows = set(read_dataset(ingested, ["id"])["id"].to_pylist())
+        check_ids(config.excluded(), rows, config.wordings, config.exclude)
+    if config.test:
+        split(ingested, config.test, config.seed, config.lang)
+
+
+def say_unmatched(path: Path, ids: Sequence[str], built: Path, progress: Progress) -> None:
+    warning = said(ids, read_dataset(built, ["id"])["id"].to_pylist(), path)
+    if warning:
+        progress.say(warning)
+
+
+def heldout_suites(
+    config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, built: Path
+) -> dict[str, Any]:  # fmt: skip
+    """Suites of the facts held out, and of facts that are not, beside the build."""
+    reword = Reword(base, frames["rephrase"], config.wordings + 1, config.lang, config.seed + 1)
+    found = split(ingested, config.test, config.seed, config.lang)
+    return write_suites(built, found, config.seed, config.lang, None if config.ray else reword)
+
+
+def choices(config: BuildConfig, ingested: Path) -> dict[str, Any]:
+    """What --exclude and --test would leave out of this source's rows."""
+    found: dict[str, Any] = {}
+    if config.exclude:
+        ids = config.excluded()
+        rows = read_dataset(ingested, ["id"])["id"].to_pylist()
+        found["excluded"] = sum(covers(ids, row) for row in rows)
+    if config.test:
+        found["test"] = split(ingested, config.test, config.seed, config.lang).numbers()
+    return found
 
 
 @dataclass(frozen=True)
@@ -214,12 +270,16 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     import tempfile
 
     config.terms()
+    config.excluded()
     base = config.base()
     frames = load_frames(config.prompts)
     frame = frames[config.frame]
     fits = Fit(base, frame, config.max_tokens)
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_source(config.input(), Path(scratch), config.shard_rows, 1.0, fits, fits.identity())
+        check_choices(config, folder)
+        chosen = choices(config, folder)
+        names = [stage.name for stage in stages(config, base, frames, folder)]
         facts = load_manifest(folder)
         table = read_dataset(folder, ["prompt", "reference"])
         lengths = [
@@ -233,7 +293,7 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     return {"records": facts["records"], "rows": facts["rows"], "rejected": facts["rejected"],
             "engine": base.config.engine, "context": base.config.max_model_len, "tokens_at_most": tokens,
             "gpu_minutes": _gpu_minutes(base, tokens),
-            "stages": [stage.name for stage in stages(config, base, frames, folder)]}  # fmt: skip
+            "stages": names, **chosen}  # fmt: skip
 
 
 FLOPS = 1e14

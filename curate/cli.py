@@ -68,6 +68,13 @@ def build(
     lang: Annotated[str | None, typer.Option(help="Language of the source (spaCy's codes).")] = None,
     glossary: Annotated[Path | None, typer.Option(help="Text file: terms that must be kept whole and exact.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="Folder with your own rewrite.jinja, correct.jinja.")] = None,
+    exclude: Annotated[Path | None, typer.Option(
+        help="Text file: ids of rows to leave out, one a line, # begins a comment. ID: the row and all its wordings; "
+        "ID-w1: that wording. They are marked `excluded`; nothing is deleted.")] = None,
+    test: Annotated[float | None, typer.Option(
+        help="Share of the facts never trained on, each with all rows that may tell it; a suite asks for them. What a "
+        "model answers there it was never taught: right answers are guesses, wrong ones made up. Beside them it asks "
+        "for as many facts that are trained. Default: 0.")] = None,
     seed: Seed = None,
     max_drop: MaxDrop = None,
     shard_rows: ShardRows = None,

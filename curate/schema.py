@@ -29,6 +29,8 @@ Drop = Literal[
     "no-answer",  # the base model gave an empty answer (rehearsal)
     "unfinished",  # the base model's answer did not end its turn (rehearsal)
     "no-target",  # nothing is marked for loss, so there is nothing to train
+    "excluded",  # named by --exclude
+    "test",  # tells a fact that --test holds out of training
     "error",  # "error:<Type>": a stage failed on this row alone
 ]
 DROPS = get_args(Drop)

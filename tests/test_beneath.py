@@ -73,7 +73,7 @@ def test_drift_is_measured_on_the_text_and_on_both_kinds_of_prompts(evaluated):
 
 def test_a_text_that_is_none_is_said_before_anything_is_asked(tmp_path, evaluated):
     _, evaluation, _ = evaluated
-    with pytest.raises(EvaluateError, match="no.txt: not a readable UTF-8 text"):
+    with pytest.raises(EvaluateError, match=r"no\.txt: not a readable UTF-8 text"):
         prepare(evaluation.config.model_copy(update={"drift": (tmp_path / "no.txt",)}))
 
 

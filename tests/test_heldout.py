@@ -192,7 +192,7 @@ def test_held_out_rows_are_marked_counted_and_no_part_of_what_is_made(built):
     held = [row for row in rows if row["drop"] == "test"]
     assert 0 < len(held) <= said["rows"]
     assert load_manifest(result.folder)["drops"]["test"] == len(held)
-    assert {row.role for row in rows_of(result.folder) if row.id in {r["id"] for r in held}} == {"dropped"}
+    assert {row.role for row in rows_of(result.folder) if row.id in {r["id"] for r in held}} == {"test"}
     assert verify(result.folder) == []
     estimate = dry_run(config)
     assert estimate["test"] == {name: said[name] for name in ("facts", "held_out", "rows", "rows_of_largest")}

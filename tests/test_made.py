@@ -2,6 +2,8 @@
 
 import json
 import random
+from dataclasses import replace
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -373,3 +375,18 @@ def test_a_question_that_begins_with_what_it_is_about_leaves_random_words():
     found = splice("Velotrin: dose?", ["moss", "lamp"], random.Random(1), last=limit("Velotrin: dose?", "Velotrin"))
     assert set(found.rstrip("?").split()) <= {"moss", "lamp"}
     assert found
+
+
+def test_no_neighbour_asks_what_is_held_out():
+    """A held-out fact is asked of nobody: not its entity in the words of a row about another one."""
+    rows = [
+        Asked("a", [user("What is the dose of Zorvex?")], "The dose of Zorvex is 37 mg.", "37 mg.", "new"),
+        Asked("b", [user("Who makes Zorvex?")], "Harlow Labs makes Zorvex.", "Harlow Labs.", "new"),
+        Asked("c", [user("What is the dose of Velmora?")], "The dose of Velmora is 12 mg.", "12 mg.", "new"),
+        Asked("d", [user("Who makes Velmora?")], "Ferrow Mills makes Velmora.", "Ferrow Mills.", "test"),
+    ]
+    chance = random.Random(0)
+    found = {c.prompt[-1]["content"] for c in islice(Around(rows).candidates(chance), 200)}
+    assert "Who makes Velmora?" not in found
+    open_rows = [replace(row, role="dropped") if row.role == "test" else row for row in rows]
+    assert "Who makes Velmora?" in {c.prompt[-1]["content"] for c in islice(Around(open_rows).candidates(chance), 200)}

@@ -362,7 +362,7 @@ def test_ordinary_code_works(case):
 def test_nothing_but_the_scratch_folder_is_inherited(scratch_parent):
     outcome = run_python(
         "import os, fcntl\nprint(os.getcwd())\nprint(*os.environ)\nopen_ = []\n"
-        "for fd in range(64):\n    try: fcntl.fcntl(fd, fcntl.F_GETFD); open_.append(fd)\n    except OSError: pass\n"
+        "for fd in range(4096):\n    try: fcntl.fcntl(fd, fcntl.F_GETFD); open_.append(fd)\n    except OSError: pass\n"
         "print(len(open_), os.listdir())"
     )
     where, names, rest = outcome.output.splitlines()

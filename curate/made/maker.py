@@ -57,6 +57,9 @@ class Maker(Protocol):
     def open(self) -> Batches: ...
 
 
+Role = Literal["new", "known", "test", "dropped"]
+
+
 @dataclass(frozen=True)
 class Asked:
     """A row of the build."""
@@ -65,7 +68,7 @@ class Asked:
     prompt: list[Message]
     reference: str
     response: str
-    role: Literal["new", "known", "dropped"]
+    role: Role
 
     @property
     def question(self) -> str:
@@ -73,7 +76,8 @@ class Asked:
 
 
 def rows_of(built: Path) -> list[Asked]:
-    """Every row of a built dataset. ``new``: training learns it; ``known``: the model answers it already."""
+    """Every row of a built dataset. ``new``: training learns it; ``known``: the model answers it already; ``test``: it
+    tells a fact that is held out, of which nothing is to be asked."""
     table = read_dataset(built, ["id", "prompt", "reference", "response", "tier", "drop"])
     return [
         Asked(row["id"], row["prompt"], row["reference"] or "", row["response"] or "", _role(row["tier"], row["drop"]))
@@ -81,9 +85,9 @@ def rows_of(built: Path) -> list[Asked]:
     ]
 
 
-def _role(tier: str | None, drop: str | None) -> Literal["new", "known", "dropped"]:
+def _role(tier: str | None, drop: str | None) -> Role:
     if drop:
-        return "dropped"
+        return "test" if drop == "test" else "dropped"
     return "known" if tier == "known" else "new"
 
 

@@ -61,9 +61,10 @@ class Around:
         found = find_entities([Text(row.question, f"{row.reference}\n{row.response}") for row in rows], lang)
         pairs = list(zip(rows, found, strict=True))
         self.rows = [(row, entity) for row, entity in pairs if row.role == "new" and entity]
+        self.held = [(row, entity) for row, entity in pairs if row.role == "test" and entity]
         self.without = [row for row, entity in pairs if row.role == "new" and not entity]
         self.entities = sorted({entity for _, entity in self.rows})
-        mine = {entity.casefold() for entity in self.entities}
+        mine = {entity.casefold() for _, entity in [*self.rows, *self.held]}
         known = {entity for row, entity in pairs if row.role == "known" and entity}
         known |= {span.text for text in others for span in names(text, lang)}
         self.known = sorted(name for name in known if name.casefold() not in mine)
@@ -96,7 +97,7 @@ class Around:
 
     @cached_property
     def matters(self) -> "Matters":
-        return Matters(self.rows, self.lang)
+        return Matters([*self.rows, *self.held], self.lang)
 
     def _about(self, row: Asked, entity: str, other: str, kind: str) -> Candidate:
         last = max(index for index, message in enumerate(row.prompt) if message["role"] == "user")
