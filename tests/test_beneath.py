@@ -10,7 +10,8 @@ from tests.test_report import folder, results, save, suite  # noqa: F401 - a fix
 from train.cli import app
 from train.evaluation.beneath import LEAST, passages, style_changes
 from train.evaluation.config import EvaluateConfig
-from train.evaluation.evaluate import evaluate, prepare
+from train.evaluation.evaluate import evaluate
+from train.evaluation.prepare import prepare
 from train.evaluation.results import Answer, EvaluateError
 from train.report.pages import write_report
 

@@ -18,7 +18,8 @@ from train.evaluation.answer import run_apart, run_task
 from train.evaluation.command import evaluate_command
 from train.evaluation.compare import bootstrap, mcnemar, middle, wilson
 from train.evaluation.config import EvaluateConfig
-from train.evaluation.evaluate import estimate, evaluate, prepare
+from train.evaluation.evaluate import estimate, evaluate
+from train.evaluation.prepare import prepare
 from train.evaluation.results import EvaluateError, Results, load_results
 from train.report.table import comparison_table, verdict
 

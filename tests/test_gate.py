@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from tests.test_evaluate import World, world  # noqa: F401 - a fixture
 from train.evaluation.compare import detectable, mcnemar
-from train.evaluation.evaluate import prepare
+from train.evaluation.prepare import prepare
 from train.evaluation.results import EvaluateError
 
 

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from tests.paths import BASE, DATA, needs_data
 from train.evaluation.config import EvaluateConfig
-from train.evaluation.evaluate import evaluate, prepare
+from train.evaluation.evaluate import evaluate
 from train.evaluation.local import LOCAL, write_tasks
+from train.evaluation.prepare import prepare
 from train.evaluation.results import EvaluateError
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 'curate[eval]'")
@@ -214,3 +215,35 @@ def test_tasks_and_files_stand_in_one_report_and_resume(tmp_path):
 def test_a_name_that_is_no_task_is_said_with_what_there_is(tmp_path):
     with pytest.raises(EvaluateError, match="no such file, and the harness cannot load a task of this name"):
         Harness(tmp_path, (tmp_path,)).load("no_such_task")
+
+
+@needs_data
+def test_what_was_answered_before_a_kill_is_not_asked_again(tmp_path, monkeypatch):
+    """The cache keeps each answer as soon as its batch is done, so a run that is cut goes on where it stopped."""
+    from lm_eval.models.huggingface import HFLM
+
+    whole = HFLM._model_call
+    calls: list[int] = []
+
+    def counted(self, inps, **kwargs):
+        calls.append(len(inps))
+        if stop and len(calls) > stop:
+            raise KeyboardInterrupt
+        return whole(self, inps, **kwargs)
+
+    monkeypatch.setattr(HFLM, "_model_call", counted)
+    config = EvaluateConfig.model_validate({
+        "model": str(BASE), "suite": "arc_easy", "data_dir": EVAL, "out": tmp_path / "out", "limit": LIMIT,
+        "engine": "transformers", "dtype": "float32",
+    })  # fmt: skip
+    stop = 2
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(prepare(config))
+    calls.clear()
+    stop = 0
+    resumed = evaluate(prepare(config))
+    later = sum(calls)
+    calls.clear()
+    fresh = evaluate(prepare(config.model_copy(update={"out": tmp_path / "fresh"})))
+    assert later == sum(calls) - 2 * 16  # two batches of sixteen choices were there already
+    assert [s.score for s in resumed.models[0].suites] == [s.score for s in fresh.models[0].suites]

@@ -6,8 +6,9 @@ import pytest
 
 from tests.test_evaluate import World, save_model, world  # noqa: F401 - a fixture
 from train.evaluation.checks import Check, lenient
-from train.evaluation.evaluate import evaluate, prepare
+from train.evaluation.evaluate import evaluate
 from train.evaluation.judge import ask
+from train.evaluation.prepare import prepare
 from train.evaluation.results import EvaluateError
 from train.evaluation.suites import Item
 

@@ -81,7 +81,8 @@ def evaluate_command(
 def _evaluate(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> None:
     config = settled(file, flags)
     from train.evaluation.config import defaults_taken
-    from train.evaluation.evaluate import estimate, evaluate, prepare
+    from train.evaluation.evaluate import estimate, evaluate
+    from train.evaluation.prepare import prepare
     from train.evaluation.results import RESULTS
     from train.record import RunError
 
