@@ -15,3 +15,13 @@ def settle_process() -> None:
 
         if not torch.accelerator.is_available():  # else it tells so on standard output, which is for results
             os.environ["DS_ACCELERATOR"] = "cpu"
+
+
+def leave_group() -> None:
+    """Ends what binds this process to the others of its launch, once all are here: gloo's threads, when they are left
+    to the end of the interpreter, may abort a process whose work is done."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
