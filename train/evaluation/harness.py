@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
     kept in a cache beside the others, named by the model's content."""
     from lm_eval.api.model import CachingLM
 
-    say(f"{name}: loading {config.model} ({config.engine}, lm-evaluation-harness)")
+    say(f"{name}: loading {config.model} ({backend(config)}, lm-evaluation-harness)")
     model = open_model(config)
     for job in jobs:
         cache = job.path.with_name(f".{digest([job.model, config.dtype, config.engine])}.db")
@@ -109,21 +109,33 @@ def open_model(config: EngineConfig) -> "LM":
     from lm_eval.api.registry import get_model
 
     common = {"pretrained": str(locate_model(config)), "trust_remote_code": config.trust_remote_code}
-    if config.engine == "vllm":
+    if config.engine not in ("vllm", "transformers"):
+        raise HarnessError("suites of the harness need log-probabilities, so --engine vllm or transformers")
+    if backend(config) == "vllm":
         found = get_model("vllm")(
             **common, dtype=config.dtype, enforce_eager=True, max_model_len=config.max_model_len or None,
             gpu_memory_utilization=0.85, batch_size="auto",
         )  # fmt: skip
-    elif config.engine == "transformers":
+    else:
         import torch
 
         on_gpu = torch.cuda.is_available()
         found = get_model("hf")(
             **common, dtype=config.dtype, device="cuda" if on_gpu else "cpu", batch_size="auto" if on_gpu else 16
         )
-    else:
-        raise HarnessError("suites of the harness need log-probabilities, so --engine vllm or transformers")
     return found
+
+
+def backend(config: EngineConfig) -> str:
+    """The harness's name of the wrapper: its vLLM one where vLLM for GPUs is installed, else transformers. With vLLM's
+    build for CPUs, a distribution of another name, its wrapper does not run."""
+    if config.engine == "transformers":
+        return "hf"
+    try:
+        metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        return "hf"
+    return "vllm"
 
 
 def ask(suite: Suite, model: "LM") -> list[Answer]:
@@ -253,7 +265,7 @@ def settings_of(suite: Suite) -> list[Any]:
 
 
 def harness_version() -> str:
-    return version("lm_eval")
+    return metadata.version("lm_eval")
 
 
 def _quiet() -> None:

@@ -13,7 +13,7 @@ from train.evaluation.builtin import BUILTIN, load_builtin
 from train.evaluation.compare import refuse_unlike
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.gate import refuse_blind
-from train.evaluation.harness import Harness, harness_version, settings_of
+from train.evaluation.harness import Harness, backend, harness_version, settings_of
 from train.evaluation.judge import Judge
 from train.evaluation.proof import prove
 from train.evaluation.results import Conditions, EvaluateError, digest
@@ -151,8 +151,8 @@ def _harness_conditions(suite: Suite, template: "Template", config: EngineConfig
     return Conditions(
         items=digest([item.model_dump(mode="json") for item in suite.items]),
         prompts=digest([settings_of(suite), suite.harness.few_shot, chat]),
-        stop_ids=(), max_tokens=0, engine=f"lm-evaluation-harness {harness_version()}, {config.engine}",
-        engine_version=installed(config.engine), dtype=config.dtype,
+        stop_ids=(), max_tokens=0, engine=f"lm-evaluation-harness {harness_version()}, {backend(config)}",
+        engine_version=installed("vllm" if backend(config) == "vllm" else "transformers"), dtype=config.dtype,
     )  # fmt: skip
 
 
@@ -198,7 +198,9 @@ def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
 
 
 def installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
+    for name in (package, f"{package}-cpu"):  # as vLLM's build for CPUs is called
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "none"
