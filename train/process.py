@@ -19,9 +19,10 @@ def settle_process() -> None:
 
 def leave_group() -> None:
     """Ends what binds this process to the others of its launch, once all are here: gloo's threads, when they are left
-    to the end of the interpreter, may abort a process whose work is done."""
+    to the end of the interpreter, may abort a process whose work is done. A group of one is somebody else's (vLLM's)."""
     import torch
 
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    given = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if given and torch.distributed.get_world_size() > 1:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
