@@ -19,7 +19,7 @@ def settle_process() -> None:
 
 def leave_group() -> None:
     """Ends what binds this process to the others of its launch, once all are here: gloo's threads, when they are left
-    to the end of the interpreter, may abort a process whose work is done. A group of one is somebody else's (vLLM's)."""
+    to the end of the interpreter, may abort a process whose work is done. A group of one is another's (vLLM's)."""
     import torch
 
     given = torch.distributed.is_available() and torch.distributed.is_initialized()
