@@ -1,13 +1,12 @@
 """Suites that come by name, asked in the model's own chat template: code that runs, refusals and over-refusals."""
 
 import csv
-import gzip
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from train.evaluation.local import find, json_lines
 from train.evaluation.results import EvaluateError
 from train.evaluation.suites import Item, Suite
 
@@ -55,21 +54,13 @@ def _rows(name: str, builtin: Builtin, folders: Sequence[Path]) -> Iterator[Row]
         path, config, split = builtin.hub
         yield from load_dataset(path, config, split=split)
         return
-    found = [file for pattern in builtin.files for folder in folders for file in sorted(folder.rglob(pattern))]
-    if not found:
-        where = ", ".join(map(str, folders))
-        raise EvaluateError(f"--suite {name}: no {' or '.join(builtin.files)} in --data-dir {where}")
-    yield from (_csv(found[0]) if found[0].suffix == ".csv" else _jsonl(found[0]))
+    found = find(name, builtin.files, folders)
+    yield from (_csv(found) if found.suffix == ".csv" else json_lines(found))
 
 
 def _csv(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         yield from csv.DictReader(file)
-
-
-def _jsonl(path: Path) -> Iterator[Row]:
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        yield from (json.loads(line) for line in file if line.strip())
 
 
 def _humaneval(row: Row) -> Row:

@@ -38,15 +38,15 @@ class Local:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
-def find(name: str, folders: Sequence[Path]) -> Path:
-    """The file of a local task. Raises ``EvaluateError`` naming the patterns, where no folder has it."""
-    for pattern in LOCAL[name].files:
+def find(name: str, patterns: Sequence[str], folders: Sequence[Path]) -> Path:
+    """The file of a suite, by the first pattern that some folder has. Raises ``EvaluateError`` naming them."""
+    for pattern in patterns:
         for folder in folders:
             found = sorted(path for path in folder.rglob(pattern) if path.is_file())
             if found:
                 return found[0]
     where = ", ".join(map(str, folders))
-    raise EvaluateError(f"--suite {name}: no {' or '.join(LOCAL[name].files)} in --data-dir {where}")
+    raise EvaluateError(f"--suite {name}: no {' or '.join(patterns)} in --data-dir {where}")
 
 
 def write_tasks(name: str, folders: Sequence[Path], out: Path) -> list[Path]:
@@ -54,7 +54,8 @@ def write_tasks(name: str, folders: Sequence[Path], out: Path) -> list[Path]:
 
     Raises ``EvaluateError`` where the file is missing, or is not what its name says.
     """
-    local, path = LOCAL[name], find(name, folders)
+    local = LOCAL[name]
+    path = find(name, local.files, folders)
     try:
         tasks = local.read(path)
     except (KeyError, ValueError, IndexError, TypeError, OSError, csv.Error, zipfile.BadZipFile) as error:
@@ -90,7 +91,8 @@ def _write(local: Local, task: str, splits: Splits, out: Path) -> Path:
 # --- files to documents ------------------------------------------------------------------------------------------
 
 
-def _lines(path: Path) -> Iterator[Doc]:
+def json_lines(path: Path) -> Iterator[Doc]:
+    """The objects of a JSONL file, compressed or not."""
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         for line in file:
             if line.strip():
@@ -98,7 +100,7 @@ def _lines(path: Path) -> Iterator[Doc]:
 
 
 def _each(task: str, split: str, change: Callable[[Doc], Doc]) -> Reader:
-    return lambda path: {task: {split: [change(doc) for doc in _lines(path)]}}
+    return lambda path: {task: {split: [change(doc) for doc in json_lines(path)]}}
 
 
 def _hellaswag(doc: Doc) -> Doc:
