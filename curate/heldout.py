@@ -253,18 +253,22 @@ Reword = Callable[[list[Row]], list[Row]]
 def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordStage | None) -> dict[str, Any]:
     """``test.jsonl`` in a folder beside the build's, named by what shaped it; returns what is to be said of it.
 
-    Beside, for a stage's folder holds nothing but its shards. Written once: the summary comes last. Without a stage
-    that rewords (on a cluster the model is not here) there is no ``new_unseen``.
+    Beside, for a stage's folder holds nothing but its shards; the newest also lies beside the folders, where a pipeline
+    can name it. Written once: the summary comes last. Without a stage that rewords (on a cluster the model is not here)
+    there is no ``new_unseen``.
     """
     identity = [load_manifest(built)["fingerprint"], seed, lang, stage and stage.identity()]
     out = built.parent / f"suites-{fingerprint('suites', VERSION, identity)}"
     if not (out / SUMMARY).is_file():
         rows = read_dataset(built, EXAMPLE.names).to_pylist()
-        items, left_out = suites(rows, found, seed, lang, _reword(stage) if stage else None)
-        write_bytes(out / SUITES, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode())
-        count = Counter(item["suite"] for item in items)
+        asked, left_out = suites(rows, found, seed, lang, _reword(stage) if stage else None)
+        write_bytes(out / SUITES, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in asked).encode())
+        count = Counter(item["suite"] for item in asked)
         write_json(out / SUMMARY, {"items": dict(sorted(count.items())), "rows_without_item": left_out})
-    return {**found.numbers(), **read_json(out / SUMMARY), "suite": str(out / SUITES)}
+    newest, lines = built.parent / SUITES, (out / SUITES).read_bytes()
+    if not newest.is_file() or newest.read_bytes() != lines:
+        write_bytes(newest, lines)
+    return {**found.numbers(), **read_json(out / SUMMARY), "suite": str(newest)}
 
 
 def _reword(stage: RewordStage) -> Reword:

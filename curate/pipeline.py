@@ -16,7 +16,7 @@ from curate.config import ConfigError, load_yaml
 
 STEPS = {
     "build": "curate", "mix": "curate", "fisher": "train", "sft": "train", "merge": "train", "average": "train",
-    "evaluate": "train", "report": "train",
+    "evaluate": "train", "explain": "train", "report": "train",
 }  # fmt: skip
 POSITIONAL = {"report": "folder"}
 REPEATED = {"--model"}  # NAME=VALUE, once for each; every other mapping is one flag: NAME=VALUE,NAME=VALUE
@@ -90,14 +90,20 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
 
 
 def missing(sections: dict[str, dict[str, Any]]) -> list[str]:
-    """What a step will read, no step writes, and is not there.
+    """What a step will read, no step writes, and is not there. A suite may be a task's name, or written by the build.
 
-    >>> missing({"mix": {"rehearsal": ["dolly", "ours=no/such.jsonl"]}, "evaluate": {"suite": "no/suites"}})
+    >>> missing({"mix": {"rehearsal": ["dolly", "ours=no/such.jsonl"]}, "evaluate": {"suite": ["no/suites", "mmlu"]}})
     ['mix.rehearsal: no/such.jsonl', 'evaluate.suite: no/suites']
+    >>> missing({"build": {"test": 0.1, "out": "b"}, "evaluate": {"suite": "b/suites-0123/test.jsonl"}})
+    []
     """
+    built = Path(sections["build"].get("out", "builds")) if "build" in sections else None
     sets = [text.partition("=")[2] for text in _listed(sections, "mix", "rehearsal")]
     read = [("mix.rehearsal", place) for place in sets if place]
-    read += [("evaluate.suite", place) for place in _listed(sections, "evaluate", "suite")]
+    read += [
+        ("evaluate.suite", place) for place in _listed(sections, "evaluate", "suite")
+        if ("/" in place or place.endswith(".jsonl")) and built not in Path(place).parents
+    ]  # fmt: skip
     return [f"{key}: {place}" for key, place in read if not Path(place).exists()]
 
 

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -18,8 +20,8 @@ from train.evaluation.results import EvaluateError
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 'curate[eval]'")
 
-from train.evaluation.harness import Harness, open_model
-from train.evaluation.proof import prove
+from train.evaluation.harness import Harness, ask, open_model
+from train.evaluation.proof import _has_sentences, prove
 
 EVAL = DATA / "eval"
 LIMIT = 12
@@ -108,6 +110,38 @@ def test_on_real_files_gold_is_right_and_empty_is_not(tmp_path, name):
     assert len(left_out) <= 1
 
 
+@needs_data
+def test_ifeval_is_asked_without_the_items_that_need_what_is_not_here(tmp_path, monkeypatch):
+    """64 of its 541 prompts count sentences or tokens, for which nltk downloads a model."""
+    import nltk
+
+    def missing(name):
+        raise LookupError(name)
+
+    monkeypatch.setattr(nltk.data, "find", missing)
+    _has_sentences.cache_clear()
+    suite, left_out = prove(Harness(tmp_path, (EVAL,)).load("ifeval"))
+    monkeypatch.undo()
+    _has_sentences.cache_clear()
+    assert (len(suite.items), len(left_out)) == (477, 64)
+    few = replace(suite, items=suite.items[:4])
+    assert [answer.score for answer in ask(few, on_engine(Saying("No commas here")))] == [0, 1, 0, 0]
+
+
+class Saying:
+    """An engine that says one thing."""
+
+    def __init__(self, text):
+        from transformers import AutoTokenizer
+
+        self.ids = AutoTokenizer.from_pretrained(BASE).encode(text, add_special_tokens=False)
+
+    def generate(self, prompts, sampling):
+        from curate.engine import Completion
+
+        return [Completion(tuple(self.ids), True) for _ in prompts]
+
+
 # --- against the harness's own ------------------------------------------------------------------------------------
 
 
@@ -179,6 +213,119 @@ def test_the_same_rows_give_the_harness_own_results_item_by_item(tmp_path, monke
     expected = {sample["doc_id"]: sample[metric] for sample in theirs(name, hub_rows(name), sorted(ours), monkeypatch)}
     assert {number: answer["score"] for number, answer in ours.items()} == expected
     assert len(ours) == LIMIT
+
+
+# --- on our engines ------------------------------------------------------------------------------------------------
+
+
+def on_engine(engine, say=print):
+    from transformers import AutoTokenizer
+
+    from train.evaluation.harness_engine import EngineLM
+
+    return EngineLM(engine, AutoTokenizer.from_pretrained(BASE), 511, say=say)
+
+
+def asked(kind: str, *arguments: tuple):
+    from lm_eval.api.instance import Instance
+
+    return [Instance(kind, {}, pair, index) for index, pair in enumerate(arguments)]
+
+
+LIKELIHOODS = [
+    ("What is 3 + 4? It is", " 7."),
+    ("What is 3 + 4? It is ", "7."),  # white space goes with what follows
+    ("", "It is 7."),
+    ("word " * 600, "and more"),  # longer than the model can see: its beginning is cut
+]
+STOPPED = [
+    {"until": ["no such words"], "max_gen_toks": 70},  # more than one step
+    {"until": [","], "max_gen_toks": 70, "do_sample": False},
+    {"until": ["help"], "max_gen_toks": 70},
+    {"until": [], "max_gen_toks": 5},
+]
+
+
+def test_an_engine_answers_the_harness_as_its_own_model_does():
+    from lm_eval.models.huggingface import HFLM
+
+    from curate.engine import open_engine
+
+    theirs = HFLM(pretrained=str(BASE), dtype="float32", device="cpu", batch_size=2, max_length=511)
+    ours = on_engine(open_engine(replace(prepare_engine(), max_model_len=512)))
+    pairs = zip(
+        ours.loglikelihood(asked("loglikelihood", *LIKELIHOODS)),
+        theirs.loglikelihood(asked("loglikelihood", *LIKELIHOODS)), strict=True,
+    )  # fmt: skip
+    for (mine, greedy), (other, most_likely) in pairs:
+        assert mine == pytest.approx(other, abs=1e-3)
+        assert greedy == most_likely
+    texts = [("Tea is hot. " * 150,), ("Tea is hot.",)]  # of 511 tokens and more, and of fewer
+    rolling = theirs.loglikelihood_rolling(asked("loglikelihood_rolling", *texts))
+    assert ours.loglikelihood_rolling(asked("loglikelihood_rolling", *texts))[1] == pytest.approx(rolling[1], abs=1e-3)
+    assert ours.loglikelihood_rolling(asked("loglikelihood_rolling", *texts))[0] == pytest.approx(rolling[0], rel=0.01)
+    turns = [{"role": "user", "content": "Who are you, and what can you do for me?"}]
+    prompt = ours.apply_chat_template(turns)
+    assert prompt == theirs.apply_chat_template(turns)
+    requests = asked("generate_until", *[(prompt, settings) for settings in STOPPED])
+    answers = ours.generate_until(requests)
+    assert answers == theirs.generate_until(requests)
+    assert len(set(answers)) == len(answers)
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["arc_easy", "gsm8k", "lambada_openai"])
+def test_vllm_gives_what_transformers_gives(tmp_path, vllm_engine, name):
+    from lm_eval.models.huggingface import HFLM
+
+    suite = Harness(tmp_path, (EVAL,), few_shot=0).load(name, limit=24)
+    theirs = ask(suite, HFLM(pretrained=str(BASE), dtype="float32", device="cpu", batch_size=8, max_length=511))
+    found = ask(suite, on_engine(vllm_engine))
+    assert [answer.correct for answer in found] == [answer.correct for answer in theirs]
+    if name != "lambada_openai":  # whose answer is the log-probability itself
+        assert [answer.answer for answer in found] == [answer.answer for answer in theirs]
+
+
+@needs_data
+def test_answers_longer_than_the_context_are_shortened(tmp_path):
+    suite = Harness(tmp_path, (EVAL,), few_shot=0).load("gsm8k", limit=2)
+    for task in suite.harness.tasks("gsm8k").values():
+        task.set_config(key="generation_kwargs", value={"until": ["no such words"], "max_gen_toks": 9999})
+    assert len(ask(suite, open_model(prepare_engine()))) == 2
+
+
+def test_a_run_on_an_engine_that_is_cut_goes_on_and_says_how_far_it_is(tmp_path, monkeypatch):
+    from lm_eval.api.model import CachingLM
+
+    from curate.engine import Completion, TokenScores
+    from train.evaluation import harness_engine
+
+    class Counting:
+        def __init__(self, most):
+            self.most, self.sequences = most, []
+
+        def generate(self, prompts, sampling):
+            return [Completion((5, 6), True) for _ in prompts]
+
+        def score(self, sequences, starts, top_k):
+            if len(self.sequences) >= self.most:
+                raise KeyboardInterrupt
+            self.sequences += sequences
+            return [TokenScores(np.full(len(s) - start, -1.0), np.zeros((len(s) - start, 1)), np.zeros(1))
+                    for s, start in zip(sequences, starts, strict=True)]  # fmt: skip
+
+    monkeypatch.setattr(harness_engine, "CHUNK", 4)
+    requests = asked("loglikelihood", *[(f"number {n} is", " it") for n in range(10)])
+    with pytest.raises(KeyboardInterrupt):
+        CachingLM(on_engine(Counting(8)), str(tmp_path / "cache.db")).loglikelihood(requests)
+    said: list[str] = []
+    rest = Counting(99)
+    found = CachingLM(on_engine(rest, said.append), str(tmp_path / "cache.db")).loglikelihood(requests)
+    assert len(rest.sequences) == 2
+    assert [score for score, _ in found] == [-1.0] * 10
+    every = Counting(99)
+    on_engine(every, said.append).loglikelihood(requests)
+    assert said == ["4 of 10 requests", "8 of 10 requests", "10 of 10 requests"]
 
 
 # --- as a person runs it ------------------------------------------------------------------------------------------

@@ -128,8 +128,8 @@ def describe(plan: dict[str, Any]) -> list[str]:
     suites = ", ".join(f"{name} {items:,}" for name, items in plan["suites"].items())
     return [
         f"items: {sum(plan['suites'].values()):,} ({suites})",
-        *(f"{name}: {len(ids)} items left out, which no answer or every answer passes: {', '.join(ids[:5])}"
-          for name, ids in plan["left_out"].items()),
+        *(f"{name}: {len(ids)} items left out, which no answer or every answer passes, or that need data not here: "
+          f"{', '.join(ids[:5])}" for name, ids in plan["left_out"].items()),
         f"new knowledge: {', '.join(plan['knowledge']) or 'no suite'}",
         *(f"{m['name']}: {m['model']}: {m['prompt_tokens']:,} tokens of prompts; {m['answered']:,} answers are there, "
           f"{m['pending']:,} pending, of at most {m['answer_tokens']:,} tokens" for m in plan["models"]),

@@ -4,10 +4,11 @@ A task of the hub by its name, or the same task from a file (``train.evaluation.
 other suite gives: an answer per item, right or wrong, so that two models are compared on the same items.
 """
 
+import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.engine import EngineConfig, locate_model
+from curate.engine import EngineConfig, locate_model, positions, resolve
 from train.evaluation.answer import Job, Say, save
 from train.evaluation.local import LOCAL, write_tasks
 from train.evaluation.results import Answer, EvaluateError, digest
@@ -30,6 +31,9 @@ METRICS = (
 )  # fmt: skip
 """What decides an item, where its task has several metrics: the first of these that it has, else the task's first.
 ``acc_norm``, by the length of the choice, is what HellaSwag and ARC are reported in."""
+
+LONGEST = 4096
+"""Tokens that a sequence may have on our engines, where the model has positions for more."""
 
 RIGHT = 0.5  # of a score between 0 and 1, from which on an item counts as right
 
@@ -95,7 +99,7 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
     from lm_eval.api.model import CachingLM
 
     say(f"{name}: loading {config.model} ({backend(config)}, lm-evaluation-harness)")
-    model = open_model(config)
+    model = open_model(config, lambda line: say(f"{name}: {line}"))
     for job in jobs:
         cache = job.path.with_name(f".{digest([job.model, config.dtype, config.engine])}.db")
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -104,38 +108,49 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
         say(f"{name}: {job.suite.name}: {sum(a.correct for a in answers)} of {len(answers)} right")
 
 
-def open_model(config: EngineConfig) -> "LM":
-    """The harness's own wrapper of the engine. Raises ``HarnessError`` for a server, which has no log-probabilities."""
+def open_model(config: EngineConfig, say: Say = lambda line: None) -> "LM":
+    """The model as the harness sees it: its own wrapper of transformers, else ours of the engine."""
+    if backend(config) == "hf":
+        return _by_transformers(config)
+    from transformers import AutoTokenizer
+
+    from curate.engine import open_engine
+    from train.evaluation.harness_engine import EngineLM
+
+    folder = locate_model(config)
+    room = min(positions(folder) or LONGEST, LONGEST)
+    engine = open_engine(replace(config, max_model_len=room))
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=config.trust_remote_code)
+    # One less: the engine that scores a sequence wants room for one token more.
+    return EngineLM(engine, tokenizer, room - 1, _ends(folder), say)
+
+
+def _by_transformers(config: EngineConfig) -> "LM":
+    import torch
     from lm_eval.api.registry import get_model
 
-    common = {"pretrained": str(locate_model(config)), "trust_remote_code": config.trust_remote_code}
-    if config.engine not in ("vllm", "transformers"):
-        raise HarnessError("suites of the harness need log-probabilities, so --engine vllm or transformers")
-    if backend(config) == "vllm":
-        found = get_model("vllm")(
-            **common, dtype=config.dtype, enforce_eager=True, max_model_len=config.max_model_len or None,
-            gpu_memory_utilization=0.85, batch_size="auto",
-        )  # fmt: skip
-    else:
-        import torch
+    on_gpu = torch.cuda.is_available()
+    return get_model("hf")(
+        pretrained=str(locate_model(config)), trust_remote_code=config.trust_remote_code, dtype=config.dtype,
+        device="cuda" if on_gpu else "cpu", batch_size="auto" if on_gpu else 16,
+    )  # fmt: skip
 
-        on_gpu = torch.cuda.is_available()
-        found = get_model("hf")(
-            **common, dtype=config.dtype, device="cuda" if on_gpu else "cpu", batch_size="auto" if on_gpu else 16
-        )
-    return found
+
+def _ends(folder: Path) -> list[int]:
+    """What a model was made to end its answers with, beside the tokenizer's own end."""
+    try:
+        facts = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return []
+    found = facts.get("eos_token_id")
+    return list(found) if isinstance(found, list) else [] if found is None else [found]
 
 
 def backend(config: EngineConfig) -> str:
-    """The harness's name of the wrapper: its vLLM one where vLLM for GPUs is installed, else transformers. With vLLM's
-    build for CPUs, a distribution of another name, its wrapper does not run."""
-    if config.engine == "transformers":
-        return "hf"
-    try:
-        metadata.version("vllm")
-    except metadata.PackageNotFoundError:
-        return "hf"
-    return "vllm"
+    """What answers the harness: ``hf``, its own wrapper of transformers, which shares work between the choices of an
+    item; or ``vllm`` or ``server``, through our engines."""
+    name = resolve(config)
+    return "hf" if name == "transformers" else name
 
 
 def ask(suite: Suite, model: "LM") -> list[Answer]:
@@ -145,6 +160,8 @@ def ask(suite: Suite, model: "LM") -> list[Answer]:
     _quiet()
     tasks = suite.harness.tasks(suite.name)
     wanted = _wanted(suite, tasks)
+    for name in wanted:
+        _shorten(tasks[name], model.max_length // 2)
     found = evaluate(
         lm=model, task_dict={"tasks": {name: tasks[name] for name in wanted}, "groups": {}, "group_map": {}},
         samples=wanted, bootstrap_iters=0, log_samples=True, apply_chat_template=suite.harness.chat,
@@ -157,6 +174,14 @@ def ask(suite: Suite, model: "LM") -> list[Answer]:
             if sample["filter"] == first:
                 by_id[_id(name, sample["doc_id"], alone=len(tasks) == 1)] = _answer(tasks[name], sample)
     return [by_id[item.id].model_copy(update={"id": item.id}) for item in suite.items]
+
+
+def _shorten(task: Any, most: int) -> None:
+    """A task may ask for more tokens than a small model's context has; its questions need room there too."""
+    if task.OUTPUT_TYPE == "generate_until":
+        asked = task.get_config("generation_kwargs") or {}
+        if asked.get("max_gen_toks", 0) > most:
+            task.set_config(key="generation_kwargs", value={**asked, "max_gen_toks": most})
 
 
 def document(suite: Suite, tasks: Mapping[str, Any], item: Item) -> tuple[Any, Any]:
@@ -204,6 +229,8 @@ def choices_of(task: Any, doc: Any) -> list[str]:
 
 
 def _expected(task: Any, doc: Any) -> str | None:
+    if isinstance(task.get_config("doc_to_target"), int):  # the same for every document: no answer, but a filler
+        return None
     choices, target = choices_of(task, doc), task.doc_to_target(doc)
     if choices and not isinstance(task.doc_to_text(doc), str):
         target = task.doc_to_text(doc)

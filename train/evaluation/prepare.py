@@ -152,7 +152,7 @@ def _harness_conditions(suite: Suite, template: "Template", config: EngineConfig
         items=digest([item.model_dump(mode="json") for item in suite.items]),
         prompts=digest([settings_of(suite), suite.harness.few_shot, chat]),
         stop_ids=(), max_tokens=0, engine=f"lm-evaluation-harness {harness_version()}, {backend(config)}",
-        engine_version=installed("vllm" if backend(config) == "vllm" else "transformers"), dtype=config.dtype,
+        engine_version=installed("transformers" if backend(config) == "hf" else backend(config)), dtype=config.dtype,
     )  # fmt: skip
 
 

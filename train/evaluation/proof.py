@@ -1,35 +1,65 @@
 """Proof that items of the harness can be passed and failed, before a model is asked: gold is right, empty is not."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from train.evaluation.harness import RIGHT, HarnessError, choices_of, document, score_of
 from train.evaluation.suites import Item, Suite
 
 FAR = -1e4  # log-probability of what is not said
+IN_SENTENCES = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})  # of IFEval
 MOST = 0.05  # of a suite's items that may be left out; more, and the task itself is broken
 
 
 def prove(suite: Suite) -> tuple[Suite, list[str]]:
     """The suite without the items that cannot be passed, or cannot be failed; and the ids of these.
 
-    (Three of NQ-open's answers are an article, which its metric ignores.) Tasks without gold answers (IFEval) cannot be
-    proven. Raises ``HarnessError`` where so many fail that the file or the task is broken.
+    (Three of NQ-open's answers are an article, which its metric ignores.) Of tasks without gold answers (IFEval) only
+    the empty answer is tried, and items that need nltk's sentences are left out where these are not here. Raises
+    ``HarnessError`` where so many fail that the file or the task is broken.
     """
     tasks = suite.harness.tasks(suite.name)
+    blind = [item.id for item in suite.items if _lacks_sentences(document(suite, tasks, item)[1])]
+    suite = replace(suite, items=tuple(item for item in suite.items if item.id not in set(blind)))
     failed = [item.id for item in suite.items if not _tells(*document(suite, tasks, item), item)]
     if len(failed) > MOST * len(suite.items):
         raise HarnessError(f"--suite {suite.name}: the gold answer is not right, or an empty or wrong one is, in "
                            f"{len(failed)} of {len(suite.items)} items ({', '.join(failed[:5])} …); the file or the "
                            "task is broken")  # fmt: skip
-    return replace(suite, items=tuple(item for item in suite.items if item.id not in set(failed))), failed
+    left = replace(suite, items=tuple(item for item in suite.items if item.id not in set(failed)))
+    return left, sorted(blind + failed, key=_numbers)
 
 
 def _tells(task: Any, doc: Any, item: Item) -> bool:
-    if task.OUTPUT_TYPE not in _ANSWERS or item.expected is None:
+    if task.OUTPUT_TYPE not in _ANSWERS:
         return True
+    if item.expected is None:
+        return task.OUTPUT_TYPE != "generate_until" or _score(task, doc, [_filtered(task, doc, "")]) < RIGHT
     gold, empty = _ANSWERS[task.OUTPUT_TYPE](task, doc, item)
     return _score(task, doc, gold) >= RIGHT > _score(task, doc, empty)
+
+
+def _lacks_sentences(doc: Any) -> bool:
+    """Whether an item counts sentences or tokens with data that nltk downloads, and could not."""
+    return not IN_SENTENCES.isdisjoint(doc.get("instruction_id_list") or ()) and not _has_sentences()
+
+
+@lru_cache(maxsize=1)
+def _has_sentences() -> bool:
+    import nltk
+
+    try:
+        nltk.data.find("tokenizers/punkt_tab")
+    except LookupError:
+        return False
+    return True
+
+
+def _numbers(name: str) -> tuple[str, int]:
+    """Items in the order of their numbers within a task."""
+    task, _, number = name.rpartition("/")
+    return task, int(number)
 
 
 def _score(task: Any, doc: Any, results: list[Any]) -> float:

@@ -1,0 +1,172 @@
+"""Our engines as a model of lm-evaluation-harness: its requests in text, the engine's answers in tokens.
+
+Tokens, windows and stop sequences are those of the harness's own transformers model, so that a task's result does not
+hang on which of the two ran it. Its own vLLM model is not taken: it does not run on vLLM's build for CPUs.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.models.utils import (
+    handle_stop_sequences,
+    has_bos_prefix,
+    normalize_gen_kwargs,
+    postprocess_generated_text,
+)
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+from curate.engine import Engine, Sampling
+
+CHUNK = 1024
+"""Requests that the engine gets at once, and so the most that a kill loses."""
+
+FIRST_STEP = 32
+"""Tokens after which the answers are first searched for stop sequences; each further step is twice as long."""
+
+T = TypeVar("T")
+
+Pair = tuple[Any, list[int], list[int]]
+"""What a request is kept under, the tokens of its context, and those of its continuation."""
+
+
+class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
+    """An engine and its tokenizer, as the harness sees a model.
+
+    ``max_length``: tokens that a sequence may have. Contexts that are longer lose their beginning, as the harness's own
+    models do. ``ends``: tokens that end an answer. ``say`` is told after each chunk how far it is.
+    """
+
+    def __init__(
+        self, engine: Engine, tokenizer: Any, max_length: int, ends: Sequence[int] = (),
+        say: Callable[[str], None] = lambda line: None,
+    ):  # fmt: skip
+        super().__init__()
+        self.engine, self.tokenizer, self.max_length, self.say = engine, tokenizer, max_length, say
+        self.ends = tuple(dict.fromkeys([*ends, self.eot_token_id]))
+
+    @property
+    def eot_token_id(self) -> int:
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        first = self.tokenizer.bos_token_id
+        return self.eot_token_id if first is None else int(first)
+
+    @property
+    def tokenizer_name(self) -> str:
+        return str(self.tokenizer.name_or_path).replace("/", "__")
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        return str(self.tokenizer.apply_chat_template(
+            chat_history, tokenize=False, add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+        ))  # fmt: skip
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+        """The tokenizer's own way with BOS, which is not written twice where a chat template wrote it already."""
+        if add_special_tokens is None and has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)):
+            add_special_tokens = False
+        special = {} if add_special_tokens is None else {"add_special_tokens": add_special_tokens}
+        return list(self.tokenizer.encode(string, **special))
+
+    # --- likelihoods -------------------------------------------------------------------------------------------------
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """As the harness has it, without its bar: ``say`` tells how far it is."""
+        return list(super().loglikelihood(requests, disable_tqdm=disable_tqdm))
+
+    def _loglikelihood_tokens(self, requests: Sequence[Pair], **kwargs: Any) -> list[tuple[float, bool]]:
+        """Sum of the continuation's log-probabilities in nats, and whether each of its tokens is the most likely."""
+        found = []
+        for done, chunk in self._chunks(requests):
+            sequences = [[*context, *continuation][-self.max_length :] for _, context, continuation in chunk]
+            # A continuation that melted into its context's last token is that token; nor has a first one a context.
+            lengths = [max(1, len(continuation)) for _, _, continuation in chunk]
+            starts = [max(1, len(ids) - n) for ids, n in zip(sequences, lengths, strict=True)]
+            scores = self.engine.score(sequences, starts, 1)
+            for (key, _, _), ids, start, score in zip(chunk, sequences, starts, scores, strict=True):
+                greedy = bool((score.top_ids[:, 0] == ids[start:]).all())
+                found.append((float(score.logprobs.sum(dtype=float)), greedy))
+                if key is not None:
+                    self.cache_hook.add_partial("loglikelihood", key, found[-1])
+            self._tell(done, len(requests))
+        return found
+
+    def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Log-probability of whole texts, nats; a long one in windows, each token once."""
+        texts = [self._windows(request.args[0]) for request in requests]
+        every = [(None, context, continuation) for windows in texts for context, continuation in windows]
+        scores = iter(self._loglikelihood_tokens(every))
+        return [sum(next(scores)[0] for _ in windows) for windows in texts]
+
+    def _windows(self, text: str) -> list[tuple[list[int], list[int]]]:
+        found = get_rolling_token_windows(
+            token_list=self.tok_encode(text), prefix_token=self.prefix_token_id, max_seq_len=self.max_length - 1,
+            context_len=1,
+        )  # fmt: skip
+        return [make_disjoint_window(window) for window in found]
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Texts up to the first stop sequence, which is left out."""
+        groups: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            groups.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(index)
+        found: dict[int, str] = {}
+        for indices in groups.values():
+            for done, chunk in self._chunks(indices):
+                texts = self._generate([requests[index].args[0] for index in chunk], requests[chunk[0]].args[1])
+                for index, text in zip(chunk, texts, strict=True):
+                    found[index] = text
+                    self.cache_hook.add_partial("generate_until", requests[index].args, text)
+                self._tell(done, len(indices))
+        return [found[index] for index in range(len(requests))]
+
+    def _generate(self, contexts: Sequence[str], asked: dict[str, Any]) -> list[str]:
+        settings: dict[str, Any] = dict(normalize_gen_kwargs(asked, 256))
+        stops = handle_stop_sequences(settings["until"], eos=self.tokenizer.decode(self.eot_token_id))
+        longest = min(settings["max_gen_toks"], self.max_length - 1)
+        prompts = [self.tok_encode(context)[-(self.max_length - longest) :] for context in contexts]
+        temperature = float(settings.get("temperature") or 0.0) if settings["do_sample"] else 0.0
+        sampling = {"temperature": temperature, "top_p": float(settings.get("top_p") or 1.0), "stop_ids": self.ends}
+        # Sampled answers are drawn in one go: drawn in steps, each step would begin with the same seed again.
+        return self._in_steps(prompts, longest, stops, longest if temperature else FIRST_STEP, sampling)
+
+    def _in_steps(
+        self, prompts: Sequence[list[int]], longest: int, stops: list[str], step: int, sampling: dict[str, Any]
+    ) -> list[str]:
+        """Engines stop at tokens, and a stop sequence is text, so answers are searched for it every so often."""
+        said: list[tuple[int, ...]] = [()] * len(prompts)
+        texts = [""] * len(prompts)
+        going, spent = list(range(len(prompts))), 0
+        while going and spent < longest:
+            step = min(step, longest - spent)
+            asked = [[*prompts[index], *said[index]] for index in going]
+            completions = self.engine.generate(asked, Sampling(max_tokens=step, **sampling))
+            ended = set()
+            for index, completion in zip(going, completions, strict=True):
+                said[index] += completion.ids
+                whole = str(self.tokenizer.decode(list(said[index]), skip_special_tokens=True))
+                texts[index] = postprocess_generated_text(whole, stops, None)
+                if completion.finished or texts[index] != whole:
+                    ended.add(index)
+            going = [index for index in going if index not in ended]
+            spent, step = spent + step, 2 * step
+        return texts
+
+    # --- both --------------------------------------------------------------------------------------------------------
+
+    def _chunks(self, items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+        """Each chunk, and how many are done with it."""
+        for start in range(0, len(items), CHUNK):
+            chunk = items[start : start + CHUNK]
+            yield start + len(chunk), chunk
+
+    def _tell(self, done: int, every: int) -> None:
+        if every > CHUNK:
+            self.say(f"{done:,} of {every:,} requests")
