@@ -22,6 +22,7 @@ def render(manifest: Manifest) -> str:
         _sources(manifest),
         _funnel(manifest),
         _made(manifest),
+        _evaluations(manifest),
         _examples(manifest),
         _loading(manifest),
         _limits(manifest),
@@ -156,6 +157,12 @@ def _made(manifest: Manifest) -> str:
     tail = ("\ndistinct-n: distinct word n-grams over all of them. similarity: words that two prompts share, over all "
             "they have, mean over a sample.\n")  # fmt: skip
     return "## Made prompts\n\n" + _table(head, rows) + tail
+
+
+def _evaluations(manifest: Manifest) -> str:
+    """What became of models that were trained on this, where that is known (``curate.evaluated``)."""
+    found = sorted(manifest.get("evaluations", {}).items())
+    return "\n".join(f"## Trained on it: {name}\n\n{words}\n" for name, words in found)
 
 
 def _examples(manifest: Manifest) -> str:

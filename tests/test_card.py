@@ -1,16 +1,20 @@
 """Data cards: those that adapt rehearsal sets, and the one that every training folder gets."""
 
 import json
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from curate.card import render
 from curate.config import ConfigError
+from curate.evaluated import put_evaluation
 from curate.export import mix_and_export
 from curate.ingest import Accepted, read_source
 from curate.mix import MixConfig
 from curate.rehearse import cards, licence, read_card, resolve, shipped
+from curate.verify import verify
 from tests.paths import DATA, ROOT, needs_data
 from tests.training_folder import FACTS, dataset, hold, learn, template
 
@@ -175,6 +179,26 @@ def test_text_from_the_data_cannot_break_out_of_its_example(made):
     text = render(manifest)
     assert "`````text\nQ: q\n\nA: ````\n# Not a heading \\x1b[31m\n`````" in text
     assert "\x1b" not in text
+
+
+def test_an_evaluation_goes_into_the_card_and_the_folder_stays_whole(made, tmp_path):
+    manifest, folder = made
+    out = Path(shutil.copytree(folder, tmp_path / "out"))
+    name = manifest["fingerprint"]
+    assert put_evaluation(out, "of another export", "med", "words") is None
+    assert put_evaluation(tmp_path / "nowhere", name, "med", "words") is None
+    assert (out / "manifest.json").read_bytes() == (folder / "manifest.json").read_bytes()
+    for words in ("| lists | 40 |", "| lists | 41 |"):  # the later one replaces the earlier one
+        assert put_evaluation(out, name, "med", words) == out / "README.md"
+    put_evaluation(out, name, "law", "| lists | 7 |")
+    text = (out / "README.md").read_text()
+    assert (text.count("| lists | 40 |"), text.count("| lists | 41 |"), text.count("| lists | 7 |")) == (0, 1, 1)
+    assert text.index("## Trained on it: law") < text.index("## Trained on it: med") < text.index("## Examples")
+    assert verify(out) == []
+    assert render(json.loads((out / "manifest.json").read_text())) == text
+    (out / "README.md").write_text(text + "my own words\n")
+    assert put_evaluation(out, name, "med", "words") is None  # what a person wrote is not written over
+    assert (out / "README.md").read_text().endswith("my own words\n")
 
 
 def test_the_snippets_in_the_card_are_valid_code(made):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from tests.paths import BASE, DATA, needs_data
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
-from train.evaluation.local import LOCAL, write_tasks
+from train.evaluation.local import LOCAL, TRANSLATIONS, write_tasks
 from train.evaluation.prepare import prepare
 from train.evaluation.results import EvaluateError
 
@@ -68,6 +68,44 @@ def test_a_file_becomes_the_hubs_columns(tmp_path, name, row, expected):
     assert docs(name, tmp_path, tmp_path / "out") == [expected]
 
 
+PAIR = {"translation": {"de": "Das Haus ist sehr alt.", "en": "The house is very old."}}
+NEWS = {
+    "article": "A boat sank off the coast on Monday. Nobody was hurt.",
+    "highlights": "A boat sank; nobody was hurt.",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "row", "said", "score"),
+    [
+        ("wmt16-de-en", "wmt16-de-en.jsonl", PAIR, "The house is very old.", 1.0),
+        ("wmt16-en-de", "wmt16-de-en.jsonl", PAIR, "Das Haus ist alt.", 0.7),
+        ("cnn_dailymail_abisee", "cnn_dailymail.jsonl", NEWS, "A boat sank; nobody was hurt.", 1.0),
+        ("cnn_dailymail_abisee", "cnn_dailymail.jsonl", NEWS, "Nobody was hurt when a boat sank.", 0.5),
+    ],
+)
+def test_summaries_and_translations_are_graded_per_item(tmp_path, name, file, row, said, score):
+    """chrF and ROUGE, between 0 and 1; whether by two examples from the same file or none."""
+    others = [json.loads(json.dumps(row).replace("very", f"{n} times").replace("boat", f"boat {n}")) for n in "345"]
+    write_rows(tmp_path / file, row, *others)
+    for few_shot in (0, 2):
+        suite, left_out = prove(Harness(tmp_path / f"out{few_shot}", (tmp_path,), few_shot=few_shot).load(name))
+        assert (len(suite.items), left_out) == (4, [])
+        answers = ask(replace(suite, items=suite.items[:1]), on_engine(Saying(said)))
+        assert answers[0].score == pytest.approx(score, abs=0.15)
+        assert answers[0].answer == said
+
+
+def test_perplexity_is_no_suite(tmp_path, monkeypatch):
+    import datasets
+
+    rows = datasets.Dataset.from_list([{"page": "Tea is hot."}])
+    found = datasets.DatasetDict({"train": rows, "validation": rows, "test": rows})
+    monkeypatch.setattr("lm_eval.api.task.datasets.load_dataset", lambda *args, **kwargs: found)
+    with pytest.raises(EvaluateError, match=r"measures perplexity.*--drift FILE"):
+        Harness(tmp_path).load("wikitext")
+
+
 def test_mmlu_is_read_from_its_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "mmlu.zip", "w") as archive:
         for split in ("dev", "test"):
@@ -103,7 +141,9 @@ def test_an_item_that_cannot_fail_is_left_out_and_a_broken_file_is_refused(tmp_p
 
 
 @needs_data
-@pytest.mark.parametrize("name", [name for name in LOCAL if name not in ("ifeval", "mmlu")])
+@pytest.mark.parametrize(
+    "name", [name for name in LOCAL if name not in ("ifeval", "mmlu", "cnn_dailymail_abisee", *TRANSLATIONS)]
+)
 def test_on_real_files_gold_is_right_and_empty_is_not(tmp_path, name):
     suite, left_out = prove(Harness(tmp_path, (EVAL,)).load(name, limit=40))
     assert len(suite.items) + len(left_out) == 40

@@ -11,6 +11,8 @@ import pytest
 from tests.paths import ROOT
 
 ALLOWED_IN_TRAIN = {"curate", "curate.schema", "curate.engine", "curate.template", "curate.config"}
+# What an evaluation found goes into the data's card, whose checksums are the export's affair.
+EXCEPTIONS = {"train/card.py": {"curate.evaluated"}}
 ONLY_IN = {"ray": {"curate/run_ray.py"}, "vllm": {"curate/engine_vllm.py"}}
 STAGES = {p.stem for p in (ROOT / "curate" / "stages").glob("*.py")} - {"__init__"}
 
@@ -37,7 +39,8 @@ def test_curate_never_imports_train_or_the_benchmarks():
 
 def test_train_takes_little_from_curate():
     for path in files("train"):
-        assert {m for m in imports(path) if m.split(".")[0] == "curate"} <= ALLOWED_IN_TRAIN, path
+        allowed = ALLOWED_IN_TRAIN | EXCEPTIONS.get(str(path.relative_to(ROOT)), set())
+        assert {m for m in imports(path) if m.split(".")[0] == "curate"} <= allowed, path
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from train.record import RUN, read_run
+from train.record import read_run
 
 CARD = "README.md"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,13 +55,24 @@ def trained(config: dict[str, Any]) -> str:
     return f"weights named {', '.join(config['train_only'])}" if config["train_only"] else "all weights"
 
 
-def fill_in(model: Path, table: str) -> Path | None:
-    """Put an evaluation's words into the card of a model that we trained; None where there is no such card."""
-    card = model / CARD
-    if not (model / RUN).is_file() or read_run(model) is None or not card.is_file():
-        return None
+def fill_in(model: Path, table: str) -> list[Path]:
+    """Put an evaluation's words into the cards of a model that we trained and of the data it was trained on.
+
+    Returns the cards that were filled in: none for a model of others, the model's alone where its data is not there
+    any more.
+    """
+    card, record = model / CARD, read_run(model)
+    if record is None or not card.is_file():
+        return []
     text = card.read_text(encoding="utf-8")
     if not _BLOCK.search(text):
-        return None
+        return []
     card.write_text(_BLOCK.sub(lambda found: f"{found[1]}{table.rstrip()}\n{found[2]}", text), encoding="utf-8")
-    return card
+    data = _data_card(record, model.name, table) if "data_fingerprint" in record else None
+    return [card, *([data] if data else [])]
+
+
+def _data_card(record: dict[str, Any], name: str, table: str) -> Path | None:
+    from curate.evaluated import put_evaluation
+
+    return put_evaluation(Path(record["config"]["data"]), record["data_fingerprint"], name, table)

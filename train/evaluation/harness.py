@@ -86,6 +86,9 @@ class Harness:
             if getattr(task, "UNSAFE_CODE", False):
                 raise HarnessError(f"--suite {name}: runs generated code unguarded; take humaneval, which is run in a "
                                    "sandbox here, or a suite of your own with python checks")  # fmt: skip
+            if task.OUTPUT_TYPE == "loglikelihood_rolling":
+                raise HarnessError(f"--suite {name}: measures perplexity, which no item passes or fails; give its text "
+                                   "as --drift FILE, for perplexity and KL of both models")  # fmt: skip
             given = task.get_config("num_fewshot")  # 0 is meant as such: the prompt has its examples already
             shots = given or 0 if self.few_shot is None or given == 0 else self.few_shot
             task.set_config(key="num_fewshot", value=shots)
@@ -208,15 +211,16 @@ def _id(task: str, number: int, alone: bool) -> str:
 
 def _item(name: str, task: Any, index: int, alone: bool) -> Item:
     doc = task.eval_docs[index]
+    text = task.doc_to_text(doc)  # once: the harness compiles its template each time
     return Item.model_construct(
-        id=_id(name, index, alone), suite=name, prompt=(Message(role="user", content=_shown(task, doc)),), checks=(),
-        expected=_expected(task, doc),
+        id=_id(name, index, alone), suite=name, checks=(), expected=_expected(task, doc, text),
+        prompt=(Message(role="user", content=_shown(task, doc, text)),),
     )  # fmt: skip
 
 
-def _shown(task: Any, doc: Any) -> str:
+def _shown(task: Any, doc: Any, text: Any) -> str:
     """The question without its examples, with its choices where it has some."""
-    text, choices = task.doc_to_text(doc), choices_of(task, doc)
+    choices = choices_of(task, doc)
     if not isinstance(text, str):  # the choices are the contexts (WinoGrande)
         return "\n".join(f"- {choice} {task.doc_to_target(doc)}" for choice in choices)
     if choices and not any(choice in text for choice in choices):
@@ -228,12 +232,12 @@ def choices_of(task: Any, doc: Any) -> list[str]:
     return [str(choice) for choice in task.doc_to_choice(doc)] if task.OUTPUT_TYPE == "multiple_choice" else []
 
 
-def _expected(task: Any, doc: Any) -> str | None:
+def _expected(task: Any, doc: Any, text: Any) -> str | None:
     if isinstance(task.get_config("doc_to_target"), int):  # the same for every document: no answer, but a filler
         return None
     choices, target = choices_of(task, doc), task.doc_to_target(doc)
-    if choices and not isinstance(task.doc_to_text(doc), str):
-        target = task.doc_to_text(doc)
+    if choices and not isinstance(text, str):
+        target = text
     if choices and isinstance(target, int):
         return choices[target] if 0 <= target < len(choices) else None
     if isinstance(target, list | tuple):

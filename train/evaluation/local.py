@@ -221,6 +221,19 @@ def _file(name: str, *more: str) -> tuple[str, ...]:
     return (f"{name}.jsonl", f"{name}*.jsonl", f"{name}*.jsonl.gz", *more)
 
 
+def _translation(name: str, pair: str) -> Local:
+    """A task of one direction; the hub's column holds both texts: ``{"translation": {"de": …, "en": …}}``."""
+    corpus, one, other = name.split("-")
+    patterns = [f"{corpus}*{first}*{last}*.jsonl*" for first, last in ((one, other), (other, one))]
+    return Local(tuple(patterns), f"translation/{corpus}_{pair}.yaml", _each(name, "test", _same("translation")),
+                 {"fewshot_split": "test"})  # fmt: skip
+
+
+TRANSLATIONS = (
+    "wmt14-en-fr", "wmt14-fr-en", "wmt16-de-en", "wmt16-en-de", "wmt16-en-ro", "wmt16-ro-en", "iwslt2017-ar-en",
+    "iwslt2017-en-ar",
+)  # fmt: skip
+
 LOCAL: dict[str, Local] = {
     "mmlu": Local(("mmlu*.zip", "MMLU*.zip"), "mmlu/default/{task}.yaml", _mmlu, {"fewshot_split": "dev"}),
     "hellaswag": Local(_file("hellaswag"), "hellaswag/hellaswag.yaml", _each("hellaswag", "validation", _hellaswag)),
@@ -249,5 +262,10 @@ LOCAL: dict[str, Local] = {
         _file("lambada"), "lambada/lambada_openai.yaml", _each("lambada_openai", "test", _lambada)
     ),
     "ifeval": Local(_file("ifeval"), "ifeval/ifeval.yaml", _each("ifeval", "test", _ifeval)),
+    "cnn_dailymail_abisee": Local(
+        _file("cnn_dailymail"), "cnn_dailymail/cnn_dailymail.yaml",
+        _each("cnn_dailymail_abisee", "test", _same("article", "highlights")),
+    ),
+    **{name: _translation(name, name.partition("-")[2]) for name in TRANSLATIONS},
 }  # fmt: skip
 """The tasks that can be read from files, by the names that the harness has for them."""

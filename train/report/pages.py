@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 ALIKE = 0.6  # share of words in common from which highlighting the others helps the eye
 MOST_FLIPS = 200  # shown per suite; a page of thousands helps nobody, and results.json has them all
+MOST_LINES = 20  # the same in Markdown, where nothing folds
+MOST_PAIRS = 500_000  # of pieces; beyond, frequent ones anchor no match: two long loops would take seconds
+LONGEST_WORD = 16  # characters that highlighting takes together
+LONGEST_CELL = 300  # characters of a prompt or an answer in Markdown
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # Thai to Han: no blanks
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,14 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
 
 
 def fill_cards(results: Results) -> list[Path]:
-    """Put each comparison into the card of its later model, where that is one that we trained; their paths."""
+    """Put each comparison into the cards of its later model, where we trained that, and of its data; their paths."""
     template = _environment(escape=False).get_template("comparison.md.jinja")
     paths = {model.name: Path(model.path) for model in results.models}
-    cards = []
+    cards: list[Path] = []
     for comparison in results.comparisons:
         table = template.render(comparison=comparison, groups=groups(comparison, results))
-        cards.append(fill_in(paths[comparison.after], table))
-    return [card for card in cards if card is not None]
+        cards += fill_in(paths[comparison.after], table)
+    return cards
 
 
 def render(results: Results, template: str, why: "dict[str, Why] | None" = None) -> str:
@@ -118,6 +123,7 @@ def render(results: Results, template: str, why: "dict[str, Why] | None" = None)
         longest=max(s.conditions.max_tokens for s in results.models[0].suites),
         why=why or {},
         measures=lenient_rows(results.models, results.settings.get("knowledge", [])),
+        farthest=farthest(results.comparisons),
         **refusal_words(results),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
     )
@@ -131,7 +137,7 @@ def groups(comparison: Comparison, results: Results) -> list[Group]:
         found.append(Group("New knowledge", Axis(0.0), suites, comparison.knowledge))
     if comparison.retention:
         kept = [change for other in results.comparisons for change in other.suites if not change.knowledge]
-        lowest = min(min(change.before_interval[0], change.after_interval[0]) for change in kept)
+        lowest = min(min(c.before_interval[0], c.after_interval[0], c.before, c.after) for c in kept)
         suites = tuple(change for change in comparison.suites if not change.knowledge)
         found.append(Group("Retention", Axis(axis_start(lowest)), suites, comparison.retention))
     return found
@@ -164,8 +170,8 @@ def differences(text: str, other: str) -> Iterator[tuple[bool, str]]:
     [(False, 'the '), (True, 'left'), (False, ' kidney')]
     """
     mine, theirs = _words(text), _words(other)
-    matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
-    if matcher.ratio() < ALIKE:
+    matcher = SequenceMatcher(None, mine, theirs, autojunk=len(mine) * len(theirs) > MOST_PAIRS)
+    if matcher.quick_ratio() < ALIKE or matcher.ratio() < ALIKE:
         yield False, text
         return
     for tag, start, end, _, _ in matcher.get_opcodes():
@@ -174,7 +180,29 @@ def differences(text: str, other: str) -> Iterator[tuple[bool, str]]:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\s+|\w+|[^\w\s]", text)
+    """Pieces to compare: words, blanks, marks; of a script that sets no blanks between words, characters.
+
+    What is longer than any word, as a hash is, is cut, so that its two ends can be alike.
+
+    >>> _words("see b2b: 巴黎")
+    ['see', ' ', 'b2b', ':', ' ', '巴', '黎']
+    """
+    return re.findall(rf"\s+|[{UNSPACED}]|[^\W{UNSPACED}]{{1,{LONGEST_WORD}}}|[^\w\s]", text)
+
+
+def is_code(flip: Flip) -> bool:
+    """Whether an answer is to be read with its columns in line: it has a fence, or an indented line."""
+    return any(re.search(r"^(```| {4}|\t)", answer, re.MULTILINE) for answer in (flip.before, flip.after))
+
+
+def farthest(comparisons: Sequence[Comparison]) -> float:
+    """The drift that takes a bar's whole width: the same for all models, so that bars compare."""
+    return max((g.kl_interval[1] for c in comparisons if c.drift for g in c.drift.groups), default=0.0)
+
+
+def belongs(interval: tuple[float, float], share: float) -> bool:
+    """Whether the interval can be this share's: it is of right answers, which a graded score (ROUGE) does not count."""
+    return interval[0] <= share <= interval[1]
 
 
 def direction(change: SuiteChange | GroupChange) -> str:
@@ -206,14 +234,30 @@ def model_named(models: Sequence[ModelScore], name: str) -> ModelScore:
     return next(model for model in models if model.name == name)
 
 
+def short(text: str) -> str:
+    """For a cell of Markdown.
+
+    >>> short(""), short("4"), len(short("x" * 1000))
+    ('(empty)', '4', 301)
+    """
+    if not text.strip():
+        return "(blanks only)" if text else "(empty)"
+    return text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + "…"
+
+
 def unbroken(text: str) -> str:
     """A number stays on one line with its percent sign."""
     return text.replace(" %", "\u00a0%")
 
 
 def cell(text: object) -> str:
-    """Text that cannot break out of a cell of a Markdown table."""
-    return re.sub(r"[\r\n]+", " ", str(text)).replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
+    """Text that cannot break out of a cell of a Markdown table, nor be a tag, a link or a picture in it.
+
+    >>> cell("a | b\\n![](http://x)")
+    'a \\\\| b !&#91;](http://x)'
+    """
+    line = re.sub(r"[\r\n]+", " ", str(text)).replace("&", "&amp;").replace("<", "&lt;").replace("[", "&#91;")
+    return line.replace("|", "\\|").replace("*", "\\*").replace("`", "'")
 
 
 def _environment(escape: bool) -> "Environment":
@@ -233,6 +277,9 @@ def _environment(escape: bool) -> "Environment":
         differences,
         direction,
         flip_groups,
+        is_code,
+        belongs,
+        short,
         total,
         of,
         model_named,
@@ -241,6 +288,7 @@ def _environment(escape: bool) -> "Environment":
         feature,
     )
     environment.filters.update({tool.__name__: tool for tool in tools})
+    environment.globals["MOST_LINES"] = MOST_LINES
     return environment
 
 

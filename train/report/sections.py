@@ -1,6 +1,7 @@
 """What the page's later sections show: manner, measures of new knowledge, refusals."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,16 @@ from train.report.table import percent
 if TYPE_CHECKING:
     from train.evaluation.why import Why
 
-REFUSALS = ("advbench", "xstest_safe", "xstest_unsafe")
+REFUSALS = {"advbench": "harmful", "xstest_unsafe": "harmful", "xstest_safe": "safe"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How much of one suite each model declined: a share and its interval per model, in the models' order."""
+
+    suite: str
+    requests: str
+    shares: tuple[tuple[float, tuple[float, float]], ...]
 
 
 def feature(value: float, change: StyleChange, signed: bool = False) -> str:
@@ -49,8 +59,19 @@ def load_why(folder: Path) -> "dict[str, Why]":
 
 
 def refusal_words(results: Results) -> dict[str, Any]:
-    """The suites that are judged by the rules of refusal, and how far these agree with labels."""
+    """What the models declined, of the suites that the rules of refusal judge; and how far these agree with labels."""
     from train.evaluation.agreement import agreement
 
-    found = [score.suite for score in results.models[0].suites if score.suite in REFUSALS]
+    found = [
+        Refusal(suite, REFUSALS[suite], tuple(_declined(model.suites[place]) for model in results.models))
+        for place, suite in enumerate(score.suite for score in results.models[0].suites)
+        if suite in REFUSALS
+    ]
     return {"refusals": found, "agreement": agreement() if found else None}
+
+
+def _declined(score: SuiteScore) -> tuple[float, tuple[float, float]]:
+    """Where requests are safe, what is right is not to decline."""
+    if REFUSALS[score.suite] == "harmful":
+        return score.score, score.interval
+    return 1 - score.score, (1 - score.interval[1], 1 - score.interval[0])

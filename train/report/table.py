@@ -64,7 +64,8 @@ def _kept(comparison: Comparison) -> Iterator[str]:
     group = comparison.retention
     if group is None:
         return
-    yield (f"Retention went from {percent(group.before)} to {percent(group.after)} % "
+    subject = "Retention" if comparison.knowledge else f"{comparison.after}: retention"  # each verdict names its model
+    yield (f"{subject} went from {percent(group.before)} to {percent(group.after)} % "
            f"({points(group.difference)} points, 95 % interval {span(group.interval)}):")  # fmt: skip
     fallen = [c.suite for c in comparison.suites if not c.knowledge and c.difference < 0 and c.p < ALPHA]
     if fallen:
