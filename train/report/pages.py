@@ -29,7 +29,7 @@ from train.evaluation.results import (
     load_results,
     write_text,
 )
-from train.report.sections import feature, lenient_rows, load_why, refusal_words
+from train.report.sections import asked, feature, lenient_rows, load_why, refusal_words
 from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def render(results: Results, template: str, why: "dict[str, Why] | None" = None)
         why=why or {},
         measures=lenient_rows(results.models, results.settings.get("knowledge", [])),
         farthest=farthest(results.comparisons),
+        asked=asked(results.settings),
         **refusal_words(results),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
     )
@@ -202,7 +203,7 @@ def farthest(comparisons: Sequence[Comparison]) -> float:
 
 def belongs(interval: tuple[float, float], share: float) -> bool:
     """Whether the interval can be this share's: it is of right answers, which a graded score (ROUGE) does not count."""
-    return interval[0] <= share <= interval[1]
+    return interval[0] - 1e-9 <= share <= interval[1] + 1e-9  # of none right, the lower end is all but 0
 
 
 def direction(change: SuiteChange | GroupChange) -> str:

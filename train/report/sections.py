@@ -1,6 +1,6 @@
 """What the page's later sections show: manner, measures of new knowledge, refusals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from train.report.table import percent
 if TYPE_CHECKING:
     from train.evaluation.why import Why
 
+SHOWN = 5  # items that are named of those left out
 REFUSALS = {"advbench": "harmful", "xstest_unsafe": "harmful", "xstest_safe": "safe"}
 
 
@@ -75,3 +76,21 @@ def _declined(score: SuiteScore) -> tuple[float, tuple[float, float]]:
     if REFUSALS[score.suite] == "harmful":
         return score.score, score.interval
     return 1 - score.score, (1 - score.interval[1], 1 - score.interval[0])
+
+
+def asked(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What else shaped the questions, for "what ran": a name and words each.
+
+    >>> asked({"few_shot": 5, "chat": True, "left_out": {"nq_open": ["7", "9"]}})[1:]
+    [('left out', 'nq_open 2 (7, 9)')]
+    """
+    lines = []
+    if settings.get("few_shot") is not None or settings.get("chat"):
+        shots = settings.get("few_shot")
+        words = ["the tasks' own examples" if shots is None else f"{shots} examples"]
+        lines.append(("tasks", ", ".join([*words, *(["in the chat template"] if settings.get("chat") else [])])))
+    if settings.get("left_out"):
+        found = [f"{suite} {len(ids)} ({', '.join(ids[:SHOWN])}{', …' if len(ids) > SHOWN else ''})"
+                 for suite, ids in settings["left_out"].items()]  # fmt: skip
+        lines.append(("left out", "; ".join(found)))
+    return lines
