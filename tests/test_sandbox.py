@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import ROOT
-from train.evaluation import sandbox
+from train.evaluation import sandbox, sandbox_child
 from train.evaluation.sandbox import Limits, SandboxError, available, run_python
 
 pytestmark = pytest.mark.skipif(available() is not None, reason=f"no sandbox here: {available()}")
@@ -492,14 +492,14 @@ def _decide(program, word, number, *arguments):
     while True:
         code, if_true, if_false, operand = lines[at]
         at += 1
-        if code == sandbox.RETURN:
+        if code == sandbox_child.RETURN:
             return operand
-        if code == sandbox.LOAD:
+        if code == sandbox_child.LOAD:
             value = struct.unpack_from("=I", data, operand)[0]
-        elif code == sandbox.MASK:
+        elif code == sandbox_child.MASK:
             value &= operand
         else:
-            met = value == operand if code == sandbox.EQUAL else value >= operand
+            met = value == operand if code == sandbox_child.EQUAL else value >= operand
             at += if_true if met else if_false
 
 
@@ -518,7 +518,7 @@ ARM = {
 
 @pytest.mark.parametrize(("machine", "calls"), [("x86_64", X86), ("aarch64", ARM)])
 def test_the_filter_of_each_machine(machine, calls):
-    word, program = sandbox.MACHINES[machine][0], sandbox._filter(machine, pid=77)
+    word, program = sandbox_child.MACHINES[machine][0], sandbox_child.system_calls(machine, pid=77)
     answer = {name: _decide(program, word, number) for name, number in calls.items()}
     assert answer.pop("read") == answer.pop("openat") == ALLOW
     assert answer.pop("fchmod") == DONE
