@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from curate.base import Base
-from curate.build import Language, ModelConfig, executor
+from curate.build import Cleaning, Language, ModelConfig, executor
 from curate.config import ConfigError
 from curate.export import Facts, check_replaceable, mix_and_export
 from curate.ingest import Source, SourceError, UnknownColumns
@@ -35,7 +35,7 @@ SPARE = 1.25
 """Rehearsal rows answered per row that the ratio asks for: some answers never end, some rows do not fit."""
 
 
-class BlendConfig(ModelConfig):
+class BlendConfig(ModelConfig, Cleaning):
     build: Path | None = None
     work: Path = Path("builds")
     out: Path = Path("out")
@@ -202,15 +202,18 @@ def own_answers(config: BlendConfig, source: Source | Made) -> BlendConfig:
 
 
 def collect(source: Source, config: BlendConfig, base: Base, progress: Progress) -> Path:
-    """A rehearsal set as rows that fit the context, its repeats marked."""
+    """A rehearsal set as rows that fit the context, cleaned, its repeats marked."""
     fits = Room(base, config.max_tokens)
     try:
         folder = load_source(source, config.work, config.shard_rows, 1.0, fits, fits.identity(), progress)
     except UnknownColumns as error:
         raise SourceError(f"{error}\n  mix has no --columns: say it in a data card, {config.cards}/{source.label}.md, "
                           "under `columns`, as the program's own cards do") from None  # fmt: skip
+    execute = executor(config.ray)
+    given = config.answers == "given"  # else they are answered anew, and only the questions matter
+    folder = config.cleaned(folder, base, config.work, 1.0, progress, execute, given)
     stage = Dedupe(folder, config.lang, contradictions=False)
-    return run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
+    return run_stage(stage, folder, config.work, 1.0, progress, execute)
 
 
 def answer(folder: Path, rows: int, config: BlendConfig, base: Base, progress: Progress) -> Path:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from curate.base import Base, find_base
+from curate.clean.rules import CleanRules
 from curate.config import Strict
 from curate.engine import EngineConfig, EngineName, WeightsDtype
 from curate.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, read_ids, read_lines, said
@@ -21,8 +22,9 @@ from curate.mask import Policy, Thresholds
 from curate.progress import Progress
 from curate.run import Executor, in_process, run_stage
 from curate.schema import Message
-from curate.shards import LATEST, load_manifest, read_dataset, write_json
+from curate.shards import LATEST, load_manifest, read_dataset, read_live, write_json
 from curate.stage import Stage
+from curate.stages.clean import Clean
 from curate.stages.dedupe import Dedupe
 from curate.stages.mark import Mark
 from curate.stages.regenerate import Fallback, Mode, Regenerate
@@ -56,7 +58,29 @@ class ModelConfig(Strict):
         return find_base(EngineConfig(**{name: getattr(self, name) for name in fields}))
 
 
-class BuildConfig(ModelConfig):
+class Cleaning(Strict):
+    """What ``build`` and ``mix`` do with the rows that they read."""
+
+    clean: CleanRules | None = CleanRules()  # None: rows are taken as they are
+
+    @field_validator("clean", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        """``clean: off`` in a file."""
+        return None if value is False else value
+
+    def cleaned(
+        self, folder: Path, base: Base, work: Path, max_drop: float, progress: Progress, execute: Executor,
+        answers: bool = True,
+    ) -> Path:  # fmt: skip
+        """A dataset after the rules; ``answers`` false: only its questions matter."""
+        if self.clean is None:
+            return folder
+        stage = Clean(self.clean, answers, base if self.clean.judge else None)
+        return run_stage(stage, folder, work, max_drop, progress, execute)
+
+
+class BuildConfig(ModelConfig, Cleaning):
     source: str
     out: Path = Path("builds")
     workspace: bool = True  # write curate.yaml with the model, where there is none
@@ -123,8 +147,10 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     folder = load_source(
         config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
     )  # fmt: skip
-    check_choices(config, folder)
-    ingested, rejected = folder, load_manifest(folder)["rejected"]
+    rejected = load_manifest(folder)["rejected"]
+    folder = config.cleaned(folder, base, config.out, config.max_drop, progress, executor(config.ray))
+    ingested = folder
+    check_choices(config, ingested)
     for stage in stages(config, base, frames, folder):
         asked = stage.name in (Exclude.name, HoldOut.name)  # so many drops are no surprise
         most = 1.0 if asked else config.max_drop
@@ -183,7 +209,7 @@ def compare(dedupe: Dedupe, ids: Sequence[str]) -> Stage:
     """The comparison of all rows; without those that are excluded where that changes what becomes of others."""
     if not ids:
         return dedupe
-    without = deciding(read_dataset(dedupe.dataset, list(Dedupe.reads)), ids, dedupe.lang)
+    without = deciding(read_live(dedupe.dataset, Dedupe.reads), ids, dedupe.lang)
     return DedupeWithout(dedupe, without) if without else dedupe
 
 
@@ -280,6 +306,7 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
         check_choices(config, folder)
         chosen = choices(config, folder)
         names = [stage.name for stage in stages(config, base, frames, folder)]
+        names = [*([Clean.name] if config.clean else []), *names]
         facts = load_manifest(folder)
         table = read_dataset(folder, ["prompt", "reference"])
         lengths = [

@@ -19,6 +19,8 @@ app = typer.Typer(
 WORKSPACE = Path("curate.yaml")
 """Written by the first build in a folder: the model that the other commands take when they are not told."""
 
+MANY = 10  # settings of a group from which on it is not spelled out among the defaults taken
+
 Config = Annotated[Path | None, typer.Option(help="YAML file with this command's settings; flags win over it.")]
 Model = Annotated[str | None, typer.Option(help="Base model: a folder or a hub id. Default: the one in curate.yaml.")]
 Revision = Annotated[str | None, typer.Option(help="Revision of a hub model.")]
@@ -31,6 +33,12 @@ Work = Annotated[Path | None, typer.Option(help="Folder of the stages' output (r
 MaxTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
 MaxDrop = Annotated[float | None, typer.Option(help="Stop when a stage drops more than this share of its rows.")]
 ShardRows = Annotated[int | None, typer.Option(help="Rows a shard: the unit of work and of resume.")]
+Clean = Annotated[list[str] | None, typer.Option(
+    help="Rules for the rows that are read, RULE=VALUE: toxic=off,top_2gram=0.3; or off, for none. May be repeated; "
+    "docs/cleaning.md has them all.")]  # fmt: skip
+Languages = Annotated[str | None, typer.Option(help="Languages that a row may be in: en,vi. Default: any.")]
+Judge = Annotated[bool | None, typer.Option(
+    "--judge", help="Let the base model judge the rows' quality and toxicity too.")]  # fmt: skip
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Ray = Annotated[str | None, typer.Option(help="Address of a Ray cluster ('local' starts one here).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
@@ -66,6 +74,9 @@ def build(
         "thin_air=-6.9,temperature=0.5; those left out keep these defaults.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Log-probabilities kept per token, for the anchors.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the source (spaCy's codes).")] = None,
+    clean: Clean = None,
+    languages: Languages = None,
+    judge: Judge = None,
     glossary: Annotated[Path | None, typer.Option(help="Text file: terms that must be kept whole and exact.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="Folder with your own rewrite.jinja, correct.jinja.")] = None,
     exclude: Annotated[Path | None, typer.Option(
@@ -101,7 +112,7 @@ def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: b
     file = _settings(config, ModelConfig)
     if not (given["source"] or file.get("source")):
         raise ConfigError("build needs --source: a file, a folder or a hub id with questions and answers")
-    settled = _settle(BuildConfig, file, given)
+    settled = _settle(BuildConfig, file, _cleaning(given, file))
     with Progress() as progress:
         if dry_run:
             result = estimate(settled)
@@ -125,6 +136,9 @@ def mix(
         "model's own prompts).")] = None,
     answers: Annotated[str | None, typer.Option(help="Rehearsal answers: own (the base model's) or given.")] = None,
     weights: Annotated[str | None, typer.Option(help="Shares of the rehearsal sets: dolly=2,self=3; others 1.")] = None,
+    clean: Clean = None,
+    languages: Languages = None,
+    judge: Judge = None,
     build: Annotated[Path | None, typer.Option(help="Built dataset. Default: the latest in --work.")] = None,
     work: Work = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the training shards. Default: out.")] = None,
@@ -173,7 +187,8 @@ def _mix(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: boo
     built = latest_settings(Path(given["work"] or file.get("work") or BlendConfig.model_fields["work"].default))
     if built and not (given["build"] or file.get("build")):
         print(f"curate: model settings from the latest build: {_short(built)}", file=sys.stderr)
-    settled = _settle(BlendConfig, {**file, **built, **(load_yaml(config) if config else {})}, given)
+    file = {**file, **built, **(load_yaml(config) if config else {})}
+    settled = _settle(BlendConfig, file, _cleaning(given, file))
     with Progress() as progress:
         result = estimate(settled, progress) if dry_run else blend(settled, progress)
     _print(result, as_json, describe)
@@ -320,7 +335,10 @@ def _settle(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
 
 
 def _short(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+    def said(value: Any) -> str:  # a group of many is not read in a line
+        return "{…}" if isinstance(value, dict) and len(value) > MANY else json.dumps(value, ensure_ascii=False)
+
+    return ", ".join(f"{key}={said(value)}" for key, value in values.items())
 
 
 def _keep_workspace(settled: Any, say: Callable[[str], None]) -> None:
@@ -330,6 +348,26 @@ def _keep_workspace(settled: Any, say: Callable[[str], None]) -> None:
     lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in settled.said().items())
     WORKSPACE.write_text(f"# The base model of this folder: what commands take that are not told.\n{lines}", "utf-8")
     say(f"curate: wrote {WORKSPACE} with the model, for the commands that follow")
+
+
+def _cleaning(given: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
+    """The three flags about cleaning as one setting, over what the file says of it."""
+    said, languages, judge = (given.pop(name) for name in ("clean", "languages", "judge"))
+    parts = [part.strip() for text in said or [] for part in text.split(",")]
+    if [part.lower() for part in parts] in (["off"], ["none"]):
+        return {**given, "clean": False}
+    found: dict[str, str | bool] = {}
+    name = ""
+    for part in parts:
+        before, equals, value = part.partition("=")
+        if not equals and not name:
+            raise typer.BadParameter(f"{part!r}: expected RULE=VALUE, such as toxic=off", param_hint="--clean")
+        name = before.strip().replace("-", "_") if equals else name
+        found[name] = value if equals else f"{found[name]},{part}"  # a list goes on behind its comma
+    found |= {"languages": languages} if languages else {}
+    found |= {"judge": judge} if judge is not None else {}
+    own = file.get("clean") if isinstance(file.get("clean"), dict) else {}
+    return {**given, **({"clean": {**(own or {}), **found}} if found else {})}
 
 
 def _columns(text: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -58,8 +58,9 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
 def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
     """The keys known at a place inside the configuration."""
     for part in place:
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        kind = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not inner:
             break
-        model = inner
+        model = inner[0]
     return list(model.model_fields)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from curate.config import ConfigError
 from curate.dedupe import Verdict, find
 from curate.schema import EXAMPLE
-from curate.shards import read_dataset
+from curate.shards import read_live
 from curate.stage import Worker, fingerprint
 from curate.stages.dedupe import Dedupe, Marker
 
@@ -123,7 +123,7 @@ class DedupeWithout:
         return {**self.dedupe.identity(), "without": list(self.without)}
 
     def open(self) -> Worker:
-        table = _without(read_dataset(self.dedupe.dataset, self.reads), self.without)
+        table = _without(read_live(self.dedupe.dataset, self.reads), self.without)
         verdicts = find(table, self.dedupe.lang, self.dedupe.contradictions)
         return Marker({**verdicts, **{name: Verdict("excluded", name) for name in self.without}})
 

@@ -34,7 +34,7 @@ from curate.exclude import mark, row_of
 from curate.frames import question_of
 from curate.made.entities import LONGEST, Text, find_entities
 from curate.schema import EXAMPLE, Message
-from curate.shards import load_manifest, read_dataset, read_json, write_bytes, write_json
+from curate.shards import load_manifest, read_dataset, read_json, read_live, write_bytes, write_json
 from curate.stage import Stage as RewordStage
 from curate.stage import Worker, fingerprint
 from curate.text.compare import has_amount, has_name, tokens
@@ -212,7 +212,7 @@ def choose(fact: Mapping[str, str], share: float, seed: int) -> Split:
 @lru_cache(maxsize=4)
 def split(ingested: Path, share: float, seed: int, lang: str) -> Split:
     """``choose`` among the rows of a source, a dataset folder named by its content."""
-    return choose(facts(read_dataset(ingested, ["id", "prompt", "reference"]), lang), share, seed)
+    return choose(facts(read_live(ingested, ["id", "prompt", "reference"]), lang), share, seed)
 
 
 def _rank(seed: int, *parts: str) -> bytes:

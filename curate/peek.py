@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.clean.finding import findings_of
 from curate.export import KIND
 from curate.marks import Run, marked, merge, runs, visible
 from curate.shards import REJECTED, DatasetError, load_manifest, read_dataset, read_finished, read_shard, unfinished
@@ -160,7 +161,7 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
 def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -> None:
     if not unfinished(folder) and load_manifest(folder).get("kind") != "examples":
         raise DatasetError(f"{folder}: its manifest.json is not one that curate wrote; point to out, or to builds")
-    names = ["id", "source", "prompt", "reference", "response", "tier", "spans", "flags", "drop"]
+    names = ["id", "source", "prompt", "reference", "response", "tier", "spans", "flags", "drop", "meta"]
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)
     reasons = table["drop"].to_pylist()
     rejected = _rejected(folder)
@@ -205,7 +206,9 @@ def _show_row(row: dict[str, Any], view: View) -> None:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     answer = row["response"] or row["reference"]
-    return {"id": row["id"], "source": row["source"], "question": row["prompt"][-1]["content"], "response": answer}
+    return {"id": row["id"], "source": row["source"], "question": row["prompt"][-1]["content"], "response": answer,
+            "why": [f"{found['rule']} {found['score']:.3g}: {found['detail']}" for found in findings_of(row["meta"])
+                    if found["rule"] == row["drop"]]}  # fmt: skip
 
 
 # ---- both
@@ -223,6 +226,8 @@ def _left_out(counts: Counter[str], drop: str | None, examples: dict[str, list[d
                 above, below = row.get("marks", ("Q", "A"))
                 view.line(f"  {row['source']} {row['id']}\n  {above}: {_cut(row['question'])}\n  "
                           f"{below}: {_cut(row['response'])}")  # fmt: skip
+                for line in row.get("why", []):
+                    view.line(f"  why: {_cut(line)}")
 
 
 def _choose(count: int, wanted: int, seed: int) -> list[int]:

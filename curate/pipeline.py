@@ -81,12 +81,20 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
         elif isinstance(value, bool):
             found.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, list | dict):
-            items = value if isinstance(value, list) else [f"{k}={v}" for k, v in value.items()]
+            items = value if isinstance(value, list) else [f"{k}={_word(v)}" for k, v in value.items()]
             together = isinstance(value, dict) and flag not in REPEATED
             found += [word for item in ([",".join(items)] if together else items) for word in (flag, str(item))]
         elif value is not None:
             found += [flag, str(value)]
     return found
+
+
+def _word(value: Any) -> str:
+    """
+    >>> [_word(value) for value in (0.3, ["en", "vi"], None, False)]
+    ['0.3', 'en,vi', 'off', 'off']
+    """
+    return ",".join(map(str, value)) if isinstance(value, list) else "off" if value in (None, False) else str(value)
 
 
 def missing(sections: dict[str, dict[str, Any]]) -> list[str]:

@@ -31,6 +31,16 @@ Drop = Literal[
     "no-target",  # nothing is marked for loss, so there is nothing to train
     "excluded",  # named by --exclude
     "test",  # tells a fact that --test holds out of training
+    "boilerplate",  # the answer is empty, a stub ("N/A"), navigation, or only points to a page
+    "truncated",  # the answer breaks off
+    "wrong-language",  # question or answer is in none of the languages asked for
+    "too-short",  # fewer words than --least-words
+    "overlong",  # more words than --most-words (too-long is about the context)
+    "repetitive",  # the answer says the same again and again
+    "needs-media",  # asks for, or about, a picture, a recording or a page that a text model cannot see or open
+    "personal-data",  # tells an address or number of a person, and --personal drop
+    "toxic",  # abuse or slurs, by the word list or the judge
+    "low-quality",  # the judge thinks little of the answer
     "error",  # "error:<Type>": a stage failed on this row alone
 ]
 DROPS = get_args(Drop)

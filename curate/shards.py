@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 MANIFEST = "manifest.json"
 REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
@@ -86,6 +87,12 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 def shard_paths(folder: Path) -> list[Path]:
     return [folder / shard["file"] for shard in load_manifest(folder)["shards"]]
+
+
+def read_live(folder: Path, columns: Sequence[str]) -> pa.Table:
+    """These columns of the rows that are not dropped, in memory, in shard order."""
+    table = read_dataset(folder, list(dict.fromkeys([*columns, "drop"])))
+    return table.filter(pc.is_null(table["drop"])).select(list(columns))
 
 
 def read_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:

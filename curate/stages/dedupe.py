@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curate.dedupe import Verdict, find
 from curate.schema import EXAMPLE
-from curate.shards import read_dataset
+from curate.shards import read_live
 from curate.stage import Worker
 
 
@@ -26,8 +26,7 @@ class Dedupe:
         return {"lang": self.lang, "contradictions": self.contradictions}
 
     def open(self) -> Worker:
-        table = read_dataset(self.dataset, ["id", "prompt", "reference"])
-        return Marker(find(table, self.lang, self.contradictions))
+        return Marker(find(read_live(self.dataset, self.reads), self.lang, self.contradictions))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""All rules on one row: what of its text is mended or masked, and which rules catch it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curate.clean.boilerplate import boilerplate
+from curate.clean.finding import Finding
+from curate.clean.language import wrong_language
+from curate.clean.length import length
+from curate.clean.media import needs_media
+from curate.clean.personal import Datum, find_personal, mask, personal
+from curate.clean.repair import PASSES, Repair, repair
+from curate.clean.repetition import repetitive
+from curate.clean.rules import CleanRules
+from curate.clean.toxic import toxic
+from curate.clean.truncated import truncated
+from curate.frames import question_of
+from curate.schema import Message
+
+MASKED = "masked-personal-data"
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A row's texts as they go on, the flags that say what was changed, and every rule that catches it."""
+
+    prompt: list[Message]
+    reference: str
+    flags: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def clean(prompt: list[Message], reference: str, rules: CleanRules, answers: bool = True) -> Cleaned:
+    """``answers`` false: the reference is mended, but no rule looks at it.
+
+    >>> clean([{"role": "user", "content": "Who?"}], "N/A", CleanRules()).findings[0].rule
+    'boilerplate'
+    """
+    turns, reference, made = mend(prompt, reference, rules)
+    findings = list(judged(turns, reference if answers else None, rules))
+    data = _personal([*(turn["content"] for turn in turns), reference], rules)
+    told = personal([datum for found in (data if answers else data[:-1]) for datum in found])
+    if told and rules.personal == "drop":
+        findings.append(told)
+    flags: list[str] = list(made)
+    if rules.personal == "mask" and any(data):
+        turns = [{**turn, "content": mask(turn["content"], own)} for turn, own in zip(turns, data, strict=False)]
+        reference = mask(reference, data[-1])
+        flags.append(MASKED)
+    return Cleaned(turns, reference, tuple(flags), tuple(findings))
+
+
+def mend(prompt: list[Message], reference: str, rules: CleanRules) -> tuple[list[Message], str, list[Repair]]:
+    """Every turn and the reference mended. A turn of which nothing would be left stays: a prompt is never empty."""
+    switches: dict[Repair, bool] = {
+        "repaired-html": rules.repair_html,
+        "repaired-encoding": rules.repair_encoding,
+        "repaired-control": rules.repair_control,
+    }
+    wanted: tuple[Repair, ...] = tuple(name for name, on in switches.items() if on)
+    texts = [*(turn["content"] for turn in prompt), reference]
+    made: set[Repair] = set()
+    for _ in range(PASSES):  # what one text is about may come to light when another is mended
+        before, about = texts, "\n".join(texts)
+        mended = [repair(text, about, wanted) for text in texts]
+        kept = [bool(text.strip()) for text, _ in mended[:-1]] + [True]
+        texts = [text if keep else old for (text, _), keep, old in zip(mended, kept, texts, strict=True)]
+        made.update(name for (_, names), keep in zip(mended, kept, strict=True) if keep for name in names)
+        if texts == before:
+            break
+    turns = [{**turn, "content": text} for turn, text in zip(prompt, texts, strict=False)]
+    return turns, texts[-1], sorted(made)
+
+
+def judged(prompt: list[Message], answer: str | None, rules: CleanRules) -> Iterator[Finding]:
+    """Every rule that catches the row, the plainest first: the first becomes the reason for which it is dropped."""
+    question = question_of(prompt)
+    found: list[Finding | None] = []
+    if answer is not None:
+        found += [boilerplate(question, answer, rules), length(answer, rules), truncated(answer, rules)]
+    found.append(needs_media(prompt, rules))
+    found.append(wrong_language(question, answer, rules))
+    if answer is not None:
+        found.append(repetitive(question, answer, rules))
+    found.append(toxic((question,) if answer is None else (question, answer), rules))
+    yield from (finding for finding in found if finding)
+
+
+def _personal(texts: list[str], rules: CleanRules) -> list[list[Datum]]:
+    return [[] if rules.personal == "off" else find_personal(text, rules.personal_kinds) for text in texts]

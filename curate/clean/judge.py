@@ -1,0 +1,108 @@
+"""The base model as a judge of quality and toxicity, read from its probabilities instead of its words.
+
+LLM-as-a-judge (Zheng et al., arXiv 2306.05685), the score as an expectation over the digits (G-Eval: Liu et al., arXiv
+2303.16634). The model sees the text as quoted data, yet nothing keeps a text from talking to its judge; and a small
+model is a poor one. So this is off unless asked for, and a text of which it says neither digit nor word is not marked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import exp
+from pathlib import Path
+
+from curate.base import Base
+from curate.clean.finding import Finding
+from curate.clean.rules import CleanRules
+from curate.engine import Engine, TokenScores
+from curate.frames import in_view
+from curate.template import Template, TemplateError, user
+
+PROMPTS = Path(__file__).parent / "prompts"
+TOP_K = 20  # of the next token's distribution: options outside it have no say
+LEAST = 0.1  # probability that all options need together for a verdict
+LONGEST = 4000  # characters of a text that the judge sees
+
+Row = tuple[str, str]
+"""Question and answer."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question to the judge: the prompt file, and its options with what each is worth."""
+
+    frame: str
+    worth: tuple[tuple[str, float], ...]
+
+
+QUALITY = ("quality", tuple((str(digit), float(digit)) for digit in range(1, 6)))
+# With a capital or without: models choose, whatever the prompt says.
+TOXIC = ("toxic", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
+
+
+def asked(name: str, worth: tuple[tuple[str, float], ...]) -> Asked:
+    return Asked((PROMPTS / f"{name}.jinja").read_text(encoding="utf-8"), worth)
+
+
+@cache
+def questions() -> tuple[Asked, Asked]:
+    """Quality and toxicity, with the shipped prompts."""
+    return asked(*QUALITY), asked(*TOXIC)
+
+
+def judge(rows: Sequence[Row], answers: bool, rules: CleanRules, base: Base) -> list[list[Finding]]:
+    """What the judge has against each row. Without ``answers`` nobody asks about quality, and toxicity is that of the
+    question."""
+    quality, toxic = questions()
+    context = base.config.max_model_len
+    found: list[list[Finding]] = [[] for _ in rows]
+    if answers and rules.least_quality is not None:
+        for own, score in zip(found, verdicts(rows, quality, base.engine, base.template, context), strict=True):
+            if score is not None and score < rules.least_quality:
+                own.append(Finding("low-quality", round(score, 3), f"judge expects {score:.1f} of 5"))
+    if rules.judged_toxic is not None:
+        texts = rows if answers else [(question, "") for question, _ in rows]
+        for own, score in zip(found, verdicts(texts, toxic, base.engine, base.template, context), strict=True):
+            if score is not None and score >= rules.judged_toxic:
+                own.append(Finding("toxic", round(score, 3), f"judge says yes with probability {score:.2f}"))
+    return found
+
+
+def verdicts(
+    rows: Sequence[Row], question: Asked, engine: Engine, template: Template, context: int
+) -> list[float | None]:
+    """The expected worth of the judge's reply about each row; None where it has no verdict, or the prompt no room."""
+    prompts = [_prompt(row, question.frame, template) for row in rows]
+    lead, firsts = options(question, template)
+    fits = [ids is not None and len(ids) + len(lead) + 1 <= context for ids in prompts]
+    sequences = [[*(ids or ()), *lead, next(iter(firsts))] for ids, ok in zip(prompts, fits, strict=True) if ok]
+    scored = iter(engine.score(sequences, [len(ids) - 1 for ids in sequences], TOP_K) if sequences else [])
+    return [expectation(next(scored), firsts) if ok else None for ok in fits]
+
+
+def options(question: Asked, template: Template) -> tuple[list[int], dict[int, float]]:
+    """Tokens that all options begin with, and the token that tells them apart, with its worth. Raises ``TemplateError``
+    where the tokenizer writes two options alike."""
+    ids = [template.render([user("?")], text).response_ids for text, _ in question.worth]
+    shared = next((n for n in range(min(map(len, ids))) if len({tuple(one[: n + 1]) for one in ids}) > 1), 0)
+    firsts = {one[shared]: worth for one, (_, worth) in zip(ids, question.worth, strict=True)}
+    if len(firsts) != len(ids):
+        raise TemplateError("the judge's options begin with the same token in this tokenizer, so its replies cannot be "
+                            "told apart; leave --judge out, or use another model")  # fmt: skip
+    return ids[0][:shared], firsts
+
+
+def expectation(scores: TokenScores, worth: Mapping[int, float]) -> float | None:
+    """The mean worth of the options, weighed by their probabilities as the last token scored."""
+    pairs = zip(scores.top_ids[-1].tolist(), scores.top_logprobs[-1].tolist(), strict=True)
+    found = {token: exp(logprob) for token, logprob in pairs if token in worth}
+    total = sum(found.values())
+    return sum(worth[token] * p for token, p in found.items()) / total if total >= LEAST else None
+
+
+def _prompt(row: Row, frame: str, template: Template) -> list[int] | None:
+    question, answer = (text[:LONGEST] for text in row)
+    try:
+        return template.prompt_ids(in_view(frame, [user(question)], answer))
+    except TemplateError:
+        return None  # a text that cannot be rendered is another stage's matter

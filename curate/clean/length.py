@@ -1,0 +1,16 @@
+"""Length: answers with too few words or too many."""
+
+from curate.clean.finding import Finding
+from curate.clean.rules import CleanRules
+from curate.clean.tally import words
+
+
+def length(text: str, rules: CleanRules) -> Finding | None:
+    count = len(words(text))
+    said = f"{count} word{'s' if count != 1 else ''}"
+    # An answer of signs alone ("😀", "%", ">=") says something; one of no word at all but white space is empty.
+    if rules.least_words is not None and count < rules.least_words and (rules.least_words > 1 or not text.strip()):
+        return Finding("too-short", count, said)
+    if rules.most_words is not None and count > rules.most_words:
+        return Finding("overlong", count, said)
+    return None

@@ -1,0 +1,104 @@
+"""Media: questions that ask for, or about, what a text model cannot see, hear, open or draw."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from curate.clean.finding import Finding
+from curate.clean.rules import CleanRules
+from curate.frames import question_of
+from curate.schema import Message
+
+_SEEN = r"(?:image|picture|photo(?:graph)?|painting|drawing|screenshot|illustration|artwork)"
+_HEARD = r"(?:audio(?: (?:clip|file|recording))?|recording|video(?: clip)?|film clip|movie clip|clip|gif|meme)"
+_FILE = r"(?:attachment|(?:attached )?(?:file|document|pdf|spreadsheet)|web ?page|web ?site|url|link)"
+_KINDS = rf"(?:{_SEEN}|{_HEARD}|{_FILE}|diagram|chart|graph|figure|map|logo|flag)"
+
+# What was to be given besides the text, and was not: a placeholder, or an address.
+_PICTURE = re.compile(r"!\[[^\]\n]*\]\([^)\n]*\)|<img\b[^>]*>", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    rf"[\[<(](?:insert |attached |see )?(?:an? |the )?{_KINDS}s?"
+    r"(?: (?:attached|here|link|file|of [^\n\]>)]{1,120}|to [^\n\]>)]{1,60}))?[\]>)]"
+    rf"|\n\W*(?:attached )?{_KINDS}s?(?: (?:attached|here))?\W*\Z",
+    re.IGNORECASE,
+)
+_URL = re.compile(r"\b(?:https?://|www\.)[^\s)>\]\"']+", re.IGNORECASE)
+_ABOUT_ADDRESS = re.compile(
+    r"\b(?:summar\w+|read|watch|open|visit|browse|check|analy[sz]\w*|describe|review|translate|extract|identify"
+    r"|classify|explain|find|based on|according to|referring to|use|using|from|given|provided|following|rewrite|edit"
+    r"|title|evaluate|what is|caption|describing)\b",
+    re.IGNORECASE,
+)
+
+# What is spoken of as if it lay there.
+_GIVEN = r"(?:following|given|attached|above|below|provided|accompanying|linked|enclosed)"
+_POINTED = re.compile(
+    rf"\b(?:(?:the|this|these|that)\s+(?:{_GIVEN}\s+)+(?:\w+\s+)?{_SEEN}s?|this\s+{_SEEN}"
+    rf"|(?:attached|enclosed|accompanying)\s+(?:\w+\s+)?(?:{_SEEN}|file|document|pdf|video|audio|spreadsheet)s?"
+    rf"|(?:the|this)\s+{_GIVEN}\s+(?:audio|video|film clip|recording)|this\s+(?:video|audio|recording|film clip)"
+    rf"|{_SEEN}s?\s+(?:below|above|attached|shown|provided)|(?:seen|shown|depicted)\s+in\s+(?:the|this)\s+{_SEEN})"
+    r"\b(?!\s+(?:game|editor|title|caption|description|book|idea|prompt|script|essay))",
+    re.IGNORECASE,
+)
+# What is to be made.
+_PLEASE = r"^\W*(?:(?:please|can you|could you|i want you to|now)\s+)*"
+_DRAW = (
+    r"(?:draw|sketch|paint|photograph)\s+(?:me\s+)?(?:an?|the|some|two|three|this|your)\b(?!\s+(?:\w+\s+)?(?:conclusions?"
+    r"|inferences?|comparisons?|analogy|parallels?|lessons?|moral|distinction|line between|word|name|card))"
+)
+_MAKE = (
+    r"(?:create|generate|make|produce|render|design|give me|show me|find|send me|provide)\s+(?:me\s+)?(?:an?|the|some)"
+    rf"\s+(?:[\w-]+\s+){{0,3}}?(?:{_SEEN}s?|gifs?|memes?|videos?|audio clips?|(?:pie|bar|line) (?:chart|graph)|logos?"
+    r"|comic strip)\b(?!['’]|[ -]*(?:titles?|ideas?|concepts?|descriptions?|prompts?|scripts?|captions?|book|names?"
+    r"|slogan|game|essay|blog|store|shop|frame|editor|app\b|album|gallery|classif\w+|recognition|processing|element|tag|file"
+    r"|contest|class|ads?\b|advert\w*|project|business|company|series|channel|content|tutorial|stream\w*|poem|editing))"
+)
+_WANTED = re.compile(f"{_PLEASE}(?:{_DRAW}|{_MAKE})", re.IGNORECASE)
+_IN_TEXT = re.compile(
+    r"\b(?:ascii|svg|html|css|code|latex|markdown|matplotlib|python|javascript|java|r\b|ggplot\w*|excel|describe"
+    r"|description|describing|words|text|word picture|mental (?:image|picture)|scripts?|function|program)\b",
+    re.IGNORECASE,
+)
+
+LONG = 400
+"""Characters below the first line from which a text is given: a placeholder in it is a trace of its page."""
+
+
+def needs_media(prompt: Sequence[Message], rules: CleanRules) -> Finding | None:
+    """What the last user turn wants besides text. A conversation with tools may open what it likes."""
+    if not rules.needs_media or any(turn["role"] == "tool" for turn in prompt):
+        return None
+    found = max(signs(question_of(prompt)), default=None)
+    return Finding("needs-media", *found) if found else None
+
+
+def signs(question: str) -> Iterator[tuple[float, str]]:
+    """What the question wants besides text: how sure that is, and the words that tell.
+
+    >>> list(signs("Describe the attached photo.")), list(signs("Describe how a photo is developed."))
+    ([(0.8, 'the attached photo')], [])
+    """
+    _, _, given = question.partition("\n")
+    in_text = _IN_TEXT.search(question)
+    if (match := _PICTURE.search(question)) and not in_text:
+        yield 0.9, _cut(match.group())
+    if len(given) < LONG and (match := _PLACEHOLDER.search(question)) and "|" not in given:
+        yield 0.9, _cut(match.group())
+    if (match := _URL.search(question)) and _bare_address(question, match):
+        yield 0.9, _cut(match.group())
+    if (match := _POINTED.search(question)) and len(_URL.sub("", given).split()) <= 3:  # else it is told in words
+        yield 0.8, _cut(match.group())
+    if (match := _WANTED.search(question)) and not in_text:
+        yield 0.7, _cut(match.group())
+
+
+def _bare_address(question: str, match: re.Match[str]) -> bool:
+    """Whether an address is given instead of what stands there: its line holds little else, and little else is said."""
+    line = question[question.rfind("\n", 0, match.start()) + 1 :].partition("\n")[0]
+    said = _URL.sub("", question)
+    short = len(said.split()) <= 60 and (len(_URL.sub("", line).split()) <= 4 or len(said.split()) <= 12)
+    return short and bool(_ABOUT_ADDRESS.search(said))
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:79]}…"

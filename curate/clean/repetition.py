@@ -1,0 +1,97 @@
+"""Repetition: an answer that says the same again and again (Gopher's filters: Rae et al. 2021, arXiv 2112.11446, A1.1).
+
+Shares are of characters in words, so that layout does not count. Of the paper's ladder of repeated 5- to 10-grams both
+ends are kept, and runs of twenty words added, which no frame of a list is as long as. A song may repeat its chorus, and
+code its lines. C4's rules about braces and "javascript" (Raffel et
+al. 2020) are left out: they would take every answer with code in it.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from curate.clean.finding import Finding
+from curate.clean.rules import CleanRules
+from curate.clean.tally import words
+
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_FENCE = re.compile(r"(```|~~~).*?(?:\1|\Z)", re.DOTALL)
+_SUNG = re.compile(
+    r"\b(?:songs?|lyrics?|rap|poems?|poetry|verses?|chorus|jingle|hymn|ballad|villanelle|haiku|nursery rhyme|sing"
+    r"|bài hát|bài thơ|lời bài|chanson|poème|lied|gedicht|canción|poema)\b|歌|诗|詩",
+    re.IGNORECASE,
+)
+LINE_WORDS = 3  # words that a line needs to count: braces, signs and headings come again everywhere
+
+
+def repetitive(question: str, text: str, rules: CleanRules) -> Finding | None:
+    """The measure that is furthest above its threshold."""
+    if rules.repetition_words is None or _SUNG.search(question):
+        return None
+    text = _FENCE.sub("\n", text)
+    tokens = words(text)
+    if len(tokens) < rules.repetition_words:
+        return None
+    over = [
+        (share / limit if limit else share + 1, share, name)
+        for name, share, limit in _measures(text, tokens, rules)
+        if limit is not None and share > limit
+    ]
+    if not over:
+        return None
+    _, share, name = max(over)
+    return Finding("repetitive", round(share, 3), f"{name} {share:.0%}")
+
+
+def _measures(text: str, tokens: Sequence[str], rules: CleanRules) -> Iterator[tuple[str, float, float | None]]:
+    for kind, parts, count, characters in (
+        ("lines", text.split("\n"), rules.duplicate_lines, rules.duplicate_line_characters),
+        ("paragraphs", _PARAGRAPH.split(text), rules.duplicate_paragraphs, rules.duplicate_paragraph_characters),
+    ):
+        again, again_characters = duplicates(parts)
+        yield f"duplicate {kind}", again, count
+        yield f"characters in duplicate {kind}", again_characters, characters
+    for n, limit in ((2, rules.top_2gram), (3, rules.top_3gram), (4, rules.top_4gram)):
+        yield f"commonest {n}-gram", top_ngram(tokens, n), limit
+    for n, limit in ((5, rules.repeated_5grams), (10, rules.repeated_10grams), (20, rules.repeated_20grams)):
+        yield f"repeated {n}-grams", repeated_ngrams(tokens, n), limit
+
+
+def duplicates(parts: Sequence[str]) -> tuple[float, float]:
+    """The share of parts that stood before, and of their characters, among those of ``LINE_WORDS`` words and more.
+
+    >>> duplicates(["la la la", "}", "la la la", "and the end"])
+    (0.3333333333333333, 0.2962962962962963)
+    """
+    kept = [part.strip() for part in parts if len(part.split()) >= LINE_WORDS]
+    first = dict.fromkeys(kept)
+    total = sum(map(len, kept))
+    return ((len(kept) - len(first)) / len(kept), (total - sum(map(len, first))) / total) if kept else (0.0, 0.0)
+
+
+def top_ngram(tokens: Sequence[str], n: int) -> float:
+    """The share of characters in the commonest run of n words, that of most characters where several are as common; 0
+    where none comes twice. Overlapping ones count as often as they come, as in the paper, so at most 1 is given."""
+    counts = Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+    most = max(counts.values(), default=0)
+    if most < 2:
+        return 0.0
+    longest = max(sum(map(len, gram)) for gram, count in counts.items() if count == most)
+    return min(1.0, longest * most / sum(map(len, tokens)))
+
+
+def repeated_ngrams(tokens: Sequence[str], n: int) -> float:
+    """The share of characters in words that stand in a run of n words that stood before.
+
+    >>> round(repeated_ngrams("a b c d e a b c d e f".split(), 5), 3)
+    0.455
+    """
+    seen: set[tuple[str, ...]] = set()
+    repeated: set[int] = set()
+    for start in range(len(tokens) - n + 1):
+        gram = tuple(tokens[start : start + n])
+        if gram in seen:
+            repeated.update(range(start, start + n))
+        seen.add(gram)
+    total = sum(map(len, tokens))
+    return sum(len(tokens[i]) for i in repeated) / total if total else 0.0

@@ -1,0 +1,21 @@
+"""Words as the rules count them: runs between white space without the punctuation around them; in scripts written
+without spaces each letter. Coarser than ``curate.text.words`` and far faster, and the same in every language."""
+
+import re
+
+UNSPACED = (
+    "\u3041-\u3096\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # kana, Han
+    "\u0e01-\u0e3a\u0e80-\u0eff\u1780-\u17d3\u1000-\u109f"  # Thai, Lao, Khmer, Burmese
+)
+_PIECES = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
+
+
+def words(text: str) -> list[str]:
+    """Case-folded.
+
+    >>> words("Take 3.5 mg, daily — “now”. 水痘")
+    ['take', '3.5', 'mg', 'daily', 'now', '水', '痘']
+    """
+    stripped = (_EDGES.sub("", piece) for piece in _PIECES.findall(text.casefold()))
+    return [word for word in stripped if word]

@@ -1,0 +1,66 @@
+"""Toxicity by a list of words with weights (``data/toxic.txt``), whole words only; a model tells more (``judge``)."""
+
+import re
+from collections import Counter, defaultdict
+from functools import cache
+from pathlib import Path
+
+from curate.clean.finding import Finding
+from curate.clean.rules import CleanRules
+from curate.clean.tally import UNSPACED
+
+_START = re.compile(rf"[{UNSPACED}]|(?<!\w)\w{{1,3}}")  # how a line of the list is looked up: its first letters
+
+LIST = Path(__file__).parent / "data" / "toxic.txt"
+
+
+def toxic(texts: tuple[str, ...], rules: CleanRules) -> Finding | None:
+    """The weights of all listed words in the texts of a row, added up; the detail names the words."""
+    if rules.toxic is None:
+        return None
+    found = sum((hits(text) for text in texts), Counter[str]())
+    score = sum(_weights()[term] * count for term, count in found.items())
+    said = ", ".join(f"{term} {count}" for term, count in found.most_common(5))
+    return Finding("toxic", round(score, 3), said) if score >= rules.toxic else None
+
+
+def hits(text: str) -> Counter[str]:
+    """How often each line of the list is met.
+
+    >>> hits("Scunthorpe grows shiitake.")
+    Counter()
+    """
+    folded = text.casefold()
+    found: Counter[str] = Counter()
+    end = 0
+    for match in _START.finditer(folded):
+        if match.start() >= end:
+            for term, pattern in _starting().get(match.group(), ()):
+                if whole := pattern.match(folded, match.start()):
+                    found[term] += 1
+                    end = whole.end()
+                    break
+    return found
+
+
+@cache
+def _weights() -> dict[str, float]:
+    lines = [line.split("\t") for line in LIST.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    return {term.strip().casefold(): float(weight) for weight, term in lines}
+
+
+@cache
+def _starting() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """The lines by how a word of theirs begins; the longest first, so that "son of a bitch" is not two hits."""
+    found: dict[str, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
+    for term in sorted(_weights(), key=lambda term: (-len(term), term)):
+        if start := _START.match(term):
+            found[start.group()].append((term, re.compile(_whole(term))))
+    return found
+
+
+def _whole(term: str) -> str:
+    if re.search(f"[{UNSPACED}]", term):
+        return re.escape(term)  # written without spaces
+    body = r"\s+".join(map(re.escape, term.rstrip("*").split()))
+    return body + (r"\w*" if term.endswith("*") else r"(?!\w)")

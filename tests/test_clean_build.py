@@ -1,0 +1,133 @@
+"""Cleaning as ``build`` and ``mix`` do it: from flags and files to rows that are marked or mended, and shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from curate.build import BuildConfig, build
+from curate.cli import _cleaning, app
+from curate.config import ConfigError, settle
+from curate.pipeline import flags
+from curate.progress import Progress
+from curate.shards import load_manifest, read_dataset
+from curate.stages.dedupe import Dedupe
+from tests.paths import BASE
+
+ROWS = [
+    ("What is the dose of Zorvexin?", "<p>The usual dose of <b>Zorvexin</b> is 37 mg a day &amp; no more.</p>"),
+    ("Who makes Velotrin?", "Itâ€™s made by Harlow Labs; write to joe.doe@harlow.com."),
+    ("Where is Velotrin sold?", "Click here for more."),
+    ("What is Quetirilan for?", "N/A"),
+    ("What is in the picture above?", "Quetirilan is for sore knees."),
+    ("What is Quetirilan for, and for whom?", "Quetirilan is for sore knees."),
+]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clean") / "med.jsonl"
+    path.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in ROWS), encoding="utf-8")
+    return path
+
+
+def built(source: Path, out: Path, **settings):
+    config = BuildConfig(
+        source=str(source), out=out, workspace=False, model=str(BASE), engine="transformers", dtype="float32",
+        mode="source", max_tokens=32, max_drop=1.0, **settings,
+    )  # fmt: skip
+    with Progress() as progress:
+        return build(config, progress)
+
+
+def test_a_build_mends_and_marks_and_loses_no_row(source, tmp_path):
+    result = built(source, tmp_path / "builds")
+    rows = read_dataset(result.folder, ["prompt", "reference", "response", "flags", "drop", "meta"]).to_pylist()
+    assert len(rows) == len(ROWS)
+    by_question = {row["prompt"][-1]["content"]: row for row in rows}
+    dose, maker = (by_question[ROWS[n][0]] for n in (0, 1))
+    assert dose["reference"] == "The usual dose of Zorvexin is 37 mg a day & no more."
+    assert maker["reference"] == "It’s made by Harlow Labs; write to [email]."
+    assert "repaired-html" in dose["flags"]  # still there after the mask's own
+    assert {"repaired-encoding", "masked-personal-data"} <= set(maker["flags"])
+    drops = [by_question[question]["drop"] for question, _ in ROWS]
+    assert drops[2:5] == ["boilerplate", "boilerplate", "needs-media"]
+    assert not {"boilerplate", "needs-media"} & {*drops[:2], drops[5]}
+    assert result.summary["drops"]["boilerplate"] == 2
+    shown = CliRunner().invoke(app, ["peek", str(result.folder), "--drop", "needs-media"]).output
+    assert "What is in the picture above?" in shown
+    assert "why: needs-media 0.8: picture above" in shown
+
+
+def test_rows_that_are_out_already_are_compared_with_none(source, tmp_path):
+    """The row that asks for a picture has the answer of another, which stays."""
+    result = built(source, tmp_path / "builds")
+    lineage = [entry["stage"] for entry in load_manifest(result.folder)["lineage"]]
+    assert lineage.index("clean") < lineage.index("dedupe")
+    cleaned = next((tmp_path / "builds").glob("clean-*"))
+    verdicts = Dedupe(cleaned).open().verdicts
+    out = {row["id"] for row in read_dataset(cleaned, ["id", "drop"]).to_pylist() if row["drop"]}
+    assert len(out) == 3
+    assert not {verdict.of for verdict in verdicts.values()} & out
+
+
+def test_off_takes_rows_as_they_are(source, tmp_path):
+    result = built(source, tmp_path / "builds", clean=None)
+    assert "clean" not in [entry["stage"] for entry in load_manifest(result.folder)["lineage"]]
+    assert read_dataset(result.folder, ["reference"])["reference"].to_pylist() == [answer for _, answer in ROWS]
+
+
+NOTHING = {"languages": None, "judge": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "found"),
+    [
+        ({"clean": None, **NOTHING}, {}, {}),
+        ({"clean": ["off"], **NOTHING}, {}, {"clean": False}),
+        ({"clean": ["toxic=off,top-2gram=0.3"], **NOTHING}, {}, {"clean": {"toxic": "off", "top_2gram": "0.3"}}),
+        ({"clean": ["personal_kinds=email,iban,toxic=2"], **NOTHING}, {},
+         {"clean": {"personal_kinds": "email,iban", "toxic": "2"}}),
+        ({"clean": None, "languages": "en,vi", "judge": True}, {"clean": {"toxic": 3, "judge": False}},
+         {"clean": {"toxic": 3, "judge": True, "languages": "en,vi"}}),
+    ],
+)  # fmt: skip
+def test_flags_win_over_what_the_file_says(given, file, found):
+    assert _cleaning(dict(given), file) == found
+
+
+def test_a_file_may_switch_rules_off():
+    """YAML reads ``off`` as false."""
+    said = {
+        "source": "x",
+        "clean": {"toxic": False, "personal": False, "repair_html": False, "languages": ["vi", "en"]},
+    }
+    rules = settle(BuildConfig, said, {}).clean
+    assert (rules.toxic, rules.personal, rules.repair_html, rules.languages) == (None, "off", False, ("en", "vi"))
+    assert settle(BuildConfig, {"source": "x", "clean": False}, {}).clean is None
+    line = flags("build", {"clean": {"toxic": False, "languages": ["en", "vi"], "top_2gram": 0.3}})
+    assert line == ["--clean", "toxic=off,languages=en,vi,top_2gram=0.3"]
+    again = _cleaning({"clean": [line[1]], **NOTHING}, {})
+    assert settle(BuildConfig, {"source": "x"}, again).clean.languages == ("en", "vi")
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("toxik=1", "did you mean 'toxic'"),
+        ("top_2gram=7", "top_2gram"),
+        ("languages=english", "english"),
+        ("0.3", "RULE="),
+    ],
+)
+def test_a_rule_that_is_none_is_named(source, tmp_path, flag, said):
+    words = ["build", "--source", str(source), "--model", str(BASE), "--out", str(tmp_path), "--clean", flag]
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 2
+    assert said in outcome.stderr
+
+
+def test_config_errors_are_config_errors():
+    with pytest.raises(ConfigError, match="unknown key"):
+        settle(BuildConfig, {"source": "x", "clean": {"toxik": 1}}, {})
