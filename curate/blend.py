@@ -12,6 +12,7 @@ from curate.build import Cleaning, Language, ModelConfig, executor
 from curate.config import ConfigError
 from curate.export import Facts, check_replaceable, mix_and_export
 from curate.ingest import Source, SourceError, UnknownColumns
+from curate.items import read_items
 from curate.load import load_source
 from curate.made import MAKERS, Order, Words, write
 from curate.mix import MixConfig, Unit
@@ -22,6 +23,7 @@ from curate.schema import Message
 from curate.shards import latest_build, load_manifest
 from curate.stage import Stage
 from curate.stages.answer import Answer, Answers
+from curate.stages.decontaminate import Decontaminate, contamination
 from curate.stages.dedupe import Dedupe
 from curate.stages.sample import Sample
 from curate.stages.score import Score
@@ -41,6 +43,7 @@ class BlendConfig(ModelConfig, Cleaning):
     out: Path = Path("out")
     rehearsal: list[str] = ["neighbours"]
     cards: Path = Path("data_cards")
+    suites: list[Path] = []  # evaluation items that no row may hold
     answers: Answers = "own"
     ratio: float = Field(0.8, gt=0, le=1)
     by: Unit = "rows"
@@ -67,17 +70,19 @@ class BlendConfig(ModelConfig, Cleaning):
 
 
 class MixFacts(Facts):
-    """What the manifest says of the run, with a report on each set of made prompts."""
+    """What the manifest says of the run, with a report on each set of made prompts, and the evaluation items found."""
 
     made: dict[str, dict[str, Any]] = {}
+    contamination: dict[str, dict[str, dict[str, int]]] = {}  # source, suite: what was found
 
 
 def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     """Answer and score as many rehearsal rows as the ratio asks for, mix, and export; returns the manifest."""
     built = find_build(config)
     base = config.base()
+    check_same_model(load_manifest(built), base, progress)
+    built = decontaminated(built, config, progress)
     facts = load_manifest(built)
-    check_same_model(facts, base, progress)
     rows = wanted(facts["kept"], config)
     sets = sources(config) if rows else []
     labels = [source.label for source in sets]
@@ -96,10 +101,24 @@ def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
         max_length=config.max_length or base.config.max_model_len,
         licences={source.label: LICENCE if isinstance(source, Made) else licence(source.label, config.cards)
                   for source in sets},
+        contamination=contaminated({facts["lineage"][0]["config"]["name"]: built, **folders}),
         made={source.label: report(found[source.label]) for source in sets if isinstance(source, Made)},
     )  # fmt: skip
     present = [label for label, folder in folders.items() if load_manifest(folder)["kept"]]
     return mix_and_export(built, list(folders.values()), base.template, config.plan(present), config.out, run)
+
+
+def decontaminated(folder: Path, config: BlendConfig, progress: Progress) -> Path:
+    """A dataset whose rows that hold an item of ``--suites`` are marked."""
+    if not config.suites:
+        return folder
+    stage = Decontaminate(tuple(read_items(config.suites)))
+    return run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
+
+
+def contaminated(folders: dict[str, Path]) -> dict[str, dict[str, dict[str, int]]]:
+    """What was found, by source and suite."""
+    return {name: found for name, folder in folders.items() if (found := contamination(folder))}
 
 
 def find_build(config: BlendConfig) -> Path:
@@ -174,6 +193,7 @@ def make(name: str, order: Order, config: BlendConfig, progress: Progress) -> Pa
     maker = MAKERS[name](order)
     fits = Room(order.base, config.max_tokens)
     folder = write(maker, order, config.work, fits, fits.identity(), progress)
+    folder = decontaminated(folder, config, progress)
     if maker.dedupe:
         stage = Dedupe(folder, order.lang, contradictions=False)
         folder = run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
@@ -212,6 +232,7 @@ def collect(source: Source, config: BlendConfig, base: Base, progress: Progress)
     execute = executor(config.ray)
     given = config.answers == "given"  # else they are answered anew, and only the questions matter
     folder = config.cleaned(folder, base, config.work, 1.0, progress, execute, given)
+    folder = decontaminated(folder, config, progress)
     stage = Dedupe(folder, config.lang, contradictions=False)
     return run_stage(stage, folder, config.work, 1.0, progress, execute)
 

@@ -21,6 +21,7 @@ def render(manifest: Manifest) -> str:
         _ratio(manifest),
         _sources(manifest),
         _funnel(manifest),
+        _contamination(manifest),
         _made(manifest),
         _evaluations(manifest),
         _examples(manifest),
@@ -141,6 +142,21 @@ def _funnel(manifest: Manifest) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _contamination(manifest: Manifest) -> str:
+    """Evaluation items that stood in the rows, which were left out for it; nothing where none were looked for."""
+    rows = []
+    for source, suites in manifest.get("contamination", {}).items():
+        for suite, found in suites.items():
+            numbers = (f"{found[key]:,}" for key in ("items", "items_found", "rows", "rows_with_answer"))
+            rows.append((source, suite, *numbers))
+    if not rows:
+        return ""
+    head = ["source", "suite", "items", "items found", "rows left out", "of them with the answer"]
+    tail = ("\nRows that hold an evaluation item, word for word or nearly; paraphrases and translations are not "
+            "found.\n")  # fmt: skip
+    return "## Contamination\n\n" + _table(head, rows) + tail
+
+
 def _made(manifest: Manifest) -> str:
     """What is known of the prompts that were made for rehearsal; nothing where none were."""
     rows = []
@@ -243,6 +259,8 @@ def _limits(manifest: Manifest) -> str:
     if "validation" in manifest["splits"]:
         lines.append("- The splits share no question, nor document, by normalised text; a paraphrase of a training "
                      "question may be in validation.")  # fmt: skip
+    if not manifest.get("contamination"):
+        lines.append("- Nobody looked whether evaluation items stand in these rows (`mix --suites`).")
     if any(found["role"] == "rehearsal" for found in _train(manifest).values()):
         lines.append("- Rehearsal rows are made to be distilled. A stock trainer imitates their text instead, which "
                      "holds the old abilities less well.")  # fmt: skip

@@ -142,6 +142,8 @@ def mix(
     build: Annotated[Path | None, typer.Option(help="Built dataset. Default: the latest in --work.")] = None,
     work: Work = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the training shards. Default: out.")] = None,
+    suites: Annotated[list[Path] | None, typer.Option(
+        help="File or folder of evaluation items; rows that hold one are left out. May be repeated.")] = None,
     cards: Annotated[Path | None, typer.Option(help="Folder of your own data cards. Default: data_cards.")] = None,
     size: Annotated[int | None, typer.Option(
         help="Size of the training split, counted as the ratio is; new rows repeat beside rehearsal that does not. "
@@ -169,7 +171,7 @@ def mix(
 ) -> None:  # fmt: skip
     """Mix a build with rehearsal that the base model answers itself, and write training shards."""
     given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
-    given["rehearsal"] = rehearsal or None
+    given["rehearsal"], given["suites"] = rehearsal or None, suites or None
     if weights is not None:
         given["weights"] = _numbers(weights, "dolly=2,alpaca=1")
     _run(lambda: _mix(given, config, dry_run, as_json))
@@ -241,6 +243,52 @@ def _text(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: bo
     settled = _settle(TextConfig, file, given)
     with Progress() as progress:
         result = estimate(settled) if dry_run else text(settled, progress)
+    _print(result, as_json, describe)
+
+
+@app.command()
+def dedupe(
+    source: Annotated[list[str] | None, typer.Argument(
+        help="PATH or NAME=PATH, each. Rows of one named earlier win over later ones.")] = None,
+    against: Annotated[list[str] | None, typer.Option(
+        help="Sets whose rows win over all of them, and are not written. May be repeated.")] = None,
+    suites: Annotated[list[Path] | None, typer.Option(
+        help="File or folder of evaluation items; rows that hold one go. May be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the rows kept and dropped. Default: deduped.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Jaccard similarity from which rows are near. 0.8.")] = None,
+    ngram: Annotated[int | None, typer.Option(help="Words or characters of an n-gram. Default: 2.")] = None,
+    unit: Annotated[str | None, typer.Option(help="words or characters.")] = None,
+    keep: Annotated[str | None, typer.Option(help="Which of near rows stays: longest (answer), or first.")] = None,
+    facts: Annotated[bool | None, typer.Option(
+        "--facts/--no-facts", help="Rows that differ in a replaced word or a number stay, however alike. On.")] = None,
+    overlap: Annotated[float | None, typer.Option(help="Share of an item's words that a row may not have.")] = None,
+    run: Annotated[int | None, typer.Option(help="Words side by side that count as shared with an item.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Which column is what: question=ask,answer=answer.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Text encoding of the sources, where it is not UTF-8.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Write sources without rows that repeat each other, other sets, or evaluation items."""
+    given = {k: v for k, v in locals().items() if k not in ("config", "as_json")}
+    for name in ("source", "against", "suites"):
+        given[name] = given[name] or None
+    if columns is not None:
+        given["columns"] = _columns(columns)
+    _run(lambda: _dedupe(given, config, as_json))
+
+
+def _dedupe(given: dict[str, Any], config: Path | None, as_json: bool) -> None:
+    from curate.config import ConfigError, load_yaml
+    from curate.dedupe_command import DedupeConfig, describe
+    from curate.dedupe_command import dedupe as act
+    from curate.progress import Progress
+
+    file = load_yaml(config) if config else {}
+    if not (given["source"] or file.get("source")):
+        raise ConfigError("dedupe needs a source: files or folders, PATH or NAME=PATH")
+    settled = _settle(DedupeConfig, file, given)
+    with Progress() as progress:
+        result = act(settled, progress.say)
     _print(result, as_json, describe)
 
 

@@ -16,7 +16,7 @@ from curate.config import ConfigError, load_yaml
 
 STEPS = {
     "build": "curate", "mix": "curate", "fisher": "train", "sft": "train", "merge": "train", "average": "train",
-    "evaluate": "train", "explain": "train", "report": "train",
+    "items": "train", "evaluate": "train", "explain": "train", "report": "train",
 }  # fmt: skip
 POSITIONAL = {"report": "folder"}
 REPEATED = {"--model"}  # NAME=VALUE, once for each; every other mapping is one flag: NAME=VALUE,NAME=VALUE

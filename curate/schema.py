@@ -29,6 +29,7 @@ Drop = Literal[
     "no-answer",  # the base model gave an empty answer (rehearsal)
     "unfinished",  # the base model's answer did not end its turn (rehearsal)
     "no-target",  # nothing is marked for loss, so there is nothing to train
+    "contaminated",  # holds an item of an evaluation suite (mix --suites)
     "excluded",  # named by --exclude
     "test",  # tells a fact that --test holds out of training
     "boilerplate",  # the answer is empty, a stub ("N/A"), navigation, or only points to a page

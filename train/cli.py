@@ -10,7 +10,7 @@ import typer
 from curate.config import Strict
 from train.errors import guarded
 from train.evaluation.command import evaluate_command
-from train.evaluation.config import ExplainConfig
+from train.evaluation.config import ExplainConfig, ItemsConfig
 from train.flags import command
 from train.process import settle_process
 from train.report.pages import report_command
@@ -108,6 +108,20 @@ def explain(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bo
     guarded(run, debug, "give fewer --rows")
 
 
+def items(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+    """Write down the items that `evaluate` asks: to look at, and for `curate mix --suites` to keep out of training."""
+
+    def run() -> None:
+        from train.evaluation.items import write_items
+
+        record = write_items(settled(ItemsConfig, file, flags), dry_run)
+        for suite, count in record["items"].items():
+            print(f"{suite}: {count:,} items", file=sys.stderr)
+        shown(record, as_json)
+
+    guarded(run, debug)
+
+
 def settled(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
     """The file's settings, overlaid by the flags."""
     from curate.config import load_yaml, settle
@@ -130,6 +144,7 @@ app.command("fisher")(command(FisherConfig, fisher))
 app.command("merge")(command(MergeConfig, merge))
 app.command("average")(command(AverageConfig, average))
 app.command("evaluate")(evaluate_command)
+app.command("items")(command(ItemsConfig, items))
 app.command("explain")(command(ExplainConfig, explain))
 app.command("report")(report_command)
 

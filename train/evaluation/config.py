@@ -61,24 +61,39 @@ def split(value: Any) -> Any:
     return [name.strip() for word in words for name in word.split(",") if name.strip()]
 
 
-class EvaluateConfig(Strict):
+class Suites(Strict):
+    """What is asked."""
+
+    suite: Annotated[tuple[str, ...], BeforeValidator(worded)] = Field(
+        description="JSONL file of items, folder of such, or a task by name. May be repeated."
+    )
+    data_dir: Annotated[tuple[Path, ...], BeforeValidator(listed)] = Field(
+        (), description="Folder of tasks' files, instead of the hub. May be repeated."
+    )
+    out: Path = Field(Path("report"), description="Folder to write.")
+    few_shot: int | None = Field(
+        None, ge=0, description="Examples in the prompts of tasks. Default: the task's own number."
+    )
+    chat: bool = Field(False, description="Prompts of tasks in the model's chat template.")
+    limit: int | None = Field(None, ge=1, description="Items per suite, drawn by --seed. Default: all.")
+    seed: int = Field(0, ge=0, description="Of what is drawn.")
+
+
+class ItemsConfig(Suites):
+    """The items of suites, written down."""
+
+    out: Path = Field(Path("items"), description="Folder to write: a JSONL file for each suite.")
+
+
+class EvaluateConfig(Suites):
     """The same questions to one or more models, the one from before first."""
 
     model: Annotated[dict[Annotated[str, AfterValidator(folder_name)], str], BeforeValidator(named_models)]
-    suite: Annotated[tuple[str, ...], BeforeValidator(worded)]
-    """JSONL files, folders of them, and tasks of lm-evaluation-harness by name."""
-    data_dir: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()  # where tasks' files lie, instead of the hub
-    out: Path = Path("report")
-
     engine: EngineName = "auto"
     url: str | None = None  # of a running server
     dtype: WeightsDtype = "auto"
     trust_remote_code: bool = False
     max_tokens: int = Field(96, ge=1)  # of an answer
-    few_shot: int | None = Field(None, ge=0)  # examples in a task's prompts; None: the task's own number
-    chat: bool = False  # tasks' prompts in the model's chat template
-    limit: int | None = Field(None, ge=1)  # items per suite, drawn by the seed
-    seed: int = Field(0, ge=0)
     drift: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()  # texts on which the distributions are compared
     judge: str | None = None  # a model that says yes or no where rules cannot tell
     max_drop: float | None = Field(None, ge=0)  # points that mean retention may fall

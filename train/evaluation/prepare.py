@@ -11,7 +11,7 @@ from train.evaluation.answer import Job, Task
 from train.evaluation.beneath import read_text
 from train.evaluation.builtin import BUILTIN, load_builtin
 from train.evaluation.compare import refuse_unlike
-from train.evaluation.config import EvaluateConfig
+from train.evaluation.config import EvaluateConfig, Suites
 from train.evaluation.gate import refuse_blind
 from train.evaluation.harness import Harness, backend, harness_version, settings_of
 from train.evaluation.judge import Judge
@@ -56,7 +56,7 @@ def prepare(config: EvaluateConfig) -> Evaluation:
     return Evaluation(config, suites, knowledge, tasks, _judge(config, suites), left_out)
 
 
-def load_all(config: EvaluateConfig) -> tuple[tuple[Suite, ...], dict[str, list[str]]]:
+def load_all(config: Suites) -> tuple[tuple[Suite, ...], dict[str, list[str]]]:
     """Files and folders of items, and tasks by name; the items left out. Raises ``SuiteError`` or ``EvaluateError``."""
     paths = [Path(name) for name in config.suite if is_path(name)]
     names = [name for name in config.suite if not is_path(name)]

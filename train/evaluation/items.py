@@ -1,0 +1,45 @@
+"""``train items``: the very items that ``train evaluate`` asks, as files: to look at, and for ``mix --suites``."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from train.evaluation.config import ItemsConfig
+from train.evaluation.prepare import load_all
+from train.evaluation.results import write_text
+from train.evaluation.suites import Suite
+
+QUESTIONS = ("question", "query", "goal", "ctx", "article", "sentence", "text")
+"""Columns in which the tasks' documents have what is asked, without choices or instructions."""
+
+
+def write_items(config: ItemsConfig, dry_run: bool = False) -> dict[str, Any]:
+    """A JSONL file for each suite, an item a line: id, suite, prompt, expected; of a task also its bare question.
+
+    The prompt is without examples, since that is what a training row may hold. Returns what was written. Raises
+    ``SuiteError`` or ``EvaluateError``.
+    """
+    suites, left_out = load_all(config)
+    for suite in () if dry_run else suites:
+        lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(suite))
+        write_text(config.out / f"{suite.name}.jsonl", "".join(lines))
+    return {"out": str(config.out), "items": {suite.name: len(suite.items) for suite in suites}, "left_out": left_out}
+
+
+def _lines(suite: Suite) -> Iterator[dict[str, Any]]:
+    """The suite's own name in each: of a group of tasks (MMLU) an item has its task's."""
+    tasks = suite.harness.tasks(suite.name) if suite.harness else {}
+    for item in suite.items:
+        prompt = [message.model_dump() for message in item.prompt]
+        yield {"id": item.id, "suite": suite.name, **_question(suite, tasks, item), "prompt": prompt,
+               "expected": item.expected}  # fmt: skip
+
+
+def _question(suite: Suite, tasks: dict[str, Any], item: Any) -> dict[str, str]:
+    if not suite.harness:
+        return {}
+    from train.evaluation.harness import document
+
+    doc = document(suite, tasks, item)[1]
+    found = [doc[key] for key in QUESTIONS if isinstance(doc.get(key), str) and doc[key].strip()]
+    return {"question": found[0]} if found else {}
