@@ -20,7 +20,7 @@ from curate.progress import Progress
 from curate.rehearse import Made, licence, resolve
 from curate.run import run_stage
 from curate.schema import Message
-from curate.shards import latest_build, load_manifest
+from curate.shards import SWEEP, latest_build, load_manifest, write_json
 from curate.stage import Stage
 from curate.stages.answer import Answer, Answers
 from curate.stages.decontaminate import Decontaminate, contamination
@@ -46,6 +46,7 @@ class BlendConfig(ModelConfig, Cleaning):
     suites: list[Path] = []  # evaluation items that no row may hold
     answers: Answers = "own"
     ratio: float = Field(0.8, gt=0, le=1)
+    sweep: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()  # ratios; a folder for each
     by: Unit = "rows"
     size: int | None = Field(None, ge=1, description="training split, counted in `by`; default: every new row once")
     guard: bool = True
@@ -78,6 +79,39 @@ class MixFacts(Facts):
 
 def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     """Answer and score as many rehearsal rows as the ratio asks for, mix, and export; returns the manifest."""
+    (config,) = ratios(config)
+    built, folders, facts = prepared(config, progress)
+    return exported(config, built, folders, facts)
+
+
+def sweep(config: BlendConfig, progress: Progress) -> dict[str, Any]:
+    """A training folder for each ratio, ``out/ratio-0.7``, and ``out/sweep.json``, which names them; returns their
+    manifests by ratio.
+
+    The model answers once: the lowest ratio asks for most rehearsal, and the others take of the same rows.
+    """
+    lowest, *_ = each = list(ratios(config))
+    built, folders, facts = prepared(lowest, progress)
+    found = {}
+    for one in each:
+        found[f"{one.ratio:g}"] = exported(one, built, folders, facts)
+        progress.say(f"curate: ratio {one.ratio:g}: {one.out}")
+    names = {f"{one.ratio:g}": one.out.name for one in each}
+    write_json(config.out / SWEEP, {"kind": "sweep", "folders": names})
+    return {"sweep": found}
+
+
+def ratios(config: BlendConfig) -> Iterator[BlendConfig]:
+    """The mix of each ratio asked for, the lowest first. Raises ``ExportError`` where something else lies there."""
+    for ratio in sorted(set(config.sweep)) or [config.ratio]:
+        out = config.out / f"ratio-{ratio:g}" if config.sweep else config.out
+        check_replaceable(out.resolve())
+        yield config.model_copy(update={"ratio": ratio, "out": out, "sweep": ()})
+
+
+def prepared(config: BlendConfig, progress: Progress) -> tuple[Path, dict[str, Path], "MixFacts"]:
+    """The build, and each rehearsal set answered and scored, without what ``--suites`` asks; and what is to be said of
+    them."""
     built = find_build(config)
     base = config.base()
     check_same_model(load_manifest(built), base, progress)
@@ -104,8 +138,15 @@ def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
         contamination=contaminated({facts["lineage"][0]["config"]["name"]: built, **folders}),
         made={source.label: report(found[source.label]) for source in sets if isinstance(source, Made)},
     )  # fmt: skip
+    return built, folders, run
+
+
+def exported(config: BlendConfig, built: Path, folders: dict[str, Path], facts: "MixFacts") -> dict[str, Any]:
+    """The training folder at this ratio."""
     present = [label for label, folder in folders.items() if load_manifest(folder)["kept"]]
-    return mix_and_export(built, list(folders.values()), base.template, config.plan(present), config.out, run)
+    rehearsal = [] if config.ratio == 1 else list(folders.values())
+    plan = config.plan(present if rehearsal else ())
+    return mix_and_export(built, rehearsal, config.base().template, plan, config.out, facts)
 
 
 def decontaminated(folder: Path, config: BlendConfig, progress: Progress) -> Path:
@@ -267,7 +308,6 @@ class Room:
 
 def check_early(config: BlendConfig, facts: dict[str, Any], labels: list[str]) -> None:
     """What the export would refuse in the end, before the model has answered thousands of prompts for it."""
-    check_replaceable(config.out.resolve())
     unknown = sorted(set(config.weights) - set(labels))
     if unknown:
         raise ConfigError(f"--weights names {', '.join(unknown)}; the rehearsal sets here are "
@@ -303,15 +343,18 @@ def estimate(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     facts = load_manifest(built)
     base = config.base()
     check_same_model(facts, base, progress)
+    out, (config, *_) = config.out, list(ratios(config))
     rows = wanted(facts["kept"], config)
     named = [source.label for source in sources(config)] if rows else []
     check_early(config, facts, named)
     return {"build": str(built), "rows_new": facts["kept"], "rows_to_answer": rows, "rehearsal": named,
-            "tokens_at_most": rows * 2 * base.config.max_model_len, "out": str(config.out)}  # fmt: skip
+            "tokens_at_most": rows * 2 * base.config.max_model_len, "out": str(out)}  # fmt: skip
 
 
 def describe(result: dict[str, Any]) -> str:
     """The result in plain lines: what of a manifest people want to read first."""
+    if "sweep" in result:
+        return "\n\n".join(f"ratio {ratio}\n{describe(found)}" for ratio, found in result["sweep"].items())
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
     return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *_made(result)])

@@ -125,6 +125,8 @@ def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: b
 @app.command()
 def mix(
     ratio: Annotated[float | None, typer.Option(help="Share of new knowledge; 1 means no rehearsal.")] = None,
+    sweep: Annotated[str | None, typer.Option(
+        help="Several ratios, 0.5,0.7,0.9: a training folder for each; `train sft` trains them all.")] = None,
     by: Annotated[str | None, typer.Option(help="What the ratio counts: rows, tokens or targets.")] = None,
     rehearsal: Annotated[list[str] | None, typer.Option(
         help="A set by its card (dolly), a local file in a set's schema (alpaca=a.json), any file (name=path), or "
@@ -172,13 +174,15 @@ def mix(
     """Mix a build with rehearsal that the base model answers itself, and write training shards."""
     given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
     given["rehearsal"], given["suites"] = rehearsal or None, suites or None
+    if sweep is not None:
+        given["sweep"] = [part.strip() for part in sweep.split(",")]
     if weights is not None:
         given["weights"] = _numbers(weights, "dolly=2,alpaca=1")
     _run(lambda: _mix(given, config, dry_run, as_json))
 
 
 def _mix(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: bool) -> None:
-    from curate.blend import BlendConfig, describe, estimate
+    from curate.blend import BlendConfig, describe, estimate, sweep
     from curate.blend import mix as blend
     from curate.build import ModelConfig
     from curate.config import load_yaml
@@ -192,7 +196,8 @@ def _mix(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: boo
     file = {**file, **built, **(load_yaml(config) if config else {})}
     settled = _settle(BlendConfig, file, _cleaning(given, file))
     with Progress() as progress:
-        result = estimate(settled, progress) if dry_run else blend(settled, progress)
+        act = estimate if dry_run else sweep if settled.sweep else blend
+        result = act(settled, progress)
     _print(result, as_json, describe)
 
 

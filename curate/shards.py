@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MANIFEST = "manifest.json"
+SWEEP = "sweep.json"  # names the training folders of a sweep over ratios
 REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
 LATEST = "latest.json"
 

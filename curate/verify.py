@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from curate.export import KIND, checksum, files_in
 from curate.run import RECEIPTS, receipt_path
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, TIERS, TOKENS
-from curate.shards import MANIFEST, REJECTED, count_drops, file_hash, read_json, read_shard
+from curate.shards import MANIFEST, REJECTED, SWEEP, count_drops, file_hash, read_json, read_shard
 from curate.stage import fingerprint
 
 Manifest = Mapping[str, Any]
@@ -33,12 +33,15 @@ class Finding:
 
 
 def verify(folder: Path) -> list[Finding]:
-    """Everything wrong with a training folder or a stage's dataset folder; an empty list if all is well.
+    """Everything wrong with a training folder, a sweep, or a stage's dataset folder; an empty list if all is well.
 
     In a training folder a change of any byte of any file is found. In a dataset folder the shards and the manifest are
     covered; the receipts' ``seconds`` have no checksum.
     """
     path = folder / MANIFEST
+    if (folder / SWEEP).is_file():
+        names = read_json(folder / SWEEP)["folders"].values()
+        return [Finding(f"{name}/{found.where}", found.what) for name in names for found in verify(folder / name)]
     if not path.is_file():
         return [Finding(MANIFEST, "there is none, so this is no finished dataset; run the command that makes it again")]
     try:

@@ -311,3 +311,35 @@ def test_a_size_repeats_new_rows_beside_rehearsal_that_does_not(work):
     assert (train["med"]["rows"], train["neighbours"]["rows"]) == (30, 30)
     assert train["med"]["repeat"]["most"] > 1
     assert train["neighbours"]["repeat"] == {"least": 1, "most": 1}
+
+
+def test_a_sweep_is_a_folder_for_each_ratio_answered_once(work, monkeypatch):
+    """The rehearsal of the lowest ratio serves the others; each folder is what a mix of that ratio alone would be."""
+    from train.data import swept
+
+    words = ["mix", "--work", str(work / "builds"), "--rehearsal", f"general={work / 'general.jsonl'}", "--no-guard",
+             "--validation", "0", "--max-repeat", "9", "--engine", "transformers", "--dtype", "float32",
+             "--max-tokens", "32", "--model", str(BASE)]  # fmt: skip
+    out = work / "sweep"
+    result = CliRunner().invoke(app, [*words, "--sweep", "0.9,0.5", "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert list(json.loads(result.stdout)["sweep"]) == ["0.5", "0.9"]
+    assert verify(out) == []
+    assert swept(out) == {"ratio-0.5": out / "ratio-0.5", "ratio-0.9": out / "ratio-0.9"}
+    for ratio in (0.5, 0.9):
+        mixed = load_manifest(out / f"ratio-{ratio:g}")["mix"]["splits"]["train"]["ratio"]["rows"]
+        assert mixed == pytest.approx(ratio, abs=0.05)
+    alone = CliRunner().invoke(app, [*words, "--ratio", "0.5", "--out", str(work / "alone"), "--json"])
+    assert alone.exit_code == 0, alone.stderr
+    one, other = (load_manifest(folder)["files"] for folder in (work / "alone", out / "ratio-0.5"))
+    assert one == other
+    from train.cli import app as trainer
+
+    planned = CliRunner().invoke(
+        trainer, ["sft", "--data", str(out), "--out", str(work / "runs"), "--dry-run", "--json"]
+    )
+    assert planned.exit_code == 0, planned.output
+    places = [json.loads(line)["out"] for line in planned.stdout.splitlines() if line.startswith("{")]
+    assert places == [str(work / "runs" / name) for name in ("ratio-0.5", "ratio-0.9")]
+    (out / "ratio-0.9" / "README.md").write_text("changed")
+    assert [found.where for found in verify(out)] == ["ratio-0.9/README.md"]

@@ -150,11 +150,22 @@ app.command("report")(report_command)
 
 
 def _sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> None:
+    """A training folder, or each of a sweep."""
+    config = settled(SftConfig, file, flags)
+    from train.data import swept
+
+    found = swept(config.data)
+    for name, data in found.items():
+        out = (config.out or Path("runs") / "sweep") / name
+        _train(config.model_copy(update={"data": data, "out": out}), dry_run, as_json)
+    if not found:
+        _train(config, dry_run, as_json)
+
+
+def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
     from rich.console import Console
 
     from train.evaluation.config import defaults_taken
-
-    config = settled(SftConfig, file, flags)
     from train.plan import device_count, is_main, plan, prepare
     from train.sft import execute
 

@@ -107,6 +107,16 @@ class Export:
         return dict(self.manifest.get("balance") or {})
 
 
+def swept(folder: Path) -> dict[str, Path]:
+    """The training folders of a sweep (`curate mix --sweep`) by their names; empty for a single one."""
+    import json
+
+    path = folder / "sweep.json"
+    if not path.is_file():
+        return {}
+    return {name: folder / name for name in json.loads(path.read_text(encoding="utf-8"))["folders"].values()}
+
+
 def load_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an exported folder. Raises ``DataError`` where the folder is none."""
     import json
