@@ -1,13 +1,28 @@
 """The data card of a training folder: its README.md. It reads the manifest and computes nothing anew."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.licences import combined
 from curate.marks import marked, runs, visible
 
 SHOWN = 700
 """Characters of a question or an answer that an example shows."""
+
+SAMPLING = (
+    "mode",
+    "attempts",
+    "fallback",
+    "answers",
+    "max_tokens",
+    "max_model_len",
+    "engine",
+    "dtype",
+    "temperature",
+    "seed",
+)
+"""What of a stage's settings says how answers were sampled."""
 
 Manifest = Mapping[str, Any]
 
@@ -37,23 +52,13 @@ def _front_matter(manifest: Manifest) -> str:
 
     files = [{"split": split, "path": f"{split}/data-*.arrow"} for split in manifest["splits"]]
     data = DatasetCardData(
-        license=licence(manifest["licences"].get(source, "unknown") for source in _train(manifest)),
+        license=combined(_licences(manifest))[0],
         size_categories=[_size(sum(split["rows"] for split in manifest["splits"].values()))],
         task_categories=["text-generation"],
         tags=["tokenized", "fine-tuning"],
         configs=[{"config_name": "default", "data_files": files}],
     )
     return str(data.to_yaml()).strip()
-
-
-def licence(found: Iterable[str]) -> str:
-    """One licence if all parts share it, else ``other``; the table of sources says which is whose.
-
-    >>> licence(["mit", "mit"]), licence(["mit", "unknown"])
-    ('mit', 'other')
-    """
-    names = set(found)
-    return names.pop() if len(names) == 1 else "other"
 
 
 def _size(rows: int) -> str:
@@ -74,6 +79,7 @@ def _summary(manifest: Manifest) -> str:
         ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, {_template(manifest)}"),
         ("longest row allowed", f"{manifest['max_length']:,} tokens"),
         ("mask", _settings(manifest["mask"])),
+        *_asked(manifest),
     ]
     for name, split in manifest["splits"].items():
         rows.append((name, f"{split['rows']:,} rows, {split['tokens']:,} tokens, {split['targets']:,} of them trained"))
@@ -83,6 +89,19 @@ def _summary(manifest: Manifest) -> str:
     share = f"{targets:,} of {response:,} response tokens ({targets / response:.1%})"
     rows.append(("trained in new knowledge", share))
     return _table(["", ""], rows)
+
+
+def _asked(manifest: Manifest) -> list[tuple[str, str]]:
+    """How the base model was asked for its answers, by source: a row each."""
+    rows = []
+    for found in manifest["inputs"]:
+        stages = {entry["stage"]: entry["config"] for entry in found["lineage"] or []}
+        name = (found["lineage"] or [{"config": {}}])[0]["config"].get("name", found["stage"])
+        for stage in ("regenerate", "answer"):
+            said = {key: value for key, value in stages.get(stage, {}).items() if key in SAMPLING}
+            if said:
+                rows.append((f"answers of {name}", _settings(said)))
+    return rows
 
 
 def _settings(values: Manifest) -> str:
@@ -115,13 +134,15 @@ def _ratio(manifest: Manifest) -> str:
 
 def _sources(manifest: Manifest) -> str:
     rows = []
+    revisions = _revisions(manifest)
     for name, found in _train(manifest).items():
         repeat = found["repeat"]
         often = str(repeat["most"]) if repeat["least"] == repeat["most"] else f"{repeat['least']} to {repeat['most']}"
         numbers = (f"{found[unit]:,}" for unit in ("rows", "tokens", "targets"))
         says = manifest["licences"].get(name, "unknown")
-        rows.append((name, found["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says))
-    head = ["source", "role", "rows", "tokens", "trained tokens", "times each row", "λ", "licence"]
+        rows.append((name, found["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says,
+                     revisions.get(name, "")))  # fmt: skip
+    head = ["source", "role", "rows", "tokens", "trained tokens", "times each row", "λ", "licence", "revision"]
     return "## Sources (train)\n\n" + _table(head, rows)
 
 
@@ -267,9 +288,7 @@ def _limits(manifest: Manifest) -> str:
     unanchored = sum(found["unanchored"] for found in manifest["accounting"].values())
     if unanchored:
         lines.append(f"- {unanchored:,} rows have no anchors: the scoring pass saw other tokens than are written here.")
-    unstated = [name for name in _train(manifest) if manifest["licences"].get(name, "unknown") == "unknown"]
-    if unstated:
-        lines.append(f"- Licence unknown: {', '.join(unstated)}. Whoever publishes this folder has to know it.")
+    lines.append(f"- Licence: {'; '.join(combined(_licences(manifest)))}.")
     return "## Known limits\n\n" + "\n".join(lines) + "\n"
 
 
@@ -279,6 +298,17 @@ def _lineage(manifest: Manifest) -> str:
         for depth, entry in enumerate(reversed(found["lineage"] or [])):
             lines.append(f"{'  ' * depth}└─ {entry['stage']} {entry['fingerprint']}")
     return "## Lineage\n\n" + _fence("\n".join(lines))
+
+
+def _licences(manifest: Manifest) -> dict[str, str]:
+    return {source: manifest["licences"].get(source, "unknown") for source in _train(manifest)}
+
+
+def _revisions(manifest: Manifest) -> dict[str, str]:
+    """Per source the revision that was read from the hub, else a digest of its content."""
+    read = [entry["config"] for found in manifest["inputs"] for entry in (found["lineage"] or [])[:1]]
+    return {config["name"]: str(config.get("revision") or config.get("content") or "") for config in read
+            if "name" in config}  # fmt: skip
 
 
 def _train(manifest: Manifest) -> dict[str, Any]:

@@ -330,6 +330,22 @@ def verify(
 
 
 @app.command()
+def card(
+    folder: Annotated[Path, typer.Argument(help="A training folder that `curate mix` wrote.")] = Path("out"),
+    licence: Annotated[list[str] | None, typer.Option(
+        help="What the licence of a source is: med=cc-by-4.0 (ids of the Hub). May be repeated.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a card that was edited.")] = False,
+) -> None:  # fmt: skip
+    """Write the data card anew: from the manifest, with licences that no card of a set states."""
+    from curate.evaluated import write_card
+
+    pairs = [text.partition("=") for text in licence or []]
+    if wrong := [name for name, equals, value in pairs if not (name and equals and value)]:
+        raise typer.BadParameter(f"{wrong[0]!r}: expected SOURCE=LICENCE, such as med=cc-by-4.0")
+    _run(lambda: print(write_card(folder, {name: value for name, _, value in pairs}, force)))
+
+
+@app.command()
 def run(
     pipeline: Annotated[Path, typer.Argument(help="YAML with sections build, mix, sft, evaluate, report.")],
     change: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, instead of the file's.")] = None,

@@ -6,8 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from curate.card import render
+from curate.cli import app
 from curate.config import ConfigError
 from curate.evaluated import put_evaluation
 from curate.export import mix_and_export
@@ -150,7 +152,7 @@ def test_the_hub_accepts_the_front_matter(made):
     assert data.configs == [{"config_name": "default", "data_files": [
         {"split": "train", "path": "train/data-*.arrow"}, {"split": "validation", "path": "validation/data-*.arrow"},
     ]}]  # fmt: skip
-    assert data.license == "other"  # one of two is not stated
+    assert data.license == "unknown"  # one of two is not stated
     assert data.size_categories == ["n<1K"]
 
 
@@ -169,8 +171,30 @@ def test_the_card_says_what_the_manifest_says(made):
     assert all(f"The dose of drug{e['id'][3:]} is [[{int(e['id'][3:]) + 1} mg]] a day." in text
                for e in manifest["examples"] if e["objective"] == "learn")  # fmt: skip
     assert all(word in text for word in ("SFTTrainer(", "tokenized_path: out", "path: out", "DataCollatorForSeq2Seq"))
-    assert "Licence unknown: med." in text
+    assert "Licence: unknown; that of med is not stated; whoever publishes this has to know it." in text
     assert render(manifest) == text  # from the manifest alone, and the same each time
+
+
+def test_the_card_that_is_committed_is_the_one_that_is_rendered():
+    """Of a folder with all there is to say of one. To write it again: ``render`` of the manifest beside it."""
+    folder = ROOT / "tests" / "data" / "card"
+    assert render(json.loads((folder / "manifest.json").read_text())) == (folder / "README.md").read_text()
+
+
+def test_licences_are_told_later_and_the_strictest_wins(made, tmp_path):
+    out = Path(shutil.copytree(made[1], tmp_path / "out"))
+    say = CliRunner()
+    assert say.invoke(app, ["card", str(out), "--licence", "med=cc-by-4.0"]).exit_code == 0
+    text = (out / "README.md").read_text()
+    assert "license: cc-by-sa-3.0" in text
+    assert "Licence: cc-by-sa-3.0; that of dolly, the strictest of cc-by-4.0, cc-by-sa-3.0." in text
+    assert verify(out) == []
+    assert "no source of this name" in say.invoke(app, ["card", str(out), "--licence", "law=mit"]).stderr
+    (out / "README.md").write_text("my own")
+    refused = say.invoke(app, ["card", str(out)])
+    assert (refused.exit_code, "--force" in refused.stderr) == (2, True)
+    assert say.invoke(app, ["card", str(out), "--force"]).exit_code == 0
+    assert (out / "README.md").read_text() == text
 
 
 def test_text_from_the_data_cannot_break_out_of_its_example(made):
