@@ -20,7 +20,7 @@ from curate.progress import Progress
 from curate.rehearse import Made, licence, resolve
 from curate.run import run_stage
 from curate.schema import Message
-from curate.shards import SWEEP, latest_build, load_manifest, write_json
+from curate.shards import SWEEP, latest_build, load_manifest, read_live, write_json
 from curate.stage import Stage
 from curate.stages.answer import Answer, Answers
 from curate.stages.decontaminate import Decontaminate, contamination
@@ -28,6 +28,7 @@ from curate.stages.dedupe import Dedupe
 from curate.stages.sample import Sample
 from curate.stages.score import Score
 from curate.template import TemplateError
+from curate.topics import coverage, told
 
 GUARD = "guard"
 LICENCE = "made here"
@@ -45,6 +46,7 @@ class BlendConfig(ModelConfig, Cleaning):
     cards: Path = Path("data_cards")
     suites: list[Path] = []  # evaluation items that no row may hold
     answers: Answers = "own"
+    stratify: bool = True  # a set larger than needed is sampled by topic
     ratio: float = Field(0.8, gt=0, le=1)
     sweep: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()  # ratios; a folder for each
     by: Unit = "rows"
@@ -75,6 +77,7 @@ class MixFacts(Facts):
 
     made: dict[str, dict[str, Any]] = {}
     contamination: dict[str, dict[str, dict[str, int]]] = {}  # source, suite: what was found
+    coverage: dict[str, dict[str, Any]] = {}  # rehearsal set: its topics, and those of the rows answered
 
 
 def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
@@ -137,6 +140,8 @@ def prepared(config: BlendConfig, progress: Progress) -> tuple[Path, dict[str, P
                   for source in sets},
         contamination=contaminated({facts["lineage"][0]["config"]["name"]: built, **folders}),
         made={source.label: report(found[source.label]) for source in sets if isinstance(source, Made)},
+        coverage={source.label: covered(folders[source.label]) for source in sets
+                  if isinstance(source, Source) and config.stratify},
     )  # fmt: skip
     return built, folders, run
 
@@ -258,8 +263,9 @@ def language_of(built: Path, config: BlendConfig) -> str:
 
 
 def own_answers(config: BlendConfig, source: Source | Made) -> BlendConfig:
-    """Made prompts have no answers of their own, so the base model's are taken, whatever ``--answers`` says."""
-    return config.model_copy(update={"answers": "own"}) if isinstance(source, Made) else config
+    """Made prompts have no answers of their own, so the base model's are taken, whatever ``--answers`` says; and no
+    more of them are made than are needed."""
+    return config.model_copy(update={"answers": "own", "stratify": False}) if isinstance(source, Made) else config
 
 
 def collect(source: Source, config: BlendConfig, base: Base, progress: Progress) -> Path:
@@ -281,11 +287,19 @@ def collect(source: Source, config: BlendConfig, base: Base, progress: Progress)
 def answer(folder: Path, rows: int, config: BlendConfig, base: Base, progress: Progress) -> Path:
     """So many of its rows, answered by the base model, with the model's distribution as anchors."""
     execute = executor(config.ray)
-    folder = run_stage(Sample(folder, rows, config.seed), folder, config.work, 1.0, progress, execute)
+    sample = Sample(folder, rows, config.seed, config.stratify)
+    folder = run_stage(sample, folder, config.work, 1.0, progress)  # here: each actor would look for topics again
     steps: list[Stage] = [Answer(base, config.answers, config.max_tokens), Score(base, "", config.top_k)]
     for stage in steps:
         folder = run_stage(stage, folder, config.work, config.max_drop, progress, execute)
     return folder
+
+
+def covered(answered: Path) -> dict[str, Any]:
+    """The topics of a rehearsal set, and those of its rows that were sampled and answered."""
+    sampled = next(entry for entry in load_manifest(answered)["lineage"] if entry["stage"] == Sample.name)
+    return coverage(answered.parent / f"{Sample.name}-{sampled['fingerprint']}",
+                    read_live(answered, ["id"])["id"].to_pylist())  # fmt: skip
 
 
 class Room:
@@ -357,7 +371,8 @@ def describe(result: dict[str, Any]) -> str:
         return "\n\n".join(f"ratio {ratio}\n{describe(found)}" for ratio, found in result["sweep"].items())
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
-    return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *_made(result)])
+    topics = (told(name, found) for name, found in result["coverage"].items())
+    return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *topics, *_made(result)])
 
 
 def _splits(manifest: dict[str, Any]) -> Iterator[str]:

@@ -6,9 +6,13 @@ from typing import Any
 
 from curate.licences import combined
 from curate.marks import marked, runs, visible
+from curate.topics import told
 
 SHOWN = 700
 """Characters of a question or an answer that an example shows."""
+
+TOPICS = 10
+"""Topics of a rehearsal set that are shown though they are covered."""
 
 SAMPLING = (
     "mode",
@@ -36,6 +40,7 @@ def render(manifest: Manifest) -> str:
         _ratio(manifest),
         _sources(manifest),
         _funnel(manifest),
+        _coverage(manifest),
         _contamination(manifest),
         _made(manifest),
         _evaluations(manifest),
@@ -161,6 +166,16 @@ def _funnel(manifest: Manifest) -> str:
             lines.append(f"- Of {found['records']:,} records read, {sum(found['rejected'].values()):,} were no usable "
                          f"row: {reasons}.")  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _coverage(manifest: Manifest) -> str:
+    """What the rehearsal read is about, and whether its sample is about the same; nothing where none was sampled."""
+    lines = []
+    for name, found in manifest.get("coverage", {}).items():
+        shown = [topic for place, topic in enumerate(found["each"]) if place < TOPICS or not topic["sampled"]]
+        rows = [(visible(" ".join(topic["words"])), f"{topic['rows']:,}", f"{topic['sampled']:,}") for topic in shown]
+        lines += [f"{told(name, found)}. The largest, and those missed:\n", _table(["topic", "rows", "sampled"], rows)]
+    return "\n".join(["## Topics of the rehearsal\n", *lines]) if lines else ""
 
 
 def _contamination(manifest: Manifest) -> str:

@@ -137,6 +137,8 @@ def mix(
         help="Random words of splices: of new rows, of the rehearsal read, vocabulary (the tokenizer's), or self (the "
         "model's own prompts).")] = None,
     answers: Annotated[str | None, typer.Option(help="Rehearsal answers: own (the base model's) or given.")] = None,
+    stratify: Annotated[bool | None, typer.Option(
+        "--stratify/--no-stratify", help="Sample a set that is larger than needed by topic. On.")] = None,
     weights: Annotated[str | None, typer.Option(help="Shares of the rehearsal sets: dolly=2,self=3; others 1.")] = None,
     clean: Clean = None,
     languages: Languages = None,

@@ -6,33 +6,37 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.schema import EXAMPLE
-from curate.shards import read_dataset
 from curate.stage import Worker
+from curate.topics import order, read_prompts, topics
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Keeps the ``count`` rows whose hashed ids come first: the same rows wherever they lie, and a larger sample holds
-    a smaller one."""
+    """Keeps ``count`` rows, spread over the set's topics: one of each while the count allows, then by the topics'
+    sizes, inside a topic by hashed id; without topics by hashed id alone. The same rows wherever they lie, and a larger
+    sample of the same set holds a smaller one."""
 
-    dataset: Path  # the input, of which every id is compared
+    dataset: Path  # the input, of which every prompt is compared
     count: int
     seed: int = 0
+    by_topic: bool = True
 
     name: ClassVar[str] = "sample"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("id",)
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("id", "prompt")
 
     def identity(self) -> dict[str, Any]:
-        return {"count": self.count, "seed": self.seed}
+        return {"count": self.count, "seed": self.seed, "by_topic": self.by_topic}
 
     def open(self) -> Worker:
-        table = read_dataset(self.dataset, ["id", "drop"])
-        ids = table.filter(pc.is_null(table["drop"]))["id"].to_pylist()
-        return Keeper(frozenset(sorted(ids, key=self._rank)[: self.count]))
+        prompts = read_prompts(self.dataset)
+        if self.count >= len(prompts):
+            return Keeper(frozenset(prompts))
+        if not self.by_topic:
+            return Keeper(frozenset(sorted(prompts, key=self._rank)[: self.count]))
+        return Keeper(frozenset(order(topics(prompts), self.seed)[: self.count]))
 
     def _rank(self, name: str) -> bytes:
         return hashlib.blake2b(f"{self.seed}:{name}".encode(), digest_size=8).digest()

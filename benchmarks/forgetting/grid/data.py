@@ -154,5 +154,6 @@ class Place:
             **ENGINE, "build": built, "work": self.folder / "builds", "out": out,
             "rehearsal": [files.get(name, name) for name in recipe.rehearsal], "answers": recipe.answers,
             "ratio": recipe.ratio if recipe.rehearsal else 1.0, "validation": 0, "guard": recipe.guard,
-            "splice_words": recipe.splice_words, **(FRESH if recipe.fresh and recipe.rehearsal else {}),
+            "splice_words": recipe.splice_words, "stratify": False,  # its cells were made before there were topics
+            **(FRESH if recipe.fresh and recipe.rehearsal else {}),
         })  # fmt: skip
