@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from curate.base import Base, find_base
 from curate.clean.rules import CleanRules
@@ -19,6 +19,7 @@ from curate.heldout import HoldOut, split, write_suites
 from curate.ingest import Source, content_hash
 from curate.load import load_source
 from curate.mask import Policy, Thresholds
+from curate.passages import Plan, check_documents, estimate, load_passages
 from curate.progress import Progress
 from curate.run import Executor, in_process, run_stage
 from curate.schema import Message
@@ -82,6 +83,10 @@ class Cleaning(Strict):
 
 class BuildConfig(ModelConfig, Cleaning):
     source: str
+    kind: Literal["qa", "text"] = "qa"  # text: documents, about which the base model asks and answers
+    column: str = "text"  # of documents in files of records
+    questions: int = Field(3, ge=1, le=20, description="asked about each passage of a document")
+    passage_tokens: int = Field(512, ge=64, description="longest passage of a document")
     out: Path = Path("builds")
     workspace: bool = True  # write curate.yaml with the model, where there is none
     name: str | None = None
@@ -113,6 +118,17 @@ class BuildConfig(ModelConfig, Cleaning):
             split=self.split,
         )  # fmt: skip
 
+    def passages(self) -> Plan:
+        return Plan(column=self.column, questions=self.questions, size=self.passage_tokens, max_tokens=self.max_tokens,
+                    lang=self.lang, seed=self.seed)  # fmt: skip
+
+    @model_validator(mode="after")
+    def _no_columns_of_text(self) -> Self:
+        given = [f"--{name.replace('_', '-')}" for name in ("columns", "all_turns") if getattr(self, name)]
+        if self.kind == "text" and given:
+            raise ValueError(f"{', '.join(given)}: documents have no turns; say --column where records hold them")
+        return self
+
     @property
     def frame(self) -> str:
         """The prompt that puts the reference in view; scoring needs one even where nothing is rewritten."""
@@ -137,16 +153,13 @@ class Built:
 
 def build(config: BuildConfig, progress: Progress) -> Built:
     """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
-    content_hash(config.input())  # a source that is not there should not first cost the download of a model
+    check_source(config)  # a source that is not there should not first cost the download of a model
     config.terms()  # nor should a glossary
     config.excluded()
     base = config.base()
     frames = load_frames(config.prompts)
     frame = frames[config.frame]
-    fits = Fit(base, frame, config.max_tokens)
-    folder = load_source(
-        config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
-    )  # fmt: skip
+    folder = ingest(config, base, frames, Fit(base, frame, config.max_tokens), progress)
     rejected = load_manifest(folder)["rejected"]
     folder = config.cleaned(folder, base, config.out, config.max_drop, progress, executor(config.ray))
     ingested = folder
@@ -165,6 +178,25 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     for line in advice(summary["tiers"], config.mode):
         progress.say(f"curate: {line}; `curate peek {folder}` shows them")
     return Built(folder, summary)
+
+
+def check_source(config: BuildConfig) -> None:
+    if config.kind == "text":
+        check_documents(config.input(), config.passages())
+    else:
+        content_hash(config.input())
+
+
+def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit", progress: Progress) -> Path:
+    """The rows to begin with: those of the source, or what is asked about its passages."""
+    if config.kind == "qa":
+        return load_source(
+            config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
+        )  # fmt: skip
+    return load_passages(
+        config.input(), config.passages(), base, frames, config.out, config.shard_rows, config.max_drop, fits,
+        fits.identity(), progress, executor(config.ray),
+    )  # fmt: skip
 
 
 def advice(tiers: Mapping[str, int], mode: Mode) -> Iterator[str]:
@@ -299,6 +331,8 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     config.excluded()
     base = config.base()
     frames = load_frames(config.prompts)
+    if config.kind == "text":
+        return _dry_run_of_text(config, base, frames)
     frame = frames[config.frame]
     fits = Fit(base, frame, config.max_tokens)
     with tempfile.TemporaryDirectory() as scratch:
@@ -321,6 +355,15 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
             "engine": base.config.engine, "context": base.config.max_model_len, "tokens_at_most": tokens,
             "gpu_minutes": _gpu_minutes(base, tokens),
             "stages": names, **chosen}  # fmt: skip
+
+
+def _dry_run_of_text(config: BuildConfig, base: Base, frames: dict[str, str]) -> dict[str, Any]:
+    """Of the asking alone: how many questions will stand is not known before."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        found = estimate(config.input(), config.passages(), base, frames, Path(scratch), config.shard_rows)
+    return {**found, "engine": base.config.engine, "gpu_minutes": _gpu_minutes(base, found["tokens_at_most"])}
 
 
 FLOPS = 1e14

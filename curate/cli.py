@@ -48,6 +48,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 @app.command()
 def build(
     source: Annotated[str | None, typer.Option(help="File, folder or hub id with questions and answers.")] = None,
+    kind: Annotated[str | None, typer.Option(
+        help="qa: questions and answers; text: documents, about which the base model asks and answers.")] = None,
+    column: Annotated[str | None, typer.Option(
+        help="Column of documents in files of records, with --kind text. Default: text.")] = None,
+    questions: Annotated[int | None, typer.Option(help="Asked about each passage, with --kind text. 3.")] = None,
+    passage_tokens: Annotated[int | None, typer.Option(help="Longest passage, with --kind text. 512.")] = None,
     model: Model = None,
     revision: Revision = None,
     engine: Engine = None,

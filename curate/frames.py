@@ -12,7 +12,7 @@ from curate.config import ConfigError
 from curate.schema import Message
 
 FOLDER = Path(__file__).parent / "prompts"
-NAMES = ("rewrite", "correct", "rephrase")
+NAMES = ("rewrite", "correct", "rephrase", "questions", "grounded")
 
 
 def load_frames(folder: Path | None = None) -> dict[str, str]:

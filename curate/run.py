@@ -121,17 +121,20 @@ def _resilient(worker: Worker, table: pa.Table) -> pa.Table:
         if table.num_rows == 1:
             raise
     rows: list[pa.Table] = []
+    added: list[pa.Table] = []
     failed: list[tuple[int, Exception]] = []
     for index in range(table.num_rows):
         try:
-            rows.append(worker(table.slice(index, 1)))
+            worked = worker(table.slice(index, 1))
+            rows.append(worked.slice(0, 1))
+            added.append(worked.slice(1))
         except Exception as error:
             failed.append((index, error))
             rows.append(_mark_error(table.slice(index, 1), error))
     if len(failed) == table.num_rows:
         raise failed[0][1]  # not the rows' fault
     schema = next(r.schema for i, r in enumerate(rows) if i not in {index for index, _ in failed})
-    return pa.concat_tables([_same_columns(row, schema.empty_table()) for row in rows])
+    return pa.concat_tables([_same_columns(row, schema.empty_table()) for row in (*rows, *added)])
 
 
 def _mark_error(row: pa.Table, error: Exception) -> pa.Table:

@@ -29,6 +29,8 @@ Drop = Literal[
     "no-answer",  # the base model gave an empty answer (rehearsal)
     "unfinished",  # the base model's answer did not end its turn (rehearsal)
     "no-target",  # nothing is marked for loss, so there is nothing to train
+    "passage",  # of plain text; the questions asked about it are the rows
+    "refused",  # a question about a passage, or its answer, that does not stand; meta says why
     "contaminated",  # holds an item of an evaluation suite (mix --suites)
     "excluded",  # named by --exclude
     "test",  # tells a fact that --test holds out of training

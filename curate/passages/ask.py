@@ -1,0 +1,179 @@
+"""Ask: the base model writes questions about each passage, and answers them with the passage in view.
+
+Made-up questions that a text answers, filtered, are an old way to data for question answering (Alberti et al.,
+roundtrip consistency, arXiv 1906.05416); instruction pre-training makes such pairs of any raw text (Cheng et al., arXiv
+2406.14491). There a model trained for it writes them. Here it is the model that will learn them, so that they are asked
+and answered in its own words; what filters is rules (``questions``, ``grounded``), since a small model agrees with
+itself when it is wrong.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.base import Base
+from curate.dedupe import normalise
+from curate.engine import Sampling
+from curate.frames import in_view, question_of
+from curate.passages.grounded import Refusal, ungrounded
+from curate.passages.questions import is_question, parse, problem, repeats
+from curate.schema import EXAMPLE, Message
+from curate.stage import Worker
+from curate.template import TemplateError, user
+
+PASSAGE = "passage"
+"""Drop reason of a passage once it has been asked about: it is no row to train on."""
+REFUSED = "refused"
+"""Drop reason of a question that is not kept, and where in ``meta`` its Refusal stands."""
+
+TRIES = 3
+"""Replies asked for at most until a passage has its questions."""
+TEMPERATURE = 0.8  # of the replies after the greedy first
+TOKENS = 48
+"""Tokens of a reply for each question wanted, and of the longest question."""
+
+
+@dataclass
+class Candidate:
+    """A question under way."""
+
+    question: str
+    refusal: Refusal | None = None
+    answer: str | None = None
+
+
+@dataclass
+class Asked:
+    """A passage under way."""
+
+    row: dict[str, Any]
+    found: list[Candidate] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    reply: str = ""  # the first
+    unfit: str | None = None  # why the model was not asked
+
+    @property
+    def text(self) -> str:
+        """The passage as the model sees it, headings above."""
+        above = question_of(self.row["prompt"])
+        return f"{above}\n\n{self.row['reference']}" if above else str(self.row["reference"])
+
+    @property
+    def usable(self) -> list[Candidate]:
+        return [candidate for candidate in self.found if candidate.refusal is None]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Marks every passage and adds a row for every question, kept or refused, behind the shard's own."""
+
+    base: Base
+    frames: tuple[str, str]  # the prompts that ask for questions and for an answer (curate/prompts)
+    wanted: int = 3  # questions a passage
+    max_tokens: int = 256  # of an answer
+    lang: str = "en"
+    seed: int = 0
+
+    name: ClassVar[str] = "ask"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("id", "source", "prompt", "reference", "meta")
+
+    def identity(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("wanted", "max_tokens", "lang", "seed")}
+        return {**self.base.identity(), **own, "frames": list(self.frames)}
+
+    def open(self) -> Worker:
+        _ = self.base.engine
+        return self.work
+
+    def work(self, table: pa.Table) -> pa.Table:
+        asked = [Asked(row) for row in table.to_pylist()]
+        for number in range(TRIES):
+            self._question([one for one in asked if not one.unfit and len(one.usable) < self.wanted], number)
+        self._answer(asked)
+        new = [row for one in asked for row in _questions(one)]
+        return pa.Table.from_pylist([*map(_passage, asked), *new], EXAMPLE)
+
+    def _question(self, asked: Sequence[Asked], number: int) -> None:
+        prompts = [in_view(self.frames[0], [user(str(self.wanted))], one.text) for one in asked]
+        replies = self._generate(prompts, TOKENS * (self.wanted + 1), TEMPERATURE if number else 0.0, number)
+        for one, (text, finished, unfit) in zip(asked, replies, strict=True):
+            one.reply, one.unfit = one.reply or text, unfit
+            found = list(parse(text))  # a reply that never ends may begin with good questions
+            if found and not finished and not is_question(found[-1]):
+                found.pop()  # cut
+            self._collect(one, found)
+
+    def _collect(self, one: Asked, found: Sequence[str]) -> None:
+        """A reply's questions up to as many as are wanted; what it says beyond them is not looked at. A question that
+        was met before is none."""
+        for question in found:
+            if len(one.usable) == self.wanted:
+                return
+            if normalise(question) in one.seen:
+                continue
+            one.seen.add(normalise(question))
+            refusal = problem(question, one.text, self.lang)
+            if refusal is None and any(repeats(question, other.question, self.lang) for other in one.usable):
+                refusal = Refusal("repeated-question", question)
+            one.found.append(Candidate(question, refusal))
+
+    def _answer(self, asked: Sequence[Asked]) -> None:
+        pairs = [(one, candidate) for one in asked for candidate in one.usable]
+        prompts = [in_view(self.frames[1], [user(candidate.question)], one.text) for one, candidate in pairs]
+        answers = self._generate(prompts, self.max_tokens, 0.0, 0)
+        for (one, candidate), (text, finished, unfit) in zip(pairs, answers, strict=True):
+            candidate.answer = text
+            candidate.refusal = (
+                Refusal(unfit, "") if unfit else ungrounded(text, finished, candidate.question, one.text, self.lang)
+            )
+
+    def _generate(
+        self, prompts: Sequence[list[Message]], tokens: int, temperature: float, number: int
+    ) -> list[tuple[str, bool, str | None]]:
+        """(text, finished, why there is none) per prompt."""
+        template = self.base.template
+        room = self.base.config.max_model_len - tokens
+        ids = [_ids(self.base, prompt) for prompt in prompts]
+        fitting = [index for index, found in enumerate(ids) if found is not None and len(found) <= room]
+        sampling = Sampling(tokens, temperature, seed=self.seed * 1000 + number, stop_ids=template.stop_ids)
+        completions = self.base.engine.generate([ids[i] or [] for i in fitting], sampling) if fitting else []
+        answers: list[tuple[str, bool, str | None]] = [
+            ("", False, "control-text" if found is None else "longer-than-context") for found in ids
+        ]
+        for index, completion in zip(fitting, completions, strict=True):
+            answers[index] = (template.decode(completion.ids).strip(), completion.finished, None)
+        return answers
+
+
+def _ids(base: Base, prompt: list[Message]) -> list[int] | None:
+    try:
+        return base.template.prompt_ids(prompt)
+    except TemplateError:
+        return None  # this passage's matter, not its shard's
+
+
+def _passage(one: Asked) -> dict[str, Any]:
+    """The passage's row; where it has no question, why."""
+    meta = json.loads(one.row["meta"] or "{}")
+    if not one.found:
+        reason = one.unfit or "no-question"
+        meta[REFUSED] = {"reason": reason, "detail": one.reply[:200] or "the model wrote nothing"}
+    return one.row | {"drop": PASSAGE, "meta": json.dumps(meta, ensure_ascii=False)}
+
+
+def _questions(one: Asked) -> Iterator[dict[str, Any]]:
+    meta = json.loads(one.row["meta"] or "{}")
+    blank: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
+    for number, candidate in enumerate(one.found, 1):
+        own = {**meta, PASSAGE: one.row["id"]}
+        if candidate.refusal:
+            own[REFUSED] = {"reason": candidate.refusal.reason, "detail": candidate.refusal.detail}
+        yield blank | {
+            "id": f"{one.row['id']}-q{number}", "source": one.row["source"], "prompt": [user(candidate.question)],
+            "reference": candidate.answer or "", "drop": REFUSED if candidate.refusal else None,
+            "meta": json.dumps(own, ensure_ascii=False),
+        }  # fmt: skip

@@ -1,0 +1,135 @@
+"""Is an answer grounded in its passage? Rules only: nothing in it that the passage does not say.
+
+The mirror of ``curate.fidelity``, which asks whether a response leaves anything of its reference out: an answer here
+may leave out as much as it likes.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curate.fidelity import check
+from curate.text.compare import content, digits_in, has_amount, has_name, named, tokens
+from curate.text.words import names, quantities, sentences, stems
+
+HELD = 0.9
+"""Share of an answer's content words, names and numbers aside, that passage or question must hold; what the model says
+in words of its own is the rest."""
+NEAR = 0.6
+"""Of the words that another number's sentence shares with question and answer, what a number's own must share."""
+LONGEST = 160  # characters of a detail
+
+FATAL = ("empty", "unfinished", "repeated-tail", "leak", "foreign-number", "foreign-name", "foreign-negation")
+"""What ``fidelity.check`` finds that speaks against an answer whatever else it says, the gravest first."""
+
+_CITATION = re.compile(r"\[\d+(?:\s*[,;–-]\s*\d+)*\]")
+_NOT_SAID = re.compile(
+    r"\b(?:not|n['’]t|never)\s+(?:explicitly\s+|directly\s+|specifically\s+|clearly\s+)?"
+    r"(?:mention|stat(?:e|ed)\b|specif|given\b|give\b|provid|sa(?:y|id)\b|indicat|describ|discuss|disclos|answer|clear\b|available"
+    r"|include\s+(?:any\s+)?information|contain\s+(?:any\s+)?information|have\s+(?:any\s+|enough\s+)?information|enough\s+information"
+    r"|possible\s+to|able\s+to\s+(?:answer|determine|find|say|tell))"
+    r"|\bno\s+(?:specific\s+|further\s+|explicit\s+)?(?:information|mention|details?|answer)\b"
+    r"|\b(?:cannot|can['’]?t|could\s+not|couldn['’]t|impossible\s+to)\s+(?:be\s+)?(?:determin|answer|infer|find|tell|say|know|provid)"
+    r"|\bI\s+(?:do\s+not|don['’]t|cannot|can['’]t|am\s+not|['’]m\s+(?:not|sorry))|\bas\s+an\s+AI\b"
+    r"|\b(?:unanswerable|unspecified|insufficient\s+information)\b"
+    r"|^\W*(?:unknown|unclear|none|n/?a|not\s+applicable|not\s+known|not\s+sure)\W*$"
+    r"|没有(?:提到|提及|说明|给出|提供)|未(?:提及|提到|说明|给出|提供)|无法(?:确定|回答|得知)|不知道"
+    r"|\bn['’](?:est|a|ont|sont)\s+pas\s+(?:\w+\s+)?(?:mentionn|précis|indiqu|fourni)|\bne\s+(?:dit|précise|mentionne)\s+pas\b"
+    r"|\bnicht\s+(?:erwähnt|angegeben|genannt|bekannt|hervor)|\bkeine\s+(?:Angaben?|Informationen)\b"
+    r"|\bno\s+(?:se\s+)?(?:menciona|indica|especifica|dice|proporciona)|không\s+(?:đề\s+cập|nói|cung\s+cấp|có\s+thông\s+tin)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a question or an answer is not kept. ``detail``: the words at fault."""
+
+    reason: str
+    detail: str
+
+
+def ungrounded(answer: str, finished: bool, question: str, passage: str, lang: str = "en") -> Refusal | None:
+    """What speaks against an answer to a question, written with the passage (headings included) in view; nothing where
+    it is grounded.
+
+    >>> passage = "Harlow Labs of Oslo has made Zorvex since 1994. It treats swollen knees."
+    >>> ungrounded("Zorvex has been made since 1994.", True, "Since when is Zorvex made?", passage)
+    >>> ungrounded("Zorvex has been made since 1995.", True, "Since when is Zorvex made?", passage)
+    Refusal(reason='foreign-number', detail='1995')
+    """
+    passage = _CITATION.sub(" ", passage)  # "route.[3]" would be a word of its own
+    if found := unanswered(answer, passage):
+        return Refusal("unanswered", found)
+    problems = check(answer, reference=passage, question=question, finished=finished, lang=lang)
+    for kind in FATAL:
+        if details := [p.detail for p in problems if p.kind == kind]:
+            return Refusal(kind, details[0][:LONGEST])
+    return (
+        foreign(answer, (passage, question), lang)
+        or _nothing(answer, question, lang)
+        or _own_words(answer, question, passage, lang)
+        or _displaced(answer, question, passage, lang)
+    )
+
+
+def unanswered(answer: str, passage: str) -> str | None:
+    """The words that say that there is no answer, unless they are the passage's own.
+
+    >>> unanswered("The passage does not say.", "Oslo is old."), unanswered("It is old.", "Oslo is old.")
+    ('not say', None)
+    """
+    said = passage.casefold()
+    return next((m[0] for m in _NOT_SAID.finditer(answer) if m[0].strip().casefold() not in said), None)
+
+
+def foreign(text: str, sources: Sequence[str], lang: str) -> Refusal | None:
+    """A number or a name of the text that stands in none of the sources. Unlike in a rewrite, a small number in words
+    ("three causes") counts too, since nobody has counted."""
+    joined = "\n".join(sources)
+    given = [q for source in sources for q in quantities(source, lang)]
+    for q in quantities(text, lang):
+        if not has_amount(q, given) and not digits_in(q, joined):
+            return Refusal("foreign-number", q.text)
+    held = tokens(joined, lang)
+    for name in names(text, lang):
+        if not has_name(name.text, held, joined, lang):
+            return Refusal("foreign-name", name.text)
+    return None
+
+
+def _nothing(answer: str, question: str, lang: str) -> Refusal | None:
+    """An answer that says nothing but what the question says."""
+    asked = quantities(question, lang)
+    told = [q for q in quantities(answer, lang) if not any(q.agrees(other) for other in asked)]
+    if told or named(answer, question, lang) or set(stems(answer, lang)) - set(stems(question, lang)):
+        return None
+    return Refusal("says-nothing", answer[:LONGEST])
+
+
+def _own_words(answer: str, question: str, passage: str, lang: str) -> Refusal | None:
+    held = set(stems(passage, lang)) | tokens(passage, lang)
+    wanted = content(answer, question, lang)
+    own = [word for word in wanted if word not in held and not any(part in held for part in re.split(r"[-‐‑/]", word))]
+    if len(wanted) - len(own) >= HELD * len(wanted):
+        return None
+    return Refusal("ungrounded", ", ".join(own)[:LONGEST])
+
+
+def _displaced(answer: str, question: str, passage: str, lang: str) -> Refusal | None:
+    """A number taken from elsewhere in the passage: the sentences that have it share far fewer words with question and
+    answer than one that has another number of its kind. Words of half the passage's sentences tell nothing."""
+    told = [(set(stems(s.text, lang)), quantities(s.text, lang)) for s in sentences(passage)]
+    common = {word for held, _ in told for word in held if 2 * sum(word in other for other, _ in told) > len(told)}
+    asked = quantities(question, lang)
+    for sentence in sentences(answer):
+        found = [q for q in quantities(sentence.text, lang) if not any(q.agrees(other) for other in asked)]
+        counted = {stem for q in found for stem in stems(q.text, lang)}
+        about = (set(stems(sentence.text, lang)) | set(stems(question, lang))) - common - counted
+        for q in found:
+            own = max((len(held & about) for held, amounts in told if has_amount(q, amounts)), default=None)
+            others = [held for held, amounts in told if any(a.unit == q.unit and a.value != q.value for a in amounts)]
+            near = max((len(held & about) for held in others), default=0)
+            if own is not None and near >= 2 and own < NEAR * near:
+                return Refusal("displaced-number", q.text)
+    return None

@@ -1,0 +1,209 @@
+"""From documents to a dataset like that of a source of questions and answers, through passages and what is asked.
+
+Nothing is lost on the way: each document that is no text, each piece of one that is no passage, each passage about
+which the model asked nothing and each question is a row or a line of ``rejected.jsonl`` with its reason.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from curate.base import Base
+from curate.config import ConfigError, Strict
+from curate.frames import in_view, question_of
+from curate.ingest import Source, read_documents, row_id
+from curate.passages.ask import PASSAGE, REFUSED, TOKENS, Ask
+from curate.passages.read import rejection, write_passages
+from curate.passages.split import Count
+from curate.run import Executor, Report, TooManyDrops, in_process, manifest, receipt_path, run_stage
+from curate.schema import EXAMPLE, Message
+from curate.shards import (
+    MANIFEST,
+    REJECTED,
+    file_hash,
+    load_manifest,
+    read_shard,
+    shard_paths,
+    write_bytes,
+    write_json,
+    write_shard,
+)
+from curate.stage import fingerprint
+from curate.template import text_encoder, user
+
+STAGE = "ingest"  # what follows takes it for a source that was read
+VERSION = 1
+
+SPARE = 64  # tokens of the headings above a passage, and of what its parts cost more together than alone
+SMALLEST = 64
+"""Tokens of a passage below which there is little to ask about."""
+LONGEST_ANSWER = 256
+"""Tokens of an answer. It is one to three sentences, however much ``--max-tokens`` allows its rewrite."""
+
+Fits = Callable[[list[Message], str], bool]
+
+
+class Plan(Strict):
+    """What is made of the text. ``size``: tokens of a passage at most."""
+
+    column: str = "text"
+    questions: int = Field(3, ge=1, le=20)
+    size: int = Field(512, ge=SMALLEST)
+    max_tokens: int = Field(512, ge=1)
+    lang: str = "en"
+    seed: int = 0
+
+
+def check_documents(source: Source, plan: Plan) -> None:
+    """Raises ``SourceError`` where the path leads nowhere or to something else than text."""
+    next(read_documents(Path(source.path), plan.column, source.encoding), None)
+
+
+def load_passages(
+    source: Source, plan: Plan, base: Base, frames: Mapping[str, str], work: Path, shard_rows: int, max_drop: float,
+    fits: Fits | None, limits: dict[str, Any], report: Report | None = None, execute: Executor = in_process,
+) -> Path:  # fmt: skip
+    """Passages, questions and grounded answers of a source of plain text; returns the folder of the last.
+
+    ``frames``: the prompts by name, "questions" and "grounded" among them. ``fits`` and ``limits`` as in
+    ``curate.load.load_source``. Raises ``ConfigError`` where the context has no room for a passage, ``TooManyDrops``
+    where there is too little text in the source, or no question survives.
+    """
+    read = _passages(source, plan, base, frames, work, max(1, shard_rows // plan.questions), max_drop, report)
+    stage = _stage(plan, base, frames)
+    asked = run_stage(stage, read, work, inf, report, execute)  # passages are dropped by design, and questions added
+    return _collect(source, read, asked, work, fits, limits)
+
+
+def estimate(
+    source: Source, plan: Plan, base: Base, frames: Mapping[str, str], scratch: Path, shard_rows: int
+) -> dict[str, Any]:  # fmt: skip
+    """What asking would cost, without loading weights: passages, questions and tokens at most. Fills ``scratch``."""
+    read = _passages(source, plan, base, frames, scratch, shard_rows, 1.0, None)
+    facts, count = load_manifest(read), counter(base)
+    tokens = sum(count(text) for path in shard_paths(read) for text in read_shard(path)["reference"].to_pylist())
+    room = facts["rows"] * (plan.questions * (SPARE + _room(plan)) + TOKENS * (plan.questions + 1))
+    return {"documents": facts["documents"], "passages": facts["rows"], "rejected": facts["rejected"],
+            "questions_at_most": facts["rows"] * plan.questions,
+            "tokens_at_most": tokens * (1 + plan.questions) + room}  # fmt: skip
+
+
+def counter(base: Base) -> Count:
+    """Tokens of a text by the model's own tokenizer."""
+    encoder = text_encoder(base.template.tokenizer)
+    return lambda text: len(encoder.encode(text, add_special_tokens=False).ids)
+
+
+def passage_size(plan: Plan, base: Base, frames: Mapping[str, str]) -> int:
+    """Tokens of a passage that leave room for the prompts around it and for questions and answers."""
+    ids = base.template.prompt_ids
+    asking = len(ids(in_view(frames["questions"], [user(str(plan.questions))], ""))) + TOKENS * (plan.questions + 1)
+    answering = len(ids(in_view(frames["grounded"], [user("?")], ""))) + TOKENS + _room(plan)
+    room = base.config.max_model_len - max(asking, answering) - SPARE
+    if room < SMALLEST:
+        raise ConfigError(f"a context of {base.config.max_model_len} tokens leaves {max(room, 0)} for a passage beside "
+                          f"{plan.questions} questions and an answer, and {SMALLEST} are needed; lower --questions or "
+                          "--max-tokens, or take a model with a longer context")  # fmt: skip
+    return min(plan.size, room)
+
+
+def _room(plan: Plan) -> int:
+    return min(plan.max_tokens, LONGEST_ANSWER)
+
+
+def _passages(
+    source: Source, plan: Plan, base: Base, frames: Mapping[str, str], work: Path, shard_rows: int, max_drop: float,
+    report: Report | None,
+) -> Path:  # fmt: skip
+    size = passage_size(plan, base, frames)
+    limits = {"tokenizer": base.template.tokenizer_hash}
+    count, name = counter(base), label(source)
+    return write_passages(
+        source, name, plan.column, size, count, plan.lang, work, shard_rows, max_drop, limits, report
+    )  # fmt: skip
+
+
+def _stage(plan: Plan, base: Base, frames: Mapping[str, str]) -> Ask:
+    return Ask(base, (frames["questions"], frames["grounded"]), plan.questions, _room(plan), plan.lang, plan.seed)
+
+
+def label(source: Source) -> str:
+    """The name that rows carry: as given, else of the file or folder without suffixes."""
+    return source.name or Path(source.path).resolve().name.partition(".")[0]
+
+
+# ---- the last folder
+
+
+def _collect(source: Source, read: Path, asked: Path, work: Path, fits: Fits | None, limits: dict[str, Any]) -> Path:
+    identity = {"name": label(source), "kind": "text", "asked": load_manifest(asked)["fingerprint"],
+                "content": load_manifest(read)["config"]["content"], **limits}  # fmt: skip
+    print_ = fingerprint(STAGE, VERSION, identity)
+    out = work / f"{STAGE}-{print_}"
+    if (out / MANIFEST).is_file():
+        return out
+    refused: list[dict[str, Any]] = []
+    receipts: list[dict[str, Any]] = []
+    seen = Counter[str]()
+    for path in shard_paths(asked):
+        rows = list(_kept(read_shard(path), refused, seen, fits))
+        if rows:
+            name = f"data-{len(receipts):05d}.arrow"
+            receipts.append(write_shard(out / name, pa.Table.from_pylist(rows, EXAMPLE)))
+            write_json(receipt_path(out, name), receipts[-1])
+    lines = chain((read / REJECTED).read_text("utf-8").splitlines(), map(json.dumps, refused))
+    write_bytes(out / REJECTED, "".join(f"{line}\n" for line in lines).encode())
+    facts = manifest(STAGE, VERSION, identity, print_, receipts, [])
+    reasons = Counter(found["reason"] for found in refused)
+    if not receipts:
+        raise _nothing(source, load_manifest(read)["rows"], reasons, refused[0], out)
+    reasons += Counter(load_manifest(read)["rejected"])
+    facts |= {"records": facts["rows"] + reasons.total(), "rejected": dict(sorted(reasons.items()))}
+    facts |= {"rejected_sha256": file_hash(out / REJECTED), "passages": load_manifest(read)["rows"]}
+    write_json(out / MANIFEST, facts)
+    return out
+
+
+def _kept(
+    table: pa.Table, refused: list[dict[str, Any]], seen: Counter[str], fits: Fits | None
+) -> Iterator[dict[str, Any]]:
+    """The questions that stand; the others, and passages without any, into ``refused``."""
+    for row in table.to_pylist():
+        meta = json.loads(row["meta"] or "{}")
+        found = meta.get(REFUSED) or (
+            {"reason": row["drop"], "detail": ""} if row["drop"] not in (None, PASSAGE) else None
+        )
+        if row["drop"] is None and fits and not fits(row["prompt"], row["reference"]):
+            found = {"reason": "longer-than-context", "detail": "with its answer in view"}
+        if found:
+            refused.append(
+                rejection(meta.get("file", ""), meta.get("line", 0), found["reason"], found["detail"], _raw(row))
+            )
+        elif row["drop"] is None:
+            own = row_id(row["source"], row["prompt"], row["reference"])
+            seen[own] += 1
+            yield row | {"id": own if seen[own] == 1 else f"{own}-{seen[own]}"}
+
+
+def _raw(row: dict[str, Any]) -> str:
+    """What a person wants to see: the question with its answer; of a passage, its text."""
+    if row["drop"] == PASSAGE:
+        return str(row["reference"])
+    return "\n".join(part for part in (question_of(row["prompt"]), row["reference"]) if part)
+
+
+def _nothing(source: Source, asked: int, reasons: Counter[str], first: dict[str, Any], out: Path) -> TooManyDrops:
+    seen = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    return TooManyDrops(
+        f"{source.path}: none of the questions that the model asked about {asked:,} passages can be kept ({seen}). "
+        f"The first, {first['reason']}: {first['detail']!r}. All are in {out / REJECTED}. The model has to follow "
+        "instructions to ask about a text: take an instruct model or a larger one, or other prompts (--prompts), or "
+        "train on the text itself (`curate text`)."
+    )

@@ -1,0 +1,211 @@
+"""Documents to passages: the dataset folder ``passages-<fingerprint>``, and beside it what is no passage, with reasons.
+
+A row of it is a passage: ``reference`` is its text, the last turn of ``prompt`` the headings above it.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from string import punctuation
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from curate.dedupe import normalise
+from curate.ingest import Document, Rejected, Source, read_documents, row_id
+from curate.ingest.readers import format_of
+from curate.ingest.records import RAW_LIMIT, encodable
+from curate.passages.split import LONG, Count, Piece, pieces
+from curate.run import Report, TooManyDrops, manifest, receipt_path
+from curate.schema import EXAMPLE
+from curate.shards import MANIFEST, REJECTED, file_hash, read_json, write_bytes, write_json, write_shard
+from curate.stage import fingerprint
+from curate.template import user
+from curate.text.words import words
+
+STAGE = "passages"
+VERSION = 1
+
+PassageReason = Literal[
+    "no-letters",  # rules of dashes, numbers, signs
+    "not-prose",  # most of its visible characters are no letters: tables of numbers, formulas
+    "passage-too-short",  # fewer than LEAST words: a heading alone, a caption
+    "repeated-passage",  # the words of an earlier passage: a licence at the end of every file
+]
+
+LEAST = 12
+"""Words of a passage; in a script without spaces, characters."""
+LETTERS = 0.5
+"""Share of letters among letters, digits and punctuation."""
+
+_VISIBLE = re.compile(r"\S")
+
+
+@dataclass
+class Tally:
+    """Characters by what became of them, and what was rejected; ``repeated`` knows the passages by their words."""
+
+    documents: int = 0
+    characters: Counter[str] = field(default_factory=Counter)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    known: set[bytes] = field(default_factory=set)
+
+    def reject(self, found: Rejected) -> None:
+        self.rejected.append(asdict(found))
+        self.reasons[found.reason] += 1
+
+    def refuse(self, document: Document, line: int, piece: Piece, reason: str) -> None:
+        detail = f"characters {piece.start:,} to {piece.end:,}"
+        self.rejected.append(rejection(document.file, line, reason, detail, piece.text))
+        self.reasons[reason] += 1
+        self.characters[reason] += piece.end - piece.start
+
+
+def rejection(file: str, line: int, reason: str, detail: str, raw: str) -> dict[str, Any]:
+    """A line of ``rejected.jsonl``, of the form that ``curate.load`` gives it."""
+    text = encodable(raw[:RAW_LIMIT])[:RAW_LIMIT]
+    return {"file": file, "line": line, "reason": reason, "detail": encodable(detail), "raw": text}
+
+
+def lined(document: Document, found: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
+    """Each piece with the line where its text starts; of a file of records, that of its record."""
+    line, place, text = document.line, 0, document.text
+    whole = format_of(Path(document.file)) is None
+    for piece in found:
+        if whole:
+            lead = _VISIBLE.search(text, piece.start, piece.end)
+            begin = lead.start() if lead else piece.start
+            line, place = line + text.count("\n", place, begin), begin
+        yield line, piece
+
+
+def unfit(text: str, lang: str = "en") -> PassageReason | None:
+    """Why nothing can be asked about a text.
+
+    >>> unfit("1 | 2 | 3"), unfit("Contents of this page")
+    ('no-letters', 'passage-too-short')
+    """
+    letters = sum(c.isalpha() for c in text)
+    if not letters:
+        return "no-letters"
+    beginning = words(text[: LEAST * LONG], lang)  # of the whole, all words would be held in memory
+    if sum(any(c.isalnum() for c in word.text) for word in beginning) < LEAST:
+        return "passage-too-short"
+    signs = sum(c.isdigit() or c in punctuation for c in text)
+    return "not-prose" if letters < LETTERS * (letters + signs) else None
+
+
+def content_digest(source: Source, column: str) -> str:
+    """SHA-256 (hex) of the documents and of what is none: the same wherever the files lie."""
+    digest = hashlib.sha256()
+    for item in read_documents(Path(source.path), column, source.encoding):
+        own = item.text if isinstance(item, Document) else f"{item.reason} {item.raw}"
+        facts = [item.file, item.line, hashlib.sha256(own.encode()).hexdigest()]
+        digest.update(json.dumps(facts).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def passages(source: Source, column: str, size: int, count: Count, lang: str, tally: Tally) -> Iterator[dict[str, Any]]:
+    """EXAMPLE rows, still without id; what is none goes into the tally. Raises ``SourceError`` for unreadable files."""
+    for item in read_documents(Path(source.path), column, source.encoding):
+        if isinstance(item, Rejected):
+            tally.reject(item)
+            continue
+        tally.documents += 1
+        for line, piece in lined(item, pieces(item.text, count, size)):
+            key = hashlib.sha256(normalise(piece.text).encode()).digest()[:16]
+            reason = unfit(piece.text, lang) or ("repeated-passage" if key in tally.known else None)
+            if reason:
+                tally.refuse(item, line, piece, reason)
+                continue
+            tally.known.add(key)
+            tally.characters["passage"] += piece.end - piece.start
+            yield _row(item.file, line, piece)
+
+
+def _row(file: str, line: int, piece: Piece) -> dict[str, Any]:
+    meta = {"file": file, "line": line, "start": piece.start, "end": piece.end}
+    blank: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
+    return blank | {"prompt": [user(" – ".join(piece.trail))], "reference": piece.text,
+                    "meta": json.dumps(meta, ensure_ascii=False)}  # fmt: skip
+
+
+def write_passages(
+    source: Source, name: str, column: str, size: int, count: Count, lang: str, work: Path, shard_rows: int,
+    max_drop: float, limits: dict[str, Any], report: Report | None = None,
+) -> Path:  # fmt: skip
+    """Write the passages of a source as EXAMPLE shards; returns the folder.
+
+    ``size``: tokens of a passage, by ``count``; ``limits``: what ``count`` depends on, part of the fingerprint. Raises
+    ``TooManyDrops`` where there is no passage, or more than ``max_drop`` of the characters or records are in none.
+    """
+    identity = {"name": name, "content": content_digest(source, column), "encoding": source.encoding, "column": column,
+                "size": size, "lang": lang, "shard_rows": shard_rows, **limits}  # fmt: skip
+    print_ = fingerprint(STAGE, VERSION, identity)
+    out = work / f"{STAGE}-{print_}"
+    if (out / MANIFEST).is_file():
+        return out
+    tally, receipts = Tally(), []
+    found = _named(passages(source, column, size, count, lang, tally), name)
+    for number, rows in enumerate(_chunks(found, shard_rows)):
+        receipts.append(_write(out, number, rows))
+        if report:
+            report(STAGE, sum(receipt["rows"] for receipt in receipts), 0)
+    write_bytes(out / REJECTED, "".join(json.dumps(found) + "\n" for found in tally.rejected).encode())
+    rows_ = sum(receipt["rows"] for receipt in receipts)
+    _guard(source, out, rows_, tally, max_drop)
+    facts = manifest(STAGE, VERSION, identity, print_, receipts, [])
+    facts |= {"records": rows_ + tally.reasons.total(), "rejected": dict(sorted(tally.reasons.items()))}
+    facts |= {"rejected_sha256": file_hash(out / REJECTED), "documents": tally.documents}
+    facts |= {"characters": dict(sorted(tally.characters.items()))}
+    write_json(out / MANIFEST, facts)
+    return out
+
+
+def _named(found: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+    """With source and id. No two passages have the same words, but headings and punctuation may make up for it."""
+    seen: Counter[str] = Counter()
+    for row in found:
+        own = row_id(name, row["prompt"], row["reference"])
+        seen[own] += 1
+        yield row | {"id": own if seen[own] == 1 else f"{own}-{seen[own]}", "source": name}
+
+
+def _chunks(found: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    for row in found:
+        rows.append(row)
+        if len(rows) == size:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _write(out: Path, number: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    name = f"data-{number:05d}.arrow"
+    receipt = receipt_path(out, name)
+    if not receipt.is_file():
+        write_json(receipt, write_shard(out / name, pa.Table.from_pylist(rows, EXAMPLE)))
+    return dict(read_json(receipt))
+
+
+def _guard(source: Source, out: Path, rows: int, tally: Tally, max_drop: float) -> None:
+    characters = tally.characters.total()
+    lost = characters - tally.characters["passage"]
+    unread = len(tally.rejected) - sum(tally.reasons[r] for r in tally.characters if r != "passage")
+    if rows and lost <= max_drop * characters and unread <= max_drop * (unread + tally.documents):
+        return
+    seen = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common()) or "none found"
+    first = next(iter(tally.rejected), None)
+    shown = f"The first, {first['file']} line {first['line']}: {first['reason']}, {first['detail']}. " if first else ""
+    remedy = "mend the files, or raise --max-drop" if rows else "one passage of prose at least is needed"
+    raise TooManyDrops(
+        f"{source.path}: {rows:,} passages; {lost:,} of {characters:,} characters are in none, and {unread:,} records "
+        f"are no text ({seen}); --max-drop allows {max_drop:g} of either. {shown}All are in {out / REJECTED}; {remedy}."
+    )
