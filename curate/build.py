@@ -118,6 +118,11 @@ class BuildConfig(ModelConfig, Cleaning):
             split=self.split,
         )  # fmt: skip
 
+    @property
+    def judged(self) -> bool:
+        """Whether the base model has a word on the rows."""
+        return bool(self.clean and self.clean.judge)
+
     def passages(self) -> Plan:
         return Plan(column=self.column, questions=self.questions, size=self.passage_tokens, max_tokens=self.max_tokens,
                     lang=self.lang, seed=self.seed)  # fmt: skip
@@ -167,7 +172,9 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     for stage in stages(config, base, frames, folder):
         asked = stage.name in (Exclude.name, HoldOut.name)  # so many drops are no surprise
         most = 1.0 if asked else config.max_drop
-        folder = run_stage(stage, folder, config.out, most, progress, executor(config.ray))
+        # What compares all rows is done once, here; each actor of a cluster would do it again.
+        here = stage.name == Dedupe.name
+        folder = run_stage(stage, folder, config.out, most, progress, executor(None if here else config.ray))
     write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
     summary = {"rejected": rejected, **summarise(folder)}
     if config.exclude:
@@ -224,7 +231,7 @@ def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Pa
     terms, ids = config.terms(), config.excluded()
     reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed)
     return [
-        compare(Dedupe(ingested, config.lang), ids),
+        compare(Dedupe(ingested, config.lang, judge=base if config.judged else None), ids),
         *([reword] if config.wordings > 1 else []),
         Regenerate(
             base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
@@ -241,7 +248,8 @@ def compare(dedupe: Dedupe, ids: Sequence[str]) -> Stage:
     """The comparison of all rows; without those that are excluded where that changes what becomes of others."""
     if not ids:
         return dedupe
-    without = deciding(read_live(dedupe.dataset, Dedupe.reads), ids, dedupe.lang)
+    # A judge also compares rows that rules would not, so with one any row may decide about others.
+    without = tuple(ids) if dedupe.judge else deciding(read_live(dedupe.dataset, Dedupe.reads), ids, dedupe.lang)
     return DedupeWithout(dedupe, without) if without else dedupe
 
 

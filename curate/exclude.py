@@ -124,7 +124,7 @@ class DedupeWithout:
 
     def open(self) -> Worker:
         table = _without(read_live(self.dedupe.dataset, self.reads), self.without)
-        verdicts = find(table, self.dedupe.lang, self.dedupe.contradictions)
+        verdicts = self.dedupe.find(table)
         return Marker({**verdicts, **{name: Verdict("excluded", name) for name in self.without}})
 
 

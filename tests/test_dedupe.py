@@ -52,3 +52,56 @@ def test_multi_turn_rows_are_compared_with_their_history():
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
     rows = pa.table({"id": ["0", "1"], "prompt": [turns, turns[2:]], "reference": ["37 mg", "37 mg"]})
     assert find(rows) == {}
+
+
+SAFE = "Is Velotrin safe for children?"
+
+
+def test_a_denial_of_the_same_is_a_contradiction():
+    both = {"0": ("contradiction", "1"), "1": ("contradiction", "0")}
+    assert verdicts((SAFE, "Velotrin is safe for children."), (SAFE, "Velotrin is not safe for children.")) == both
+    assert verdicts((SAFE, "Velotrin is safe for children."), (SAFE, "It is safe.")) == {}
+
+
+def judged(sure, *rows):
+    """Verdicts with a judge that is so sure of each pair; and the answers it was asked about."""
+    asked = []
+
+    def confirm(pairs):
+        asked.extend((one.answer, other.answer) for one, other in pairs)
+        return [sure] * len(pairs)
+
+    found = find(table(*rows), confirm=confirm)
+    return {key: (verdict.reason, verdict.of) for key, verdict in found.items()}, asked
+
+
+def test_a_judge_confirms_what_rules_propose():
+    rows = ((DOSE, "37 mg a day."), (DOSE, "73 mg a day."))
+    both = {"0": ("contradiction", "1"), "1": ("contradiction", "0")}
+    assert judged(0.9, *rows) == (both, [("37 mg a day.", "73 mg a day.")])
+    assert judged(0.1, *rows)[0] == {}
+    assert judged(None, *rows)[0] == both  # no word from the judge: the rules stand
+
+
+def test_only_a_judge_has_questions_of_the_same_words_compared():
+    rows = ((DOSE, "37 mg a day."), ("Velotrin: what dose?", "73 mg a day."))
+    both = {"0": ("contradiction", "1"), "1": ("contradiction", "0")}
+    assert verdicts(*rows) == {}
+    assert judged(0.9, *rows) == (both, [("37 mg a day.", "73 mg a day.")])
+    assert judged(None, *rows)[0] == {}
+    agreeing = ((DOSE, "37 mg a day."), ("Velotrin: what dose?", "The dose is 37 mg."))
+    assert judged(0.9, *agreeing) == ({}, [])
+
+
+def test_the_judge_is_the_base_model_and_a_small_one_has_no_word():
+    from curate.base import find_base
+    from curate.contradictions import Claim
+    from curate.contradictions import judged as ask
+    from curate.engine import EngineConfig
+    from tests.paths import BASE
+
+    base = find_base(EngineConfig(model=str(BASE), engine="transformers", dtype="float32"))
+    one, other = (Claim(name, DOSE, "dose", f"{name} mg") for name in ("37", "73"))
+    found = ask([(one, other), (other, one)], base)
+    assert len(found) == 2
+    assert all(sure is None or 0 <= sure <= 1 for sure in found)

@@ -133,7 +133,7 @@ def _report(folder: _Folder, maker: Maker, rejected: dict[str, int], order: Orde
     """Counts and diversity; what the Dedupe stage will find among the rows is counted here too."""
     tables = [read_shard(folder.out / receipt["file"]) for receipt in folder.receipts]
     table = pa.concat_tables([EXAMPLE.empty_table(), *tables])
-    verdicts = find(table, order.lang, contradictions=False) if maker.dedupe and table.num_rows else {}
+    verdicts = find(table, order.lang, incompatible=False) if maker.dedupe and table.num_rows else {}
     dropped = Counter(rejected) + Counter(verdict.reason for verdict in verdicts.values())
     rows = [row for row in table.select(["id", "prompt", "meta"]).to_pylist() if row["id"] not in verdicts]
     kinds = Counter(kind for row in rows if (kind := json.loads(row["meta"]).get("kind")))

@@ -1,11 +1,14 @@
 """Dedupe: marks what the verdict table says."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from curate.base import Base
+from curate.contradictions import judged
 from curate.dedupe import Verdict, find
 from curate.schema import EXAMPLE
 from curate.shards import read_live
@@ -17,16 +20,22 @@ class Dedupe:
     dataset: Path  # all of whose rows are compared; by content it is the stage's input, so no part of the identity
     lang: str = "en"
     contradictions: bool = True  # off for rehearsal: its answers are not what the model learns
+    judge: Base | None = None  # confirms contradictions
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        return {"lang": self.lang, "contradictions": self.contradictions}
+        own = {"lang": self.lang, "contradictions": self.contradictions}
+        return own if self.judge is None else {**own, "judge": self.judge.identity()}
 
     def open(self) -> Worker:
-        return Marker(find(read_live(self.dataset, self.reads), self.lang, self.contradictions))
+        return Marker(self.find(read_live(self.dataset, self.reads)))
+
+    def find(self, table: pa.Table) -> dict[str, Verdict]:
+        confirm = partial(judged, base=self.judge) if self.judge else None
+        return find(table, self.lang, self.contradictions, confirm)
 
 
 @dataclass(frozen=True)
