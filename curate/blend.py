@@ -53,6 +53,7 @@ class BlendConfig(ModelConfig, Cleaning):
     size: int | None = Field(None, ge=1, description="training split, counted in `by`; default: every new row once")
     guard: bool = True
     splice_words: Words = "vocabulary"
+    temperature: float | None = Field(None, gt=0, allow_inf_nan=False)
     weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     max_repeat: int = Field(4, ge=1)
     validation: float = Field(0.02, ge=0, lt=1)
@@ -67,7 +68,7 @@ class BlendConfig(ModelConfig, Cleaning):
 
     def plan(self, present: Sequence[str] = ()) -> MixConfig:
         """``present``: the rehearsal sets that have rows. Where some have a weight, the others have 1."""
-        names = ("ratio", "by", "size", "seed", "max_repeat", "validation")
+        names = ("ratio", "by", "size", "seed", "max_repeat", "validation", "temperature")
         weights = {**dict.fromkeys(present, 1.0), **self.weights} if self.weights else {}
         return MixConfig(**{name: getattr(self, name) for name in names}, weights=weights)
 
@@ -371,7 +372,7 @@ def describe(result: dict[str, Any]) -> str:
         return "\n\n".join(f"ratio {ratio}\n{describe(found)}" for ratio, found in result["sweep"].items())
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
-    topics = (told(name, found) for name, found in result["coverage"].items())
+    topics = (told(name, found) for name, found in result.get("coverage", {}).items())
     return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *topics, *_made(result)])
 
 

@@ -293,8 +293,8 @@ def _limits(manifest: Manifest) -> str:
         else "- Every token of the new text is a label; nobody checked what it says.",
     ]
     if "validation" in manifest["splits"]:
-        lines.append("- The splits share no question, nor document, by normalised text; a paraphrase of a training "
-                     "question may be in validation.")  # fmt: skip
+        lines.append("- The splits share no question in the same or nearly the same words, nor a document; a "
+                     "paraphrase of a training question may be in validation.")  # fmt: skip
     if not manifest.get("contamination"):
         lines.append("- Nobody looked whether evaluation items stand in these rows (`mix --suites`).")
     if any(found["role"] == "rehearsal" for found in _train(manifest).values()):

@@ -149,6 +149,8 @@ def mix(
     clean: Clean = None,
     languages: Languages = None,
     judge: Judge = None,
+    temperature: Annotated[float | None, typer.Option(
+        help="Shares of the rehearsal sets by their sizes: size^(1/T); 1 is proportional, large T equal.")] = None,
     build: Annotated[Path | None, typer.Option(help="Built dataset. Default: the latest in --work.")] = None,
     work: Work = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the training shards. Default: out.")] = None,

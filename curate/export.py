@@ -10,12 +10,13 @@ place and renamed into it, and the same inputs give the same bytes.
 """
 
 import hashlib
+import heapq
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from pydantic import Field
 
 from curate import __version__
 from curate.config import Strict
+from curate.kindred import join
 from curate.mix import CANDIDATES, MixConfig, MixError, Plan, plan
-from curate.schema import IGNORE, META, TOKENS
+from curate.pool import Pool
+from curate.schema import META, TOKENS
 from curate.shards import (
     MANIFEST,
     DatasetError,
@@ -43,9 +46,10 @@ from curate.shards import (
 from curate.stage import fingerprint
 from curate.tokens import READS, ChatRenderer, Renderer, token_rows
 
-VERSION = 1
+VERSION = 2
 KIND = "training"
 SHARD_ROWS = 2000  # anchors make a row some 50 kB, so a shard some 100 MB
+AHEAD = 2  # shards that wait for the disk while the next is made
 EXAMPLES = {"learn": 2, "distil": 1}  # how many rows of each objective the card shows
 
 
@@ -64,65 +68,6 @@ class Facts(Strict):
 
 
 # ---- the folder
-
-
-@dataclass
-class Pool:
-    """Rows fit for training, tokenised (``curate.tokens.ROWS``), in scratch shards; and what became of the others."""
-
-    scratch: Path
-    shards: list[pa.Table] = field(default_factory=list)
-    candidates: list[pa.Table] = field(default_factory=list)
-    places: list[tuple[int, int]] = field(default_factory=list)  # per candidate: shard, row
-    rows_in: Counter[str] = field(default_factory=Counter)
-    skipped: dict[str, Counter[str]] = field(default_factory=dict)
-    tiers: dict[str, Counter[str]] = field(default_factory=dict)
-    left_out: dict[str, dict[str, Any]] = field(default_factory=dict)  # reason -> one row, for people to look at
-    unanchored: Counter[str] = field(default_factory=Counter)
-
-    def add(self, rows: pa.Table) -> None:
-        names = ("source", "tier", "skip", "anchored")
-        for source, tier, skip, anchored in zip(*(rows[name].to_pylist() for name in names), strict=True):
-            self.rows_in[source] += 1
-            self.skipped.setdefault(source, Counter()).update([skip] if skip else [])
-            self.tiers.setdefault(source, Counter()).update([tier] if tier else [])
-            self.unanchored[source] += skip is None and not anchored
-        self._keep_example_of_each(rows)
-        fit = rows.filter(pc.is_null(rows["skip"])).combine_chunks()
-        path = self.scratch / f"{len(self.shards):05d}.arrow"
-        write_shard(path, fit)
-        self.places += [(len(self.shards), row) for row in range(fit.num_rows)]
-        self.candidates.append(_candidates(fit))
-        self.shards.append(read_shard(path))
-
-    def extend(self, tables: Iterable[pa.Table]) -> pa.Table:
-        """``add`` each; returns their rows that are fit for training, columns ``CANDIDATES``."""
-        before = len(self.candidates)
-        for table in tables:
-            self.add(table)
-        return pa.concat_tables([CANDIDATES.empty_table(), *self.candidates[before:]])
-
-    def _keep_example_of_each(self, rows: pa.Table) -> None:
-        for index, reason in enumerate(rows["skip"].to_pylist()):
-            if reason and reason not in self.left_out:
-                found = rows.slice(index, 1).select(["id", "source", "question", "response"]).to_pylist()[0]
-                self.left_out[reason] = found
-
-    def take(self, rows: Sequence[int]) -> pa.Table:
-        """Rows by candidate number, in that order; shard by shard, so only their pages are read."""
-        wanted = sorted(range(len(rows)), key=lambda i: self.places[rows[i]])
-        parts, order = [], np.empty(len(rows), dtype=np.int64)
-        order[wanted] = np.arange(len(rows))
-        for shard in sorted({self.places[row][0] for row in rows}):
-            mine = [self.places[rows[i]][1] for i in wanted if self.places[rows[i]][0] == shard]
-            parts.append(self.shards[shard].take(mine))
-        return pa.concat_tables(parts).combine_chunks().take(order).combine_chunks()
-
-
-def _candidates(fit: pa.Table) -> pa.Table:
-    labels = [sum(label != IGNORE for label in row) for row in fit["labels"].to_pylist()]
-    tokens = pc.list_value_length(fit["input_ids"]).cast(pa.int64())
-    return pa.table([fit["id"], fit["source"], fit["cluster"], tokens, pa.array(labels, pa.int64())], schema=CANDIDATES)
 
 
 def mix_and_export(
@@ -163,7 +108,9 @@ def export(
     shutil.rmtree(partial, ignore_errors=True)
     scratch = partial / ".scratch"
     pool = Pool(scratch)
-    planned = plan(*fill(pool), config)
+    sides = fill(pool)
+    pool.seal()
+    planned = plan(*(kindred(pool, sides) if config.validation else sides), config)
     manifest = _write(partial, pool, planned)
     shutil.rmtree(scratch)
     if beside:
@@ -172,6 +119,14 @@ def export(
     _finish(partial, manifest)
     replace(partial, out)
     return manifest
+
+
+def kindred(pool: Pool, sides: tuple[pa.Table, pa.Table]) -> tuple[pa.Table, pa.Table]:
+    """The candidates with one cluster for questions that are nearly one, so that no split has what another has."""
+    both = pa.concat_tables(sides)
+    found = pa.array(join(both["cluster"].to_pylist(), pool.questions()), pa.string())
+    both = both.set_column(CANDIDATES.get_field_index("cluster"), "cluster", found)
+    return both.slice(0, sides[0].num_rows), both.slice(sides[0].num_rows)
 
 
 def _input(folder: Path) -> dict[str, Any]:
@@ -201,33 +156,42 @@ def _write(partial: Path, pool: Pool, planned: Plan) -> dict[str, Any]:
     meta: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
     for split, numbers in planned.numbers["splits"].items():
-        rows = planned.rows.filter(pc.equal(planned.rows["split"], split))["row"].to_pylist()
-        shards, side = [], []
-        responses: Counter[str] = Counter()
-        for name, part in _parts(rows):
-            table = pool.take(part)
-            shards.append(_shard(partial, f"{split}/{name}", table.select(TOKENS.names).cast(TOKENS)))
-            side.append(_shard(partial, f"meta/{split}/{name}", table.select(META.names).cast(META)))
-            responses += _response_tokens(table)
-            examples += _examples(table, examples) if split == "train" else []
+        rows = planned.rows.filter(pc.equal(planned.rows["split"], split))["row"].to_numpy()
+        shards, side = _shards(partial, split, pool, rows)
+        examples += _examples(pool, rows) if split == "train" else []
         totals = {unit: sum(s[unit] for s in numbers["sources"].values()) for unit in ("rows", "tokens", "targets")}
-        splits[split] = {**totals, "response_tokens": dict(sorted(responses.items())), "shards": shards}
+        splits[split] = {**totals, "response_tokens": _response_tokens(pool, rows), "shards": shards}
         meta[split] = {"rows": len(rows), "shards": side}
         _datasets_files(partial / split, split, [Path(shard["file"]).name for shard in shards])
     write_json(partial / "dataset_dict.json", {"splits": list(splits)})
     return {"splits": splits, "meta": meta, "examples": examples}
 
 
-def _response_tokens(table: pa.Table) -> Counter[str]:
+def _shards(partial: Path, split: str, pool: Pool, rows: np.ndarray) -> tuple[list[dict[str, Any]], ...]:
+    """Receipts of the shards with tokens and of those beside them. The disk is waited for while the next are made."""
+    asked: list[tuple[Future[dict[str, Any]], ...]] = []
+    with ThreadPoolExecutor(2) as threads:
+        for name, part in _parts(rows):
+            table = pool.take(part)
+            asked.append(tuple(
+                threads.submit(_shard, partial, f"{folder}/{name}", table.select(schema.names))
+                for folder, schema in ((split, TOKENS), (f"meta/{split}", META))
+            ))  # fmt: skip
+            for receipt in asked[-1 - AHEAD] if len(asked) > AHEAD else ():
+                receipt.result()
+    return tuple([receipt.result() for receipt in receipts] for receipts in zip(*asked, strict=True))
+
+
+def _response_tokens(pool: Pool, rows: np.ndarray) -> dict[str, int]:
     """By source; the end of turn counts."""
-    lengths = pc.subtract(pc.list_value_length(table["input_ids"]), table["anchor_start"])
-    found: Counter[str] = Counter()
-    for source, length in zip(table["source"].to_pylist(), lengths.to_pylist(), strict=True):
-        found[source] += length
-    return found
+    few = pool.small[0].select(["source", "anchor_start"]).take(rows)
+    lengths = pa.concat_arrays([t["n_tokens"].combine_chunks() for t in pool.candidates]).take(pa.array(rows))
+    few = few.append_column("n", pc.subtract(lengths, few["anchor_start"]))
+    found = few.group_by("source").aggregate([("n", "sum")]).to_pydict()
+    return {name: count for name, count in sorted(zip(found["source"], found["n_sum"], strict=True)) if count}
 
 
-def _parts(rows: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+def _parts(rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Shards of even size."""
     count = max(1, -(-len(rows) // SHARD_ROWS))
     edges = [index * len(rows) // count for index in range(count + 1)]
@@ -240,18 +204,26 @@ def _shard(root: Path, name: str, table: pa.Table) -> dict[str, Any]:
     return {"file": name, "rows": receipt["rows"], "sha256": receipt["sha256"]}
 
 
-def _examples(table: pa.Table, have: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _examples(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
     """The first rows of each objective, for the card; a row that repeats is shown once."""
-    missing = Counter(EXAMPLES) - Counter(example["objective"] for example in have)
-    seen = {example["id"] for example in have}
-    found = []
-    for index, kind in enumerate(table["objective"].to_pylist()):
-        if missing[kind] > 0 and table["id"][index].as_py() not in seen:
-            row = table.slice(index, 1).select(["id", "source", "tier", "objective", "question", "response", "spans"])
-            found.append({**row.to_pylist()[0], "end_of_turn": table["labels"][index].as_py()[-1] != IGNORE})
-            seen.add(found[-1]["id"])
+    kinds = pool.small[0]["objective"].take(rows)
+    places = {kind: np.flatnonzero(pc.equal(kinds, kind).to_numpy()) for kind in EXAMPLES}
+    missing = {kind: min(count, len(places[kind])) for kind, count in EXAMPLES.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for place in heapq.merge(*places.values()):
+        kind, row = kinds[place].as_py(), int(rows[place])
+        small = pool.small[0].slice(row, 1).to_pylist()[0]
+        if missing[kind] and small["id"] not in found:
+            found[small["id"]] = {
+                **{name: small[name] for name in ("id", "source", "tier", "objective")},
+                **{name: pool.records[name].text(row) for name in ("question", "response")},
+                "spans": pool.spans(rows[place : place + 1]).to_pylist()[0],
+                "end_of_turn": bool(pool.records["tokens"].take(rows[place : place + 1])[1]["weight"][-1] > 0),
+            }
             missing[kind] -= 1
-    return found
+        if not any(missing.values()):
+            break
+    return list(found.values())
 
 
 def _datasets_files(folder: Path, split: str, shards: Sequence[str]) -> None:
@@ -274,9 +246,11 @@ def _datasets_files(folder: Path, split: str, shards: Sequence[str]) -> None:
 def _facts(
     pool: Pool, planned: Plan, config: MixConfig, facts: Facts, template: Renderer, inputs: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
+    unsaid = {"temperature"} if config.temperature is None else None  # older folders keep their fingerprint
+    mix = config.model_dump(exclude=unsaid)
     identity = {
         "inputs": [found["fingerprint"] for found in inputs],
-        "mix": config.model_dump(),
+        "mix": mix,
         **facts.model_dump(exclude={"model", "revision"}),  # where a model lies is not what it is: inputs know that
         "tokenizer": template.tokenizer_hash,
         "template": template.hash,
@@ -292,7 +266,7 @@ def _facts(
         "end_of_turn": next(iter(template.stop_ids), None),
         "ratio": config.ratio,
         "by": config.by,
-        "mix": {**planned.numbers, "config": config.model_dump()},
+        "mix": {**planned.numbers, "config": mix},
         "balance": planned.balance,
         "accounting": _accounting(pool, planned),
         "left_out": pool.left_out,
@@ -329,7 +303,9 @@ def _finish(partial: Path, manifest: dict[str, Any]) -> None:
     from curate.card import render
 
     write_bytes(partial / "README.md", render(manifest).encode())
-    manifest["files"] = {name: file_hash(partial / name) for name in files_in(partial)}
+    shards = [shard for part in ("splits", "meta") for split in manifest[part].values() for shard in split["shards"]]
+    known = {shard["file"]: shard["sha256"] for shard in shards}  # of the very bytes that were written
+    manifest["files"] = {name: known.get(name) or file_hash(partial / name) for name in files_in(partial)}
     manifest["checksum"] = checksum(manifest)
     write_json(partial / MANIFEST, manifest)
 

@@ -20,7 +20,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
 
 from curate.config import Strict
 
@@ -54,6 +55,16 @@ class MixConfig(Strict):
                             "same data are worth nearly as much as fresh data (arXiv 2305.16264)")  # fmt: skip
     validation: float = Field(0.02, ge=0, lt=1, description="share of the questions held out")
     weights: dict[str, float] = Field({}, description="of rehearsal sources; default: equal, as far as rows last")
+    temperature: float | None = Field(None, gt=0, allow_inf_nan=False, description="instead of weights: rehearsal "
+        "sources by size^(1/T), size counted in `by`: 1 in proportion to size, the larger the more equal (arXiv "
+        "1911.02116, whose α is 1/T)")  # fmt: skip
+
+    @model_validator(mode="after")
+    def _weights_or_temperature(self) -> "MixConfig":
+        if self.weights and self.temperature is not None:
+            raise ValueError("weights and temperature both say how much of each rehearsal source to take; give one of "
+                             "them")  # fmt: skip
+        return self
 
 
 @dataclass(frozen=True)
@@ -70,14 +81,22 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Side:
-    """Rows of one side (new, or rehearsal) that are in one split, by source, each in its seeded order."""
+    """Rows of one side (new, or rehearsal) that are in one split, by source."""
 
-    orders: dict[str, np.ndarray]  # source -> row indices
+    members: dict[str, np.ndarray]  # source -> row indices, as they come
     amounts: np.ndarray  # per row of the whole table, in the unit asked
+    ids: pa.ChunkedArray  # per row of the whole table
+    seed: int
 
     @property
     def totals(self) -> dict[str, int]:
-        return {source: int(self.amounts[order].sum()) for source, order in self.orders.items()}
+        return {source: int(self.amounts[rows].sum()) for source, rows in self.members.items()}
+
+    def order(self, source: str) -> np.ndarray:
+        """The source's rows, in their seeded order."""
+        rows = self.members[source]
+        ordered: np.ndarray = rows[_shuffled(self.seed, "choose", self.ids.take(rows))]
+        return ordered
 
 
 def quotas(weights: Sequence[float | Fraction], total: int) -> list[int]:
@@ -104,15 +123,17 @@ def plan(new: pa.Table, rehearsal: pa.Table, config: MixConfig) -> Plan:
     A question never stands in both splits. Raises ``MixError`` where the ratio is out of reach.
     """
     _check(new, rehearsal, config)
-    rows = pa.concat_tables([t.select(CANDIDATES.names).cast(CANDIDATES) for t in (new, rehearsal)])
+    rows = pa.concat_tables([t.select(CANDIDATES.names).cast(CANDIDATES) for t in (new, rehearsal)]).combine_chunks()
     is_new = np.arange(rows.num_rows) < new.num_rows
-    held_out = _held_out(rows["cluster"].to_pylist(), is_new, config)
+    held_out = _held_out(rows["cluster"], is_new, config)
     copies = {
         "train": _train_copies(rows, is_new, ~held_out, config),
         "validation": _validation_copies(rows, is_new, held_out, config),
     }
     if config.validation and not copies["validation"][is_new].any():  # nothing to measure: leave no split behind
         copies["validation"][:] = 0
+    if not copies["train"].any():
+        raise MixError(f"size {config.size:,} {config.by} is less than any row here holds; raise --size")
     numbers = _numbers(rows, is_new, copies, config)
     return Plan(_positions(rows, copies, config.seed), numbers, balance(numbers, config))
 
@@ -130,8 +151,8 @@ def balance(numbers: dict[str, Any], config: MixConfig) -> dict[str, float]:
 
 
 def _check(new: pa.Table, rehearsal: pa.Table, config: MixConfig) -> None:
-    names = set(rehearsal["source"].to_pylist())
-    both = sorted(set(new["source"].to_pylist()) & names)
+    names = set(pc.unique(rehearsal["source"]).to_pylist())
+    both = sorted(set(pc.unique(new["source"]).to_pylist()) & names)
     unknown = sorted(set(config.weights) - names)
     if not new.num_rows:
         raise MixError("no new row is fit for training, so there is nothing to mix; `curate peek` on the build shows "
@@ -143,15 +164,19 @@ def _check(new: pa.Table, rehearsal: pa.Table, config: MixConfig) -> None:
                        f"from {', '.join(sorted(names)) or 'no rehearsal set'}")  # fmt: skip
 
 
-def _held_out(clusters: Sequence[str], is_new: np.ndarray, config: MixConfig) -> np.ndarray:
+def _held_out(clusters: pa.ChunkedArray, is_new: np.ndarray, config: MixConfig) -> np.ndarray:
     """bool per row: its question is held out. Each side gives up its share; a question on both counts as new."""
-    new = {c for c, flag in zip(clusters, is_new, strict=True) if flag}
-    old = set(clusters) - new
-    chosen: set[str] = set()
-    for side in (new, old):
-        ranked = sorted(side, key=lambda c: _key(config.seed, "held out", c))
-        chosen.update(ranked[: round(config.validation * len(side))])
-    return np.array([c in chosen for c in clusters], dtype=bool)
+    if not config.validation:  # spares a hash of every question
+        return np.zeros(len(clusters), dtype=bool)
+    names, codes = _coded(clusters)
+    new = np.zeros(len(names), dtype=bool)
+    new[codes[is_new]] = True
+    chosen = np.zeros(len(names), dtype=bool)
+    for side in (np.flatnonzero(new), np.flatnonzero(~new)):
+        order = side[_shuffled(config.seed, "held out", names.take(side))]
+        chosen[order[: round(config.validation * len(side))]] = True
+    held_out: np.ndarray = chosen[codes]
+    return held_out
 
 
 def _train_copies(rows: pa.Table, is_new: np.ndarray, usable: np.ndarray, config: MixConfig) -> np.ndarray:
@@ -175,7 +200,8 @@ def _train_copies(rows: pa.Table, is_new: np.ndarray, usable: np.ndarray, config
 
 
 def _rehearsal_quota(new: int, totals: dict[str, int], config: MixConfig) -> dict[str, int]:
-    """Amount per rehearsal source. No row repeats unless the sets are too small, or weights ask for it."""
+    """Amount per rehearsal source. No row repeats unless the sets are too small, or weights or a temperature ask for
+    it."""
     weights = _weights(totals, config)
     totals = {source: total for source, total in totals.items() if weights[source] > 0}
     want, have = _beside(new, config), sum(totals.values())
@@ -187,7 +213,7 @@ def _rehearsal_quota(new: int, totals: dict[str, int], config: MixConfig) -> dic
             f"are {have:,}, and a row may repeat at most {config.max_repeat} times. Within reach: --ratio "
             f"{math.ceil(1000 * new / (new + room)) / 1000} or above; or give more --rehearsal{more}"
         )
-    once = not config.weights and want <= have
+    once = not config.weights and config.temperature is None and want <= have
     return _fill(want, weights, totals, 1 if once else config.max_repeat)
 
 
@@ -202,7 +228,10 @@ def _validation_copies(rows: pa.Table, is_new: np.ndarray, held: np.ndarray, con
 
 
 def _weights(totals: dict[str, int], config: MixConfig) -> dict[str, float]:
-    return {source: config.weights.get(source, 0.0) if config.weights else 1.0 for source in totals}
+    if config.temperature is None:
+        return {source: config.weights.get(source, 0.0) if config.weights else 1.0 for source in totals}
+    largest = max(totals.values(), default=0)  # as shares of it, so that no power overflows
+    return {source: (total / largest) ** (1 / config.temperature) if total else 0.0 for source, total in totals.items()}
 
 
 def _beside(new: int, config: MixConfig) -> int:
@@ -235,13 +264,14 @@ def _take(side: _Side, quota: dict[str, int], repeats: int) -> np.ndarray:
     copies = np.zeros(len(side.amounts), dtype=np.int64)
     room, carry = {source: total * repeats for source, total in side.totals.items()}, 0
     for source in sorted(quota, key=lambda s: (room[s] - quota[s], s)):
-        order = side.orders[source]
-        amounts = side.amounts[order]
+        members = side.members[source]
         wanted = min(max(quota[source] + carry, 0), room[source])
-        passes, rest = divmod(wanted, int(amounts.sum()))
-        picked = passes + _nearest(amounts, rest)
-        copies[order] = picked
-        carry += quota[source] - int((picked * amounts).sum())
+        passes, rest = divmod(wanted, int(side.amounts[members].sum()))
+        copies[members] = passes
+        if rest:  # else every row alike, in whatever order
+            order = side.order(source)
+            copies[order] += _nearest(side.amounts[order], rest)
+        carry += quota[source] - int((copies[members] * side.amounts[members]).sum())
     return copies
 
 
@@ -258,43 +288,44 @@ def _nearest(amounts: np.ndarray, rest: int) -> np.ndarray:
 
 
 def _side(rows: pa.Table, mask: np.ndarray, amounts: np.ndarray, seed: int) -> _Side:
-    ids, sources = rows["id"].to_pylist(), rows["source"].to_pylist()
-    orders: dict[str, list[int]] = {}
-    for index in np.flatnonzero(mask):
-        orders.setdefault(sources[index], []).append(int(index))
-    ranked = {s: sorted(orders[s], key=lambda i: (_key(seed, "choose", ids[i]), ids[i])) for s in sorted(orders)}
-    return _Side({source: np.array(order, dtype=np.int64) for source, order in ranked.items()}, amounts)
+    names, codes = _coded(rows["source"])
+    found = {name: np.flatnonzero(mask & (codes == code)) for code, name in enumerate(names.to_pylist())}
+    return _Side({name: found[name] for name in sorted(found) if len(found[name])}, amounts, rows["id"], seed)
 
 
 def _positions(rows: pa.Table, copies: dict[str, np.ndarray], seed: int) -> pa.Table:
     """Every copy of every row, shuffled over the whole split."""
-    ids, sources = rows["id"].to_pylist(), rows["source"].to_pylist()
-    entries: list[tuple[str, int, int]] = []
+    parts = []
     for split, counts in copies.items():
-        found = [(int(row), copy) for row in np.flatnonzero(counts) for copy in range(int(counts[row]))]
-        found.sort(key=lambda e: (_key(seed, "order", split, sources[e[0]], ids[e[0]], str(e[1])), ids[e[0]]))
-        entries += [(split, row, copy) for row, copy in found]
-    columns = list(zip(*entries, strict=True))
-    types = (pa.string(), pa.int64(), pa.int32())
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-    return pa.table(arrays, names=["split", "row", "copy"])
+        row = np.repeat(np.arange(len(counts)), counts)
+        copy = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        names = [rows[name].take(row) for name in ("source", "id")]
+        order = _shuffled(seed, "order", split, *names, pc.cast(pa.array(copy), pa.string()))
+        columns = [pa.repeat(split, len(row)), pa.array(row[order]), pa.array(copy[order], pa.int32())]
+        parts.append(pa.table(columns, names=["split", "row", "copy"]))
+    return pa.concat_tables(parts)
 
 
 def _numbers(rows: pa.Table, is_new: np.ndarray, copies: dict[str, np.ndarray], config: MixConfig) -> dict[str, Any]:
     """Amounts and achieved ratio per split in all three units; per source also distinct rows and most repeats."""
-    names = np.array(rows["source"].to_pylist(), dtype=object)
+    names, codes = _coded(rows["source"])
+    code_of = {name: code for code, name in enumerate(names.to_pylist())}
+    amounts = {unit: _amounts(rows, unit) for unit in UNITS}
     splits: dict[str, Any] = {}
     for split, counts in copies.items():
         if not counts.any():
             continue
         sources: dict[str, dict[str, Any]] = {}
-        for name in sorted(set(names[counts > 0])):
-            mine = names == name
+        for name in sorted(code_of):
+            mine = np.flatnonzero(codes == code_of[name])
+            taken = counts[mine]
+            if not taken.any():
+                continue
             sources[name] = {
-                "role": "new" if is_new[mine][0] else "rehearsal",
-                **{unit: int((counts * _amounts(rows, unit))[mine].sum()) for unit in UNITS},
-                "distinct": int((counts[mine] > 0).sum()),
-                "repeat": {"least": int(counts[mine & (counts > 0)].min()), "most": int(counts[mine].max())},
+                "role": "new" if is_new[mine[0]] else "rehearsal",
+                **{unit: int((taken * amounts[unit][mine]).sum()) for unit in UNITS},
+                "distinct": int((taken > 0).sum()),
+                "repeat": {"least": int(taken[taken > 0].min()), "most": int(taken.max())},
             }
         splits[split] = {"ratio": _ratio(sources), "sources": sources}
     return {"asked": {"ratio": config.ratio, "by": config.by}, "splits": splits}
@@ -310,7 +341,7 @@ def _ratio(sources: dict[str, Any]) -> dict[str, float]:
 def _amounts(rows: pa.Table, unit: Unit) -> np.ndarray:
     if unit == "rows":
         return np.ones(rows.num_rows, dtype=np.int64)
-    return np.array(rows[f"n_{unit}"].to_pylist(), dtype=np.int64)
+    return np.asarray(rows[f"n_{unit}"].to_numpy(), dtype=np.int64)
 
 
 def _sides(config: MixConfig) -> tuple[Fraction, Fraction]:
@@ -319,6 +350,27 @@ def _sides(config: MixConfig) -> tuple[Fraction, Fraction]:
     return share, 1 - share
 
 
-def _key(seed: int, *parts: str) -> bytes:
-    """Orders things at random, the same on every machine and wherever the rows lie."""
-    return hashlib.blake2b("\x1f".join((str(seed), *parts)).encode(), digest_size=16).digest()
+def _coded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """The different values, and for each row the index of its own."""
+    coded = pc.dictionary_encode(pa.chunked_array(column.chunks, pa.string()).combine_chunks())
+    return coded.dictionary, coded.indices.to_numpy()
+
+
+HASHED = 100_000
+"""Names hashed at a time: as Python objects they take far more memory than as a column."""
+
+
+def _shuffled(seed: int, *parts: str | pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Indices that put rows in an order as good as random, the same on every machine and wherever the rows lie.
+
+    ``parts`` name a row: columns, and what all rows share. Rows of one name stay as they come.
+    """
+    count = next(len(part) for part in parts if not isinstance(part, str))
+    digests = []
+    for at in range(0, count, HASHED):
+        some = [part if isinstance(part, str) else part.slice(at, HASHED) for part in parts]
+        names = pc.binary_join_element_wise(str(seed), *some, "\x1f").cast(pa.binary()).to_pylist()
+        digests.append(b"".join([hashlib.blake2b(name, digest_size=16).digest() for name in names]))
+    keys = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    order: np.ndarray = np.lexsort((keys[:, 1], keys[:, 0]))
+    return order

@@ -24,9 +24,10 @@ from curate.base import Base
 from curate.build import ModelConfig
 from curate.config import ConfigError
 from curate.engine import locate_model
-from curate.export import Facts, Pool, check_replaceable, export
+from curate.export import Facts, check_replaceable, export
 from curate.ingest import Rejected, read_documents
 from curate.mix import MixConfig, MixError
+from curate.pool import Pool
 from curate.progress import Progress
 from curate.schema import IGNORE
 from curate.shards import REJECTED

@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,17 +54,58 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
     token what the scoring pass saw, and are empty elsewhere. Rows longer than ``max_length`` are skipped, not cut:
     a cut row would teach an answer without an end.
     """
-    rows = [_token_row(row, template, max_length) for row in scored.select(READS).to_pylist()]
-    keep = pa.array([row["anchored"] and row["skip"] is None for row in rows], pa.bool_())
-    names = {"anchor_ids": "top_ids", "anchor_logprobs": "top_logprobs"}
-    columns = []
+    scored = scored.select(READS)
+    texts = scored.select([name for name in READS if name not in ("token_ids", "top_ids", "top_logprobs")])
+    rows = [_token_row(row, template, max_length) for row in texts.to_pylist()]
+    skipped = np.array([row["skip"] is not None for row in rows], dtype=bool)
+    bounds, ids, weights = _flat(rows)
+    keep = pa.array(_anchored(scored["token_ids"], rows, bounds, ids))
+    lists = {
+        "input_ids": ids,
+        "attention_mask": np.ones(len(ids), dtype=np.int8),
+        "labels": np.where(weights > 0, ids, np.int32(IGNORE)),
+        "weights": weights,
+    }
+    found: dict[str, Any] = {"anchored": keep}
+    for name, flat in lists.items():
+        found[name] = pa.ListArray.from_arrays(pa.array(bounds), pa.array(flat), mask=pa.array(skipped))
+    marks = pc.coalesce(scored["spans"], pa.scalar([], scored.schema.field("spans").type))
+    found["spans"] = pc.if_else(pa.array(skipped), pa.scalar(None, marks.type), marks)
+    for name, given in {"anchor_ids": "top_ids", "anchor_logprobs": "top_logprobs"}.items():
+        kind = ROWS.field(name).type
+        found[name] = pc.if_else(keep, scored[given].cast(kind), pa.scalar([], kind))
     for column in ROWS:
-        if column.name in names:  # through Arrow: as Python objects these are twenty times everything else
-            found = scored[names[column.name]].cast(column.type)
-            columns.append(pc.if_else(keep, found, pa.scalar([], column.type)))
-        else:
-            columns.append(pa.array([row[column.name] for row in rows], column.type))
-    return pa.table(columns, schema=ROWS)
+        if column.name not in found:
+            found[column.name] = pa.array([row.get(column.name) for row in rows], column.type)
+    return pa.table([found[name] for name in ROWS.names], schema=ROWS)
+
+
+def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds (int32 [rows + 1]), ids and weights of the rows' tokens, end to end; rows that are skipped have none."""
+    made = [row for row in rows if row["skip"] is None]
+    bounds = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum([0 if row["skip"] else len(row["ids"]) for row in rows], out=bounds[1:])
+    ids = np.fromiter(chain.from_iterable(row["ids"] for row in made), np.int32, bounds[-1])
+    weights = np.zeros(len(ids), dtype=np.float32)
+    for row, end in zip(made, np.cumsum([len(row["ids"]) for row in made], dtype=np.int64), strict=True):
+        weights[end - len(row["weights"]) : end] = row["weights"]
+    return bounds, ids, weights
+
+
+def _anchored(
+    scored: pa.ChunkedArray, rows: Sequence[Mapping[str, Any]], bounds: np.ndarray, ids: np.ndarray
+) -> np.ndarray:
+    """bool per row: the rendered response is token for token what was scored."""
+    seen = scored.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(seen), -1).to_numpy()
+    ends = np.cumsum(np.maximum(lengths, 0))
+    flat = seen.flatten().to_numpy()
+    found = np.zeros(len(rows), dtype=bool)
+    for index, row in enumerate(rows):
+        if row["skip"] is None and lengths[index] == len(row["weights"]):
+            end, count = bounds[index + 1], lengths[index]
+            found[index] = np.array_equal(ids[end - count : end], flat[ends[index] - count : ends[index]])
+    return found
 
 
 def cluster_of(prompt: Sequence[Mapping[str, str]]) -> str:
@@ -80,31 +122,27 @@ def cluster_of(prompt: Sequence[Mapping[str, str]]) -> str:
 
 
 def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> dict[str, Any]:
-    blank: dict[str, Any] = {column.name: None for column in ROWS}
-    blank |= {name: row[name] for name in ("id", "source", "tier")}
-    blank |= {"question": row["prompt"][-1]["content"], "response": row["response"] or row["reference"]}
+    """Values of ``ROWS``, but for those with an entry for each token: ``ids`` and, of the response, ``weights``."""
+    known: dict[str, Any] = {name: row[name] for name in ("id", "source", "tier")}
+    known |= {"question": row["prompt"][-1]["content"], "response": row["response"] or row["reference"]}
     reason = row["drop"] or ("known" if row["tier"] == "known" else None) or (None if row["response"] else "no-target")
     if reason:
-        return blank | {"skip": reason, "anchored": False}
+        return known | {"skip": reason}
     try:
         rendered = template.render(row["prompt"], row["response"])
     except TemplateError:
-        return blank | {"skip": "error:TemplateError", "anchored": False}
+        return known | {"skip": "error:TemplateError"}
     weights = _weights(row, rendered)
     skip = "too-long" if len(rendered.ids) > max_length else None if weights.any() else "no-target"
     if skip:
-        return blank | {"skip": skip, "anchored": False}
-    every = [0.0] * rendered.prompt_length + weights.tolist()
-    return blank | {
-        "input_ids": rendered.ids,
-        "attention_mask": [1] * len(rendered.ids),
-        "labels": [token if weight > 0 else IGNORE for token, weight in zip(rendered.ids, every, strict=True)],
+        return known | {"skip": skip}
+    return known | {
+        "skip": None,
         "objective": objective(row["tier"]),
-        "spans": row["spans"] or [],
-        "weights": every,
         "anchor_start": rendered.prompt_length,
-        "anchored": rendered.ids[rendered.prompt_length :] == row["token_ids"],
         "cluster": cluster_of(row["prompt"]),
+        "ids": rendered.ids,
+        "weights": weights,
     }
 
 

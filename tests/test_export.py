@@ -5,15 +5,17 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from curate import export
 from curate.export import ExportError, mix_and_export
 from curate.mix import MixConfig, MixError
+from curate.pool import Pool
 from curate.schema import IGNORE, META, SCORED, TOKENS
 from curate.shards import read_json, read_shard
-from curate.tokens import cluster_of, token_rows
+from curate.tokens import ROWS, cluster_of, token_rows
 from tests.training_folder import FACTS, ask, dataset, hold, learn, score, template
 
 
@@ -277,6 +279,52 @@ def test_killed_between_the_two_renames(inputs, out, tmp_path, rendering):
     assert (tmp_path / "out" / "note").is_file()
 
 
+def test_rows_come_back_from_the_scratch_files_as_they_went_in(tmp_path, rendering):
+    lots = [learn(i, response=f"{'é' * i} 7 mg 😀", spans=[span(0, i, "word"), span(i, i + 5, "number")][: i % 3])
+            for i in range(5)]  # fmt: skip
+    rows = [*lots, learn(7, finished=False), learn(8, token_ids=[1]), hold(3), learn(9, drop="duplicate"), hold(4)]
+    table = token_rows(pa.Table.from_pylist([score(row, rendering) for row in rows], SCORED), rendering, 200)
+    given = [row for row in table.to_pylist() if row["skip"] is None]
+    assert {len(row["spans"]) for row in given} == {0, 1, 2}
+    assert {len(row["anchor_ids"]) > 0 for row in given} == {True, False}
+    pool = Pool(tmp_path)
+    candidates = pool.extend([table.slice(0, 0), table.slice(0, 2), table.slice(2), table.slice(0, 0)])
+    pool.seal()
+    order = [3, 0, 0, len(given) - 1, 2, 1]
+    schema = pa.schema([*TOKENS, *META])
+    found = pool.take(np.array(order))
+    assert found.equals(pa.Table.from_pylist([given[i] for i in order], schema))
+    assert pool.take(np.array([], dtype=np.int64)).equals(schema.empty_table())
+    assert candidates["n_tokens"].to_pylist() == [len(row["input_ids"]) for row in given]
+    assert candidates["n_targets"].to_pylist() == [sum(t != IGNORE for t in row["labels"]) for row in given]
+    assert [pool.records["response"].text(i) for i in range(len(given))] == [row["response"] for row in given]
+
+
+def span(start, end, kind):
+    return {"start": start, "end": end, "weight": 0.5, "kind": kind}
+
+
+@pytest.mark.parametrize("change", [{"labels": [IGNORE, 5, 7]}, {"attention_mask": [1, 1, 0]}, {"weights": [0.0, 1.0]}])
+def test_a_row_whose_columns_disagree_is_refused(tmp_path, change):
+    row = dict.fromkeys(ROWS.names) | {
+        "id": "1", "source": "med", "tier": "reference", "objective": "learn", "input_ids": [5, 6, 7],
+        "attention_mask": [1] * 3, "labels": [IGNORE, 6, 7], "weights": [0.0, 1.0, 1.0], "spans": [], "anchor_start": 1,
+        "anchor_ids": [], "anchor_logprobs": [], "cluster": "1", "question": "", "response": "",
+    }  # fmt: skip
+    Pool(tmp_path).add(pa.Table.from_pylist([row], ROWS))
+    with pytest.raises(ValueError, match="labels must be the tokens"):
+        Pool(tmp_path).add(pa.Table.from_pylist([row | change], ROWS))
+
+
+def test_a_mix_without_a_temperature_keeps_its_fingerprint(inputs, out, tmp_path, rendering):
+    asked = read_json(out / "manifest.json")["mix"]["config"]
+    assert asked == MixConfig(ratio=0.7, validation=0.1).model_dump(exclude={"temperature"})
+    config = MixConfig(ratio=0.7, validation=0.1, temperature=1)
+    found = mix_and_export(*inputs, rendering, config, tmp_path / "out", FACTS)
+    assert found["mix"]["config"]["temperature"] == 1
+    assert found["fingerprint"] != read_json(out / "manifest.json")["fingerprint"]
+
+
 def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rendering):
     few = dataset(tmp_path / "few", [hold(i, "few") for i in range(10)], rendering)
     found = mix_and_export(inputs[0], [few], rendering, MixConfig(ratio=0.8, validation=0), tmp_path / "out", FACTS)
@@ -307,3 +355,19 @@ def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering)
 def test_the_manifest_is_plain_json(out):
     found = json.loads((out / "manifest.json").read_text())
     assert found["checksum"] == export.checksum(found) != export.checksum(found | {"model": "other"})
+
+
+def test_validation_has_no_question_that_training_has_in_nearly_the_same_words(tmp_path, rendering):
+    """Each question stands twice, once with words put in; both on one side, whichever that is."""
+    asks = [f"What is the usual adult dose of the new drug called Velo{name}?" for name in "abcdefghijklmnopqrst"]
+    rows = [learn(i, prompt=ask(question)) for i, question in enumerate(asks)]
+    rows += [learn(100 + i, prompt=ask(f"Please tell: {question}")) for i, question in enumerate(asks)]
+    build = dataset(tmp_path / "build", rows, rendering)
+    mix_and_export(build, [], rendering, MixConfig(ratio=1, validation=0.3), tmp_path / "out", FACTS)
+    split = {}
+    for name in ("train", "validation"):
+        for path in sorted((tmp_path / "out" / "meta" / name).glob("*.arrow")):
+            split |= dict.fromkeys(pa.ipc.open_stream(path).read_all()["id"].to_pylist(), name)
+    assert len(split) == 40
+    assert list(split.values()).count("validation") == 12
+    assert all(split[f"med{i}"] == split[f"med{100 + i}"] for i in range(20))

@@ -97,6 +97,41 @@ def test_weights_are_kept_even_where_that_repeats_a_small_set():
         plan(simple("med", 70), old, MixConfig(weights={"z": 1}))
 
 
+@pytest.mark.parametrize(("temperature", "expected"), [(1, (6, 24)), (2, (10, 20)), (1e9, (15, 15)), (0.001, (0, 30))])
+def test_a_temperature_weighs_sources_by_a_power_of_their_size(temperature, expected):
+    old = pa.concat_tables([simple("a", 100), simple("b", 400)])
+    config = MixConfig(validation=0, ratio=0.7, temperature=temperature)
+    sources = plan(simple("med", 70), old, config).numbers["splits"]["train"]["sources"]
+    assert tuple(sources.get(name, {"rows": 0})["rows"] for name in "ab") == expected
+
+
+def test_the_size_is_counted_as_the_ratio_is():
+    old = pa.concat_tables([simple("a", 100, tokens=40), simple("b", 400, tokens=10)])
+    config = MixConfig(validation=0, ratio=0.5, by="tokens", temperature=1)
+    sources = plan(simple("med", 80), old, config).numbers["splits"]["train"]["sources"]
+    assert {name: found["tokens"] for name, found in sources.items()} == {"a": 400, "b": 400, "med": 800}
+
+
+def test_a_temperature_is_kept_even_where_that_repeats_a_small_set():
+    old = pa.concat_tables([simple("a", 4), simple("b", 400)])
+    sources = plan(simple("med", 70), old, MixConfig(validation=0, ratio=0.7, temperature=1e9)).numbers
+    small = sources["splits"]["train"]["sources"]["a"]
+    assert (small["rows"], small["repeat"]) == (15, {"least": 3, "most": 4})
+
+
+def test_weights_or_a_temperature():
+    with pytest.raises(ValidationError, match="give one of them"):
+        MixConfig(weights={"a": 1}, temperature=1)
+    for bad in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValidationError, match="temperature"):
+            MixConfig(temperature=bad)
+
+
+def test_a_size_below_any_row_says_so():
+    with pytest.raises(MixError, match="raise --size"):
+        plan(simple("med", 10), NONE, MixConfig(validation=0, by="tokens", size=1))
+
+
 def test_size_takes_a_part_or_repeats():
     new, old = pa.concat_tables([simple("med", 60), simple("law", 20)]), simple("dolly", 500)
     part = plan(new, old, MixConfig(validation=0, ratio=0.7, size=40))

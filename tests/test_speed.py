@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from benchmarks.speed import mix
 from benchmarks.speed.rows import write
 from benchmarks.speed.train import STOCK, TINY, ours, stock, table
 from train.data import load_export
@@ -25,3 +28,31 @@ def test_the_table_holds_medians_and_their_ratios() -> None:
     lines = table({STOCK: runs(4, 2, 3), "ours": runs(1, 1.5, 9)}).splitlines()
     assert lines[2] == "| stock TRL | 3.0 | 1.00 | 300 | 333 | 3 | 1.00 |"
     assert lines[3] == "| ours | 1.5 | 0.50 | 150 | 667 | 2 | 0.50 |"
+
+
+@pytest.mark.parametrize("kind", ["tokens", "text", "anchors"])
+def test_both_mix_the_same_rows(tmp_path: Path, kind: str) -> None:
+    mix.MAKERS[kind](tmp_path / "in", 200, 1.5)
+    for number, name in enumerate(mix.KINDS[kind]):
+        found = mix.measure(name=name, inputs=str(tmp_path / "in"), out=str(tmp_path / str(number)))
+        assert found["peak"] >= found["own"] > 0
+        assert found["total"] >= 140
+        if name.startswith("ours"):
+            assert (found["new"], found["total"], found["lost"], found["repeated"]) == (140, 200, 0, 0)
+
+
+def test_the_labels_are_on_the_answer(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    asked = {"prompt": [[{"role": "user", "content": "What is it?"}]], "response": ["A bird."]}
+    found = mix.tokens(tokenizer, asked)
+    start = found["labels"][0].count(-100)
+    assert found["labels"][0][start:] == found["input_ids"][0][start:]
+    assert tokenizer.decode(found["input_ids"][0][start:]).startswith("A bird.")
+    assert len(found["attention_mask"][0]) == len(found["input_ids"][0])
+
+
+def test_rows_lost_and_repeated() -> None:
+    written = mix.Counter({("new", 0): 2, ("new", 1): 1, ("old", 5): 3})
+    assert mix.outcome(written, {"new": 4, "old": 9}) == {"new": 3, "total": 6, "lost": 2, "repeated": 3}
