@@ -276,6 +276,10 @@ def dedupe(
     keep: Annotated[str | None, typer.Option(help="Which of near rows stays: longest (answer), or first.")] = None,
     facts: Annotated[bool | None, typer.Option(
         "--facts/--no-facts", help="Rows that differ in a replaced word or a number stay, however alike. On.")] = None,
+    semantic: Annotated[str | None, typer.Option(
+        help="Model, folder or hub id, whose embeddings say which rows mean the same: those go, too.")] = None,
+    alike: Annotated[float | None, typer.Option(help="Cosine from which they mean the same. Default: 0.95.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language of the rows (spaCy's codes), with --semantic.")] = None,
     overlap: Annotated[float | None, typer.Option(help="Share of an item's words that a row may not have.")] = None,
     run: Annotated[int | None, typer.Option(help="Words side by side that count as shared with an item.")] = None,
     columns: Annotated[str | None, typer.Option(help="Which column is what: question=ask,answer=answer.")] = None,

@@ -17,15 +17,18 @@ from pydantic import Field
 
 from curate.config import ConfigError, Strict
 from curate.dedupe_files import Folder
+from curate.engine import EngineConfig, model_hash
 from curate.ingest import Accepted, Rejected, Source, SourceError, content_hash, read_source
 from curate.items import read_items
 from curate.near.collect import Text
 from curate.near.find import Found, TextSet, find
 from curate.near.keep import Keep
+from curate.near.meaning import ALIKE, embedder, refine
 from curate.near.overlap import RUN, THRESHOLD, Hit, Index, Row, per_suite
 from curate.near.settings import LOWEST, Near
 from curate.near.shingles import Unit
 from curate.stage import fingerprint
+from curate.text.words import language
 
 VERSION = 1
 BATCH = 1_000
@@ -48,6 +51,9 @@ class DedupeConfig(Strict):
     unit: Unit = "words"
     keep: Keep = "longest"
     facts: bool = Field(True, description="rows that differ in a replaced word or a number stay, however alike")
+    semantic: str | None = Field(None, description="a model whose embeddings say which rows mean the same")
+    alike: float = Field(ALIKE, gt=0, le=1, description="cosine from which they do")
+    lang: str = "en"
     overlap: float = Field(THRESHOLD, gt=0, le=1, description="share of an item's words that a row may not have")
     run: int = Field(RUN, ge=2, le=64, description="words that must stand side by side to count as shared")
     columns: dict[str, str] = {}
@@ -69,6 +75,11 @@ class DedupeConfig(Strict):
         cut = len(self.source)
         return dict(list(taken.items())[:cut]), dict(list(taken.items())[cut:])
 
+    def shaping(self) -> dict[str, Any]:
+        """What shapes the outcome beside the rows; of a model what it is, not where it lies."""
+        own = self.model_dump(mode="json", exclude={"source", "against", "suites", "out", "semantic"})
+        return {**own, "semantic": model_hash(EngineConfig(self.semantic)) if self.semantic else None}
+
     def near(self) -> Near:
         return Near(threshold=self.threshold, ngram=self.ngram, unit=self.unit, keep=self.keep,
                     facts=self.facts)  # fmt: skip
@@ -87,13 +98,18 @@ def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]
     looks = {name: _Look(source, index) for name, source in sources.items()}
     held = [TextSet(name, _Look(source, None).batches(), fixed=True) for name, source in against.items()]
     found = find([*held, *(TextSet(name, look.batches()) for name, look in looks.items())], config.near())
+    if config.semantic:
+        read = [*(_Look(source, None) for source in against.values()), *looks.values()]
+        texts = chain.from_iterable(look.again() for look in read)
+        embed = embedder(config.semantic)
+        found = refine(found, texts, embed, config.alike, config.keep, config.facts, language(config.lang))
     say(f"curate: {len(found.ids):,} rows compared, {int((~found.kept).sum()):,} of them repeat another")
     with Folder(config.out, [f"kept/{name}.jsonl" for name in sources]) as folder:
         rows = {name: _write(name, look, found, folder) for name, look in looks.items()}
         summary = {
             "kind": "deduped",
             "fingerprint": _fingerprint(config, sources, against, index),
-            "settings": config.model_dump(mode="json", exclude={"source", "against", "suites", "out"}),
+            "settings": config.shaping(),
             "sources": rows,
             "against": {name: int((found.set_of == number).sum()) for number, name in enumerate(against)},
             "spared": found.spared,
@@ -158,6 +174,15 @@ class _Look:
             why = f"the first, {self.first.file} line {self.first.line}: {self.first.detail}" if self.first else "empty"
             raise SourceError(f"{self.source.path}: none of its records can be used ({why}); mend them: one at least "
                               "must be usable")  # fmt: skip
+
+    def again(self) -> Iterator[str]:
+        """The texts that were compared, read once more."""
+        place = 0
+        for found in read_source(self.source):
+            if not isinstance(found, Rejected):
+                if place not in self.contaminated:
+                    yield _text(_row(found))
+                place += 1
 
     def _clean(self, batch: list[Row]) -> list[Text]:
         start = len(self.lengths)
@@ -254,5 +279,5 @@ def _fingerprint(
 ) -> str:
     read = [[name, content_hash(source)] for name, source in (*sources.items(), *against.items())]
     items = [[item.suite, item.id, item.prompt, item.expected] for item in index.items] if index else []
-    settings = config.model_dump(mode="json", exclude={"source", "against", "suites", "out"})
+    settings = config.shaping()
     return fingerprint("dedupe", VERSION, settings, len(sources), read, items)

@@ -15,7 +15,7 @@ from curate.near.keep import rank
 from curate.near.lsh import bands, keys, select, suspects
 from curate.near.settings import Near
 
-Reason = Literal["duplicate", "near-duplicate"]
+Reason = Literal["duplicate", "near-duplicate", "semantic-duplicate"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class TextSet:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A row that goes, and the row for which it goes. ``similarity``: the exact Jaccard of their n-grams."""
+    """A row that goes, and the row for which it goes. ``similarity``: the exact Jaccard of their n-grams; of a semantic
+    duplicate the cosine of their embeddings."""
 
     id: str
     set: str
@@ -49,6 +50,8 @@ class Found:
     of: npt.NDArray[np.int64]  # the place of the row that this one repeats; -1: it stays
     similarity: npt.NDArray[np.float32]
     exact: npt.NDArray[np.bool_]
+    meant: npt.NDArray[np.bool_]  # it repeats another by its meaning (``curate.near.meaning``)
+    fixed: npt.NDArray[np.bool_]  # a row of a set that must stay whole
     compared: int  # texts that shared a band with another one
     spared: int  # texts that stay although one as near stays, because they say something else
 
@@ -62,6 +65,7 @@ class Found:
         if of < 0:
             return None
         reason: Reason = "duplicate" if self.exact[row] else "near-duplicate"
+        reason = "semantic-duplicate" if self.meant[row] else reason
         return Verdict(
             self.ids[row], self.sets[self.set_of[row]], reason, self.ids[of], self.sets[self.set_of[of]],
             round(float(self.similarity[row]), 4),
@@ -101,7 +105,8 @@ def find(sets: Iterable[TextSet], near: Near | None = None) -> Found:
     goes = (chosen != place) & ~stays
     return Found(
         tuple(names), collected.ids, set_of, np.where(goes, chosen, -1),
-        np.where(goes, similarity[text_of], 0).astype(np.float32), goes & (leader[text_of] < 0), compared, spared,
+        np.where(goes, similarity[text_of], 0).astype(np.float32), goes & (leader[text_of] < 0),
+        np.zeros(len(goes), bool), stays, compared, spared,
     )  # fmt: skip
 
 
