@@ -323,6 +323,7 @@ class Room:
 
 def check_early(config: BlendConfig, facts: dict[str, Any], labels: list[str]) -> None:
     """What the export would refuse in the end, before the model has answered thousands of prompts for it."""
+    check_replaceable(config.out.resolve())
     unknown = sorted(set(config.weights) - set(labels))
     if unknown:
         raise ConfigError(f"--weights names {', '.join(unknown)}; the rehearsal sets here are "

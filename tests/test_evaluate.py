@@ -423,8 +423,8 @@ def test_the_command_prints_a_table_or_json(command: Callable[..., tuple[int, st
 def test_the_command_says_which_defaults_it_took(command: Callable[..., tuple[int, str, str]]) -> None:
     _, _, log = command("--model=before", "--suite=suites", "--seed=0", "--dry-run")
     assert log == (
-        f'defaults taken: out="report", engine="{resolve(EngineConfig("x"))}", dtype="auto", '
-        'trust_remote_code=false, max_tokens=96, chat=false, knowledge=["new_facts"]\n'
+        f'defaults taken: out="report", chat=false, engine="{resolve(EngineConfig("x"))}", dtype="auto", '
+        'trust_remote_code=false, max_tokens=96, knowledge=["new_facts"]\n'
     )
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from curate.config import ConfigError
 from tests.train_export import END, Row, random_rows, write_export, write_model
 from train.plan import Run, plan, prepare
+from train.process import leave
 from train.sft import build_trainer, execute
 from train.sft_config import SftConfig
 
@@ -333,6 +334,7 @@ def run_as(
     config = settle(data, out, **settings).config
     if die is None:
         execute(prepare(config, device_count()), QUIET)
+        leave()  # as the command does
     else:
         live_and_die(config, die, count)
 

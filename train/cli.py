@@ -12,7 +12,7 @@ from train.errors import guarded
 from train.evaluation.command import evaluate_command
 from train.evaluation.config import ExplainConfig, ItemsConfig
 from train.flags import command
-from train.process import settle_process
+from train.process import leave, settle_process
 from train.report.pages import report_command
 from train.sft_config import SftConfig
 from train.weights_config import AverageConfig, FisherConfig, MergeConfig
@@ -160,6 +160,7 @@ def _sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool)
         _train(config.model_copy(update={"data": data, "out": out}), dry_run, as_json)
     if not found:
         _train(config, dry_run, as_json)
+    leave()
 
 
 def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:

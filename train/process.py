@@ -1,6 +1,8 @@
 """What has to be said to libraries before they load."""
 
+import atexit
 import os
+import sys
 from importlib.util import find_spec
 
 
@@ -17,12 +19,19 @@ def settle_process() -> None:
             os.environ["DS_ACCELERATOR"] = "cpu"
 
 
-def leave_group() -> None:
-    """Ends what binds this process to the others of its launch, once all are here: gloo's threads, when they are left
-    to the end of the interpreter, may abort a process whose work is done. A group of one is another's (vLLM's)."""
+def leave() -> None:
+    """Ends a process that was launched with others, once all are here and the work is done; alone, does nothing.
+
+    It is not left to the interpreter: threads of gloo's and DeepSpeed's that still wait for a peer may abort a process
+    as they are taken down, in ``destroy_process_group`` too, and a finished run would count as failed.
+    """
     import torch
 
     given = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if given and torch.distributed.get_world_size() > 1:
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    if not given or torch.distributed.get_world_size() == 1:  # a group of one is another's (vLLM's)
+        return
+    torch.distributed.barrier()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -13,7 +13,6 @@ from train.batches import Collator, StepOrder
 from train.card import write_card
 from train.data import DataError
 from train.plan import Run, is_main, on_cpu, plan, saved_dtype, step_rows
-from train.process import leave_group
 from train.record import RunError, last_checkpoint, read_run, trim_log, versions, write_run
 
 
@@ -41,7 +40,6 @@ def execute(run: Run, console: Console) -> dict[str, Any]:
         write_run(run.out, record)
         write_card(run.out, record)
         _drop_checkpoints(run.out)
-    leave_group()
     return record
 
 

@@ -42,10 +42,15 @@ class Mark:
     def _mark(self, row: dict[str, Any]) -> dict[str, Any]:
         """Known rows weigh nothing; a row with nothing to learn is dropped, with the reason."""
         if row["tier"] == "known":
-            return {**row, "spans": [], "flags": row["flags"] or []}
+            return {**row, "spans": [], "flags": row.get("flags") or []}
         weights, spans = mark(self.policy, row, self.thresholds, self.lang, self.glossary)
         flags = row_flags(row["a"], row["b"], row["q"], weights)
-        return {**row, "spans": spans, "flags": [*(row["flags"] or []), *_names(flags)], "drop": _reason(flags, spans)}
+        return {
+            **row,
+            "spans": spans,
+            "flags": [*(row.get("flags") or []), *_names(flags)],
+            "drop": _reason(flags, spans),
+        }
 
 
 def weigh(policy: Policy, row: Mapping[str, Any], thresholds: Thresholds | None = None, lang: str = "en") -> Floats:
