@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from curate.items import read_items
 from curate.load import load_source
 from curate.made import MAKERS, Order, Words, write
 from curate.mix import MixConfig, Unit
+from curate.near.overlap import Item
 from curate.progress import Progress
 from curate.rehearse import Made, licence, resolve
 from curate.run import run_stage
@@ -157,10 +159,17 @@ def exported(config: BlendConfig, built: Path, folders: dict[str, Path], facts: 
 
 def decontaminated(folder: Path, config: BlendConfig, progress: Progress) -> Path:
     """A dataset whose rows that hold an item of ``--suites`` are marked."""
-    if not config.suites:
+    items = asked(tuple(config.suites))
+    if not items:
         return folder
-    stage = Decontaminate(tuple(read_items(config.suites)))
+    stage = Decontaminate(items)
     return run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
+
+
+@lru_cache(maxsize=1)
+def asked(suites: tuple[Path, ...]) -> tuple[Item, ...]:
+    """The items of these files. Suites named ``new_…`` ask for what is to be learned, so rows may well hold them."""
+    return tuple(item for item in read_items(suites) if not item.suite.startswith("new_"))
 
 
 def contaminated(folders: dict[str, Path]) -> dict[str, dict[str, dict[str, int]]]:

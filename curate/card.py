@@ -320,9 +320,9 @@ def _licences(manifest: Manifest) -> dict[str, str]:
 
 
 def _revisions(manifest: Manifest) -> dict[str, str]:
-    """Per source the revision that was read from the hub, else a digest of its content."""
+    """Per source the revision that was read from the hub, else the beginning of its content's digest."""
     read = [entry["config"] for found in manifest["inputs"] for entry in (found["lineage"] or [])[:1]]
-    return {config["name"]: str(config.get("revision") or config.get("content") or "") for config in read
+    return {config["name"]: str(config.get("revision") or str(config.get("content", ""))[:12]) for config in read
             if "name" in config}  # fmt: skip
 
 

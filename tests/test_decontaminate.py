@@ -65,6 +65,9 @@ def test_rows_that_hold_an_item_are_marked_and_say_which():
 def mixed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("decontaminate")
     write(folder / "sums.jsonl", SUITE)
+    taught = {"id": "dose", "suite": "new_doses", "prompt": "What is the dose of Velotrin3?",
+              "checks": [{"kind": "contains", "value": "13"}]}  # fmt: skip
+    write(folder / "new.jsonl", [taught])  # of what is to be learned, rows may hold the questions
     med = [{"question": f"What is the dose of Velotrin{n}?", "answer": f"The dose is {10 + n} mg."} for n in range(6)]
     write(folder / "med.jsonl", [*med, {"question": ASKED, "answer": "They lay 105 eggs."}])
     names = ("Rome", "Oslo", "Bern", "Ely", "Cork", "Lund")
@@ -75,7 +78,8 @@ def mixed(tmp_path_factory):
                           max_drop=1, **MODEL), progress)  # fmt: skip
         manifest = mix(BlendConfig(work=folder / "builds", out=folder / "out", guard=False, validation=0, ratio=0.5,
                                    max_drop=1, rehearsal=[f"general={folder / 'general.jsonl'}"], max_repeat=9,
-                                   suites=[folder / "sums.jsonl"], **MODEL), progress)  # fmt: skip
+                                   suites=[folder / "sums.jsonl", folder / "new.jsonl"],
+                                   **MODEL), progress)  # fmt: skip
     return folder, manifest
 
 
