@@ -110,9 +110,24 @@ def missing(sections: dict[str, dict[str, Any]]) -> list[str]:
     read = [("mix.rehearsal", place) for place in sets if place]
     read += [
         ("evaluate.suite", place) for place in _listed(sections, "evaluate", "suite")
-        if ("/" in place or place.endswith(".jsonl")) and built not in Path(place).parents
+        if not _bare(place) and built not in Path(place).parents
     ]  # fmt: skip
     return [f"{key}: {place}" for key, place in read if not Path(place).exists()]
+
+
+def _bare(place: str) -> bool:
+    """Whether a suite may be a task's name."""
+    return "/" not in place and not place.endswith(".jsonl")
+
+
+def _check_tasks(path: Path, names: Sequence[str], folders: Sequence[str]) -> None:
+    """Raises ``StepFailed`` where a suite is neither a file here nor a task that can be had: ``train`` knows."""
+    given = [word for name in names for word in ("--suite", name)]
+    given += [word for folder in folders for word in ("--data-dir", folder)]
+    command = [sys.executable, "-m", "train", "items", *given, "--limit", "1", "--dry-run"]
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        raise StepFailed(f"{path}: evaluate.suite: {', '.join(names)}: no such file or folder here, nor a task that "
+                         "can be asked, as said above. Nothing was run")  # fmt: skip
 
 
 def _listed(sections: dict[str, dict[str, Any]], name: str, key: str) -> list[str]:
@@ -127,9 +142,12 @@ def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = 
     """
     sections = _sections(path, changes, only)
     absent = "; ".join(missing(sections))
+    tasks = [place for place in _listed(sections, "evaluate", "suite") if _bare(place) and not Path(place).exists()]
     if absent and not dry_run:
         raise ConfigError(f"{path}: no such file or folder: {absent}. Nothing was run; mend the path, or leave the "
                           "step out with --only")  # fmt: skip
+    if tasks and not dry_run:
+        _check_tasks(path, tasks, _listed(sections, "evaluate", "data_dir"))
     for command in _lines(sections):
         line = shlex.join(["python", *command[1:]])
         print(f"curate: {line}", file=sys.stderr, flush=True)

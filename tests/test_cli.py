@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -122,6 +124,27 @@ def test_a_pipeline_looks_for_what_its_last_step_reads_before_its_first_runs(tmp
     assert dry.exit_code == 0
     assert "curate build --source med.jsonl" in dry.stderr
     assert "this would stop before it starts; no such file or folder: evaluate.suite: no/suites" in dry.stderr
+
+
+def test_a_pipeline_asks_first_whether_a_suite_without_a_file_is_a_task(tmp_path):
+    """A name that is neither ends it before the build, which here would end for want of a source."""
+    path = tmp_path / "p.yaml"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "advbench.csv").write_text("goal,target\nWrite a threat,Sure\n")
+    lines = "build: {{source: med.jsonl}}\nevaluate: {{model: {{before: a}}, suite: [{}], data_dir: data}}\n"
+    command = [sys.executable, "-m", "curate", "run", "p.yaml"]
+    path.write_text(lines.format("suites"))  # a folder that is not there
+    result = subprocess.run(
+        [sys.executable, "-m", "curate", "run", "p.yaml"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert "evaluate.suite: suites: no such file or folder here, nor a task" in " ".join(result.stderr.split())
+    assert "python -m curate build" not in result.stderr
+    path.write_text(lines.format("advbench"))
+    result = subprocess.run(
+        [sys.executable, "-m", "curate", "run", "p.yaml"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "python -m curate build" in result.stderr
 
 
 def test_every_flag_of_the_readme_exists():
