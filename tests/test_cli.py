@@ -134,16 +134,12 @@ def test_a_pipeline_asks_first_whether_a_suite_without_a_file_is_a_task(tmp_path
     lines = "build: {{source: med.jsonl}}\nevaluate: {{model: {{before: a}}, suite: [{}], data_dir: data}}\n"
     command = [sys.executable, "-m", "curate", "run", "p.yaml"]
     path.write_text(lines.format("suites"))  # a folder that is not there
-    result = subprocess.run(
-        [sys.executable, "-m", "curate", "run", "p.yaml"], cwd=tmp_path, capture_output=True, text=True
-    )
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 1
     assert "evaluate.suite: suites: no such file or folder here, nor a task" in " ".join(result.stderr.split())
     assert "python -m curate build" not in result.stderr
     path.write_text(lines.format("advbench"))
-    result = subprocess.run(
-        [sys.executable, "-m", "curate", "run", "p.yaml"], cwd=tmp_path, capture_output=True, text=True
-    )
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "python -m curate build" in result.stderr
 
 
