@@ -6,13 +6,14 @@ or query will do, and so will any other file that the sources' readers know as q
 is then the suite's.
 """
 
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from curate.config import ConfigError
-from curate.ingest import Accepted, Source, read_source
+from curate.ingest import Accepted, Rejected, Source, SourceError, read_source
 from curate.near.overlap import Item
 
 PROMPTS = ("question", "prompt", "query", "context", "ctx", "goal")
@@ -22,8 +23,7 @@ ANSWERS = ("expected", "answer", "completion", "response")
 def read_items(paths: Sequence[Path]) -> list[Item]:
     """All items of these files, and of the ``*.jsonl`` files of these folders, each once.
 
-    Raises ``ConfigError`` for a path that leads nowhere or holds no item, ``SourceError`` for a file that nothing here
-    can read.
+    Raises ``ConfigError`` for a path that leads nowhere, holds no item, or is of no kind that is known here.
     """
     items: dict[Item, None] = {}
     for path in paths:
@@ -46,23 +46,34 @@ def _files(path: Path) -> list[Path]:
 
 
 def _items(file: Path) -> Iterator[Item]:
-    lines = list(_objects(file)) if file.suffix == ".jsonl" else []
+    lines = list(_objects(file)) if file.name.endswith((".jsonl", ".jsonl.gz")) else []
     if any(_is_item(line) for _, line in lines):
         for number, line in lines:
             if not _is_item(line):
                 raise ConfigError(f"--suites {file}:{number}: no item; expected a JSON object with a prompt")
             yield _item(line, file, number)
         return
-    for found in read_source(Source(path=str(file))):
+    for found in _records(file):
         if isinstance(found, Accepted):
             turns = [turn["content"] for turn in found.row["prompt"] if turn["role"] != "system"]
             yield Item(f"{found.line}", Source(path=str(file)).label, "\n".join(turns), found.row["reference"])
 
 
+def _records(file: Path) -> Iterator[Accepted | Rejected]:
+    """A file that is no suite, as the sources' readers know it."""
+    try:
+        yield from read_source(Source(path=str(file)))
+    except SourceError as error:
+        raise ConfigError(f"--suites {file}: neither a suite nor questions and answers ({str(error).splitlines()[0]}). "
+                          "The items of a task are written by `python -m train items --suite NAME --data-dir FOLDER "
+                          "--out items`: give that folder") from None  # fmt: skip
+
+
 def _objects(file: Path) -> Iterator[tuple[int, Any]]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
+        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError, EOFError):
         return  # the sources' reader says what is wrong with it
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines() also splits at U+2028, inside strings
         if line.strip():
