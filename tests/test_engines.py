@@ -100,6 +100,23 @@ def test_a_server_agrees(here, served, prompts, answers, template):
     compare(here, served, prompts, answers, template)
 
 
+def test_the_harness_asks_a_server_as_it_asks_the_model_here(here, served, template):
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 'curate[eval]'")
+    from lm_eval.api.instance import Instance
+
+    from train.evaluation.harness_engine import EngineLM
+
+    pairs = [("What is 3 + 4? It is", " 7."), ("", "It is 7."), ("word " * 600, "and more")]
+    scored = [Instance("loglikelihood", {}, pair, index) for index, pair in enumerate(pairs)]
+    prompt = EngineLM(here, template.tokenizer, 511).apply_chat_template([{"role": "user", "content": "Name a fruit."}])
+    asked = [Instance("generate_until", {}, (prompt, {"until": ["."], "max_gen_toks": 40}), 0)]
+    found = [EngineLM(engine, template.tokenizer, 511) for engine in (here, served)]
+    for one, other in zip(*(model.loglikelihood(scored) for model in found), strict=True):
+        assert one[0] == pytest.approx(other[0], abs=1e-2)
+        assert one[1] == other[1]
+    assert found[0].generate_until(asked) == found[1].generate_until(asked) != [""]
+
+
 def test_scores_are_the_models_own(here, prompts, answers):
     """Against a plain forward pass, one sequence at a time, unpadded."""
     import torch
