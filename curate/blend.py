@@ -85,7 +85,6 @@ class MixFacts(Facts):
 
 def mix(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     """Answer and score as many rehearsal rows as the ratio asks for, mix, and export; returns the manifest."""
-    (config,) = ratios(config)
     built, folders, facts = prepared(config, progress)
     return exported(config, built, folders, facts)
 
@@ -96,7 +95,9 @@ def sweep(config: BlendConfig, progress: Progress) -> dict[str, Any]:
 
     The model answers once: the lowest ratio asks for most rehearsal, and the others take of the same rows.
     """
-    lowest, *_ = each = list(ratios(config))
+    lowest, *others = each = list(ratios(config))
+    for one in others:  # what is prepared looks to the lowest
+        check_replaceable(one.out.resolve())
     built, folders, facts = prepared(lowest, progress)
     found = {}
     for one in each:
@@ -108,10 +109,9 @@ def sweep(config: BlendConfig, progress: Progress) -> dict[str, Any]:
 
 
 def ratios(config: BlendConfig) -> Iterator[BlendConfig]:
-    """The mix of each ratio asked for, the lowest first. Raises ``ExportError`` where something else lies there."""
+    """The mix of each ratio asked for, the lowest first."""
     for ratio in sorted(set(config.sweep)) or [config.ratio]:
         out = config.out / f"ratio-{ratio:g}" if config.sweep else config.out
-        check_replaceable(out.resolve())
         yield config.model_copy(update={"ratio": ratio, "out": out, "sweep": ()})
 
 
@@ -129,10 +129,12 @@ def prepared(config: BlendConfig, progress: Progress) -> tuple[Path, dict[str, P
     check_early(config, facts, labels)
     found = gather(sets, rows, built, config, base, progress)
     shares = fill(rows, [load_manifest(found[label])["kept"] for label in labels], weights(config, labels))
-    folders = {
-        source.label: answer(found[source.label], share, own_answers(config, source), base, progress)
-        for source, share in zip(sets, shares, strict=True)
-    }
+    folders, topics = {}, {}
+    for source, share in zip(sets, shares, strict=True):
+        folder = answer(found[source.label], share, own_answers(config, source), base, progress)
+        folders[source.label] = folder
+        if isinstance(source, Source) and config.stratify:  # at once, while the sample's topics are remembered
+            topics[source.label] = covered(folder)
     mask = next(entry["config"] for entry in facts["lineage"] if entry["stage"] == "mask")
     run = MixFacts(
         model=config.model,
@@ -143,8 +145,7 @@ def prepared(config: BlendConfig, progress: Progress) -> tuple[Path, dict[str, P
                   for source in sets},
         contamination=contaminated({facts["lineage"][0]["config"]["name"]: built, **folders}),
         made={source.label: report(found[source.label]) for source in sets if isinstance(source, Made)},
-        coverage={source.label: covered(folders[source.label]) for source in sets
-                  if isinstance(source, Source) and config.stratify},
+        coverage=topics,
     )  # fmt: skip
     return built, folders, run
 

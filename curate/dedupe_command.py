@@ -24,7 +24,7 @@ from curate.near.collect import Text
 from curate.near.find import Found, TextSet, find
 from curate.near.keep import Keep
 from curate.near.meaning import ALIKE, embedder, refine
-from curate.near.overlap import RUN, THRESHOLD, Hit, Index, Row, per_suite
+from curate.near.overlap import RUN, THRESHOLD, Hit, Index, Row, per_suite, row_of
 from curate.near.settings import LOWEST, Near
 from curate.near.shingles import Unit
 from curate.stage import fingerprint
@@ -164,7 +164,7 @@ class _Look:
             if isinstance(found, Rejected):
                 self.first = self.first or found
                 continue
-            batch.append(_row(found))
+            batch.append(row_of(found.row))
             if len(batch) == BATCH:
                 yield self._clean(batch)
                 batch = []
@@ -181,7 +181,7 @@ class _Look:
         for found in read_source(self.source):
             if not isinstance(found, Rejected):
                 if place not in self.contaminated:
-                    yield _text(_row(found))
+                    yield _text(row_of(found.row))
                 place += 1
 
     def _clean(self, batch: list[Row]) -> list[Text]:
@@ -193,14 +193,6 @@ class _Look:
             self.contaminated.setdefault(places[hit.row], []).append(hit)
         rows = enumerate(zip(batch, texts, strict=True), start)
         return [Text(row.id, text, row.said[-1]) for place, (row, text) in rows if place not in self.contaminated]
-
-
-def _row(found: Accepted) -> Row:
-    """System prompts are left out: many rows share one, and by it would be alike."""
-    turns = [turn for turn in found.row["prompt"] if turn["role"] != "system"]
-    asked = [turn["content"] for turn in turns if turn["role"] == "user"]
-    said = [turn["content"] for turn in turns if turn["role"] != "user"]
-    return Row(found.row["id"], asked, [*said, found.row["reference"]])
 
 
 def _text(row: Row) -> str:
@@ -236,7 +228,7 @@ def _write(name: str, look: _Look, found: Found, folder: Folder) -> dict[str, An
 
 def _why(look: _Look, found: Found, compared: Iterator[int], place: int, record: Accepted) -> dict[str, Any] | None:
     """Why this row goes; None where it stays. Raises ``SourceError`` where it is not the row that was compared."""
-    if place >= len(look.lengths) or look.lengths[place] != len(_text(_row(record))):
+    if place >= len(look.lengths) or look.lengths[place] != len(_text(row_of(record.row))):
         raise _changed(look)
     if place in look.contaminated:
         hits = look.contaminated[place]

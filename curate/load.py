@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
-from curate.run import RECEIPTS, Report, TooManyDrops, manifest, receipt_path
+from curate.run import Report, TooManyDrops, manifest, receipt_path
 from curate.schema import EXAMPLE, Message
-from curate.shards import MANIFEST, REJECTED, file_hash, read_json, write_json, write_shard
+from curate.shards import MANIFEST, REJECTED, batched, file_hash, read_json, write_json, write_shard
 from curate.stage import fingerprint
 
 VERSION = 1
@@ -35,8 +35,9 @@ def load_source(
     rejections: Counter[str] = Counter()
     receipts = []
     with _Rejections(out) as rejected:
-        for number, rows in enumerate(_chunks(read_source(source, fits), shard_rows, rejected.write, rejections)):
-            receipts.append(_write(out, number, rows))
+        usable = _accepted(read_source(source, fits), rejected.write, rejections)
+        for number, rows in enumerate(batched(usable, shard_rows)):
+            receipts.append(write_rows(out, number, rows))
             if report:
                 report("ingest", sum(receipt["rows"] for receipt in receipts), 0)
     accepted = sum(receipt["rows"] for receipt in receipts)
@@ -77,28 +78,22 @@ class _Rejections:
         self.temporary.replace(self.path)
 
 
-def _chunks(
-    found: Iterator[Accepted | Rejected], size: int, reject: Callable[[Rejected], None], rejections: Counter[str]
-) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
+def _accepted(
+    found: Iterator[Accepted | Rejected], reject: Callable[[Rejected], None], rejections: Counter[str]
+) -> Iterator[dict[str, Any]]:
     for item in found:
         if isinstance(item, Rejected):
             rejections[item.reason] += 1
             reject(item)
-            continue
-        rows.append(item.row)
-        if len(rows) == size:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+        else:
+            yield item.row
 
 
-def _write(out: Path, number: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def write_rows(out: Path, number: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The shard of this number, unless it is there; its receipt."""
     name = f"data-{number:05d}.arrow"
     receipt = receipt_path(out, name)
     if not receipt.is_file():
-        (out / RECEIPTS).mkdir(parents=True, exist_ok=True)
         write_json(receipt, write_shard(out / name, pa.Table.from_pylist(rows, EXAMPLE)))
     return dict(read_json(receipt))
 

@@ -8,12 +8,15 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 SWEEP = "sweep.json"  # names the training folders of a sweep over ratios
@@ -88,6 +91,17 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 def shard_paths(folder: Path) -> list[Path]:
     return [folder / shard["file"] for shard in load_manifest(folder)["shards"]]
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """So many at a time; the last batch may be smaller. (``itertools.batched`` is Python 3.12's.)
+
+    >>> list(batched("abc", 2))
+    [['a', 'b'], ['c']]
+    """
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def read_live(folder: Path, columns: Sequence[str]) -> pa.Table:

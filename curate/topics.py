@@ -78,10 +78,10 @@ def order(found: Topics, seed: int = 0) -> list[str]:
     """
     places = []
     for members in found.members():
-        ranked = sorted((_rank(seed, name), name) for name in members)
-        for place, (rank, name) in enumerate(ranked):
+        ranked = sorted((rank(seed, name), name) for name in members)
+        for place, (chance, name) in enumerate(ranked):
             when = (1, (2 * place + 1) / len(ranked)) if place else (0, -len(ranked))
-            places.append((when, rank, name))
+            places.append((when, chance, name))
     return [name for _, _, name in sorted(places)]
 
 
@@ -157,7 +157,8 @@ def _missed(rows: int, drawn: int, members: int) -> float:
                     - math.lgamma(rows + 1) + math.lgamma(rows - drawn + 1))  # fmt: skip
 
 
-def _rank(seed: int, name: str) -> bytes:
+def rank(seed: int, name: str) -> bytes:
+    """Where a row stands by chance, the same wherever it lies."""
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
 
 

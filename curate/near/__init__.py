@@ -2,6 +2,6 @@
 
 ``shingles`` turns texts into hashes, ``collect`` holds them, ``lsh`` finds who may be alike (rensa), ``jaccard`` looks
 exactly, ``clusters`` settles who stays, by the rule of ``keep``; ``find`` puts them together. ``overlap`` is the look
-for evaluation items. None of it knows facts: two rows that differ in one dose are near duplicates here, and
-``curate.dedupe`` is the rule that tells them apart.
+for evaluation items, ``meaning`` compares embeddings. ``Near(facts=True)`` keeps rows apart that differ in a word or a
+number, by words alone; what a row of a source says is the matter of ``curate.dedupe``.
 """

@@ -5,7 +5,7 @@ An embedding is the mean of a model's last hidden states over a text, of length 
 wordings of one. So rows are compared only where numbers, names and denials are the same, which also keeps it small.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from curate.near.find import Found
 from curate.near.keep import Keep, rank
+from curate.shards import batched
 from curate.text.quantity import quantities
 from curate.text.words import names, negations
 
@@ -102,23 +103,12 @@ def _read(
 ) -> tuple[Vectors, npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Vectors, keys and lengths of the rows wanted."""
     vectors, keys, lengths = [], [], []
-    for batch in _batches(text for text, yes in zip(texts, wanted.tolist(), strict=True) if yes):
+    for batch in batched((text for text, yes in zip(texts, wanted.tolist(), strict=True) if yes), AT_ONCE):
         vectors.append(embed(batch))
         keys += [fact_key(text, lang) if facts else 0 for text in batch]
         lengths += list(map(len, batch))
     whole = np.concatenate(vectors) if vectors else np.zeros((0, 1), np.float32)
     return whole, np.array(keys, np.uint64), np.array(lengths, np.int64)
-
-
-def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def fact_key(text: str, lang: str = "en") -> int:

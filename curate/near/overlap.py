@@ -11,9 +11,9 @@ words at least. Paraphrases and translations are not found.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,15 @@ class Row(NamedTuple):
     id: str
     asked: Sequence[str]
     said: Sequence[str]
+
+
+def row_of(example: Mapping[str, Any]) -> Row:
+    """A row as ``curate.schema.EXAMPLE`` has it. System prompts are left out: many rows share one, and by it would be
+    alike."""
+    turns = [turn for turn in example["prompt"] if turn["role"] != "system"]
+    asked = [turn["content"] for turn in turns if turn["role"] == "user"]
+    said = [turn["content"] for turn in turns if turn["role"] != "user"]
+    return Row(example["id"], asked, [*said, example["reference"] or ""])
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,11 @@ def per_suite(index: Index, hits: Iterable[Hit]) -> dict[str, dict[str, int]]:
 
     Suites of which nothing was found are there, too.
     """
-    items = Counter(item.suite for item in index.items)
+    return counted(Counter(item.suite for item in index.items), hits)
+
+
+def counted(items: Mapping[str, int], hits: Iterable[Hit]) -> dict[str, dict[str, int]]:
+    """The same, of suites with so many items each."""
     by_suite: dict[str, list[Hit]] = {suite: [] for suite in sorted(items)}
     for hit in hits:
         by_suite[hit.suite].append(hit)

@@ -13,16 +13,15 @@ from pathlib import Path
 from string import punctuation
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from curate.dedupe import normalise
 from curate.ingest import Document, Rejected, Source, read_documents, row_id
 from curate.ingest.readers import format_of
 from curate.ingest.records import RAW_LIMIT, encodable
+from curate.load import write_rows
 from curate.passages.split import LONG, Count, Piece, pieces
-from curate.run import Report, TooManyDrops, manifest, receipt_path
+from curate.run import Report, TooManyDrops, manifest
 from curate.schema import EXAMPLE
-from curate.shards import MANIFEST, REJECTED, file_hash, read_json, write_bytes, write_json, write_shard
+from curate.shards import MANIFEST, REJECTED, batched, file_hash, write_bytes, write_json
 from curate.stage import fingerprint
 from curate.template import user
 from curate.text.words import words
@@ -152,8 +151,8 @@ def write_passages(
         return out
     tally, receipts = Tally(), []
     found = _named(passages(source, column, size, count, lang, tally), name)
-    for number, rows in enumerate(_chunks(found, shard_rows)):
-        receipts.append(_write(out, number, rows))
+    for number, rows in enumerate(batched(found, shard_rows)):
+        receipts.append(write_rows(out, number, rows))
         if report:
             report(STAGE, sum(receipt["rows"] for receipt in receipts), 0)
     write_bytes(out / REJECTED, "".join(json.dumps(found) + "\n" for found in tally.rejected).encode())
@@ -174,25 +173,6 @@ def _named(found: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, Any
         own = row_id(name, row["prompt"], row["reference"])
         seen[own] += 1
         yield row | {"id": own if seen[own] == 1 else f"{own}-{seen[own]}", "source": name}
-
-
-def _chunks(found: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    for row in found:
-        rows.append(row)
-        if len(rows) == size:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
-
-
-def _write(out: Path, number: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    name = f"data-{number:05d}.arrow"
-    receipt = receipt_path(out, name)
-    if not receipt.is_file():
-        write_json(receipt, write_shard(out / name, pa.Table.from_pylist(rows, EXAMPLE)))
-    return dict(read_json(receipt))
 
 
 def _guard(source: Source, out: Path, rows: int, tally: Tally, max_drop: float) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curate.near.overlap import RUN, THRESHOLD, Hit, Index, Item, Row
+from curate.near.overlap import RUN, THRESHOLD, Hit, Index, Item, counted, row_of
 from curate.schema import EXAMPLE
 from curate.shards import load_manifest, read_dataset
 from curate.stage import Worker, fingerprint
@@ -45,7 +46,7 @@ class Search:
         """Questions and the source's answers are searched; what the base model answers comes later and is its own."""
         rows = table.select(["id", "prompt", "reference", "meta"]).to_pylist()
         hits: dict[str, list[Hit]] = {}
-        for hit in self.index.search([_row(row) for row in rows]):
+        for hit in self.index.search([row_of(row) for row in rows]):
             hits.setdefault(hit.row, []).append(hit)
         drop = [("contaminated" if row["id"] in hits else None) for row in rows]
         meta = [_noted(row["meta"], hits.get(row["id"], [])) for row in rows]
@@ -60,31 +61,11 @@ def contamination(folder: Path) -> dict[str, dict[str, int]]:
     searched = [entry for entry in load_manifest(folder)["lineage"] if entry["stage"] == Decontaminate.name]
     if not searched:
         return {}
-    table = read_dataset(folder, ["drop", "meta"])
-    rows = [meta for drop, meta in zip(*(table[c].to_pylist() for c in ("drop", "meta")), strict=True)
-            if drop == "contaminated"]  # fmt: skip
-    found: dict[str, list[list[dict[str, Any]]]] = {}
-    for meta in rows:
-        own = json.loads(meta)[KEY]
-        for suite in {hit["suite"] for hit in own}:
-            found.setdefault(suite, []).append([hit for hit in own if hit["suite"] == suite])
-    return {
-        suite: {
-            "items": items,
-            "items_found": len({hit["item"] for own in found.get(suite, []) for hit in own}),
-            "rows": len(found.get(suite, [])),
-            "rows_with_answer": sum(any(hit["answered"] for hit in own) for own in found.get(suite, [])),
-        }
-        for suite, items in searched[-1]["config"]["suites"].items()
-    }
-
-
-def _row(row: dict[str, Any]) -> Row:
-    """System prompts are left out: many rows share one."""
-    turns = [turn for turn in row["prompt"] if turn["role"] != "system"]
-    asked = [turn["content"] for turn in turns if turn["role"] == "user"]
-    said = [turn["content"] for turn in turns if turn["role"] != "user"]
-    return Row(row["id"], asked, [*said, row["reference"] or ""])
+    table = read_dataset(folder, ["id", "drop", "meta"])
+    marked = table.filter(pc.equal(table["drop"], "contaminated"))
+    notes = zip(marked["id"].to_pylist(), marked["meta"].to_pylist(), strict=True)
+    return counted(searched[-1]["config"]["suites"], (Hit(row, **hit) for row, meta in notes
+                                                      for hit in json.loads(meta)[KEY]))  # fmt: skip
 
 
 def _noted(meta: str | None, hits: Sequence[Hit]) -> str | None:

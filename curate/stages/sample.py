@@ -1,7 +1,7 @@
 """Sample: of a large rehearsal set, only as many rows go on as a mix can need; the model answers each of them."""
 
-import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.schema import EXAMPLE
 from curate.stage import Worker
-from curate.topics import order, read_prompts, topics
+from curate.topics import order, rank, read_prompts, topics
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,8 @@ class Sample:
         if self.count >= len(prompts):
             return Keeper(frozenset(prompts))
         if not self.by_topic:
-            return Keeper(frozenset(sorted(prompts, key=self._rank)[: self.count]))
+            return Keeper(frozenset(sorted(prompts, key=partial(rank, self.seed))[: self.count]))
         return Keeper(frozenset(order(topics(prompts), self.seed)[: self.count]))
-
-    def _rank(self, name: str) -> bytes:
-        return hashlib.blake2b(f"{self.seed}:{name}".encode(), digest_size=8).digest()
 
 
 @dataclass(frozen=True)
