@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from curate.engine import Engine, EngineConfig, EngineError, locate_model, model_hash, open_engine, positions, resolve
+from curate.engine import (
+    Engine,
+    EngineConfig,
+    EngineError,
+    Guarded,
+    locate_model,
+    model_hash,
+    open_engine,
+    positions,
+    resolve,
+)
 from curate.template import Template, load_template
 
 MAX_CONTEXT = 4096
@@ -25,7 +35,7 @@ class Base:
 
     @property
     def engine(self) -> Engine:
-        return _engine(self.config)
+        return Guarded(_engine(self.config))
 
     @property
     def template(self) -> Template:

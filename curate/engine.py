@@ -9,7 +9,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -119,6 +120,40 @@ def open_engine(config: EngineConfig) -> Engine:
 
 class EngineError(RuntimeError):
     """The engine cannot do what was asked; the message says what to do."""
+
+
+class EngineFailure(EngineError):
+    """The engine broke down at work; nothing that was asked of it is at fault."""
+
+    exit_code = 1
+
+
+class Guarded:
+    """An engine whose every failure is an ``EngineError``, so that nobody takes the failure for the fault of a row."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
+        with _named(f"answering {len(prompts):,} prompts"):
+            return self.engine.generate(prompts, sampling)
+
+    def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
+        with _named(f"scoring {len(sequences):,} sequences"):
+            return self.engine.score(sequences, starts, top_k)
+
+
+@contextmanager
+def _named(work: str) -> Iterator[None]:
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:  # whatever an engine, a driver or a server raises
+        raise EngineFailure(
+            f"the engine failed while {work}: {type(error).__name__}: {error}; finished shards are kept, so the same "
+            "command continues once the cause is gone"
+        ) from error
 
 
 WEIGHTS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]

@@ -28,7 +28,8 @@ class VllmEngine:
         self.llm: Any = LLM(
             model=str(locate_model(config)), dtype=dtype, max_model_len=config.max_model_len,
             skip_tokenizer_init=True, max_logprobs=MAX_TOP_K, trust_remote_code=config.trust_remote_code,
-            load_format="safetensors", enforce_eager=_on_cpu(), seed=0, disable_log_stats=True,
+            load_format="safetensors", seed=0, disable_log_stats=True,
+            **(_cpu_settings(config.max_model_len) if _on_cpu() else {}),
         )  # fmt: skip
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
@@ -50,6 +51,17 @@ class VllmEngine:
         inputs = [TokensPrompt(prompt_token_ids=list(ids)) for ids in prompts]
         parameters = [SamplingParams(detokenize=False, **own) for own in sampling]
         return list(self.llm.generate(inputs, parameters, use_tqdm=False))
+
+
+CPU_BATCH_TOKENS = 4096
+"""Tokens of a step on the CPU, and vLLM's own default there; a longer context raises them."""
+
+
+def _cpu_settings(max_model_len: int) -> dict[str, Any]:
+    """A prompt is never cut into chunks: vLLM rewinds the seeded generator of a request after each chunk, and torch's
+    generators for CPUs cannot be rewound ("CPU Generator does not use offset"). So a step must hold a whole prompt."""
+    return {"enforce_eager": True, "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(CPU_BATCH_TOKENS, max_model_len)}  # fmt: skip
 
 
 def _on_cpu() -> bool:

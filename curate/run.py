@@ -4,6 +4,7 @@ A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt i
 "resume" is running the same command again, and the same inputs always end in the same bytes.
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -113,33 +114,50 @@ def apply(worker: Worker, table: pa.Table) -> pa.Table:
     return pa.concat_tables([own, worked.slice(count)]).combine_chunks()
 
 
+ROW_FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
+"""What a rule raises over a row that it cannot take (``UnicodeError`` and ``TemplateError`` are ``ValueError``). All
+else is the fault of the engine, the disk, the memory or the code, and stops the run with its cause."""
+
+
 def _resilient(worker: Worker, table: pa.Table) -> pa.Table:
-    """One bad row must not cost its shard: where the whole fails, each row is tried alone."""
+    """One bad row must not cost its shard: the halves are tried again, down to the rows that fail alone. Raises the
+    error where every row fails, since then the rows are not to blame."""
+    done = list(_halves(worker, table))
+    if table.num_rows and all(isinstance(found, Exception) for _, found in done):
+        raise next(found for _, found in done if isinstance(found, Exception))
+    schema = next(found.schema for _, found in done if isinstance(found, pa.Table))
+    own, added = [], []
+    for part, found in done:
+        if isinstance(found, Exception):
+            own.append(_same_columns(_mark_error(part, found), schema.empty_table()))
+        else:
+            own.append(found.slice(0, part.num_rows))
+            added.append(found.slice(part.num_rows))
+    return pa.concat_tables([*own, *added])
+
+
+def _halves(worker: Worker, table: pa.Table) -> Iterator[tuple[pa.Table, pa.Table | Exception]]:
+    """Parts of the table in order, each with what the worker made of it, or with the error of its one row."""
     try:
-        return worker(table)
-    except Exception:
-        if table.num_rows == 1:
-            raise
-    rows: list[pa.Table] = []
-    added: list[pa.Table] = []
-    failed: list[tuple[int, Exception]] = []
-    for index in range(table.num_rows):
-        try:
-            worked = worker(table.slice(index, 1))
-            rows.append(worked.slice(0, 1))
-            added.append(worked.slice(1))
-        except Exception as error:
-            failed.append((index, error))
-            rows.append(_mark_error(table.slice(index, 1), error))
-    if len(failed) == table.num_rows:
-        raise failed[0][1]  # not the rows' fault
-    schema = next(r.schema for i, r in enumerate(rows) if i not in {index for index, _ in failed})
-    return pa.concat_tables([_same_columns(row, schema.empty_table()) for row in (*rows, *added)])
+        found = worker(table)
+    except ROW_FAULTS as error:
+        if table.num_rows <= 1:
+            yield table, error
+            return
+    else:
+        yield table, found
+        return
+    middle = table.num_rows // 2
+    yield from _halves(worker, table.slice(0, middle))
+    yield from _halves(worker, table.slice(middle))
 
 
 def _mark_error(row: pa.Table, error: Exception) -> pa.Table:
-    index = row.column_names.index("drop")
-    return row.set_column(index, "drop", pa.array([f"error:{type(error).__name__}"], pa.string()))
+    """The row with the error's type as its reason, and its message in ``meta`` for a person to read."""
+    meta = json.dumps({**json.loads(row["meta"][0].as_py() or "{}"), "error": str(error)}, ensure_ascii=False)
+    for name, value in (("drop", f"error:{type(error).__name__}"), ("meta", meta)):
+        row = row.set_column(row.column_names.index(name), name, pa.array([value], pa.string()))
+    return row
 
 
 def _same_columns(table: pa.Table, like: pa.Table) -> pa.Table:

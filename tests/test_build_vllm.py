@@ -5,8 +5,10 @@ import json
 import pytest
 
 from curate.build import BuildConfig, build
+from curate.engine import Sampling
 from curate.progress import Progress
 from curate.shards import read_dataset
+from curate.template import load_template, user
 
 ROWS = [
     ("What is the usual dose of Velotrana?", "Velotrana - dose: 37 mg (MoH 1998). See leaflet."),
@@ -45,3 +47,17 @@ def test_a_repeated_build_has_the_same_bytes(source, tmp_path, vllm_engine, vllm
     (one, _), (other, _) = (rows(source, tmp_path / name, vllm_settings) for name in ("a", "b"))
     assert one.name == other.name
     assert (one / "data-00000.arrow").read_bytes() == (other / "data-00000.arrow").read_bytes()
+
+
+def test_three_hundred_sampled_rows(vllm_engine, vllm_settings):
+    """More prompts than one step holds. A prompt that is cut into chunks cannot be sampled with a seed on a CPU."""
+    template = load_template(vllm_settings["model"])
+    asked = [f"Tell me what {number} hills, candles and clocks are good for." for number in range(300)]
+    prompts = [template.prompt_ids([user(text)]) for text in asked]
+    assert sum(map(len, prompts)) > 4096, "one step holds all of them, so nothing could be cut"
+    hot = Sampling(12, temperature=1.5, seed=5, stop_ids=template.stop_ids)
+    found = vllm_engine.generate(prompts, hot)
+    assert len(found) == 300
+    assert all(completion.ids for completion in found)
+    assert len({completion.ids for completion in found}) > 100
+    assert found == vllm_engine.generate(prompts, hot)

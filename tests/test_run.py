@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
+from curate.engine import Completion, EngineError, Guarded, Sampling
 from curate.run import TooManyDrops, manifest, run_stage
 from curate.schema import EXAMPLE
 from curate.shards import MANIFEST, load_manifest, read_dataset, write_json, write_shard
@@ -95,6 +96,66 @@ def test_a_stage_that_fails_on_every_row_is_an_error_not_a_dataset_of_drops(tmp_
     source = dataset(tmp_path / "in", [["boom", "boom"]])
     with pytest.raises(KeyError):
         run_stage(Shout(), source, tmp_path)
+
+
+class Broken:
+    """An engine that is dead from the third call on, as vLLM is after an error in a worker."""
+
+    calls = 0
+
+    def generate(self, prompts, sampling):
+        self.calls += 1
+        if self.calls > 2:
+            raise RuntimeError("CPU Generator does not use offset")
+        return [Completion((1,), True) for _ in prompts]
+
+
+@dataclass(frozen=True)
+class Asks(Shout):
+    """Asks an engine about every table; its engine's failure is nobody's row."""
+
+    engine: Any = None
+
+    def work(self, table: pa.Table) -> pa.Table:
+        self.engine.generate([[1]] * table.num_rows, Sampling(1))
+        return super().work(table)
+
+
+def test_a_failed_engine_stops_the_run_with_its_cause(tmp_path):
+    source = dataset(tmp_path / "in", [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]])
+    dead = Broken()
+    with pytest.raises(EngineError, match="answering 2 prompts: RuntimeError: CPU Generator does not use offset"):
+        run_stage(Asks(engine=Guarded(dead)), source, tmp_path)
+    assert dead.calls == 3, "the dead engine was asked again, row by row"
+    dead.calls = -9
+    again = run_stage(Asks(engine=Guarded(dead)), source, tmp_path)
+    assert read_dataset(again)["response"].to_pylist() == list("ABCDEFGH")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), RuntimeError("bug")])
+def test_what_is_not_the_rows_fault_is_not_tried_again(tmp_path, error):
+    source = dataset(tmp_path / "in", [["a", "b", "c"]])
+    asked: list[int] = []
+
+    @dataclass(frozen=True)
+    class Fails(Shout):
+        def work(self, table: pa.Table) -> pa.Table:
+            asked.append(table.num_rows)
+            raise error
+
+    with pytest.raises(type(error)):
+        run_stage(Fails(), source, tmp_path)
+    assert asked == [3]
+
+
+def test_a_bad_row_is_found_by_halving_and_says_why(tmp_path):
+    source = dataset(tmp_path / "in", [[*"abcdefg", "boom", *"ijklmnop"]])
+    calls: list[int] = []
+    table = read_dataset(run_stage(Shout(calls), source, tmp_path))
+    assert calls == [16, 8, 4, 4, 2, 2, 1, 1, 8]
+    assert [row for row in table["drop"].to_pylist() if row] == ["no-target", "error:KeyError"]
+    assert table["meta"].to_pylist()[7] == """{"error": "'boom'"}"""
+    assert table["response"].to_pylist()[8:] == list("IJKLMNOP")
 
 
 def test_ray_gives_the_same_bytes(tmp_path):

@@ -35,7 +35,7 @@ def explain(error: Exception, thrift: str) -> tuple[int, str]:
     from train.record import RunError
 
     if isinstance(error, (ConfigError, DataError, EngineError, EvaluateError, SuiteError)):
-        return 2, str(error)
+        return getattr(error, "exit_code", 2), str(error)
     if isinstance(error, RunError):
         return 1, str(error)
     if type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error):
