@@ -21,6 +21,8 @@ Reason = Literal[
     "unreadable",  # a value of a Parquet or Arrow row cannot be converted
     "truncated-file",  # a compressed or Arrow file breaks off; line = where
     "unknown-format",  # a file of a folder that is none of ours (line 0)
+    "other-split",  # a file of a folder that belongs to another split than the one asked for (line 0)
+    "untrained",  # every assistant turn says that it is not to be trained (weight 0, train false)
     "empty-file",  # a file of a folder without a record in it (line 0)
 ]
 REASONS: tuple[str, ...] = get_args(Reason)

@@ -144,7 +144,19 @@ def _read_pair(binding: Binding, fields: Mapping[str, Any]) -> list[Message]:
     if binding.shape == "dolly":
         context = CITATION.sub("", context).strip()
     prompt = clean(question) + (f"\n\n{context}" if context else "")
-    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": clean(answer)}]
+    asked = [{"role": "user", "content": prompt}, {"role": "assistant", "content": clean(answer)}]
+    return [*_history(fields), *asked]
+
+
+def _history(fields: Mapping[str, Any]) -> list[Message]:
+    """The earlier turns of Alpaca's ``history``: pairs of what was asked and answered. Any other column of that name
+    (a patient's history) is not a list of pairs."""
+    pairs = fields.get("history")
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        return []
+    roles = ("user", "assistant")
+    return [{"role": role, "content": clean(_text(text, "history"))}
+            for pair in pairs for role, text in zip(roles, pair, strict=True)]  # fmt: skip
 
 
 def _turns_or_text(value: Any, column: str, role: str) -> list[Message]:

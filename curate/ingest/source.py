@@ -32,6 +32,7 @@ from curate.ingest.records import (
     rejected,
 )
 from curate.ingest.shapes import ROLES, Binding, read_record, settle
+from curate.ingest.splits import check_split, of_split
 from curate.ingest.textfile import known_encoding
 from curate.ingest.turns import Target, check_characters, targets
 from curate.schema import EXAMPLE, Message
@@ -59,7 +60,7 @@ class Source(Strict):
     columns: dict[str, str] = {}
     encoding: str = "utf-8"
     all_turns: bool = False  # one row per assistant turn, not only the last
-    split: str = "train"  # hub ids only
+    split: str = "train"  # of a hub id, or of a folder whose files or folders are named after splits
     revision: str | None = None  # hub ids only
 
     @property
@@ -139,7 +140,7 @@ def content_hash(source: Source) -> str:
         return hashlib.sha256(json.dumps([source.path, source.revision, source.split]).encode()).hexdigest()
     path = Path(source.path)
     if os.path.isdir(path):
-        files = [[name, _content_of(path / name)] for name in list_folder(path).usable]
+        files = [[name, _content_of(path / name)] for name in of_split(path, list_folder(path), source.split).usable]
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
     return _content_of(path)
 
@@ -167,11 +168,12 @@ def _open(source: Source) -> Iterator[tuple[str, Found]]:
     if os.path.isdir(path):
         return _open_folder(path, source)
     check_file(path)
+    check_split(path, source.split)
     return iter([(str(path), read_file(path, encodable(path.name), source.encoding))])
 
 
 def _open_folder(folder: Path, source: Source) -> Iterator[tuple[str, Found]]:
-    listing = list_folder(folder)
+    listing = of_split(folder, list_folder(folder), source.split)
     if not listing.usable:
         found = ", ".join(f"{other.file} ({other.detail})" for other in listing.others[:10]) or "nothing"
         raise SourceError(f"{folder}: holds no file that can be read; found {found}; known suffixes: "

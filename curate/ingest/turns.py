@@ -18,6 +18,9 @@ ROLES = {
     "tool": "tool", "observation": "tool", "function": "tool", "function_response": "tool",
 }  # fmt: skip
 
+UNTRAINED = "untrained"
+"""A key of a turn that is not to be trained, between reading and ``targets``, which takes the key away."""
+
 MAY_FOLLOW = {None: "user", "user": "assistant", "assistant": "user tool", "tool": "assistant tool"}
 """Which roles may follow which, after a leading system turn."""
 
@@ -97,6 +100,8 @@ def check_turns(turns: list[Message]) -> None:
         last = role
     if not any(turn["role"] == "assistant" for turn in turns):
         raise Unusable("missing-turns", "no assistant turn")
+    if all(UNTRAINED in turn for turn in turns if turn["role"] == "assistant"):
+        raise Unusable("untrained", "every assistant turn has weight 0, train: false or the like")
 
 
 def check_characters(turns: list[Message]) -> None:
@@ -113,8 +118,9 @@ def check_characters(turns: list[Message]) -> None:
 
 
 def targets(turns: list[Message], all_turns: bool) -> Iterator[Target]:
-    """The last assistant turn with what comes before it, or every assistant turn."""
-    spoken = [index for index, turn in enumerate(turns) if turn["role"] == "assistant"]
+    """The last assistant turn with what comes before it, or every assistant turn; of those to be trained."""
+    spoken = [index for index, turn in enumerate(turns) if turn["role"] == "assistant" and UNTRAINED not in turn]
+    turns = [{key: value for key, value in turn.items() if key != UNTRAINED} for turn in turns]
     for index in spoken if all_turns else spoken[-1:]:
         cut = len(turns) - index - 1 if index == spoken[-1] else 0
         yield Target(turns[:index], turns[index]["content"], index, cut)
@@ -136,7 +142,20 @@ def _read_turn(turn: Any, where: str) -> Message:
         raise Unusable("wrong-type", f"{where}: role {name!r}; known: {', '.join(ROLES)}")
     if turn.get("tool_calls"):
         raise Unusable("wrong-type", f"{where}: tool_calls have no place here; put the call into the text of the turn")
-    return {"role": role, "content": clean(_content(_either(turn, "content", "value"), role, where))}
+    read = {"role": role, "content": clean(_content(_either(turn, "content", "value"), role, where))}
+    return {**read, UNTRAINED: "yes"} if untrained(turn) else read
+
+
+def untrained(turn: dict[str, Any]) -> bool:
+    """Whether the turn says of itself that it is context only: OpenAI's ``weight: 0``, Axolotl's ``train: false``.
+
+    >>> untrained({"weight": 0}), untrained({"train": False}), untrained({"weight": 1}), untrained({"weight": None})
+    (True, True, False, False)
+    """
+    weight = turn.get("weight")
+    switched_off = any(turn.get(key) is False for key in ("train", "training", "trainable", "loss"))
+    masked = any(turn.get(key) is True for key in ("mask", "masked"))
+    return switched_off or masked or (isinstance(weight, int | float) and not isinstance(weight, bool) and weight == 0)
 
 
 def _either(turn: dict[str, Any], name: str, other: str) -> Any:
