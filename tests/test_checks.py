@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from train.evaluation.checks import Check, correct, holds, repeated_tail
+from train.evaluation.checks import Check, correct, holds, lenient, repeated_tail
 from train.evaluation.sandbox import Limits, available
 from train.evaluation.suites import SuiteError, load_suites, sample
 
@@ -236,3 +236,25 @@ def test_a_sample_is_seeded_and_keeps_the_order(tmp_path: Path) -> None:
     assert ids == sorted(ids)
     assert sample(suite, 10, seed=1) == sample(suite, 10, seed=1) != sample(suite, 10, seed=2)
     assert sample(suite, 50, seed=1) == suite
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [("2", "-2"), ("2", "It is −2."), ("C", "C++ is it"), ("C", "C#"), ("C", "I like C++."), ("A", "A+"), ("A", "A-"),
+     ("A", "The grade is A-."), ("2", "1/2"), ("1", "1/2"), ("2", "2^10"), ("10", "2^10"), ("18", "18+"),
+     ("Na", "Na+ ions"), ("12", "12:30"), ("30", "12:30"), ("2", "12"), ("2", "2.5")],
+)  # fmt: skip
+def test_a_sign_makes_another_value(value, answer):
+    assert not holds(Check(kind="contains", value=value), answer)
+    assert holds(Check(kind="not_contains", value=value), answer)
+    assert not lenient([Check(kind="contains", value=value)], answer)
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [("2", "5-2=3"), ("12", "10-12 mg"), ("12", "10–12 mg"), ("2", "a+2"), ("C", "C, then"), ("A", "A-level"),
+     ("A", "A - yes"), ("-2", "It is -2."), ("C++", "Use C++."), ("A", "A+B"), ("C", "vitamin C--good"), ("5", "$5"),
+     ("A+", "Grade: A+"), ("2", "Step 2: go"), ("37 mg", "37 mg/day"), ("C", "(C)"), ("C", "C.")],
+)  # fmt: skip
+def test_what_stands_beside_a_value_and_is_no_part_of_it(value, answer):
+    assert holds(Check(kind="contains", value=value), answer)

@@ -18,7 +18,9 @@ Kind = Literal[
 ]  # fmt: skip
 
 NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)")
-DIGITS = re.compile(r"\d(?:[\d.,]*\d)?")  # also where a unit follows at once
+MINUS = r"(?:(?<![-−–])|(?<=\w[-−–]))"
+"""No sign before: in "5-2" and "10–12" the stroke stands between two numbers."""
+DIGITS = re.compile(r"(?:(?<!\w)[-−])?\d(?:[\d.,]*\d)?")  # also where a unit follows at once
 FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -26,7 +28,8 @@ class Check(Strict):
     """One condition on an answer.
 
     ``exact``: the whole answer, blanks at its ends aside. ``contains``: the value as whole words, a number as
-    a whole number ("2" is not in "12" nor in "2.5"); scripts without blanks between words want ``regex``.
+    a whole number ("2" is not in "12", "2.5" or "-2"), a name with its symbols ("C" is not in "C++"); scripts without
+    blanks between words want ``regex``.
     ``regex``: Python's ``re.search`` in the stripped answer. ``number``: the last number of the answer is the value,
     within ``tolerance`` (absolute) or ``relative`` (a share of the value). ``json_schema``: the answer, or the first
     block of code in it, is JSON that the value, a schema, allows. ``python``: ``before``, the answer's code (its first
@@ -78,6 +81,7 @@ def correct(checks: Sequence[Check], answer: str) -> bool:
     return all(holds(check, answer) for check in checks)
 
 
+SHORT = 4  # characters: what is shorter resembles too much, so it must be there as a whole, in any case
 ALIKE = 90.0  # of 100: rapidfuzz's partial ratio, from which on a text contains a value
 
 
@@ -97,6 +101,8 @@ def _resembles(check: Check, answer: str) -> bool:
 
     if check.kind not in ("exact", "contains"):
         return False
+    if len(check.value.strip()) < SHORT:
+        return holds(check.model_copy(update={"ignore_case": True}), answer)
     numbers = {_number(text) for text in DIGITS.findall(answer)}
     if not all(_number(text) in numbers for text in DIGITS.findall(check.value)):
         return False
@@ -212,6 +218,14 @@ def _pattern(check: Check) -> re.Pattern[str]:
 
 
 def _whole(value: str) -> str:
-    before = r"(?<!\w)" + (r"(?<!\d[.,])" if value[0].isdigit() else "")
-    after = r"(?!\w)" + (r"(?![.,]\d)" if value[-1].isdigit() else "")
+    """The value where no word, number or symbol goes on: 2 is not in -2, 1/2 or 2^10, C is not in C++, nor A in A-."""
+    before, after = r"(?<!\w)", r"(?!\w)"
+    if value[0].isdigit():
+        before += r"(?<!\d[.,:/⁄])(?<!\^)" + MINUS
+    if value[-1].isdigit():
+        after += r"(?![.,:/⁄]\d)(?!\^)"
+    if value[-1].isalnum():
+        after += (
+            r"(?!#|\+(?!\w)|[-−](?![\w\s-])|[-−](?=\s+(?:\W|$)))(?![-−]$)" if value[-1].isalpha() else r"(?!\+(?!\w))"
+        )
     return before + re.escape(value) + after
