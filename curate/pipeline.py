@@ -5,6 +5,7 @@ is exactly what one could type. Every command resumes by itself, so does the pip
 """
 
 import difflib
+import os
 import shlex
 import subprocess
 import sys
@@ -22,6 +23,10 @@ POSITIONAL = {"report": "folder"}
 REPEATED = {"--model"}  # NAME=VALUE, once for each; every other mapping is one flag: NAME=VALUE,NAME=VALUE
 
 
+SAFE = {"PYTHONSAFEPATH": "1"}
+"""Else a file called ``train.py`` in the folder of the user would run instead of the package."""
+
+
 class StepFailed(ConfigError):
     """A command of the pipeline ended with an error of its own."""
 
@@ -37,9 +42,23 @@ def _lines(sections: dict[str, dict[str, Any]]) -> list[list[str]]:
     return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()]
 
 
+def check_keys(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """Raises ``ConfigError`` where a command does not know a key of its section; the command itself says which, and
+    names the nearest. Click reads all flags before it prints the help, so nothing runs."""
+    for name, command in zip(sections, _lines(sections), strict=True):
+        found = subprocess.run([*command, "--help"], capture_output=True, text=True, env=os.environ | SAFE)
+        if found.returncode:
+            raise ConfigError(f"{path}: section {name!r}: {found.stderr.strip()}\nNothing was run")
+
+
 def _sections(path: Path, changes: Sequence[str], only: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The sections to run, in the order of the file; an empty one is a command with its defaults."""
     sections = {name: {} if found is None else found for name, found in load_yaml(path).items()}
+    if not sections:
+        raise ConfigError(
+            f"{path}: holds no section, so there is nothing to run; name the commands to run, each with its settings, "
+            f"for example:\n  build:\n    source: med.jsonl\nKnown: {', '.join(STEPS)}"
+        )
     absent = [name for name in only if name not in sections]
     if absent:
         raise ConfigError(f"--only {absent[0]}: {path} has no such section; it has {', '.join(sections)}")
@@ -125,7 +144,7 @@ def _check_tasks(path: Path, names: Sequence[str], folders: Sequence[str]) -> No
     given = [word for name in names for word in ("--suite", name)]
     given += [word for folder in folders for word in ("--data-dir", folder)]
     command = [sys.executable, "-m", "train", "items", *given, "--limit", "1", "--dry-run"]
-    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+    if subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ | SAFE).returncode:
         raise StepFailed(f"{path}: evaluate.suite: {', '.join(names)}: no such file or folder here, nor a task that "
                          "can be asked, as said above. Nothing was run")  # fmt: skip
 
@@ -141,6 +160,7 @@ def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = 
     A file that only a late step reads is looked for first: nobody should train for hours to learn that it is not there.
     """
     sections = _sections(path, changes, only)
+    check_keys(path, sections)
     absent = "; ".join(missing(sections))
     tasks = [place for place in _listed(sections, "evaluate", "suite") if _bare(place) and not Path(place).exists()]
     if absent and not dry_run:
@@ -153,7 +173,7 @@ def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = 
         print(f"curate: {line}", file=sys.stderr, flush=True)
         if dry_run:
             continue
-        code = subprocess.run(command).returncode
+        code = subprocess.run(command, env=os.environ | SAFE).returncode
         if code:
             raise StepFailed(f"{path}: the command above ended with exit code {code}: {line}")
     if absent:

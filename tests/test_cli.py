@@ -143,6 +143,42 @@ def test_a_pipeline_asks_first_whether_a_suite_without_a_file_is_a_task(tmp_path
     assert "python -m curate build" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "changes", "word"),
+    [
+        ("build: {source: a}\nmix: {ratoi: 0.5}\n", [], "--ratio"),
+        ("build: {source: a}\nsft: {learning_rate: 1e-4}\n", [], "--learning-rate"),
+        ("build: {source: a}\nmix: {ratio: 0.5}\n", ["--set", "mix.ratoi=0.7"], "--ratio"),
+    ],
+)
+def test_a_pipeline_knows_every_key_before_the_first_step_runs(tmp_path, text, changes, word):
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    result = invoke("run", path, *changes)
+    assert result.exit_code == 2
+    assert word in result.stderr
+    assert "Nothing was run" in result.stderr
+    assert "curate: python -m curate build" not in result.stderr
+
+
+def test_an_empty_pipeline_is_wrong_usage(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("# nothing yet\n")
+    result = invoke("run", path)
+    assert result.exit_code == 2
+    assert "holds no section" in result.stderr
+
+
+def test_a_file_called_train_in_the_users_folder_does_not_run(tmp_path):
+    (tmp_path / "train.py").write_text("open('ran', 'w')\n")
+    (tmp_path / "curate.py").write_text("open('ran', 'w')\n")
+    (tmp_path / "p.yaml").write_text("report: {folder: nothing/here}\n")
+    program = [sys.executable, "-P", "-m", "curate", "run", "p.yaml"]
+    result = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+    assert "nothing/here" in result.stderr
+    assert not (tmp_path / "ran").exists()
+
+
 def test_every_flag_of_the_readme_exists():
     """Commands in the README's code blocks, against the commands' own help."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
