@@ -14,9 +14,11 @@ import heapq
 import json
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +83,12 @@ def mix_and_export(
 
     def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
         new = _fill(pool, [build], template, facts.max_length)
+        if not new.num_rows:
+            raise MixError(f"no row of the build is fit for training ({_why(pool, facts.max_length)})")
         old = _fill(pool, rehearsal, template, facts.max_length)
         if rehearsal and not old.num_rows and config.ratio < 1:
-            _nothing_to_rehearse(pool, rehearsal)
+            raise MixError(f"none of the {len(rehearsal)} rehearsal sets has a row fit for training "
+                           f"({_why(pool, facts.max_length)}); give others, or --ratio 1")  # fmt: skip
         return new, old
 
     return export(fill, [_input(folder) for folder in (build, *rehearsal)], template, config, out, facts)
@@ -102,6 +107,32 @@ def export(
     Returns the manifest; raises as ``mix_and_export`` does.
     """
     out = out.resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with alone(out):
+        return _export(fill, inputs, template, config, out, facts, beside)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the folder against other processes; the lock ends with this one, however it ends. Raises ``ExportError``
+    where another process of this machine is writing into the same folder."""
+    from filelock import FileLock, Timeout
+
+    # Beside the folder the lock would stay behind: a lock that is removed is no lock for who waits for it.
+    name = hashlib.sha256(str(out).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    try:
+        with FileLock(Path(tempfile.gettempdir()) / f"curate-{name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise ExportError(
+            f"{out}: another process is writing this folder now; wait for it, or give another --out"
+        ) from None
+
+
+def _export(
+    fill: Fill, inputs: Sequence[dict[str, Any]], template: Renderer, config: MixConfig, out: Path, facts: Facts,
+    beside: Callable[[Path], None] | None,
+) -> dict[str, Any]:  # fmt: skip
     recover(out)
     check_replaceable(out)
     partial = out.with_name(f".{out.name}.partial")
@@ -145,10 +176,11 @@ def _fill(pool: Pool, folders: Sequence[Path], template: ChatRenderer, max_lengt
     return pool.extend(token_rows(read_shard(path, READS), template, max_length) for path in paths)
 
 
-def _nothing_to_rehearse(pool: Pool, folders: Sequence[Path]) -> None:
-    why = "; ".join(f"{source}: {dict(reasons)}" for source, reasons in sorted(pool.skipped.items()))
-    raise MixError(f"none of the {len(folders)} rehearsal sets has a row fit for training (left out: {why}); "
-                   "give others, or --ratio 1")  # fmt: skip
+def _why(pool: Pool, max_length: int) -> str:
+    """What was left out, by source and reason, and what helps where rows are too long."""
+    found = "; ".join(f"{source}: {dict(reasons)}" for source, reasons in sorted(pool.skipped.items())) or "no row came"
+    long = any("too-long" in reasons for reasons in pool.skipped.values())
+    return f"left out: {found}" + (f"; too-long is longer than --max-length {max_length}, raise it" if long else "")
 
 
 def _write(partial: Path, pool: Pool, planned: Plan) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -371,3 +372,19 @@ def test_validation_has_no_question_that_training_has_in_nearly_the_same_words(t
     assert len(split) == 40
     assert list(split.values()).count("validation") == 12
     assert all(split[f"med{i}"] == split[f"med{100 + i}"] for i in range(20))
+
+
+def test_two_processes_do_not_write_one_folder(inputs, tmp_path, rendering):
+    folder = tmp_path / "out"
+    other = ThreadPoolExecutor(1)  # a thread holds a lock of its own, as another process does
+    with export.alone(folder.resolve()), pytest.raises(export.ExportError, match="another process is writing"):
+        other.submit(mix_and_export, *inputs, rendering, MixConfig(), folder, FACTS).result()
+    assert not folder.exists()
+    mix_and_export(*inputs, rendering, MixConfig(), folder, FACTS)
+    assert (folder / "manifest.json").is_file()
+
+
+def test_rows_too_long_are_blamed_on_the_length(inputs, tmp_path, rendering):
+    facts = FACTS.model_copy(update={"max_length": 4})
+    with pytest.raises(MixError, match=r"no row of the build is fit .*'too-long': \d+.*--max-length 4, raise it"):
+        mix_and_export(*inputs, rendering, MixConfig(), tmp_path / "out", facts)

@@ -146,3 +146,11 @@ def test_pieces_add_up_to_the_text_with_real_tokenizers(name):
     assert "".join(piece for piece, _ in found) == whole
     assert "\ufffd" not in whole
     assert len(found) > 12
+
+
+def test_a_shard_without_a_chosen_row_is_no_trouble(tmp_path, rendering, monkeypatch):
+    monkeypatch.setattr("curate.export.SHARD_ROWS", 2)
+    build = dataset(tmp_path / "build", [learn(i) for i in range(9)], rendering)
+    mix_and_export(build, [], rendering, MixConfig(validation=0, ratio=1), tmp_path / "out", FACTS)
+    assert len(list((tmp_path / "out" / "train").glob("*.arrow"))) == 5
+    assert shown(tmp_path / "out", rows=1, template=rendering).count(" · learn · ") == 1
