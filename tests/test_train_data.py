@@ -238,3 +238,15 @@ def test_flags_win_over_the_file(data: Path, tmp_path: Path) -> None:
     flags = ["--config", str(tmp_path / "run.yaml"), "--epochs", "1", "--dry-run", "--json"]
     result = CliRunner().invoke(app, ["sft", "--data", str(data), *flags])
     assert json.loads(result.stdout)["steps"] == 9
+
+
+def test_a_length_that_cuts_off_every_label_is_blamed_before_the_model_loads(model: Path, tmp_path: Path) -> None:
+    rows = [Row([5, 6, 7, 8, 9, 10, END], 3, {5: 1.0}), Row([5, 6, 7, 8, 9, END], 3, {4: 1.0})]
+    held = Row([5, 6, 7, 8, END], 3, {}, source="dolly", distil=True)
+    mixed = write_export(tmp_path / "mixed", model, [*rows, held])
+    code, stderr = run(mixed, "--max-length", "4")
+    assert code == 2
+    assert "--max-length 4 cuts off every label: the earliest stands at token 5" in " ".join(stderr.split())
+    assert "--max-length 6 keeps all of them" in " ".join(stderr.split())
+    code, stderr = run(mixed, "--max-length", "5", "--dry-run")
+    assert code == 0, stderr

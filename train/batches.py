@@ -260,6 +260,13 @@ def _widen(array: np.ndarray, k: int, fill: float) -> np.ndarray:
     return np.pad(array, ((0, 0), (0, k - array.shape[1])), constant_values=fill)
 
 
+def label_reach(split: Split) -> tuple[int, int]:
+    """The place in its row, counted from 1, of the earliest label and of the latest."""
+    labelled = np.flatnonzero(split.labels != IGNORE)
+    places = labelled - split.offsets[split.row_of[labelled]] + 1
+    return int(places.min()), int(places.max())
+
+
 def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> None:
     """Raises ``DataError`` where the train split has nothing to learn, or rehearsal cannot be distilled."""
     split, task = export.splits["train"], tasks["train"]
@@ -267,6 +274,24 @@ def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> 
         raise DataError(
             f"{export.folder}: no token of the {len(split)} rows of train/ carries a label, so there is "
             "nothing to learn; see `curate peek` for what was masked, and build with another --mask policy"
+        )
+    if not task.count(LABEL) and config.max_length is not None:
+        first, last = label_reach(split)
+        if first > config.max_length:
+            raise DataError(
+                f"{export.folder}: --max-length {config.max_length} cuts off every label: the earliest stands at token "
+                f"{first} of its row; --max-length {last} keeps all of them"
+            )
+    if (
+        config.distil
+        and split.distil.any()
+        and not task.count(DISTIL)
+        and config.max_length is not None
+        and split.anchor_count.any()
+    ):
+        raise DataError(
+            f"{export.folder}: --max-length {config.max_length} cuts off every answer of the rehearsal, so nothing "
+            "would hold the model still; raise --max-length, or train with --no-distil"
         )
     if config.distil and split.distil.any() and not task.count(DISTIL):
         raise DataError(

@@ -14,7 +14,7 @@ from rich.console import Console
 from curate.engine import EngineConfig, locate_model, model_hash
 from train.data import DataError, load_manifest
 from train.penalties import Weights
-from train.record import data_fingerprint, fingerprint, versions
+from train.record import data_fingerprint, fingerprint, open_up, versions
 from train.weights_config import FisherConfig
 
 WEIGHTS, MANIFEST = "importance.safetensors", "manifest.json"
@@ -77,6 +77,7 @@ def _write(out: Path, importance: dict[str, Any], record: dict[str, Any]) -> Non
     out.mkdir(parents=True, exist_ok=True)
     save_file({name: each.detach().cpu().contiguous() for name, each in importance.items()}, out / WEIGHTS)
     (out / MANIFEST).write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    open_up(out, MANIFEST)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

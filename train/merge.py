@@ -7,7 +7,7 @@ from typing import Any
 from curate.engine import EngineConfig, locate_model
 from train.data import DataError
 from train.plan import saved_dtype
-from train.record import read_run, write_run
+from train.record import open_up, read_run, write_run
 from train.weights_config import AverageConfig, MergeConfig
 
 ADAPTER = "adapter_config.json"
@@ -91,6 +91,7 @@ def _load(folder: Path, dtype: Any) -> Any:
 def _write(model: Any, run: Path, out: Path, record: dict[str, Any]) -> None:
     """The model with the run's tokenizer, and a record of where it comes from."""
     model.save_pretrained(out)
+    open_up(out, "config.json")
     for pattern in ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt", "*.model"):
         for path in run.glob(pattern):
             shutil.copy2(path, out / path.name)

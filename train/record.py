@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,14 @@ def read_run(out: Path) -> dict[str, Any] | None:
         return dict(json.loads((out / RUN).read_text(encoding="utf-8")))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+
+
+def open_up(folder: Path, like: str) -> None:
+    """Give the weights in a folder the permissions of a file beside them: safetensors writes files that only their
+    owner may read, whatever the umask says."""
+    mode = stat.S_IMODE((folder / like).stat().st_mode)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(mode)
 
 
 def write_run(out: Path, record: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from train.batches import Collator, StepOrder
 from train.card import write_card
 from train.data import DataError
 from train.plan import Run, is_main, on_cpu, plan, saved_dtype, step_rows
-from train.record import RunError, last_checkpoint, read_run, trim_log, versions, write_run
+from train.record import RunError, last_checkpoint, open_up, read_run, trim_log, versions, write_run
 
 
 def execute(run: Run, console: Console) -> dict[str, Any]:
@@ -270,6 +270,7 @@ def _save(run: Run, trainer: Any) -> None:
     model.config.dtype, model.config.architectures = dtype, run.model_config.architectures
     model.config.save_pretrained(run.out)  # again: of a sharded float32 model these two would be told
     run.tokenizer.save_pretrained(run.out)
+    open_up(run.out, "config.json")
 
 
 def _drop_checkpoints(out: Path) -> None:
