@@ -6,7 +6,6 @@ differ in a *replaced* word (another drug, another dose) say different things, h
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -17,6 +16,7 @@ import pyarrow as pa
 from curate.contradictions import Claim, Confirm, contradictions
 from curate.frames import question_of
 from curate.schema import Message
+from curate.text.normalise import normalise
 from curate.text.words import negations
 
 PERMUTATIONS = 128
@@ -66,16 +66,6 @@ def find(
               if row.id not in verdicts]  # fmt: skip
     found = contradictions(claims, lang, confirm)
     return verdicts | {name: Verdict("contradiction", of) for name, of in found.items()}
-
-
-def normalise(text: str) -> str:
-    """Case, punctuation and white space do not make a text another text.
-
-    >>> normalise("What's  the DOSE?")
-    'what s the dose'
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.findall(r"\w+", folded))
 
 
 def _exact(rows: Sequence[Row]) -> Iterator[tuple[str, Verdict]]:

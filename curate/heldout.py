@@ -29,7 +29,6 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.config import ConfigError
-from curate.dedupe import normalise
 from curate.exclude import mark, row_of
 from curate.frames import question_of
 from curate.made.entities import LONGEST, Text, find_entities
@@ -38,6 +37,7 @@ from curate.shards import load_manifest, read_dataset, read_json, read_live, wri
 from curate.stage import Stage as RewordStage
 from curate.stage import Worker, fingerprint
 from curate.text.compare import has_amount, has_name, tokens
+from curate.text.normalise import normalise
 from curate.text.quantity import quantities
 from curate.text.relevance import bears_on
 from curate.text.words import names, stems

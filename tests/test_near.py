@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from benchmarks.speed.dedupe import measure_quality
 from curate.config import ConfigError
-from curate.dedupe import normalise
 from curate.dedupe_command import DedupeConfig, dedupe, describe
 from curate.ingest import Accepted, Source, SourceError, read_source
 from curate.items import read_items
@@ -21,6 +20,7 @@ from curate.near.jaccard import as_sets, similarities
 from curate.near.overlap import Index, Item, Row, per_suite
 from curate.near.settings import Near
 from curate.near.shingles import Ragged, ngrams, units, whole
+from curate.text.normalise import normalise
 from tests.paths import DATA, needs_data
 
 SURE = {"permutations": 1024, "miss": 1e-9}  # bands that miss nothing, so that brute force must agree

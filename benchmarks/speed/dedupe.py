@@ -245,7 +245,7 @@ def ours_with(facts: bool) -> Run:
 
 def rensa_same(scratch: str) -> Run:
     """rensa on the same n-grams of the same text: rows that share a band with an earlier one go, unverified."""
-    from curate.dedupe import normalise
+    from curate.text.normalise import normalise
 
     def shingles(text: str) -> list[str]:
         return [f"{one} {other}" for one, other in pairwise(normalise(text).split())]
@@ -283,9 +283,9 @@ def datasketch(scratch: str) -> Run:
     """Its MinHash and MinHashLSH on the same n-grams with the same bands; a row goes where an earlier one is found."""
     from datasketch import MinHash, MinHashLSH
 
-    from curate.dedupe import normalise
     from curate.near.lsh import bands
     from curate.near.settings import Near
+    from curate.text.normalise import normalise
 
     shape = bands(Near())
     index = MinHashLSH(num_perm=shape.permutations, params=(shape.number, shape.rows))

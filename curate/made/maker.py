@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from curate.base import Base
-from curate.dedupe import normalise
 from curate.frames import question_of
 from curate.schema import Message
 from curate.shards import load_manifest, read_dataset
+from curate.text.normalise import normalise
 
 Words = Literal["new", "rehearsal", "vocabulary", "self"]
 """Where a splice takes its random words from."""

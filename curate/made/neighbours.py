@@ -12,12 +12,12 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
-from curate.dedupe import normalise
 from curate.frames import question_of
 from curate.made.entities import Text, find_entities, replaced
 from curate.made.invent import invent
 from curate.made.maker import Asked, Batches, Candidate, Order, identity_of, prompts_read, read_prints, rows_of
 from curate.schema import Message
+from curate.text.normalise import normalise
 from curate.text.words import names, stems, words
 
 LARGEST = 1024  # prompts in a batch

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curate.dedupe import normalise
 from curate.near.lsh import spread
 from curate.near.shingles import Hashes, Ragged, ngrams, units, whole
+from curate.text.normalise import normalise
 
 Ints = npt.NDArray[np.int64]
 RUN = 8

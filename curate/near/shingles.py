@@ -1,8 +1,9 @@
 """Texts to hashes of their word or character n-grams, a batch at a time, in numpy.
 
-The text is normalised as ``curate.dedupe.normalise`` does it: NFKC, case folded, and of the rest only runs of letters,
-digits and underscores. Where a script puts no blanks between words, each of its characters is a word. A hash depends
-on the n-gram alone: not on the batch, the row, the process or the machine.
+The text is normalised as ``curate.text.normalise`` does it: meaningful signs spelled as words, NFKC, case folded, and
+of the rest only runs of letters, combining marks, digits and underscores. Where a script puts no blanks between words,
+each of its characters is a word. A hash depends on the n-gram alone: not on the batch, the row, the process or the
+machine.
 """
 
 import re
@@ -14,6 +15,8 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from curate.text.normalise import marks, spell
 
 Unit = Literal["words", "characters"]
 UNITS: tuple[str, ...] = get_args(Unit)
@@ -98,6 +101,7 @@ def _codes(texts: Sequence[str]) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint3
     joined = END.join(texts) + END if texts else ""
     if joined.count(END) != len(texts):
         joined = "".join(text.replace(END, " ") + END for text in texts)
+    joined = spell(joined)
     if joined.isascii():
         return np.frombuffer(joined.lower().encode("ascii"), np.uint8)
     folded = unicodedata.normalize("NFKC", joined).casefold()
@@ -139,8 +143,9 @@ def _kinds(size: int) -> npt.NDArray[np.uint8]:
     """What each code point is: 0 between words, 1 in a word, 2 a word of its own."""
     kinds = np.zeros(size, np.uint8)
     everything = "".join(map(chr, range(size)))
-    kinds[[ord(sign) for sign in re.findall(r"\w", everything)]] = 1
-    kinds[[ord(sign) for sign in re.findall(rf"(?=\w)[{ALONE}]", everything)]] = 2
+    inside = rf"[\w{marks()}]"
+    kinds[[ord(sign) for sign in re.findall(inside, everything)]] = 1
+    kinds[[ord(sign) for sign in re.findall(rf"(?={inside})[{ALONE}]", everything)]] = 2
     return kinds
 
 

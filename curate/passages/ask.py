@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.base import Base
-from curate.dedupe import normalise
 from curate.engine import Sampling
 from curate.frames import in_view, question_of
 from curate.passages.grounded import Refusal, ungrounded
@@ -23,6 +22,7 @@ from curate.passages.questions import is_question, parse, problem, repeats
 from curate.schema import EXAMPLE, Message
 from curate.stage import Worker
 from curate.template import TemplateError, user
+from curate.text.normalise import normalise
 
 PASSAGE = "passage"
 """Drop reason of a passage once it has been asked about: it is no row to train on."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from string import punctuation
 from typing import Any, Literal
 
-from curate.dedupe import normalise
 from curate.ingest import Document, Rejected, Source, read_documents, row_id
 from curate.ingest.readers import format_of
 from curate.ingest.records import RAW_LIMIT, encodable
@@ -24,6 +23,7 @@ from curate.schema import EXAMPLE
 from curate.shards import MANIFEST, REJECTED, batched, file_hash, write_bytes, write_json
 from curate.stage import fingerprint
 from curate.template import user
+from curate.text.normalise import normalise
 from curate.text.words import words
 
 STAGE = "passages"

@@ -23,7 +23,7 @@ class Dedupe:
     judge: Base | None = None  # confirms contradictions
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:

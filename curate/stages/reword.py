@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.base import Base
-from curate.dedupe import normalise
 from curate.engine import Sampling
 from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE
 from curate.stage import Worker
+from curate.text.normalise import normalise
 from curate.text.words import names, quantities
 
 TRIES = 4  # samples asked for each wording that is wanted
