@@ -1,10 +1,14 @@
 """CSV and TSV: records with the line they start on, through embedded line breaks and past broken quotes."""
 
 import csv
+import re
 from collections.abc import Iterator
 
 from curate.ingest.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
 from curate.ingest.textfile import LINE_LIMIT, TextFile
+
+NAMES_DELIMITER = re.compile(r"\"?sep=(.)\"?\1*\r?\n?", re.IGNORECASE)
+"""A first line that Excel reads as the delimiter, and shows to nobody."""
 
 
 class _TooLong(Exception):
@@ -65,10 +69,15 @@ class _Feed:
 def read_delimited(text: TextFile, file: str, delimiter: str) -> Iterator[Record | Rejected]:
     """Records of a file with a header line. Raises ``SourceError`` where the header itself cannot be used.
 
-    A file whose header lacks the delimiter that its name promises, but has another usual one, is read with that.
+    A file whose first line names its delimiter (``sep=;``) is read with that; so is one whose header lacks the
+    delimiter that its name promises, but has another usual one.
     """
     feed = _Feed(text)
-    delimiter = _delimiter(feed.peek(), delimiter)
+    if named := NAMES_DELIMITER.fullmatch(feed.peek()):
+        delimiter = named[1]
+        next(feed)
+    else:
+        delimiter = _delimiter(feed.peek(), delimiter)
     header: list[str] = []
     for row in _rows(feed, text, file, delimiter):
         if isinstance(row, Rejected):
