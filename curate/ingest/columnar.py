@@ -11,6 +11,8 @@ from curate.ingest.records import Record, Rejected, SourceError, rejected
 MAGIC = b"ARROW1\0\0"
 ROWS = 256
 """Rows converted at a time; cells may hold megabytes."""
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises on a file that breaks off or is damaged; the last where a name of a column is."""
 
 
 def read_parquet(path: Path, file: str) -> Iterator[Record | Rejected]:
@@ -21,7 +23,7 @@ def read_parquet(path: Path, file: str) -> Iterator[Record | Rejected]:
         with pq.ParquetFile(path, memory_map=True) as table:
             check_names(table.schema_arrow, path)
             yield from rows(table.iter_batches(batch_size=ROWS), file)
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGE as error:
         raise SourceError(f"{path}: cannot be read as Parquet: {error}; write the file again") from None
 
 
@@ -36,10 +38,10 @@ def read_arrow(path: Path, file: str) -> Iterator[Record | Rejected]:
                 for item in rows(_batches(reader), file):
                     done = item.line
                     yield item
-            except (pa.ArrowException, OSError) as error:
+            except DAMAGE as error:
                 yield rejected(done + 1, file, "truncated-file", f"the file breaks off or is damaged here: {error}")
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be opened: {error}") from None
+    except DAMAGE as error:
+        raise SourceError(f"{path}: cannot be read as Arrow: {error}; write the file again") from None
 
 
 def rows(batches: Iterator[pa.RecordBatch], file: str) -> Iterator[Record | Rejected]:
@@ -64,8 +66,10 @@ def check_names(schema: pa.Schema, path: Path | str) -> None:
 
 
 def _convert(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
-    """Each row as a mapping, or what is wrong with it."""
+    """Each row as a mapping, or what is wrong with it. Offsets of a damaged file lead out of its memory: to follow them
+    would end the process, so they are checked first."""
     try:
+        batch.validate(full=True)
         return list(batch.to_pylist())
     except (pa.ArrowException, ValueError, OverflowError):  # text that is not UTF-8, a date beyond Python's
         return [_convert_row(batch.slice(index, 1)) for index in range(batch.num_rows)]
@@ -73,6 +77,7 @@ def _convert(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
 
 def _convert_row(row: pa.RecordBatch) -> dict[str, Any] | str:
     try:
+        row.validate(full=True)
         return dict(row.to_pylist()[0])
     except (pa.ArrowException, ValueError, OverflowError) as error:
         return f"a value cannot be converted: {error}"
@@ -85,11 +90,11 @@ def _open_ipc(source: Any, path: Path) -> Any:
     try:
         if is_file:
             return pa.ipc.open_file(source)
-    except pa.ArrowInvalid:
+    except DAMAGE:
         source.seek(len(MAGIC))
     try:
         return pa.ipc.open_stream(source)
-    except (pa.ArrowInvalid, OSError) as error:
+    except DAMAGE as error:
         raise SourceError(f"{path}: neither an Arrow file nor an Arrow stream: {error}; write it again") from None
 
 
