@@ -28,6 +28,14 @@ class DatasetError(RuntimeError):
     """A folder is not the dataset it should be; the message says what was expected and what to do."""
 
 
+class DamagedFile(DatasetError, ValueError):
+    """A file of a dataset is damaged or breaks off; the message names the file."""
+
+
+def damaged(path: Path, why: object) -> DamagedFile:
+    return DamagedFile(f"{path}: damaged or cut off ({why}); delete the folder and run the command that made it")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a process killed half-way, never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +57,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises ``DamagedFile``."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise damaged(path, error) from None
 
 
 def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
@@ -64,9 +76,13 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One shard, memory-mapped; ``columns`` picks some of them."""
+    """One shard, memory-mapped; ``columns`` picks some of them. Raises ``DamagedFile``, and ``OSError`` where there is
+    none."""
     with pa.memory_map(str(path)) as source:
-        table = pa.ipc.open_stream(source).read_all()
+        try:
+            table = pa.ipc.open_stream(source).read_all()
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from None
     return table if columns is None else table.select(list(columns))
 
 
@@ -78,15 +94,15 @@ def count_drops(table: pa.Table) -> dict[str, int]:
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a dataset folder. Raises ``DatasetError`` where there is none."""
+    """The manifest of a dataset folder. Raises ``DatasetError`` where there is none, or it cannot be read."""
     path = folder / MANIFEST
     if not path.is_file():
         raise DatasetError(f"{folder}: no {MANIFEST} here, so this is not a finished dataset; run the command that "
                            "makes it again (it resumes), or point to another folder")  # fmt: skip
-    try:
-        return dict(read_json(path))
-    except (ValueError, TypeError) as error:
-        raise DatasetError(f"{path}: damaged ({error}); delete the folder and run the command that made it") from None
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise damaged(path, f"expected an object, found {type(found).__name__}")
+    return found
 
 
 def shard_paths(folder: Path) -> list[Path]:

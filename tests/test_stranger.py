@@ -12,8 +12,9 @@ from curate.config import ConfigError
 from curate.ingest import Source, SourceError, UnknownColumns, parse_columns, read_source
 from curate.load import load_source
 from curate.progress import Progress
-from curate.run import TooManyDrops
-from curate.shards import DatasetError
+from curate.run import TooManyDrops, run_stage
+from curate.shards import DatasetError, load_manifest
+from curate.stages.clean import Clean
 from tests.paths import BASE
 from tests.reading import read, user, why
 
@@ -281,3 +282,26 @@ def test_a_damaged_manifest_is_named(tmp_path):
     (tmp_path / "builds").mkdir()
     (tmp_path / "builds" / "manifest.json").write_text("{")
     assert "builds/manifest.json: damaged" in says("peek", "builds")
+
+
+@pytest.mark.parametrize("cut", [0, 3, 40, 2_000, -9, -5])
+def test_a_shard_that_breaks_off_is_named_whoever_reads_it(tmp_path, cut):
+    source = lines(tmp_path / "a.jsonl", *[{**QA, "n": n} for n in range(50)])
+    folder = load_source(Source(path=str(source)), tmp_path / "builds", 50, 1, None, {})
+    shard = folder / "data-00000.arrow"
+    shard.write_bytes(shard.read_bytes()[:cut])
+    wanted = f"{shard}: damaged or cut off .*; delete the folder and run the command that made it"
+    with pytest.raises(DatasetError, match=wanted):
+        run_stage(Clean(), folder, tmp_path / "builds")
+    assert "data-00000.arrow: damaged or cut off" in says("peek", folder)
+
+
+@pytest.mark.parametrize("file", ["receipts/data-00000.arrow.json", "manifest.json"])
+def test_a_receipt_or_manifest_that_breaks_off_is_named(tmp_path, file):
+    source = lines(tmp_path / "a.jsonl", QA, {"question": "x", "answer": ""})
+    folder = load_source(Source(path=str(source)), tmp_path / "builds", 50, 1, None, {})
+    (folder / file).write_text((folder / file).read_text()[:20])
+    if file != "manifest.json":
+        (folder / "manifest.json").unlink()  # as if the ingest had been killed
+    with pytest.raises(DatasetError, match=f"{file}: damaged or cut off"):
+        load_manifest(load_source(Source(path=str(source)), tmp_path / "builds", 50, 1, None, {}))
