@@ -111,7 +111,8 @@ def test_a_parquet_file_with_another_type_further_down(tmp_path):
 
 
 TABLE = pa.table({"question": [f"What is the dose of drug {n}?" for n in range(300)],
-                  "answer": [f"It is {n} mg." for n in range(300)], "tags": [[str(n)] for n in range(300)]})  # fmt: skip
+                  "answer": [f"It is {n} mg." for n in range(300)],
+                  "tags": [[str(n)] for n in range(300)]})  # fmt: skip
 
 
 def tables() -> dict[str, bytes]:
@@ -139,12 +140,14 @@ def test_a_table_cut_or_damaged_anywhere_ends_in_rows_or_a_sentence(tmp_path, na
             data[draw.randrange(len(data))] = draw.randrange(256)
         path = tmp_path / name
         path.write_bytes(data)
-        try:
-            found = list(read_source(Source(path=str(path))))
-        except SourceError as error:
-            assert str(path) in str(error)
-            continue
-        assert len(found) <= 301
+        assert outcome(path) in ("rows", "a sentence")
+
+
+def outcome(path) -> str:
+    try:
+        return "rows" if len(list(read_source(Source(path=str(path))))) <= 301 else "rows that were never there"
+    except SourceError as error:
+        return "a sentence" if str(path) in str(error) else f"{error}"
 
 
 def test_a_folder_of_mixed_formats(tmp_path):

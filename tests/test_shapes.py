@@ -173,6 +173,30 @@ def test_the_flag_shown_holds_the_likeliest_columns(tmp_path, header, flag):
         read(write(tmp_path / "a.csv", f"{header}\n{values}\n"))
 
 
+WHY, SO = "Why does it rain so often here?", "So."
+
+
+@pytest.mark.parametrize(
+    ("record", "flag"),
+    [
+        ({"target": SO, "source": WHY}, "question=source,answer=target"),  # what asks
+        ({"Antwort": SO, "Frage": WHY}, "question=Frage,answer=Antwort"),
+        ({"Frage": "Nenne den Grund in vielen Worten.", "Antwort": SO}, "question=Frage,answer=Antwort"),  # the first
+        ({"input": "Tell why, at length and in detail.", "target": SO}, "question=input,answer=target"),
+        ({"题目": "为什么？请详细说明并举例", "回答": "因为"}, "question=题目,answer=回答"),
+        ({"a": SO, "q": "Tell why."}, "question=q,answer=a"),
+        ({"bot": SO, "human": "Tell why."}, "question=human,answer=bot"),
+        ({"reference_answer": SO, "user_question": "Tell why."}, "question=user_question,answer=reference_answer"),
+        ({"about": "rain", "patient": WHY, "doctor": "It does not rain."}, "question=patient,answer=doctor"),
+        ({"question_id": "q-77777777", "question": WHY, "reply_type": "short", "reply_text": "So it is, and was."},
+         "question=question,answer=reply_text"),
+    ],
+)  # fmt: skip
+def test_the_flag_shown_never_swaps_question_and_answer(tmp_path, record, flag):
+    with pytest.raises(SourceError, match=f"--columns {flag}$"):
+        read(write(tmp_path / "a.jsonl", [record] * 3))
+
+
 def test_a_few_good_records_among_many_bad_ones_settle_the_shape(tmp_path):
     bad = [{"note": "n"}] * 60 + ["{"] * 60
     good = [{"instruction": "Why?", "output": "So."}] * 2

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from curate.ingest.records import SourceError, UnknownColumns, Unusable
+from curate.ingest.turns import ROLES as TURN_ROLES
 from curate.ingest.turns import check_turns, clean, is_blank, is_turns, read_turns
 from curate.schema import Message
 
@@ -43,6 +44,7 @@ SHAPES = (  # the first that fits is taken
 )  # fmt: skip
 BY_NAME = {shape.name: shape for shape in SHAPES}
 
+QUESTION_MARK = re.compile("[?？؟]")
 CITATION = re.compile(r"\[\d{1,3}\]")
 """Wikipedia's footnote marks, which Dolly's contexts kept."""
 
@@ -251,26 +253,48 @@ def _unrecognised(
 
 
 def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Mapping[str, str]) -> tuple[str, str]:
-    """The likeliest question and answer columns: as told, by name, else the two with the longest texts, the shorter
-    asking. An answer that was rejected (in preference data) is no answer to learn."""
-    free = [name for name in names if name.strip() and _plain(name) != "rejected" and name not in told.values()]
-    length = {name: sum(len(f[name]) for f in sample if isinstance(f.get(name), str)) for name in free}
-    longest = sorted(filter(length.get, reversed(free)), key=lambda name: length[name], reverse=True)
-    answer = told.get("answer") or _guess("answer", free) or _near("answer", longest)
-    question = (told.get("question") or _guess("question", [name for name in free if name != answer])
-                or _near("question", [name for name in longest if name != answer]))  # fmt: skip
-    others = [name for name in longest if name not in (question, answer)]
-    if not answer:
-        answer = others.pop(0) if others else "COLUMN"
-    return question or (others[0] if others else "COLUMN"), answer
+    """The likeliest question and answer columns: as told, by name, else those with the longest texts, of which the one
+    that asks, or stands first, is the question. An answer that was rejected (in preference data) is none to learn."""
+    texts = {name: [text for f in sample if isinstance(text := f.get(name), str) and text.strip()] for name in names}
+    free = [name for name in names if texts[name] and name.strip() and not {"rejected", "id"} & set(_tokens(name))]
+    longest = sorted(free, key=lambda name: -sum(map(len, texts[name])))
+    found = dict(told)
+    for role in ("answer", "question"):
+        rest = [name for name in longest if name not in found.values()]
+        if role not in found and (name := _guess(role, rest) or _called(role, rest)):
+            found[role] = name
+    unknown = [role for role in ("question", "answer") if role not in found]
+    rest = [name for name in longest if name not in found.values()][: len(unknown)]
+    rest.sort(key=lambda name: (not _asks(texts[name]), names.index(name)))
+    found.update(zip(unknown[-len(rest) :], rest, strict=False))
+    return found.get("question", "COLUMN"), found.get("answer", "COLUMN")
 
 
-def _near(role: str, names: Sequence[str]) -> str | None:
+def _called(role: str, names: Sequence[str]) -> str | None:
+    """The first column with a part of its name that stands for the role (``user_question``, ``Q``, ``human``), else one
+    that is nearly spelled so."""
+    spellings = BY_NAME["question-answer"].needed[role]
+    speaker = {"question": "user", "answer": "assistant"}[role]
+    for name in names:
+        for token in _tokens(name):
+            if token in (*spellings, spellings[0][0]) or TURN_ROLES.get(token) == speaker:
+                return name
     by_plain = {_plain(name): name for name in names}
-    for spelling in BY_NAME["question-answer"].needed[role]:
-        if near := difflib.get_close_matches(spelling, by_plain, n=1, cutoff=0.7):
-            return by_plain[near[0]]
-    return None
+    near = (difflib.get_close_matches(spelling, by_plain, n=1, cutoff=0.7) for spelling in spellings)
+    return next((by_plain[found[0]] for found in near if found), None)
+
+
+def _tokens(name: str) -> list[str]:
+    """
+    >>> _tokens("Best Answer"), _tokens("Q_1")
+    (['best', 'answer'], ['q', '1'])
+    """
+    return _plain(name).split("_")
+
+
+def _asks(texts: Sequence[str]) -> bool:
+    """Whether most of the texts hold a question mark."""
+    return 2 * sum(bool(QUESTION_MARK.search(text)) for text in texts) > len(texts)
 
 
 def _list(names: Sequence[str], most: int = 30) -> str:
