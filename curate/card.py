@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.licences import combined
 from curate.marks import marked, runs, visible
+from curate.snippets import loading
 from curate.topics import told
 
 SHOWN = 700
@@ -45,7 +46,7 @@ def render(manifest: Manifest) -> str:
         _made(manifest),
         _evaluations(manifest),
         _examples(manifest),
-        _loading(manifest),
+        loading(manifest),
         _limits(manifest),
         _lineage(manifest),
     ]
@@ -227,62 +228,6 @@ def _examples(manifest: Manifest) -> str:
         asked = f"Q: {_cut(visible(found['question']))}\n\nA: " if found["question"] else ""
         lines.append(_fence(f"{asked}{_cut(text)}"))
     return "\n".join(lines)
-
-
-def _loading(manifest: Manifest) -> str:
-    model, length = manifest["model"], manifest["max_length"]
-    validation = "validation" in manifest["splits"]
-    evaluate = ', eval_dataset=data["validation"]' if validation else ""
-    test = "\ntest_datasets:\n  - path: out\n    split: validation\n    type:" if validation else ""
-    return f"""## Load and train
-
-`python -m train sft --data out --model {model}` uses all of it: weights, λ, anchors.
-The four below use the labels alone. `out` stands for this folder.
-
-TRL
-
-```python
-from datasets import load_from_disk
-from trl import SFTConfig, SFTTrainer
-
-data = load_from_disk("out")
-args = SFTConfig("model", learning_rate=1e-5, max_length={length})  # its default length cuts rows silently
-SFTTrainer("{model}", args, train_dataset=data["train"]{evaluate}).train()
-```
-
-Axolotl
-
-```yaml
-base_model: {model}
-sequence_len: {length}
-datasets:
-  - path: out
-    split: train
-    type:{test}
-```
-
-LLaMA-Factory
-
-```yaml
-model_name_or_path: {model}
-stage: sft
-tokenized_path: out
-cutoff_len: {length}
-```
-
-transformers
-
-```python
-from datasets import load_from_disk
-from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments
-
-data = load_from_disk("out")
-model, tokenizer = AutoModelForCausalLM.from_pretrained("{model}"), AutoTokenizer.from_pretrained("{model}")
-collate = DataCollatorForSeq2Seq(tokenizer)  # pads labels with -100
-args = TrainingArguments("model", learning_rate=1e-5)
-Trainer(model, args, collate, train_dataset=data["train"]{evaluate}).train()
-```
-"""
 
 
 def _limits(manifest: Manifest) -> str:

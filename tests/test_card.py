@@ -239,3 +239,47 @@ def test_the_snippets_in_the_card_are_valid_code(made):
             ast.parse(body)
         if kind == "yaml":
             assert isinstance(yaml.safe_load(body), dict)
+
+
+def settings(manifest, trainer):
+    """The YAML that the card shows for this trainer."""
+    import yaml
+
+    return yaml.safe_load(render(manifest).split(f"{trainer}\n\n```yaml\n")[1].split("```")[0])
+
+
+def test_the_settings_that_axolotl_refuses_to_start_without(made):
+    found = settings(made[0], "Axolotl")
+    assert found["datasets"] == [{"path": "out", "split": "train", "type": None}]
+    assert found["test_datasets"] == [{"path": "out", "split": "validation", "type": None}]
+    assert (found["learning_rate"], found["sequence_len"], found["output_dir"]) == (1e-5, 200, "model")
+
+
+def test_axolotl_prepares_another_export_anew(made):
+    """Its cache is named after the folder's path, so the rows of an earlier export would be trained."""
+    other = made[0] | {"fingerprint": "0123456789ab"}
+    assert settings(other, "Axolotl")["dataset_prepared_path"] == "prepared/0123456789ab"
+    assert settings(made[0], "Axolotl")["dataset_prepared_path"] == f"prepared/{made[0]['fingerprint']}"
+
+
+def test_the_settings_that_make_llama_factory_train_all_weights_on_the_folder(made):
+    assert settings(made[0], "LLaMA-Factory") == {
+        "model_name_or_path": "tiny",
+        "stage": "sft",
+        "do_train": True,
+        "finetuning_type": "full",
+        "tokenized_path": "out",
+        "dataset": "out",
+        "eval_dataset": "out",
+        "eval_strategy": "epoch",
+        "learning_rate": 1e-5,
+        "output_dir": "model",
+    }
+
+
+def test_without_validation_no_trainer_is_told_to_evaluate(made):
+    manifest = made[0] | {"splits": {"train": made[0]["splits"]["train"]}}
+    text = render(manifest)
+    assert "test_datasets" not in settings(manifest, "Axolotl")
+    assert not {"eval_dataset", "eval_strategy"} & set(settings(manifest, "LLaMA-Factory"))
+    assert "eval_dataset" not in text
