@@ -69,7 +69,7 @@ finetuning_type: full # the default is LoRA
 tokenized_path: out
 dataset: out # any name: asked for, then ignored{test}
 learning_rate: {RATE}
-output_dir: model
+output_dir: model/{manifest["fingerprint"]} # a run into a folder that has checkpoints resumes them
 ```
 """
 

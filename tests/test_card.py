@@ -273,7 +273,7 @@ def test_the_settings_that_make_llama_factory_train_all_weights_on_the_folder(ma
         "eval_dataset": "out",
         "eval_strategy": "epoch",
         "learning_rate": 1e-5,
-        "output_dir": "model",
+        "output_dir": f"model/{made[0]['fingerprint']}",  # checkpoints there would be resumed
     }
 
 

@@ -30,7 +30,7 @@ def train_axolotl(settings: Settings) -> None:
 
     more = {"micro_batch_size": BATCH, "bf16": False, "fp16": False, "logging_steps": 1, "eval_strategy": "epoch"}
     Path("axolotl.yaml").write_text(yaml.safe_dump(settings | more))
-    do_cli(config=Path("axolotl.yaml"))
+    do_cli(config="axolotl.yaml")
 
 
 def train_llama_factory(settings: Settings) -> None:
@@ -115,8 +115,8 @@ def same(split: str, found: Counter[Row], expected: Counter[Row], passes: int = 
     wanted = Counter({row: times * passes for row, times in expected.items()})
     if found != wanted:
         lost, more = wanted - found, found - wanted
-        raise SystemExit(f"{split}: of {wanted.total()} rows {lost.total()} did not arrive as they were; {more.total()} "
-                         f"others did; the first of each: {next(iter(lost), None)} {next(iter(more), None)}")  # fmt: skip
+        example = f"the first of each: {next(iter(lost), None)} {next(iter(more), None)}"
+        raise SystemExit(f"{split}: {lost.total()} of {wanted.total()} rows are missing, {more.total()} new; {example}")
     tokens = sum(len(row[0]) * times for row, times in expected.items())
     labels = sum(sum(label != IGNORED for label in row[2]) * times for row, times in expected.items())
     return f"{split}: {expected.total()} rows, {tokens:,} tokens, {labels:,} labels: each as exported"
