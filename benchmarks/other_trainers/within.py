@@ -99,14 +99,17 @@ def exported(out: Path, split: str) -> Counter[Row]:
 
 
 def rows_of(batches: Iterable[Mapping[str, Any]]) -> Counter[Row]:
-    """The rows of these batches. Padding stands behind a row and must carry neither mask nor label."""
+    """The rows of these batches. Padding, on either side, must carry neither mask nor label."""
     rows: Counter[Row] = Counter()
     for batch in batches:
-        for ids, mask, labels in zip(*(batch[name].tolist() for name in COLUMNS), strict=True):
-            length = sum(mask)
-            if any(mask[length:]) or any(label != IGNORED for label in labels[length:]):
+        for columns in zip(*(batch[name].tolist() for name in COLUMNS), strict=True):
+            _, mask, labels = columns
+            start = mask.index(1)
+            row = slice(start, start + sum(mask))
+            if not all(mask[row]) or any(label != IGNORED for label in labels[: row.start] + labels[row.stop :]):
                 raise SystemExit(f"padding that is attended to or trained: mask {mask}, labels {labels}")
-            rows[tuple(ids[:length]), tuple(mask[:length]), tuple(labels[:length])] += 1
+            ids, mask, labels = (tuple(column[row]) for column in columns)
+            rows[ids, mask, labels] += 1
     return rows
 
 
