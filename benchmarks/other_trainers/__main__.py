@@ -71,7 +71,8 @@ def check(folder: Path, name: str) -> None:
     interpreter = install(folder / f"env-{name}", PACKAGES[name])
     say(f"{name}: {', '.join(versions(interpreter))}")
     place = folder / name
-    place.mkdir(exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)  # an earlier check's checkpoints would be resumed
+    place.mkdir()
     for ratio in ("0.8", "0.5"):  # to the same path, one after the other
         shutil.rmtree(place / "out", ignore_errors=True)
         shutil.copytree(folder / f"out-{ratio}", place / "out")
