@@ -70,7 +70,8 @@ class Watch:
             self.validation.append(copied(inputs))
             return predict(trainer, model, inputs, *rest, **named)
 
-        Trainer.training_step, Trainer.prediction_step = training_step, prediction_step
+        watched: Any = Trainer
+        watched.training_step, watched.prediction_step = training_step, prediction_step
 
 
 def copied(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +143,8 @@ def losses(steps: list[tuple[dict[str, Any], float]], base: str) -> str:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model.eval()
     pairs = [(loss, cross_entropy(model, batch)) for batch, loss in steps]
     worst = max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
     if not all(math.isfinite(loss) and abs(loss - plain) < TOLERANCE for loss, plain in pairs):
