@@ -16,7 +16,7 @@ class ConfigError(ValueError):
 class Strict(BaseModel):
     """Base of every configuration: frozen, hashable by value, and it refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

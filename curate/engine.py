@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
+if TYPE_CHECKING:  # settings name engines, and a command's help needs no arrays
+    import numpy as np
 
 EngineName = Literal["auto", "vllm", "transformers", "server"]
 WeightsDtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -48,9 +49,9 @@ class TokenScores:
     logprobs: float32 [n], nats; top_ids: int32 [n, k] and top_logprobs: float32 [n, k], best first.
     """
 
-    logprobs: np.ndarray
-    top_ids: np.ndarray
-    top_logprobs: np.ndarray
+    logprobs: "np.ndarray"
+    top_ids: "np.ndarray"
+    top_logprobs: "np.ndarray"
 
 
 def seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:

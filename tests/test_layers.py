@@ -57,16 +57,32 @@ def test_stages_know_neither_each_other_nor_the_runner():
         assert not {m for m in mods if m.startswith("curate.stages.")}, path
 
 
-@pytest.mark.parametrize("command", [["curate", "--help"], ["curate", "build", "--help"], ["train", "--help"]])
+HEAVY = {"torch", "numpy", "pyarrow", "transformers", "spacy", "datasets", "sklearn", "trl", "peft", "vllm", "ray"}
+HELP = [["curate", "--help"], ["curate", "build", "--help"], ["train", "--help"]]
+LIBRARIES = ["-c", "import pydantic.fields, typer.rich_utils"]
+
+
+@pytest.mark.parametrize("command", HELP)
 def test_help_answers_at_once(command):
-    """Under half a second of processor time; the best of three, since the first run may compile or read a cold disk."""
-    best = min(_seconds(command) for _ in range(3))
-    assert best < 0.5, f"{' '.join(command)} took {best:.2f} s"
+    """At most twice the processor time of importing what draws any help: half a second where that takes a quarter. A
+    limit in seconds would measure the machine. The best of several, taken in turn, for other work comes and goes."""
+    rounds = [(_seconds(LIBRARIES), _seconds(["-m", *command])) for _ in range(6)]
+    libraries, found = map(min, zip(*rounds, strict=True))
+    assert found < 2 * libraries, f"{' '.join(command)} took {found:.2f} s, its libraries alone {libraries:.2f} s"
 
 
-def _seconds(command):
+@pytest.mark.parametrize("command", HELP)
+def test_help_loads_nothing_heavy(command):
+    program = [sys.executable, "-X", "importtime", "-m", *command]
+    lines = subprocess.run(program, check=True, capture_output=True, text=True, cwd=ROOT).stderr.splitlines()
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in lines if line.startswith("import time")}
+    assert "typer" in loaded
+    assert loaded & HEAVY == set()
+
+
+def _seconds(arguments):
     before, began = os.times(), time.monotonic()
-    subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=ROOT)
     after = os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return min(used, time.monotonic() - began)
