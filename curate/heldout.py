@@ -40,6 +40,7 @@ from curate.text.compare import has_amount, has_name, tokens
 from curate.text.normalise import normalise
 from curate.text.quantity import quantities
 from curate.text.relevance import bears_on
+from curate.text.whole import whole
 from curate.text.words import names, stems
 from curate.tokens import cluster_of
 
@@ -379,6 +380,4 @@ def contains(text: str, value: str) -> bool:
     value = value.strip()
     if not value:
         return False
-    before = r"(?<!\w)" + (r"(?<!\d[.,])" if value[0].isdigit() else "")
-    after = r"(?!\w)" + (r"(?![.,]\d)" if value[-1].isdigit() else "")
-    return re.search(before + re.escape(value) + after, text, re.IGNORECASE) is not None
+    return re.search(whole(value), text, re.IGNORECASE) is not None

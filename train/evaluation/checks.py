@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from curate.config import Strict
+from curate.text.whole import whole
 from train.evaluation.refusal import refuses
 
 Kind = Literal[
@@ -18,8 +19,6 @@ Kind = Literal[
 ]  # fmt: skip
 
 NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)")
-MINUS = r"(?:(?<![-−–])|(?<=\w[-−–]))"
-"""No sign before: in "5-2" and "10–12" the stroke stands between two numbers."""
 DIGITS = re.compile(r"(?:(?<!\w)[-−])?\d(?:[\d.,]*\d)?")  # also where a unit follows at once
 FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -213,19 +212,5 @@ def _pattern(check: Check) -> re.Pattern[str]:
     if check.kind == "exact":
         return re.compile(rf"\A{re.escape(check.value.strip())}\Z", flags)
     if check.kind.endswith("contains"):
-        return re.compile(_whole(check.value.strip()), flags)
+        return re.compile(whole(check.value.strip()), flags)
     return re.compile(check.value, flags)
-
-
-def _whole(value: str) -> str:
-    """The value where no word, number or symbol goes on: 2 is not in -2, 1/2 or 2^10, C is not in C++, nor A in A-."""
-    before, after = r"(?<!\w)", r"(?!\w)"
-    if value[0].isdigit():
-        before += r"(?<!\d[.,:/⁄])(?<!\^)" + MINUS
-    if value[-1].isdigit():
-        after += r"(?![.,:/⁄]\d)(?!\^)"
-    if value[-1].isalnum():
-        after += (
-            r"(?!#|\+(?!\w)|[-−](?![\w\s-])|[-−](?=\s+(?:\W|$)))(?![-−]$)" if value[-1].isalpha() else r"(?!\+(?!\w))"
-        )
-    return before + re.escape(value) + after

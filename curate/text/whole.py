@@ -1,0 +1,24 @@
+"""Where a value stands in a text as a whole: one rule for the suites that are written and for how they are graded."""
+
+import re
+
+MINUS = r"(?:(?<![-−–])|(?<=\w[-−–]))"
+"""No sign before: in "5-2" and "10–12" the stroke stands between two numbers."""
+
+
+def whole(value: str) -> str:
+    """A regular expression for a value, not empty, where no word, number or symbol goes on.
+
+    >>> [bool(re.search(whole(value), text)) for value, text in [("2", "-2"), ("2", "1/2"), ("C", "C++"), ("C", "a C.")]]
+    [False, False, False, True]
+    """
+    before, after = r"(?<!\w)", r"(?!\w)"
+    if value[0].isdigit():
+        before += r"(?<!\d[.,:/⁄])(?<!\^)" + MINUS
+    if value[-1].isdigit():
+        after += r"(?![.,:/⁄]\d)(?!\^)"
+    if value[-1].isalnum():
+        after += (
+            r"(?!#|\+(?!\w)|[-−](?![\w\s-])|[-−](?=\s+(?:\W|$)))(?![-−]$)" if value[-1].isalpha() else r"(?!\+(?!\w))"
+        )
+    return before + re.escape(value) + after
