@@ -9,7 +9,8 @@ MINUS = r"(?:(?<![-−–])|(?<=\w[-−–]))"
 def whole(value: str) -> str:
     """A regular expression for a value, not empty, where no word, number or symbol goes on.
 
-    >>> [bool(re.search(whole(value), text)) for value, text in [("2", "-2"), ("2", "1/2"), ("C", "C++"), ("C", "a C.")]]
+    >>> pairs = [("2", "-2"), ("2", "1/2"), ("C", "C++"), ("C", "a C.")]
+    >>> [bool(re.search(whole(value), text)) for value, text in pairs]
     [False, False, False, True]
     """
     before, after = r"(?<!\w)", r"(?!\w)"
