@@ -143,7 +143,7 @@ def _kinds(size: int) -> npt.NDArray[np.uint8]:
     """What each code point is: 0 between words, 1 in a word, 2 a word of its own."""
     kinds = np.zeros(size, np.uint8)
     everything = "".join(map(chr, range(size)))
-    inside = rf"[\w{marks()}]"
+    inside = rf"(?:\w|{marks()})"
     kinds[[ord(sign) for sign in re.findall(inside, everything)]] = 1
     kinds[[ord(sign) for sign in re.findall(rf"(?={inside})[{ALONE}]", everything)]] = 2
     return kinds

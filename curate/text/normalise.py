@@ -10,36 +10,41 @@ import unicodedata
 from functools import lru_cache
 
 _SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
-_FRACTIONS = "¼-¾⅐-⅞"
-_PAIRS = {"<=": "≤", ">=": "≥", "!=": "≠", "->": "→", "=>": "⇒"}
-_SAME = {"−": "-", "–": "-", "⁄": "/", "∕": "/", "∗": "*"}
+_STROKES = r"\-−–－"
+_SAME = {"<=": "≤", ">=": "≥", "!=": "≠", "->": "→", "=>": "⇒", "−": "-", "–": "-", "⁄": "/", "∕": "/", "∗": "*"}
+_SIGNS = (
+    # The inside of a character class, and what must stand around the character (a dot in a look-behind is itself).
+    (_SUPERSCRIPT, rf"[{_SUPERSCRIPT}]*"),
+    ("¼-¾⅐-⅞", ""),
+    ("<>!", "="),
+    (r"\-=", ">"),
+    ("<＜", r"(?!/)"),  # a closing tag is markup
+    (">＞", r"(?=\s?[-−]?[\d.])"),
+    (">＞", r"(?<!^>)(?<!\0>)"),  # at the start of a line, before a word: a quotation
+    ("=＝", r"(?<!==)(?!=)"),  # a row of them underlines a heading
+    ("+＋", r"(?<!^\+)(?<!\0\+)"),
+    ("+＋", r"(?=[\w.])"),  # at the start of a line, before a blank: a list item
+    (_STROKES, r"(?<![\w)\]].)(?=\.?\d)"),  # the sign of a number
+    (_STROKES, r"(?<=\d.)(?=\d)"),  # a range, a difference
+    (_STROKES, r"(?<=\d\s.)(?=\s\d)"),
+    (r"\-−", r"(?:(?<=\b[^\W\d_].)|(?<=\b[^\W\d_]{2}.))(?![\w-])"),  # A-, Na-
+    ("*/⁄", r"(?<=\w.)(?=\d)"),
+    ("*/⁄", r"(?<=\d.)(?=\w)"),
+    (".", r"(?<![\w.].)(?=\d)"),  # .5 is not 5
+    ("#＃", r"(?<=\w.)"),  # C#; before a word it marks a heading or a topic
+    (r"\^%％‰°℃℉¬±×÷", ""),
+    ("$＄", r"(?:(?<=\d.)|(?<=\d\s.))"),
+    ("$＄", r"(?=\s?\d)"),  # elsewhere LaTeX's mark of a formula
+    ("¢-¥€₠-₿￠￡￥", ""),
+    ("←-⇿∀-∘√-⋄⋆-⋿", ""),  # arrows and mathematics, without the dots that serve as bullets
+    ("✅✓✔✖-✘❌☹☺♀♂\U0001f300-\U0001faff", ""),
+)
+# All characters stand in one class in front: ``re`` leaps to the next of them, and tries the cases only there.
 SIGN = re.compile(
-    rf"[{_SUPERSCRIPT}]+"
-    rf"|[{_FRACTIONS}]"
-    r"|[<>!]="
-    r"|[-=]>"
-    r"|[<＜](?!/)"  # a closing tag is markup
-    r"|[>＞](?=\s?[-−]?[\d.])"
-    r"|[>＞](?<!^>)(?<!\0>)"  # at the start of a line, before a word: a quotation
-    r"|[=＝](?<!==)(?!=)"  # a row of them underlines a heading
-    r"|[+＋](?<!^\+)(?<!\0\+)"
-    r"|[+＋](?=[\w.])"  # at the start of a line, before a blank: a list item
-    r"|[-−–－](?<![\w)\]].)(?=\.?\d)"  # the sign of a number
-    r"|[-−–－](?<=\w.)(?=\d)(?<![^\W\d].)"  # between digits: a range, a difference
-    r"|[-−–－](?<=\d\s.)(?=\s\d)"
-    r"|[-−](?:(?<=\b[^\W\d_].)|(?<=\b[^\W\d_]{2}.))(?![\w-])"  # A-, Na-
-    r"|[*/⁄](?<=\w.)(?=\d)"
-    r"|[*/⁄](?<=\d.)(?=\w)"
-    r"|[.](?<![\w.].)(?=\d)"  # .5 is not 5
-    r"|[#＃](?<=\w.)"  # C#; before a word it marks a heading or a topic
-    r"|[\^%％‰°℃℉¬±×÷]"
-    r"|[$＄](?:(?<=\d.)|(?<=\d\s.))"
-    r"|[$＄](?=\s?\d)"  # elsewhere LaTeX's mark of a formula
-    r"|[¢-¥€₠-₿￠￡￥]"
-    r"|[←-⇿∀-∘√-⋄⋆-⋿]"  # arrows and mathematics, without the dots that serve as bullets
-    r"|[✅✓✔✖-✘❌☹☺♀♂\U0001f300-\U0001faff]",
+    f"[{''.join(characters for characters, _ in _SIGNS)}]"
+    f"(?:{'|'.join(f'(?<=[{characters}]){around}' for characters, around in _SIGNS)})",
     re.MULTILINE,
-)  # fmt: skip
+)
 
 
 def normalise(text: str) -> str:
@@ -71,19 +76,22 @@ def _spelled(match: re.Match[str]) -> str:
     plain = unicodedata.normalize("NFKC", sign)
     if len(plain) > 1 and "⁄" in plain:  # ½
         return " " + plain.replace("⁄", " 0u2f ")
-    plain = _PAIRS.get(plain, _SAME.get(plain, plain))
+    plain = _SAME.get(plain, plain)
     return "".join(char if char.isalpha() else f" 0u{ord(char):x} " for char in plain)
 
 
 @lru_cache(maxsize=1)
 def marks() -> str:
-    """The combining marks as the inside of a character class. Many scripts write vowels with them (कि, की), and
-    ``\\w`` has none. The variation selectors, which only choose a picture, are left out."""
-    codes = [code for code in range(0x300, 0x1F000)
-             if unicodedata.category(chr(code))[0] == "M" and not 0xFE00 <= code <= 0xFE0F]  # fmt: skip
-    return "".join(f"\\U{code:08x}" for code in codes)
+    """An expression for a combining mark. Many scripts write vowels with them (कि, की), and ``\\w`` has none. The
+    variation selectors, which only choose a picture, are left out."""
+    found = [char for char in map(chr, range(0x300, 0x1F000))
+             if unicodedata.category(char)[0] == "M" and not "\ufe00" <= char <= "\ufe0f"]  # fmt: skip
+    low, high = ("".join(char for char in found if (char > "\uffff") == beyond) for beyond in (False, True))
+    # re has a table for the first plane only; the other marks are looked at where a character lies beyond it.
+    return f"(?:[{low}]|(?=[\U00010000-\U0001efff])[{high}])"
 
 
 @lru_cache(maxsize=1)
 def _word() -> re.Pattern[str]:
-    return re.compile(rf"[\w{marks()}]+")
+    # Not one class with \w in it: re would compare each blank with the marks one by one.
+    return re.compile(rf"(?:\w|{marks()})\w*(?:{marks()}+\w*)*")
