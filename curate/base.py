@@ -35,7 +35,7 @@ class Base:
 
     @property
     def engine(self) -> Engine:
-        return Guarded(_engine(self.config))
+        return _engine(self.config)
 
     @property
     def template(self) -> Template:
@@ -59,7 +59,7 @@ def context_length(config: EngineConfig) -> int:
 
 @lru_cache(maxsize=2)
 def _engine(config: EngineConfig) -> Engine:
-    return open_engine(config)
+    return Guarded(open_engine(config))
 
 
 @lru_cache(maxsize=4)

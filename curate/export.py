@@ -107,7 +107,6 @@ def export(
     Returns the manifest; raises as ``mix_and_export`` does.
     """
     out = out.resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
     with alone(out):
         return _export(fill, inputs, template, config, out, facts, beside)
 

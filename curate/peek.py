@@ -138,11 +138,9 @@ def _sample_export(folder: Path, manifest: dict[str, Any], rows: int, seed: int)
     splits = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
     for shard, beside in zip(*splits, strict=True):
         mine = [row - first for row in chosen if first <= row < first + shard["rows"]]
-        if not mine:  # nothing of this shard was chosen
-            first += shard["rows"]
-            continue
-        tables = [read_shard(folder / entry["file"]).take(mine).to_pylist() for entry in (shard, beside)]
-        found += zip(*tables, strict=True)
+        if mine:
+            tables = [read_shard(folder / entry["file"]).take(mine).to_pylist() for entry in (shard, beside)]
+            found += zip(*tables, strict=True)
         first += shard["rows"]
     return found
 

@@ -23,10 +23,6 @@ POSITIONAL = {"report": "folder"}
 REPEATED = {"--model"}  # NAME=VALUE, once for each; every other mapping is one flag: NAME=VALUE,NAME=VALUE
 
 
-SAFE = {"PYTHONSAFEPATH": "1"}
-"""Else a file called ``train.py`` in the folder of the user would run instead of the package."""
-
-
 class StepFailed(ConfigError):
     """A command of the pipeline ended with an error of its own."""
 
@@ -42,11 +38,16 @@ def _lines(sections: dict[str, dict[str, Any]]) -> list[list[str]]:
     return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()]
 
 
+def _run(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a command of ours. With the current folder on Python's path a user's ``train.py`` would run instead."""
+    return subprocess.run(command, text=True, env=os.environ | {"PYTHONSAFEPATH": "1"}, **options)
+
+
 def check_keys(path: Path, sections: dict[str, dict[str, Any]]) -> None:
     """Raises ``ConfigError`` where a command does not know a key of its section; the command itself says which, and
     names the nearest. Click reads all flags before it prints the help, so nothing runs."""
     for name, command in zip(sections, _lines(sections), strict=True):
-        found = subprocess.run([*command, "--help"], capture_output=True, text=True, env=os.environ | SAFE)
+        found = _run([*command, "--help"], capture_output=True)
         if found.returncode:
             raise ConfigError(f"{path}: section {name!r}: {found.stderr.strip()}\nNothing was run")
 
@@ -144,7 +145,7 @@ def _check_tasks(path: Path, names: Sequence[str], folders: Sequence[str]) -> No
     given = [word for name in names for word in ("--suite", name)]
     given += [word for folder in folders for word in ("--data-dir", folder)]
     command = [sys.executable, "-m", "train", "items", *given, "--limit", "1", "--dry-run"]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ | SAFE).returncode:
+    if _run(command, stdout=subprocess.DEVNULL).returncode:
         raise StepFailed(f"{path}: evaluate.suite: {', '.join(names)}: no such file or folder here, nor a task that "
                          "can be asked, as said above. Nothing was run")  # fmt: skip
 
@@ -173,7 +174,7 @@ def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = 
         print(f"curate: {line}", file=sys.stderr, flush=True)
         if dry_run:
             continue
-        code = subprocess.run(command, env=os.environ | SAFE).returncode
+        code = _run(command).returncode
         if code:
             raise StepFailed(f"{path}: the command above ended with exit code {code}: {line}")
     if absent:

@@ -4,7 +4,6 @@ A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt i
 "resume" is running the same command again, and the same inputs always end in the same bytes.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ from curate.shards import (
     write_json,
     write_shard,
 )
-from curate.stage import Stage, Worker, fingerprint
+from curate.stage import Stage, Worker, fingerprint, noted
 
 RECEIPTS = "receipts"
 Report = Callable[[str, int, int], None]
@@ -154,7 +153,7 @@ def _halves(worker: Worker, table: pa.Table) -> Iterator[tuple[pa.Table, pa.Tabl
 
 def _mark_error(row: pa.Table, error: Exception) -> pa.Table:
     """The row with the error's type as its reason, and its message in ``meta`` for a person to read."""
-    meta = json.dumps({**json.loads(row["meta"][0].as_py() or "{}"), "error": str(error)}, ensure_ascii=False)
+    meta = noted(row["meta"][0].as_py(), error=str(error))
     for name, value in (("drop", f"error:{type(error).__name__}"), ("meta", meta)):
         row = row.set_column(row.column_names.index(name), name, pa.array([value], pa.string()))
     return row

@@ -26,6 +26,15 @@ class Stage(Protocol):
     def open(self) -> Worker: ...
 
 
+def noted(meta: str | None, **notes: Any) -> str:
+    """A row's ``meta`` with these notes in it.
+
+    >>> noted('{"line": 3}', error="boom"), noted(None, error="boom")
+    ('{"line": 3, "error": "boom"}', '{"error": "boom"}')
+    """
+    return json.dumps({**json.loads(meta or "{}"), **notes}, ensure_ascii=False)
+
+
 def fingerprint(*parts: Any) -> str:
     """Twelve hex digits that name these values: the same on every machine and in every run.
 

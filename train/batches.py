@@ -282,18 +282,13 @@ def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> 
                 f"{export.folder}: --max-length {config.max_length} cuts off every label: the earliest stands at token "
                 f"{first} of its row; --max-length {last} keeps all of them"
             )
-    if (
-        config.distil
-        and split.distil.any()
-        and not task.count(DISTIL)
-        and config.max_length is not None
-        and split.anchor_count.any()
-    ):
+    undistilled = config.distil and split.distil.any() and not task.count(DISTIL)
+    if undistilled and split.anchor_count.any() and config.max_length is not None:
         raise DataError(
             f"{export.folder}: --max-length {config.max_length} cuts off every answer of the rehearsal, so nothing "
             "would hold the model still; raise --max-length, or train with --no-distil"
         )
-    if config.distil and split.distil.any() and not task.count(DISTIL):
+    if undistilled:
         raise DataError(
             f"{export.folder}: none of the {int(split.distil.sum())} rehearsal rows carries anchors, so they "
             "cannot be distilled; export them with anchors, or train with --anchor model or --no-distil"

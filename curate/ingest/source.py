@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from curate.config import Strict
-from curate.ingest.readers import FORMATS, check_file, format_of, list_folder, read_file
+from curate.ingest.readers import FORMATS, Listing, check_file, format_of, list_folder, read_file
 from curate.ingest.records import (
     REASONS,
     Accepted,
@@ -140,7 +140,7 @@ def content_hash(source: Source) -> str:
         return hashlib.sha256(json.dumps([source.path, source.revision, source.split]).encode()).hexdigest()
     path = Path(source.path)
     if os.path.isdir(path):
-        files = [[name, _content_of(path / name)] for name in of_split(path, list_folder(path), source.split).usable]
+        files = [[name, _content_of(path / name)] for name in _listing(path, source).usable]
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
     return _content_of(path)
 
@@ -172,8 +172,13 @@ def _open(source: Source) -> Iterator[tuple[str, Found]]:
     return iter([(str(path), read_file(path, encodable(path.name), source.encoding))])
 
 
+def _listing(folder: Path, source: Source) -> Listing:
+    """The files of the folder, those of other splits aside."""
+    return of_split(folder, list_folder(folder), source.split)
+
+
 def _open_folder(folder: Path, source: Source) -> Iterator[tuple[str, Found]]:
-    listing = of_split(folder, list_folder(folder), source.split)
+    listing = _listing(folder, source)
     if not listing.usable:
         found = ", ".join(f"{other.file} ({other.detail})" for other in listing.others[:10]) or "nothing"
         raise SourceError(f"{folder}: holds no file that can be read; found {found}; known suffixes: "

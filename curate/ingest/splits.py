@@ -29,10 +29,15 @@ def split_of(name: str) -> str | None:
     return None
 
 
+def _known(split: str) -> str:
+    """The usual name of a split: ``dev`` is ``validation``. Another one stands for itself."""
+    return SPLITS.get(split.lower(), split)
+
+
 def of_split(folder: Path, listing: Listing, split: str) -> Listing:
     """The files of this split; those of others become rejections, by name. A file that names no split is training
     data. Raises ``SourceError`` where the folder holds no file of the split asked for."""
-    asked = SPLITS.get(split.lower(), split)
+    asked = _known(split)
     named = {name: split_of(name) or TRAIN for name in listing.usable}
     usable = [name for name, found in named.items() if found == asked]
     if listing.usable and not usable:
@@ -49,8 +54,7 @@ def of_split(folder: Path, listing: Listing, split: str) -> Listing:
 def check_split(path: Path, split: str) -> None:
     """Raises ``SourceError`` where a split is asked of one file that is not named after it. The file that a person
     gives is taken without asking, whatever its name says."""
-    asked = SPLITS.get(split.lower(), split)
-    if asked not in (TRAIN, split_of(path.name)):
+    if _known(split) not in (TRAIN, split_of(path.name)):
         raise SourceError(
             f"{path}: --split {split}: a single file has no splits; leave --split out, or give the folder"
         )

@@ -4,13 +4,13 @@
 became the reason, so that rows can be counted per rule and thresholds moved afterwards.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from curate import stage
 from curate.base import Base
 from curate.clean.check import Cleaned, clean
 from curate.clean.finding import KEY, Finding
@@ -80,7 +80,7 @@ def noted(meta: str | None, findings: Sequence[Finding]) -> str | None:
     if not findings:
         return meta
     own = [{"rule": f.rule, "score": f.score, "detail": f.detail} for f in findings]
-    return json.dumps({**json.loads(meta or "{}"), KEY: own}, ensure_ascii=False)
+    return stage.noted(meta, **{KEY: own})
 
 
 def _flags(before: Sequence[str] | None, found: Cleaned) -> list[str] | None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from curate.near.overlap import RUN, THRESHOLD, Hit, Index, Item, counted, row_of
 from curate.schema import EXAMPLE
 from curate.shards import load_manifest, read_dataset
-from curate.stage import Worker, fingerprint
+from curate.stage import Worker, fingerprint, noted
 
 KEY = "contamination"
 """Where in ``meta`` the items stand: a list of {"suite", "item", "score", "answered"}."""
@@ -72,4 +72,4 @@ def _noted(meta: str | None, hits: Sequence[Hit]) -> str | None:
     if not hits:
         return meta
     own = [{"suite": hit.suite, "item": hit.item, "score": hit.score, "answered": hit.answered} for hit in hits]
-    return json.dumps({**json.loads(meta or "{}"), KEY: own}, ensure_ascii=False)
+    return noted(meta, **{KEY: own})
