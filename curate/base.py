@@ -31,7 +31,8 @@ class Base:
     def identity(self) -> dict[str, Any]:
         """What of the model shapes a stage's output; where it lies does not."""
         c = self.config
-        return {"model": self.hash, "engine": c.engine, "dtype": c.dtype, "max_model_len": c.max_model_len}
+        own = {"template_args": dict(c.template_args)} if c.template_args else {}
+        return {"model": self.hash, "engine": c.engine, "dtype": c.dtype, "max_model_len": c.max_model_len, **own}
 
     @property
     def engine(self) -> Engine:
@@ -64,4 +65,5 @@ def _engine(config: EngineConfig) -> Engine:
 
 @lru_cache(maxsize=4)
 def _template(config: EngineConfig) -> Template:
-    return load_template(str(locate_model(config)), trust_remote_code=config.trust_remote_code)
+    folder = str(locate_model(config))
+    return load_template(folder, trust_remote_code=config.trust_remote_code, arguments=dict(config.template_args))

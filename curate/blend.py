@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from curate.base import Base
-from curate.build import Cleaning, Language, ModelConfig, executor
+from curate.build import Cleaning, Language, ModelConfig, executor, say_thinking
 from curate.config import ConfigError
 from curate.export import Facts, check_replaceable, mix_and_export
 from curate.ingest import Source, SourceError, UnknownColumns
@@ -119,7 +119,8 @@ def prepared(config: BlendConfig, progress: Progress) -> tuple[Path, dict[str, P
     """The build, and each rehearsal set answered and scored, without what ``--suites`` asks; and what is to be said of
     them."""
     built = find_build(config)
-    base = config.base()
+    base = config.chat_base()
+    say_thinking(config, config.max_tokens, base, progress)
     check_same_model(load_manifest(built), base, progress)
     built = decontaminated(built, config, progress)
     facts = load_manifest(built)
@@ -139,6 +140,7 @@ def prepared(config: BlendConfig, progress: Progress) -> tuple[Path, dict[str, P
     run = MixFacts(
         model=config.model,
         revision=config.revision,
+        template_args=config.template_args,
         mask=mask,
         max_length=config.max_length or base.config.max_model_len,
         licences={source.label: LICENCE if isinstance(source, Made) else licence(source.label, config.cards)
@@ -300,7 +302,10 @@ def answer(folder: Path, rows: int, config: BlendConfig, base: Base, progress: P
     execute = executor(config.ray)
     sample = Sample(folder, rows, config.seed, config.stratify)
     folder = run_stage(sample, folder, config.work, 1.0, progress)  # here: each actor would look for topics again
-    steps: list[Stage] = [Answer(base, config.answers, config.max_tokens), Score(base, "", config.top_k)]
+    steps: list[Stage] = [
+        Answer(base, config.answers, config.max_tokens, config.thoughts),
+        Score(base, "", config.top_k),
+    ]
     for stage in steps:
         folder = run_stage(stage, folder, config.work, config.max_drop, progress, execute)
     return folder
@@ -367,7 +372,7 @@ def estimate(config: BlendConfig, progress: Progress) -> dict[str, Any]:
     """What a mix would do, without loading weights: new rows, rehearsal rows to answer, tokens at most."""
     built = find_build(config)
     facts = load_manifest(built)
-    base = config.base()
+    base = config.chat_base()
     check_same_model(facts, base, progress)
     out, (config, *_) = config.out, list(ratios(config))
     rows = wanted(facts["kept"], config)

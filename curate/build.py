@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from curate.base import Base, find_base
 from curate.clean.rules import CleanRules
-from curate.config import Strict
+from curate.config import Strict, TemplateArgs
 from curate.engine import EngineConfig, EngineName, WeightsDtype
 from curate.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, read_ids, read_lines, said
 from curate.frames import in_view, load_frames
@@ -33,6 +33,7 @@ from curate.stages.reword import Reword
 from curate.stages.score import Score
 from curate.template import TemplateError
 from curate.text.words import language
+from curate.thought import UNFINISHED, Thoughts
 
 Language = Annotated[str, AfterValidator(language)]
 """A code that spaCy has rules for."""
@@ -48,6 +49,8 @@ class ModelConfig(Strict):
     dtype: WeightsDtype = "auto"
     max_model_len: int = Field(0, ge=0, description="0: what the model allows, at most 4096")
     trust_remote_code: bool = False
+    template_args: TemplateArgs = {}
+    thoughts: Thoughts = "drop"  # of a model that thinks before it answers
 
     def said(self) -> dict[str, Any]:
         """The model, and what else was said about it."""
@@ -56,7 +59,14 @@ class ModelConfig(Strict):
 
     def base(self) -> Base:
         fields = ("model", "engine", "revision", "dtype", "max_model_len", "trust_remote_code", "url")
-        return find_base(EngineConfig(**{name: getattr(self, name) for name in fields}))
+        own = {name: getattr(self, name) for name in fields}
+        return find_base(EngineConfig(**own, template_args=tuple(sorted(self.template_args.items()))))
+
+    def chat_base(self) -> Base:
+        """``base``, of a model that answers in turns. Raises ``TemplateError`` where its template will not do."""
+        base = self.base()
+        base.template.check()
+        return base
 
 
 class Cleaning(Strict):
@@ -161,7 +171,8 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     check_source(config)  # a source that is not there should not first cost the download of a model
     config.terms()  # nor should a glossary
     config.excluded()
-    base = config.base()
+    base = config.chat_base()
+    say_thinking(config, config.max_tokens, base, progress)
     frames = load_frames(config.prompts)
     frame = frames[config.frame]
     folder = ingest(config, base, frames, Fit(base, frame, config.max_tokens), progress)
@@ -182,7 +193,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     if config.test:
         summary["test"] = heldout_suites(config, base, frames, ingested, folder)
         progress.say(f"curate: test: {_plain(summary['test'])}")
-    for line in advice(summary["tiers"], config.mode):
+    for line in (*advice(summary["tiers"], config.mode), *advice_on_thoughts(folder, config, base)):
         progress.say(f"curate: {line}; `curate peek {folder}` shows them")
     return Built(folder, summary)
 
@@ -216,6 +227,25 @@ def advice(tiers: Mapping[str, int], mode: Mode) -> Iterator[str]:
                "faithful; a fact that stands in no other row is hardly learned from such a one")  # fmt: skip
 
 
+def say_thinking(config: ModelConfig, max_tokens: int, base: Base, progress: Progress) -> None:
+    """What becomes of the thoughts of a model that has them."""
+    if base.template.thinks:
+        shown = "an empty thought" if config.thoughts == "drop" else "the model's own thought, which is held"
+        progress.say(f"curate: this model thinks before it answers: --max-tokens {max_tokens} is for both, and answers "
+                     f"are trained behind {shown} (--thoughts)")  # fmt: skip
+
+
+def advice_on_thoughts(built: Path, config: BuildConfig, base: Base) -> Iterator[str]:
+    """Where most drafts are nothing but a thought."""
+    table = read_dataset(built, ["draft", "flags"])
+    drafts = len(table) - table["draft"].null_count
+    lost = sum(UNFINISHED in (flags or []) for flags in table["flags"].to_pylist())
+    if 2 * lost > drafts:
+        off = ", or turn thinking off: --template-args enable_thinking=false" if base.template.has_switch else ""
+        yield (f"on {lost:,} of {drafts:,} questions the model was still thinking when its {config.max_tokens} tokens "
+               f"were used up, so it answered nothing; raise --max-tokens{off}")  # fmt: skip
+
+
 def executor(ray: str | None) -> Executor:
     """Where shards are finished: here, or on the Ray cluster at this address."""
     if ray is None:
@@ -229,13 +259,13 @@ def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Pa
     """The build, in order: what a new stage is added to. What a person left out and what is held out for a test is
     marked last, so that choosing otherwise repeats no work of the model."""
     terms, ids = config.terms(), config.excluded()
-    reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed)
+    reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed, config.max_tokens)
     return [
         compare(Dedupe(ingested, config.lang, judge=base if config.judged else None), ids),
         *([reword] if config.wordings > 1 else []),
         Regenerate(
             base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
-            config.lang, terms, config.seed,
+            config.lang, terms, config.seed, thoughts=config.thoughts,
         ),
         Score(base, frames[config.frame], config.top_k),
         Mark(config.mask, config.thresholds, config.lang, terms),
@@ -272,7 +302,7 @@ def heldout_suites(
     config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, built: Path
 ) -> dict[str, Any]:  # fmt: skip
     """Suites of the facts held out, and of facts that are not, beside the build."""
-    reword = Reword(base, frames["rephrase"], config.wordings + 1, config.lang, config.seed + 1)
+    reword = Reword(base, frames["rephrase"], config.wordings + 1, config.lang, config.seed + 1, config.max_tokens)
     found = split(ingested, config.test, config.seed, config.lang)
     return write_suites(built, found, config.seed, config.lang, None if config.ray else reword)
 
@@ -337,7 +367,7 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
 
     config.terms()
     config.excluded()
-    base = config.base()
+    base = config.chat_base()
     frames = load_frames(config.prompts)
     if config.kind == "text":
         return _dry_run_of_text(config, base, frames)

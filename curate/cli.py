@@ -29,8 +29,13 @@ Url = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible s
 Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Context = Annotated[int | None, typer.Option(help="Context in tokens; default: what the model allows, at most 4096.")]
 Trust = Annotated[bool | None, typer.Option(help="Run code that comes with the model. Off unless asked.")]
+TemplateArgs = Annotated[str | None, typer.Option(
+    help="Variables of the model's chat template: enable_thinking=false,reasoning_effort=low.")]  # fmt: skip
+Thoughts = Annotated[str | None, typer.Option(
+    help="Of a model that thinks before it answers: drop (rows show an empty thought) or anchor (its own, held and "
+    "never labelled). Default: drop.")]  # fmt: skip
 Work = Annotated[Path | None, typer.Option(help="Folder of the stages' output (resumes from it).")]
-MaxTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens, the thought before it included.")]
 MaxDrop = Annotated[float | None, typer.Option(help="Stop when a stage drops more than this share of its rows.")]
 ShardRows = Annotated[int | None, typer.Option(help="Rows a shard: the unit of work and of resume.")]
 Clean = Annotated[list[str] | None, typer.Option(
@@ -61,6 +66,8 @@ def build(
     dtype: Dtype = None,
     max_model_len: Context = None,
     trust_remote_code: Trust = None,
+    template_args: TemplateArgs = None,
+    thoughts: Thoughts = None,
     out: Work = None,
     workspace: Annotated[bool | None, typer.Option(help="Write curate.yaml where there is none.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the source; default: the file's.")] = None,
@@ -173,6 +180,8 @@ def mix(
     dtype: Dtype = None,
     max_model_len: Context = None,
     trust_remote_code: Trust = None,
+    template_args: TemplateArgs = None,
+    thoughts: Thoughts = None,
     seed: Seed = None,
     max_drop: MaxDrop = None,
     shard_rows: ShardRows = None,

@@ -2,9 +2,9 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -17,6 +17,26 @@ class Strict(BaseModel):
     """Base of every configuration: frozen, hashable by value, and it refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
+
+
+def by_name(text: Any) -> Any:
+    """A flag's "enable_thinking=false,effort=low" as a mapping, its values read as YAML; else what it was.
+
+    >>> by_name("enable_thinking=false,effort=low")
+    {'enable_thinking': False, 'effort': 'low'}
+    """
+    import yaml
+
+    if not isinstance(text, str):
+        return text
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError("expected values by name, such as enable_thinking=false")
+    return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
+
+
+TemplateArgs = Annotated[dict[str, bool | int | float | str], BeforeValidator(by_name)]
+"""Variables of a chat template."""
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

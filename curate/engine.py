@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:  # settings name engines, and a command's help needs no arrays
     import numpy as np
@@ -90,6 +90,7 @@ class EngineConfig:
     max_model_len: int = 0  # 0: what the model allows (curate.base.context_length)
     trust_remote_code: bool = False
     url: str | None = None  # of a running OpenAI-compatible server, with engine="server"
+    template_args: tuple[tuple[str, Any], ...] = ()  # variables of the chat template: name, value
 
 
 def resolve(config: EngineConfig) -> str:

@@ -64,6 +64,7 @@ class Facts(Strict):
 
     model: str
     revision: str | None = None
+    template_args: dict[str, Any] = {}  # variables of the chat template that rows are rendered with
     mask: dict[str, Any]
     max_length: int
     licences: dict[str, str] = Field({})  # source -> licence, as its card says
@@ -282,7 +283,8 @@ def _facts(
     identity = {
         "inputs": [found["fingerprint"] for found in inputs],
         "mix": mix,
-        **facts.model_dump(exclude={"model", "revision"}),  # where a model lies is not what it is: inputs know that
+        # Where a model lies is not what it is: inputs know that. The template's name says what its variables are.
+        **facts.model_dump(exclude={"model", "revision", "template_args"}),
         "tokenizer": template.tokenizer_hash,
         "template": template.hash,
     }

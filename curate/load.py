@@ -15,7 +15,7 @@ from curate.schema import EXAMPLE, Message
 from curate.shards import MANIFEST, REJECTED, batched, file_hash, read_json, write_json, write_shard
 from curate.stage import fingerprint
 
-VERSION = 1
+VERSION = 2
 
 
 def load_source(

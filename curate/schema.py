@@ -60,6 +60,7 @@ EXAMPLE = pa.schema(
         ("reference", pa.string()),  # the source's own answer
         ("draft", pa.string()),  # the base model's closed-book answer
         ("response", pa.string()),  # what training imitates
+        ("thought", pa.string()),  # stands before `response`, never labelled; "": kept out; null: there was none
         ("tier", pa.string()),  # Tier
         ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
         ("spans", pa.list_(SPAN)),  # half-open characters of `response` that carry loss; the rest weighs 0

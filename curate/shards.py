@@ -76,13 +76,16 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One shard, memory-mapped; ``columns`` picks some of them. Raises ``DamagedFile``, and ``OSError`` where there is
-    none."""
+    """One shard, memory-mapped; ``columns`` picks some of them. Raises ``DamagedFile``, ``DatasetError`` where it lacks
+    a column, and ``OSError`` where there is no such file."""
     with pa.memory_map(str(path)) as source:
         try:
             table = pa.ipc.open_stream(source).read_all()
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, error) from None
+    if absent := sorted(set(columns or ()) - set(table.column_names)):
+        raise DatasetError(f"{path}: no column {', '.join(absent)} here, so another version of curate wrote this; run "
+                           "the command that makes it again")  # fmt: skip
     return table if columns is None else table.select(list(columns))
 
 

@@ -15,7 +15,7 @@ from curate.mask import label_weights
 from curate.schema import IGNORE, META, TOKENS
 from curate.template import Rendered, TemplateError
 
-READS = ("id", "source", "prompt", "reference", "response", "tier", "finished", "spans", "drop", "token_ids",
+READS = ("id", "source", "prompt", "reference", "response", "thought", "tier", "finished", "spans", "drop", "token_ids",
          "top_ids", "top_logprobs")  # fmt: skip
 ROWS = pa.schema(
     [
@@ -44,7 +44,7 @@ class Renderer(Protocol):
 
 
 class ChatRenderer(Renderer, Protocol):
-    def render(self, messages: Sequence[dict[str, str]], response: str) -> Rendered: ...
+    def render(self, messages: Sequence[dict[str, str]], response: str, thought: str | None = None) -> Rendered: ...
 
 
 def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.Table:
@@ -129,7 +129,7 @@ def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> 
     if reason:
         return known | {"skip": reason}
     try:
-        rendered = template.render(row["prompt"], row["response"])
+        rendered = template.render(row["prompt"], row["response"], row["thought"])
     except TemplateError:
         return known | {"skip": "error:TemplateError"}
     weights = _weights(row, rendered)
@@ -152,9 +152,10 @@ def objective(tier: str) -> str:
 
 
 def _weights(row: dict[str, Any], rendered: Rendered) -> np.ndarray:
-    """float32 per response token. The end of turn is known where the base model ended the text itself."""
+    """float32 per response token. The end of turn is known where the base model ended the text itself. A thought is
+    held, not imitated: an empty one would teach the model to think no more."""
     if objective(row["tier"]) == "distil":
-        return np.ones(len(rendered.starts), dtype=np.float32)
+        return np.array(np.arange(len(rendered.starts)) >= rendered.thought_length, dtype=np.float32)
     weights = np.array(label_weights(row["spans"] or [], rendered.starts, rendered.ends, row["response"]))
     weights[-1] = 0.0 if row["finished"] and row["tier"] != "reference" else weights.any()
     return weights

@@ -37,7 +37,7 @@ def check_template(export: Export, model: str, tokenizer: Any) -> None:
 
     stated = export.manifest.get("template_hash")
     try:
-        found = Template(tokenizer).hash
+        found = Template(tokenizer, export.manifest.get("template_args")).hash
     except TemplateError:
         found = "none at all"
     if stated and stated != found:
@@ -81,7 +81,7 @@ def stop_ids(export: Export, tokenizer: Any) -> list[int]:
     if not export.manifest.get("template_hash"):
         return []
     stated = export.manifest.get("end_of_turn")
-    return list(Template(tokenizer).stop_ids) if stated is None else [int(stated)]
+    return list(Template(tokenizer, export.manifest.get("template_args")).stop_ids) if stated is None else [int(stated)]
 
 
 def check_length(export: Export, tasks: Mapping[str, Task], model: str, room: int | None) -> None:

@@ -81,7 +81,7 @@ def candidate(completion: Completion, turn: Turn, template: Template) -> Candida
     prompt = [user(cut.strip())]
     if not (completion.finished or mark):
         return Candidate(prompt, left_out="unfinished")
-    if controls(template).intersection(completion.ids):
+    if controls(template).intersection(completion.ids) or template.writes_thought(cut):
         return Candidate(prompt, left_out="control-text")
     if "\ufffd" in cut:
         return Candidate(prompt, left_out="broken-text")

@@ -76,13 +76,16 @@ class Ask:
     max_tokens: int = 256  # of an answer
     lang: str = "en"
     seed: int = 0
+    thinking: int = 512  # of a thought and what the model says behind it
 
     name: ClassVar[str] = "ask"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("id", "source", "prompt", "reference", "meta")
 
     def identity(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("wanted", "max_tokens", "lang", "seed")}
+        if self.base.template.thinks:
+            own["thinking"] = self.thinking
         return {**self.base.identity(), **own, "frames": list(self.frames)}
 
     def open(self) -> Worker:
@@ -99,7 +102,8 @@ class Ask:
 
     def _question(self, asked: Sequence[Asked], number: int) -> None:
         prompts = [in_view(self.frames[0], [user(str(self.wanted))], one.text) for one in asked]
-        replies = self._generate(prompts, TOKENS * (self.wanted + 1), TEMPERATURE if number else 0.0, number)
+        tokens = self.base.template.room(TOKENS * (self.wanted + 1), self.thinking)
+        replies = self._generate(prompts, tokens, TEMPERATURE if number else 0.0, number)
         for one, (text, finished, unfit) in zip(asked, replies, strict=True):
             one.reply, one.unfit = one.reply or text, unfit
             found = list(parse(text))  # a reply that never ends may begin with good questions
@@ -124,7 +128,7 @@ class Ask:
     def _answer(self, asked: Sequence[Asked]) -> None:
         pairs = [(one, candidate) for one in asked for candidate in one.usable]
         prompts = [in_view(self.frames[1], [user(candidate.question)], one.text) for one, candidate in pairs]
-        answers = self._generate(prompts, self.max_tokens, 0.0, 0)
+        answers = self._generate(prompts, self.base.template.room(self.max_tokens, self.thinking), 0.0, 0)
         for (one, candidate), (text, finished, unfit) in zip(pairs, answers, strict=True):
             candidate.answer = text
             candidate.refusal = (
@@ -145,7 +149,8 @@ class Ask:
             ("", False, "control-text" if found is None else "longer-than-context") for found in ids
         ]
         for index, completion in zip(fitting, completions, strict=True):
-            answers[index] = (template.decode(completion.ids).strip(), completion.finished, None)
+            reply = template.read(completion)
+            answers[index] = (reply.text.strip(), reply.finished, None)
         return answers
 
 

@@ -39,7 +39,7 @@ from curate.stage import fingerprint
 from curate.template import text_encoder, user
 
 STAGE = "ingest"  # what follows takes it for a source that was read
-VERSION = 1
+VERSION = 2
 
 SPARE = 64  # tokens of the headings above a passage, and of what its parts cost more together than alone
 SMALLEST = 64
@@ -89,7 +89,8 @@ def estimate(
     read = _passages(source, plan, base, frames, scratch, shard_rows, 1.0, None)
     facts, count = load_manifest(read), counter(base)
     tokens = sum(count(text) for path in shard_paths(read) for text in read_shard(path)["reference"].to_pylist())
-    room = facts["rows"] * (plan.questions * (SPARE + _room(plan)) + TOKENS * (plan.questions + 1))
+    asking, answering = _rooms(plan, base)
+    room = facts["rows"] * (plan.questions * (SPARE + answering) + asking)
     return {"documents": facts["documents"], "passages": facts["rows"], "rejected": facts["rejected"],
             "questions_at_most": facts["rows"] * plan.questions,
             "tokens_at_most": tokens * (1 + plan.questions) + room}  # fmt: skip
@@ -104,8 +105,9 @@ def counter(base: Base) -> Count:
 def passage_size(plan: Plan, base: Base, frames: Mapping[str, str]) -> int:
     """Tokens of a passage that leave room for the prompts around it and for questions and answers."""
     ids = base.template.prompt_ids
-    asking = len(ids(in_view(frames["questions"], [user(str(plan.questions))], ""))) + TOKENS * (plan.questions + 1)
-    answering = len(ids(in_view(frames["grounded"], [user("?")], ""))) + TOKENS + _room(plan)
+    asking, answering = _rooms(plan, base)
+    asking += len(ids(in_view(frames["questions"], [user(str(plan.questions))], "")))
+    answering += len(ids(in_view(frames["grounded"], [user("?")], ""))) + TOKENS
     room = base.config.max_model_len - max(asking, answering) - SPARE
     if room < SMALLEST:
         raise ConfigError(f"a context of {base.config.max_model_len} tokens leaves {max(room, 0)} for a passage beside "
@@ -114,7 +116,13 @@ def passage_size(plan: Plan, base: Base, frames: Mapping[str, str]) -> int:
     return min(plan.size, room)
 
 
-def _room(plan: Plan) -> int:
+def _rooms(plan: Plan, base: Base) -> tuple[int, int]:
+    """Tokens of a reply with questions, and of an answer."""
+    room = base.template.room
+    return room(TOKENS * (plan.questions + 1), plan.max_tokens), room(_longest(plan), plan.max_tokens)
+
+
+def _longest(plan: Plan) -> int:
     return min(plan.max_tokens, LONGEST_ANSWER)
 
 
@@ -131,7 +139,8 @@ def _passages(
 
 
 def _stage(plan: Plan, base: Base, frames: Mapping[str, str]) -> Ask:
-    return Ask(base, (frames["questions"], frames["grounded"]), plan.questions, _room(plan), plan.lang, plan.seed)
+    asked = (frames["questions"], frames["grounded"])
+    return Ask(base, asked, plan.questions, _longest(plan), plan.lang, plan.seed, plan.max_tokens)
 
 
 def label(source: Source) -> str:

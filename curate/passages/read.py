@@ -27,7 +27,7 @@ from curate.text.normalise import normalise
 from curate.text.words import words
 
 STAGE = "passages"
-VERSION = 1
+VERSION = 2
 
 PassageReason = Literal[
     "no-letters",  # rules of dashes, numbers, signs

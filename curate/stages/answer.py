@@ -12,6 +12,7 @@ from curate.base import Base
 from curate.engine import Sampling
 from curate.schema import EXAMPLE
 from curate.stage import Worker
+from curate.thought import Reply, Thoughts
 
 Answers = Literal["own", "given"]
 
@@ -20,14 +21,16 @@ Answers = Literal["own", "given"]
 class Answer:
     base: Base
     answers: Answers = "own"
-    max_tokens: int = 512
+    max_tokens: int = 512  # of a thought and its answer
+    thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "answer"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        return {**self.base.identity(), "answers": self.answers, "max_tokens": self.max_tokens}
+        own = {"answers": self.answers, "max_tokens": self.max_tokens, "thoughts": self.thoughts}
+        return {**self.base.identity(), **own}
 
     def open(self) -> Worker:
         return self._own if self.answers == "own" else self._given
@@ -40,25 +43,28 @@ class Answer:
         asked = [ids for ids, ok in zip(prompts, fits, strict=True) if ok]
         sampling = Sampling(self.max_tokens, stop_ids=template.stop_ids)
         found = iter(self.base.engine.generate(asked, sampling) if asked else [])
-        texts: list[str | None] = []
-        drops: list[str | None] = []
-        for ok in fits:
-            completion = next(found) if ok else None
-            texts.append(template.decode(completion.ids).strip() if completion else None)
-            drops.append(_reason(texts[-1], bool(completion and completion.finished)))
-        return _with(table, response=texts, tier=["own"] * len(fits), finished=[d is None for d in drops], drop=drops)
+        replies = [template.read(next(found)) if ok else None for ok in fits]
+        drops = [_reason(reply) for reply in replies]
+        return _with(
+            table,
+            response=[reply and reply.text.strip() for reply in replies],
+            thought=[reply and reply.kept(self.thoughts) for reply in replies],
+            tier=["own"] * len(replies),
+            finished=[drop is None for drop in drops],
+            drop=drops,
+        )
 
     def _given(self, table: pa.Table) -> pa.Table:
         count = table.num_rows
         return _with(table, response=table["reference"].to_pylist(), tier=["given"] * count, finished=[False] * count)
 
 
-def _reason(text: str | None, finished: bool) -> str | None:
-    if text is None:
+def _reason(reply: Reply | None) -> str | None:
+    if reply is None:
         return "too-long"
-    if not text:
-        return "no-answer"
-    return None if finished else "unfinished"
+    if not reply.text.strip():
+        return "unfinished" if reply.lost_in_thought else "no-answer"
+    return None if reply.finished else "unfinished"
 
 
 def _with(table: pa.Table, **values: list[Any]) -> pa.Table:

@@ -23,7 +23,7 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     reads: ClassVar[tuple[str, ...]] = (
         "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax"
     )  # fmt: skip
@@ -44,7 +44,9 @@ class Mark:
         if row["tier"] == "known":
             return {**row, "spans": [], "flags": row.get("flags") or []}
         weights, spans = mark(self.policy, row, self.thresholds, self.lang, self.glossary)
-        flags = row_flags(row["a"], row["b"], row["q"], weights)
+        answer = slice(_thought_length(row["token_ends"]), None)
+        a, b, q = (row[name] and row[name][answer] for name in ("a", "b", "q"))
+        flags = row_flags(a, b, q, weights[answer])
         return {
             **row,
             "spans": spans,
@@ -73,6 +75,15 @@ def mark(
     if policy == "key":
         weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
     return weights, close(weights, *place, lang, glossary)
+
+
+def _thought_length(ends: Sequence[int]) -> int:
+    """Tokens before the answer, all at its beginning: what the reference says to a thought is nothing about the row.
+
+    >>> _thought_length([0, 0, 3, 7, 7])
+    2
+    """
+    return next((index for index, end in enumerate(ends) if end), 0)
 
 
 def _names(flags: dict[str, Any]) -> list[str]:

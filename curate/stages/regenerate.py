@@ -7,7 +7,7 @@ drafts decide: a pair that stands in each of them is how the model puts the answ
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE, Message
 from curate.stage import Worker
+from curate.thought import UNFINISHED, Reply, Thoughts
 
 Mode = Literal["rewrite", "correct", "source"]
 """``rewrite``: answer with the reference in view. ``correct``: the draft with as few words changed as possible.
@@ -36,6 +37,8 @@ class Row:
     prompt: list[Message]
     reference: str
     draft: str = ""
+    thought: str | None = None  # before the draft
+    flags: list[str] | None = None
     response: str | None = None
     tier: str | None = None
     finished: bool | None = None
@@ -63,13 +66,14 @@ class Regenerate:
     glossary: tuple[str, ...] = ()
     seed: int = 0
     temperature: float = 0.0  # of the first attempt
+    thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature")
+        fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature", "thoughts")
         texts = {"frame": dict(self.frames).get(self.mode, ""), "glossary": list(self.glossary)}
         return {**self.base.identity(), **{name: getattr(self, name) for name in fields}, **texts}
 
@@ -94,18 +98,22 @@ class Regenerate:
 
     def _draft(self, rows: list[Row]) -> None:
         answers = self._generate([row.prompt for row in rows], temperature=0.0, seed=self.seed)
-        for row, (text, finished) in zip(rows, answers, strict=True):
-            row.draft = text
+        for row, reply in zip(rows, answers, strict=True):
+            # The thought before a draft is what the model thinks of the question alone. One that has read the reference
+            # gives the fact away: behind it nothing is left to learn.
+            row.draft, row.thought = reply.text, reply.kept(self.thoughts)
+            row.flags = [UNFINISHED] if reply.lost_in_thought else None
             question = question_of(row.prompt)
-            if finished and states(text, row.reference, question, lang=self.lang, glossary=self.glossary):
-                row.settle("known", text, finished)
+            if reply.finished and states(reply.text, row.reference, question, lang=self.lang, glossary=self.glossary):
+                row.settle("known", reply.text, True)
 
     def _rewrite(self, rows: list[Row], attempt: int) -> None:
         frame = dict(self.frames)[self.mode]
         prompts = [in_view(frame, row.prompt, row.reference, row.draft) for row in rows]
         answers = self._generate(prompts, temperature=self.temperature + WARMING * attempt, seed=self.seed + attempt)
-        for row, (text, finished) in zip(rows, answers, strict=True):
-            row.problems = self._check(row, text, finished)
+        for row, reply in zip(rows, answers, strict=True):
+            text = reply.text
+            row.problems = self._check(row, text, reply.finished)
             if row.problems:
                 if {problem.kind for problem in row.problems} == {"missing-content"}:
                     row.reworded.append(text)
@@ -125,7 +133,7 @@ class Regenerate:
             for number in range(DRAFTS if rows else 0)
         ]
         for row, *drafts in zip(rows, *more, strict=True):
-            framing = framed([row.draft, *(text for text, _ in drafts)], self.lang)
+            framing = framed([row.draft, *(reply.text for reply in drafts)], self.lang)
             found = next((text for text in row.reworded if not self._check(row, text, True, framing)), None)
             if found is not None:
                 self._take(row, found)
@@ -143,21 +151,25 @@ class Regenerate:
         else:
             row.settle("reference", row.reference, False)
 
-    def _generate(self, prompts: Sequence[list[Message]], temperature: float, seed: int) -> list[tuple[str, bool]]:
-        """(text, finished) per prompt; a prompt that leaves no room for an answer gives ("", False)."""
+    def _generate(self, prompts: Sequence[list[Message]], temperature: float, seed: int) -> list[Reply]:
+        """One per prompt; a prompt that leaves no room for an answer gives an empty, unfinished one."""
         template = self.base.template
         ids = [template.prompt_ids(prompt) for prompt in prompts]
         room = self.base.config.max_model_len - self.max_tokens
         fitting = [i for i, row in enumerate(ids) if len(row) <= room]
         sampling = Sampling(self.max_tokens, temperature, seed=seed, stop_ids=template.stop_ids)
         completions = self.base.engine.generate([ids[i] for i in fitting], sampling) if fitting else []
-        answers = [("", False)] * len(prompts)
+        answers = [Reply("", None, False)] * len(prompts)
         for i, completion in zip(fitting, completions, strict=True):
-            answers[i] = (template.decode(completion.ids).strip(), completion.finished)
+            reply = template.read(completion)
+            answers[i] = replace(reply, text=reply.text.strip())
         return answers
 
 
 def _with_columns(table: pa.Table, rows: list[Row]) -> pa.Table:
-    values = {name: [getattr(row, name) for row in rows] for name in ("draft", "response", "tier", "finished", "drop")}
+    names = ("draft", "response", "thought", "tier", "finished", "drop")
+    values = {name: [getattr(row, name) for row in rows] for name in names}
+    before = table["flags"].to_pylist()
+    values["flags"] = [[*(old or []), *row.flags] if row.flags else old for old, row in zip(before, rows, strict=True)]
     columns = [pa.array(values[f.name], f.type) if f.name in values else table[f.name] for f in EXAMPLE]
     return pa.table(columns, schema=EXAMPLE)

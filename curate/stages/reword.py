@@ -32,13 +32,16 @@ class Reword:
     wordings: int
     lang: str = "en"
     seed: int = 0
+    thinking: int = 512  # of a thought and the question behind it
 
     name: ClassVar[str] = "reword"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
         own = {"frame": self.frame, "wordings": self.wordings, "lang": self.lang, "seed": self.seed}
+        if self.base.template.thinks:
+            own["thinking"] = self.thinking
         return {**self.base.identity(), **own}
 
     def open(self) -> Worker:
@@ -52,16 +55,18 @@ class Reword:
 
     def _ask(self, rows: Sequence[dict[str, Any]]) -> list[list[str]]:
         template = self.base.template
-        room = self.base.config.max_model_len - MAX_TOKENS
+        longest = template.room(MAX_TOKENS, self.thinking)
+        room = self.base.config.max_model_len - longest
         prompts = [template.prompt_ids(in_view(self.frame, row["prompt"], "")) for row in rows]
         fitting = [index for index, ids in enumerate(prompts) if len(ids) <= room]
         found: list[list[str]] = [[] for _ in rows]
         for number in range(TRIES * (self.wordings - 1) if fitting else 0):
-            sampling = Sampling(MAX_TOKENS, TEMPERATURE, seed=self.seed * 1000 + number, stop_ids=template.stop_ids)
+            sampling = Sampling(longest, TEMPERATURE, seed=self.seed * 1000 + number, stop_ids=template.stop_ids)
             answers = self.base.engine.generate([prompts[index] for index in fitting], sampling)
             for index, answer in zip(fitting, answers, strict=True):
-                if answer.finished:
-                    found[index].append(template.decode(answer.ids).strip())
+                reply = template.read(answer)
+                if reply.finished:
+                    found[index].append(reply.text.strip())
         return found
 
     def _rows(self, row: dict[str, Any], found: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -28,8 +28,8 @@ class Score:
     top_k: int = 20
 
     name: ClassVar[str] = "score"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response")
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response", "thought")
 
     def identity(self) -> dict[str, Any]:
         return {**self.base.identity(), "frame": self.frame, "top_k": self.top_k}
@@ -58,7 +58,7 @@ class Score:
 
     def _render(self, row: dict[str, Any]) -> Rendered | None:
         """Raises ``TemplateError`` for a conversation that the template cannot take: that row alone is dropped."""
-        rendered = self.base.template.render(row["prompt"], row["response"])
+        rendered = self.base.template.render(row["prompt"], row["response"], row["thought"])
         return rendered if len(rendered.ids) < self.base.config.max_model_len else None
 
     def _view(self, row: dict[str, Any], reference: str) -> list[int]:

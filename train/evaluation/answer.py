@@ -19,12 +19,12 @@ from train.evaluation.suites import Item, Suite
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from curate.template import Template
+    from curate.template import Reply, Template
 
 Open = Callable[[EngineConfig], Engine]
 Say = Callable[[str], None]
 
-VERSION = 2
+VERSION = 3
 """Raise it when an answer's line or a check's meaning changes."""
 
 CHUNK = 256
@@ -173,13 +173,15 @@ def answer_chunk(job: Job, chunk: slice, template: "Template", engine: Engine) -
     if len(completions) != len(prompts):
         raise EvaluateError(f"suite {job.suite.name!r}: {len(prompts)} prompts, {len(completions)} answers")
     pairs = zip(job.suite.items[chunk], completions, strict=True)
-    return [judge(item, template.decode(completion.ids), completion) for item, completion in pairs]
+    return [judge(item, template.read(completion), completion) for item, completion in pairs]
 
 
-def judge(item: Item, text: str, completion: Completion) -> Answer:
+def judge(item: Item, reply: "Reply", completion: Completion) -> Answer:
+    """The checks see the answer without its thought."""
+    text = reply.text
     right = correct(item.checks, text)
     return Answer(
-        id=item.id, answer=text, finished=completion.finished, repeated=repeated_tail(completion.ids),
+        id=item.id, answer=text, thought=reply.thought, finished=reply.finished, repeated=repeated_tail(completion.ids),
         correct=right, score=float(right), n_tokens=len(completion.ids), lenient=right or lenient(item.checks, text),
         switched=switched(item.prompt[-1].content, text),
     )  # fmt: skip
@@ -199,4 +201,6 @@ def _head(job: Job) -> str:
 
 
 def _lines(answers: Sequence[Answer]) -> str:
-    return "".join(json.dumps(answer.model_dump(), ensure_ascii=False) + "\n" for answer in answers)
+    """A line each; only one with a thought has a field for it."""
+    dumped = (answer.model_dump(exclude=None if answer.thought else {"thought"}) for answer in answers)
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in dumped)

@@ -9,6 +9,7 @@ from curate.engine import locate_model
 from train.evaluation.answer import Job, Say, Task
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.results import Answer, Drift, EvaluateError, Phrase, StyleChange
+from train.evaluation.suites import Item
 
 if TYPE_CHECKING:
     from train.evaluation import style
@@ -65,15 +66,25 @@ def _behind(task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answ
 
     share = MOST // len(jobs) if jobs else 0
     pairs = [
-        (prompt, answer.answer)
+        (prompt, _said(task, item, answer))
         for job in jobs
-        for prompt, answer in list(zip(job.prompts, answers[job.suite.name], strict=True))[: max(1, share)]
+        for prompt, item, answer in list(zip(job.prompts, job.suite.items, answers[job.suite.name], strict=True))[
+            : max(1, share)
+        ]
         if answer.answer
     ]
     if not pairs:
         return []
     prompts, texts = zip(*pairs, strict=True)
     return behind_prompts(prompts, texts, group, task.template)
+
+
+def _said(task: Task, item: Item, answer: Answer) -> str | list[int]:
+    """An answer as it was given, so behind the thought that came before it."""
+    if answer.thought is None:
+        return answer.answer
+    messages = [message.model_dump() for message in item.prompt]
+    return task.template.render(messages, answer.answer, answer.thought).response_ids
 
 
 def read_text(path: Path) -> str:

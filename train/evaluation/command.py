@@ -43,7 +43,11 @@ def evaluate_command(
         str | None, Opt(help="Of the weights: auto (as saved), float32, bfloat16, float16. Default: auto.")
     ] = None,
     max_tokens: Annotated[
-        int | None, Opt(help="Longest answer; one that reaches it counts as never ending. Default: 96.")
+        int | None,
+        Opt(help="Longest answer, its thought included; one that reaches it counts as never ending. Default: 96."),
+    ] = None,
+    template_args: Annotated[
+        str | None, Opt(help="Variables of the models' chat template: enable_thinking=false.")
     ] = None,
     few_shot: Annotated[int | None, Opt(help="Examples in a task's prompts. Default: the task's own number.")] = None,
     chat: Annotated[bool | None, Opt(help="Tasks' prompts in the model's chat template. Default: no.")] = None,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from curate.config import Strict
+from curate.config import Strict, TemplateArgs
 from curate.engine import EngineName, WeightsDtype
 from train.evaluation.results import EvaluateError
 
@@ -93,7 +93,8 @@ class EvaluateConfig(Suites):
     url: str | None = None  # of a running server
     dtype: WeightsDtype = "auto"
     trust_remote_code: bool = False
-    max_tokens: int = Field(96, ge=1)  # of an answer
+    template_args: TemplateArgs = {}  # variables of the models' chat template, such as enable_thinking
+    max_tokens: int = Field(96, ge=1)  # of an answer, with the thought before it
     drift: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()  # texts on which the distributions are compared
     judge: str | None = None  # a model that says yes or no where rules cannot tell
     max_drop: float | None = Field(None, ge=0)  # points that mean retention may fall

@@ -25,6 +25,8 @@ from train.evaluation.suites import Item, Message, Suite, draw
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
+    from curate.template import Template
+
 METRICS = (
     "acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "em", "f1",
     "rougeL", "rouge2", "rouge1", "chrf", "bleu",
@@ -102,7 +104,7 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
     from lm_eval.api.model import CachingLM
 
     say(f"{name}: loading {config.model} ({backend(config)}, lm-evaluation-harness)")
-    model = open_model(config, lambda line: say(f"{name}: {line}"))
+    model = open_model(config, lambda line: say(f"{name}: {line}"), any(job.suite.harness.chat for job in jobs))
     for job in jobs:
         cache = job.path.with_name(f".{digest([job.model, config.dtype, config.engine])}.db")
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -111,10 +113,17 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
         say(f"{name}: {job.suite.name}: {sum(a.correct for a in answers)} of {len(answers)} right")
 
 
-def open_model(config: EngineConfig, say: Say = lambda line: None) -> "LM":
-    """The model as the harness sees it: its own wrapper of transformers, else ours of the engine."""
+def open_model(config: EngineConfig, say: Say = lambda line: None, chat: bool = False) -> "LM":
+    """The model as the harness sees it: its own wrapper of transformers, else ours of the engine. ``chat``: its
+    prompts are turns, so it may think before it answers."""
+    from curate.template import load_template
+
+    template = None
+    if chat:
+        where, own = str(locate_model(config)), dict(config.template_args)
+        template = load_template(where, trust_remote_code=config.trust_remote_code, arguments=own)
     if backend(config) == "hf":
-        return _by_transformers(config)
+        return _by_transformers(config, template)
     from transformers import AutoTokenizer
 
     from curate.engine import open_engine
@@ -125,10 +134,10 @@ def open_model(config: EngineConfig, say: Say = lambda line: None) -> "LM":
     engine = open_engine(replace(config, max_model_len=room))
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=config.trust_remote_code)
     # One less: the engine that scores a sequence wants room for one token more.
-    return EngineLM(engine, tokenizer, room - 1, _ends(folder), say)
+    return EngineLM(engine, tokenizer, room - 1, _ends(folder), say, template)
 
 
-def _by_transformers(config: EngineConfig) -> "LM":
+def _by_transformers(config: EngineConfig, template: "Template | None") -> "LM":
     import torch
     from lm_eval.api.registry import get_model
 
@@ -136,6 +145,7 @@ def _by_transformers(config: EngineConfig) -> "LM":
     return get_model("hf")(
         pretrained=str(locate_model(config)), trust_remote_code=config.trust_remote_code, dtype=config.dtype,
         device="cuda" if on_gpu else "cpu", batch_size="auto" if on_gpu else 16,
+        think_end_token=template.thought_ends if template else None, chat_template_args=dict(config.template_args),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ hang on which of the two ran it. Its own vLLM model is not taken: it does not ru
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -18,7 +18,10 @@ from lm_eval.models.utils import (
 )
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from curate.engine import Engine, Sampling
+from curate.engine import Completion, Engine, Sampling
+
+if TYPE_CHECKING:
+    from curate.template import Template
 
 CHUNK = 1024
 """Requests that the engine gets at once, and so the most that a kill loses."""
@@ -36,15 +39,17 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
     """An engine and its tokenizer, as the harness sees a model.
 
     ``max_length``: tokens that a sequence may have. Contexts that are longer lose their beginning, as the harness's own
-    models do. ``ends``: tokens that end an answer. ``say`` is told after each chunk how far it is.
+    models do. ``ends``: tokens that end an answer. ``say`` is told after each chunk how far it is. ``template``: of
+    prompts that are turns; then the thought before an answer is left out, and no stop sequence is looked for in it.
     """
 
     def __init__(
         self, engine: Engine, tokenizer: Any, max_length: int, ends: Sequence[int] = (),
-        say: Callable[[str], None] = lambda line: None,
+        say: Callable[[str], None] = lambda line: None, template: "Template | None" = None,
     ):  # fmt: skip
         super().__init__()
         self.engine, self.tokenizer, self.max_length, self.say = engine, tokenizer, max_length, say
+        self.template = template
         self.ends = tuple(dict.fromkeys([*ends, self.eot_token_id]))
 
     @property
@@ -63,7 +68,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         return str(self.tokenizer.apply_chat_template(
             chat_history, tokenize=False, add_generation_prompt=add_generation_prompt,
-            continue_final_message=not add_generation_prompt,
+            continue_final_message=not add_generation_prompt, **(self.template.arguments if self.template else {}),
         ))  # fmt: skip
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
@@ -151,13 +156,19 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
             ended = set()
             for index, completion in zip(going, completions, strict=True):
                 said[index] += completion.ids
-                whole = str(self.tokenizer.decode(list(said[index]), skip_special_tokens=True))
+                whole = self._answer(said[index])
                 texts[index] = postprocess_generated_text(whole, stops, None)
                 if completion.finished or texts[index] != whole:
                     ended.add(index)
             going = [index for index in going if index not in ended]
             spent, step = spent + step, 2 * step
         return texts
+
+    def _answer(self, ids: tuple[int, ...]) -> str:
+        """What of these tokens is the answer; nothing while a thought goes on."""
+        if self.template:
+            return self.template.read(Completion(ids, True)).text
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
     # --- both --------------------------------------------------------------------------------------------------------
 

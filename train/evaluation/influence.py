@@ -58,11 +58,13 @@ def row_text(task: Task, row: int) -> Text:
 
 
 def answer_text(template: "Template", prompt: Sequence[Message], answer: str) -> Text:
-    """An answer behind its prompt, every token scored alike, the end of turn too. Raises ``TemplateError``."""
+    """An answer behind its prompt and an empty thought where the model has thoughts, every token of the answer scored
+    alike, the end of turn too. Raises ``TemplateError``."""
     rendered = template.render(prompt, answer.strip())
     ids = torch.tensor(rendered.ids)
-    places = torch.arange(rendered.prompt_length, len(ids))
-    return Text(ids, places, torch.ones(len(places)), rendered.prompt_length)
+    start = rendered.prompt_length + rendered.thought_length
+    places = torch.arange(start, len(ids))
+    return Text(ids, places, torch.ones(len(places)), start)
 
 
 def loss(model: Any, text: Text, objective: str = "nll") -> torch.Tensor:

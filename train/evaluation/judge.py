@@ -36,6 +36,7 @@ Does the answer fulfil the criterion? Reply yes or no."""
 SAME = "The answer states what the reference answer states, in whatever words, and nothing that contradicts it."
 LONGEST = 4000  # characters of an answer that are shown to the judge
 WORDS = 4  # tokens of a verdict
+THINKING = 1024  # tokens of one with the thought of a judge that thinks before it answers
 
 
 def criteria(item: Item) -> list[str]:
@@ -92,21 +93,22 @@ class Judge:
 
     def _asked(self, job: Job, answers: Sequence[Answer]) -> list[list[list[int]]]:
         """The prompts about each answer, none about an empty one. Raises ``EvaluateError`` where one has no room."""
+        room = self.template.room(WORDS, THINKING)
         asked = [
             [list(self.template.prompt_ids([{"role": "user", "content": text}])) for text in ask(item, answer.answer)]
             if answer.answer.strip()
             else []
             for item, answer in zip(job.suite.items, answers, strict=True)
         ]
-        longest = max((len(ids) for prompts in asked for ids in prompts), default=0) + WORDS
+        longest = max((len(ids) for prompts in asked for ids in prompts), default=0) + room
         if self.config.max_model_len and longest > self.config.max_model_len:
             raise EvaluateError(f"--judge {self.config.model}: has a context of {self.config.max_model_len} tokens, "
                                 f"and a question with its answer takes {longest}")  # fmt: skip
         return asked
 
     def _ask(self, prompts: Sequence[Sequence[int]], engine: Engine) -> list[bool | None]:
-        sampling = Sampling(max_tokens=WORDS, stop_ids=self.template.stop_ids)
-        return [verdict(self.template.decode(c.ids)) for c in engine.generate(prompts, sampling)] if prompts else []
+        sampling = Sampling(max_tokens=self.template.room(WORDS, THINKING), stop_ids=self.template.stop_ids)
+        return [verdict(self.template.read(c).text) for c in engine.generate(prompts, sampling)] if prompts else []
 
 
 def judged(job: Job, answers: Sequence[Answer], verdicts: Sequence[bool | None]) -> list[Answer]:

@@ -98,11 +98,13 @@ def _task(name: str, model: str, suites: Sequence[Suite], config: EvaluateConfig
 
     where = EngineConfig(
         model=model, engine=config.engine, dtype=config.dtype, url=config.url,
-        trust_remote_code=config.trust_remote_code,
+        trust_remote_code=config.trust_remote_code, template_args=tuple(sorted(config.template_args.items())),
     )  # fmt: skip
     folder = locate_model(where)
     try:
-        template = load_template(str(folder), trust_remote_code=config.trust_remote_code)
+        template = load_template(
+            str(folder), trust_remote_code=config.trust_remote_code, arguments=config.template_args
+        )
         prompts = {suite.name: () if suite.harness else _render(template, suite, model) for suite in suites}
         where = _sized(where, folder, prompts, config.max_tokens)
         conditions = [
@@ -147,7 +149,7 @@ def _conditions(
 
 
 def _harness_conditions(suite: Suite, template: "Template", config: EngineConfig) -> Conditions:
-    chat = template.tokenizer.chat_template if suite.harness.chat else None
+    chat = template.hash if suite.harness.chat else None
     return Conditions(
         items=digest([item.model_dump(mode="json") for item in suite.items]),
         prompts=digest([settings_of(suite), suite.harness.few_shot, chat]),

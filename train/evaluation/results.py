@@ -39,6 +39,7 @@ class Answer(Record):
 
     id: str
     answer: str
+    thought: str | None = None  # what the model thought before; None: nothing
     finished: bool
     repeated: bool
     correct: bool

@@ -207,7 +207,8 @@ def _blank(comparison: Comparison) -> Why:
 
 def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
     export = load_export(data)
-    template = load_template(str(locate_model(EngineConfig(str(model)))))
+    folder = str(locate_model(EngineConfig(str(model))))
+    template = load_template(folder, arguments=export.manifest.get("template_args"))
     check_tokenizer(export, str(model), template.tokenizer)
     check_template(export, str(model), template.tokenizer)
     config = _settings(export, after)
