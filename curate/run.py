@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.advice import remedy
 from curate.shards import (
     MANIFEST,
     count_drops,
@@ -68,8 +69,8 @@ def run_stage(
     for path in execute(stage, [path for path in paths if path not in finished], out):
         done, dropped = done + _receipt(out, path)["rows"], dropped + _receipt(out, path)["new_drops"]
         report(stage.name, done, before["rows"])
-        _guard(stage.name, out, dropped, before["kept"], max_drop)
-    _guard(stage.name, out, dropped, before["kept"], max_drop)
+        _guard(stage.name, out, dropped, before, max_drop)
+    _guard(stage.name, out, dropped, before, max_drop)
     _write_manifest(stage, before, out, paths)
     return out
 
@@ -168,13 +169,17 @@ def _same_columns(table: pa.Table, like: pa.Table) -> pa.Table:
     return pa.table(columns, schema=like.schema)
 
 
-def _guard(name: str, out: Path, dropped: int, rows: int, max_drop: float) -> None:
+def _guard(name: str, out: Path, dropped: int, before: dict[str, Any], max_drop: float) -> None:
+    rows = before["kept"]
     if rows and dropped > max_drop * rows:
-        reasons = drop_counts(out)
+        reasons = new_drops(out, before)
         seen = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        instead = remedy(reasons)
         raise TooManyDrops(
             f"stage {name} dropped {dropped} of its {rows} rows so far, more than --max-drop {max_drop:g} allows. "
-            f"Reasons: {seen}. Look at them with `curate peek {out}`; raise --max-drop if that is what you want."
+            f"Reasons: {seen}. Look at them with `curate peek {out}`; "
+            + (f"{instead}. Or raise" if instead else "raise")
+            + " --max-drop if that is what you want."
         )
 
 
@@ -182,6 +187,13 @@ def drop_counts(out: Path) -> Counter[str]:
     """Rows by drop reason over the shards finished so far, earlier stages' reasons included."""
     receipts = sorted((out / RECEIPTS).glob("*.json"))
     return sum((Counter(read_json(path)["drops"]) for path in receipts), Counter())
+
+
+def new_drops(out: Path, before: dict[str, Any]) -> Counter[str]:
+    """The same, of those that this stage dropped itself."""
+    finished = {path.stem for path in (out / RECEIPTS).glob("*.json")}
+    earlier = (Counter(shard["drops"]) for shard in before["shards"] if shard["file"] in finished)
+    return drop_counts(out) - sum(earlier, Counter())
 
 
 def _write_manifest(stage: Stage, before: dict[str, Any], out: Path, shards: Sequence[Path]) -> None:

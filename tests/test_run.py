@@ -92,6 +92,33 @@ def test_too_many_drops_stop_the_stage_and_say_what_was_seen(tmp_path):
         run_stage(Shout(), source, tmp_path, max_drop=0.4)
 
 
+@dataclass(frozen=True)
+class Unfinished(Shout):
+    """An answer that reads "long" does not end in time; one that reads "foul" is caught by a rule."""
+
+    def work(self, table: pa.Table) -> pa.Table:
+        reasons = {"long": "unfinished", "foul": "toxic", "twin": "near-duplicate"}
+        rows = [row | {"drop": reasons.get(row["reference"])} for row in table.to_pylist()]
+        return pa.Table.from_pylist(rows, EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "advice"),
+    [
+        ("long", "unfinished 2", "raise --max-tokens: these answers did not end within it. Or raise --max-drop if"),
+        ("foul", "toxic 2", "move the rule or switch it off: --clean toxic=off. Or raise --max-drop if"),
+        ("twin", "near-duplicate 2", "`; raise --max-drop if"),
+    ],
+)
+def test_the_advice_fits_the_reason_and_earlier_stages_reasons_are_not_named(tmp_path, text, seen, advice):
+    source = dataset(tmp_path / "in", [["old", "old", "old", text], [text, "a"]])
+    with pytest.raises(TooManyDrops) as raised:
+        run_stage(Unfinished(), source, tmp_path, max_drop=0.4)
+    said = str(raised.value)
+    assert f"dropped 2 of its 3 rows so far, more than --max-drop 0.4 allows. Reasons: {seen}. Look" in said
+    assert advice in said
+
+
 def test_a_stage_that_fails_on_every_row_is_an_error_not_a_dataset_of_drops(tmp_path):
     source = dataset(tmp_path / "in", [["boom", "boom"]])
     with pytest.raises(KeyError):
