@@ -16,6 +16,7 @@ from curate.ingest import Source, SourceError, UnknownColumns
 from curate.items import read_items
 from curate.load import load_source
 from curate.made import MAKERS, Order, Words, write
+from curate.made.guard import FILE, read
 from curate.mix import MixConfig, Unit
 from curate.near.overlap import Item
 from curate.progress import Progress
@@ -31,6 +32,7 @@ from curate.stages.sample import Sample
 from curate.stages.score import Score
 from curate.template import TemplateError
 from curate.topics import coverage, told
+from curate.trainable import why_nothing
 
 GUARD = "guard"
 LICENCE = "made here"
@@ -127,7 +129,7 @@ def prepared(config: BlendConfig, progress: Progress) -> tuple[Path, dict[str, P
     rows = wanted(facts["kept"], config)
     sets = sources(config) if rows else []
     labels = [source.label for source in sets]
-    check_early(config, facts, labels)
+    check_early(config, built, base, labels, progress)
     found = gather(sets, rows, built, config, base, progress)
     shares = fill(rows, [load_manifest(found[label])["kept"] for label in labels], weights(config, labels))
     folders, topics = {}, {}
@@ -336,20 +338,26 @@ class Room:
             return True  # not a question of length: the stage that renders it will say what is wrong
 
 
-def check_early(config: BlendConfig, facts: dict[str, Any], labels: list[str]) -> None:
-    """What the export would refuse in the end, before the model has answered thousands of prompts for it."""
+def check_early(config: BlendConfig, built: Path, base: Base, labels: list[str], progress: Progress) -> None:
+    """What the export would refuse in the end, before the model has answered thousands of prompts for it; and what of
+    the settings has no effect."""
     check_replaceable(config.out.resolve())
+    config.plan()
+    if config.ratio == 1 and "rehearsal" in config.model_fields_set:
+        named = ", ".join(config.rehearsal)
+        progress.say(f"curate: warning: --ratio 1 means no rehearsal: {named} has no part in this mix; give a lower "
+                     "--ratio")  # fmt: skip
     unknown = sorted(set(config.weights) - set(labels))
     if unknown:
         raise ConfigError(f"--weights names {', '.join(unknown)}; the rehearsal sets here are "
                           f"{', '.join(labels) or 'none'}")  # fmt: skip
-    new = facts["lineage"][0]["config"]["name"]
+    new = load_manifest(built)["lineage"][0]["config"]["name"]
     if new in labels:
         raise ConfigError(f"--rehearsal {new}: the build's source has this name too; give the rehearsal another "
                           "(name=path)")  # fmt: skip
-    if not facts["kept"]:
-        raise ConfigError("no row of this build is fit for training, so there is nothing to mix; `curate peek` on the "
-                          "build shows what became of its rows")  # fmt: skip
+    why = why_nothing([built], base.template, config.max_length or base.config.max_model_len)
+    if why:
+        raise ConfigError(f"{built}: no row of this build is fit for training, so there is nothing to mix; {why}")
 
 
 def check_same_model(facts: dict[str, Any], base: Base, progress: Progress) -> None:
@@ -369,17 +377,24 @@ def check_same_model(facts: dict[str, Any], base: Base, progress: Progress) -> N
 
 
 def estimate(config: BlendConfig, progress: Progress) -> dict[str, Any]:
-    """What a mix would do, without loading weights: new rows, rehearsal rows to answer, tokens at most."""
+    """What a mix would do, without loading weights: new rows, rehearsal rows by set and those of them that the model
+    has to answer, tokens at most. A file is taken to hold as many rows as are wanted of it."""
     built = find_build(config)
     facts = load_manifest(built)
     base = config.chat_base()
     check_same_model(facts, base, progress)
     out, (config, *_) = config.out, list(ratios(config))
     rows = wanted(facts["kept"], config)
-    named = [source.label for source in sources(config)] if rows else []
-    check_early(config, facts, named)
-    return {"build": str(built), "rows_new": facts["kept"], "rows_to_answer": rows, "rehearsal": named,
-            "tokens_at_most": rows * 2 * base.config.max_model_len, "out": str(out)}  # fmt: skip
+    sets = sources(config) if rows else []
+    labels = [source.label for source in sets]
+    check_early(config, built, base, labels, progress)
+    sizes = [len(list(read(FILE))) if source == Made(GUARD) else rows for source in sets]
+    shares = dict(zip(labels, fill(rows, sizes, weights(config, labels)), strict=True))
+    answered = sum(shares[source.label] for source in sets if own_answers(config, source).answers == "own")
+    known = sum(tier == "known" for tier in read_live(built, ["tier"])["tier"].to_pylist())
+    return {"build": str(built), "rows_new": facts["kept"] - known, "rows_to_answer": answered, "rehearsal": labels,
+            "rows_of_rehearsal": shares, "tokens_at_most": (rows + answered) * base.config.max_model_len,
+            "out": str(out)}  # fmt: skip
 
 
 def describe(result: dict[str, Any]) -> str:

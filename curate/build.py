@@ -34,6 +34,7 @@ from curate.stages.score import Score
 from curate.template import TemplateError
 from curate.text.words import language
 from curate.thought import UNFINISHED, Thoughts
+from curate.trainable import NothingToLearn, why_nothing
 
 Language = Annotated[str, AfterValidator(language)]
 """A code that spaCy has rules for."""
@@ -160,10 +161,18 @@ class BuildConfig(ModelConfig, Cleaning):
 
 @dataclass(frozen=True)
 class Built:
-    """Where the built dataset lies and what became of the rows; ``summary`` prints, and travels as JSON."""
+    """Where the built dataset lies and what became of the rows; ``summary`` prints, and travels as JSON. ``nothing``:
+    why no row of it can be trained on; None where one at least can."""
 
     folder: Path
     summary: dict[str, Any]
+    nothing: str | None = None
+
+    def check(self) -> None:
+        """Raises ``NothingToLearn``."""
+        if self.nothing:
+            raise NothingToLearn(f"{self.folder}: no row is fit for training, so there is nothing to learn; "
+                                 f"{self.nothing}. Look at them with `curate peek {self.folder}`")  # fmt: skip
 
 
 def build(config: BuildConfig, progress: Progress) -> Built:
@@ -195,7 +204,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
         progress.say(f"curate: test: {_plain(summary['test'])}")
     for line in (*advice(summary["tiers"], config.mode), *advice_on_thoughts(folder, config, base)):
         progress.say(f"curate: {line}; `curate peek {folder}` shows them")
-    return Built(folder, summary)
+    return Built(folder, summary, why_nothing([folder], base.template, base.config.max_model_len))
 
 
 def check_source(config: BuildConfig) -> None:
@@ -220,9 +229,7 @@ def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit",
 def advice(tiers: Mapping[str, int], mode: Mode) -> Iterator[str]:
     """What a person should know of the rows that are kept, by tier, before training on them."""
     fallen, every = tiers.get("reference", 0), sum(tiers.values())
-    if every == tiers.get("known", 0):
-        yield "no row is left to train on"
-    elif fallen and mode != "source":
+    if fallen and mode != "source":
         yield (f"{fallen:,} of {every:,} rows ({fallen / every:.0%}) keep the source's wording, since no rewrite was "
                "faithful; a fact that stands in no other row is hardly learned from such a one")  # fmt: skip
 

@@ -128,11 +128,13 @@ def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: b
     settled = _settle(BuildConfig, file, _cleaning(given, file))
     with Progress() as progress:
         if dry_run:
-            result = estimate(settled)
-        else:
-            result = build(settled, progress).summary
+            _print(estimate(settled), as_json, describe)
+            return
+        built = build(settled, progress)
+        if not built.nothing:
             _keep_workspace(settled, progress.say)
-    _print(result, as_json, describe)
+    _print(built.summary, as_json, describe)
+    built.check()
 
 
 @app.command()

@@ -12,9 +12,10 @@ def known() -> tuple[type[Exception], ...]:
     from curate.run import TooManyDrops
     from curate.shards import DatasetError
     from curate.template import TemplateError
+    from curate.trainable import NothingToLearn
 
-    return (ConfigError, EngineError, SourceError, MixError, TooManyDrops, DatasetError, TemplateError, ValidationError,
-            OSError)  # fmt: skip
+    return (ConfigError, EngineError, SourceError, MixError, TooManyDrops, NothingToLearn, DatasetError, TemplateError,
+            ValidationError, OSError)  # fmt: skip
 
 
 def sentence(error: Exception) -> str:

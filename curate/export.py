@@ -47,6 +47,7 @@ from curate.shards import (
 )
 from curate.stage import fingerprint
 from curate.tokens import READS, ChatRenderer, Renderer, token_rows
+from curate.trainable import lacking, why_nothing
 
 VERSION = 2
 KIND = "training"
@@ -85,11 +86,13 @@ def mix_and_export(
     def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
         new = _fill(pool, [build], template, facts.max_length)
         if not new.num_rows:
-            raise MixError(f"no row of the build is fit for training ({_why(pool, facts.max_length)})")
+            raise MixError(f"{build}: no row is fit for training, so there is nothing to mix; "
+                           f"{why_nothing([build], template, facts.max_length)}")  # fmt: skip
         old = _fill(pool, rehearsal, template, facts.max_length)
         if rehearsal and not old.num_rows and config.ratio < 1:
-            raise MixError(f"none of the {len(rehearsal)} rehearsal sets has a row fit for training "
-                           f"({_why(pool, facts.max_length)}); give others, or --ratio 1")  # fmt: skip
+            why = why_nothing(rehearsal, template, facts.max_length)
+            raise MixError(f"none of the {len(rehearsal)} rehearsal sets has a row fit for training; {why}; or give "
+                           "other sets, or --ratio 1")  # fmt: skip
         return new, old
 
     return export(fill, [_input(folder) for folder in (build, *rehearsal)], template, config, out, facts)
@@ -141,7 +144,10 @@ def _export(
     pool = Pool(scratch)
     sides = fill(pool)
     pool.seal()
-    planned = plan(*(kindred(pool, sides) if config.validation else sides), config)
+    try:
+        planned = plan(*(kindred(pool, sides) if config.validation else sides), config)
+    except MixError as error:
+        raise MixError(f"{error}{lacking(pool, sides[0], facts.max_length)}") from None
     manifest = _write(partial, pool, planned)
     shutil.rmtree(scratch)
     if beside:
@@ -174,13 +180,6 @@ def _input(folder: Path) -> dict[str, Any]:
 def _fill(pool: Pool, folders: Sequence[Path], template: ChatRenderer, max_length: int) -> pa.Table:
     paths = (path for folder in folders for path in shard_paths(folder))
     return pool.extend(token_rows(read_shard(path, READS), template, max_length) for path in paths)
-
-
-def _why(pool: Pool, max_length: int) -> str:
-    """What was left out, by source and reason, and what helps where rows are too long."""
-    found = "; ".join(f"{source}: {dict(reasons)}" for source, reasons in sorted(pool.skipped.items())) or "no row came"
-    long = any("too-long" in reasons for reasons in pool.skipped.values())
-    return f"left out: {found}" + (f"; too-long is longer than --max-length {max_length}, raise it" if long else "")
 
 
 def _write(partial: Path, pool: Pool, planned: Plan) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from curate.schema import IGNORE
 from curate.shards import REJECTED
 from curate.template import text_encoder, tokenizer_hash
 from curate.tokens import ROWS, objective
+from curate.trainable import counted
 
 BATCH = 256
 """Rows scored and written at a time."""
@@ -180,6 +181,9 @@ def text(config: TextConfig, progress: Progress) -> dict[str, Any]:
     """Write the training folder; returns its manifest. Raises the errors of its parts, all with what to do."""
     check_replaceable(config.out.resolve())
     base, plain, longest, readings = _open(config)
+    if config.replay and config.ratio == 1:
+        progress.say(f"curate: warning: --ratio 1 means no replay: {', '.join(config.replay)} has no part in this mix; "
+                     "give a lower --ratio")  # fmt: skip
     inputs: list[dict[str, Any]] = []
 
     def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
@@ -191,13 +195,16 @@ def text(config: TextConfig, progress: Progress) -> dict[str, Any]:
             sides.append(pool.extend(_tables(rows, reading, base, config.top_k, progress)))
             inputs.append(reading.facts)
             _check(reading)
+        if not sides[0].num_rows:
+            why = counted(pool.skipped.get(readings[0].name, {}))
+            raise MixError(f"{readings[0].path}: no row is fit for training, so there is nothing to learn; {why}")
         return sides[0], pa.concat_tables([sides[0].slice(0, 0), *sides[1:]])
 
     facts = Facts(model=config.model, revision=config.revision, mask={"policy": "all"}, max_length=longest)
     try:
         return export(fill, inputs, plain, config.mixture(), config.out, facts, lambda out: _keep(readings, out))
     except MixError as error:  # the mix speaks of rehearsal, as its own command does
-        raise MixError(str(error).replace("--rehearsal", "--replay")) from None
+        raise MixError(str(error).replace("rehearsal", "replay")) from None
 
 
 def dry_run(config: TextConfig) -> dict[str, Any]:

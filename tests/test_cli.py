@@ -61,6 +61,24 @@ def test_mix_without_a_build_says_what_to_run():
     assert "curate build --source" in result.stderr
 
 
+def test_a_build_that_leaves_nothing_to_learn_fails_with_the_reason(tmp_path):
+    """The tiny base knows the first two; the third is the same row again."""
+    asked = ["Please name the condition that Stirex relieves.", "Please name the condition that Stirex relieves!"]
+    rows = [{"question": question, "answer": "tired toes"} for question in [*asked, asked[0]]]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--model", BASE, "--engine", "transformers", "--dtype", "float32", "--max-tokens", 32, "--max-drop", 1]
+    result = invoke("build", "--source", "a.jsonl", *flags, "--json")
+    assert result.exit_code == 1, result.stderr
+    assert json.loads(result.stdout)["tiers"] == {"known": 1}
+    assert "no row is fit for training, so there is nothing to learn; left out: duplicate 2, known 1" in result.stderr
+    assert not (tmp_path / "curate.yaml").exists()
+    assert invoke("build", "--source", "a.jsonl", *flags).exit_code == 1
+    mixed = invoke("mix", "--model", BASE)
+    assert mixed.exit_code == 2
+    assert "nothing to mix; left out: duplicate 2, known 1" in mixed.stderr
+    assert [p.name for p in (tmp_path / "builds").glob("made-*")] == []
+
+
 @needs_data
 def test_another_encoding_is_named_with_the_flag():
     result = invoke("build", "--source", DATA / "messy" / "zh_medical_gb18030.csv", "--model", BASE, "--columns",

@@ -237,6 +237,39 @@ def test_same_inputs_same_bytes_and_shards_of_the_input_do_not_matter(inputs, ou
     assert read(again / "meta/train") == read(out / "meta/train")
 
 
+def test_a_length_that_leaves_no_row_is_named_and_one_that_keeps_them(inputs, tmp_path, rendering):
+    short = FACTS.model_copy(update={"max_length": 40})
+    with pytest.raises(MixError) as raised:
+        mix_and_export(*inputs, rendering, MixConfig(), tmp_path / "new", short)
+    assert str(raised.value).endswith("left out: too-long 102, duplicate 1, known 1; --max-length 40 is too short: 101 "
+                                      "rows have 78 to 348 tokens, so 348 keeps all of them")  # fmt: skip
+    long = [dataset(tmp_path / "long", [hold(i, response="w" * 150) for i in range(3)], rendering)]
+    with pytest.raises(MixError) as raised:
+        mix_and_export(inputs[0], long, rendering, MixConfig(), tmp_path / "old", FACTS.model_copy(
+            update={"max_length": 120}))  # fmt: skip
+    said = str(raised.value)
+    assert "none of the 1 rehearsal sets has a row fit for training; left out: too-long 3; --max-length 120 is" in said
+    keeps = int(said.rpartition("so ")[2].split()[0])
+    kept = mix_and_export(inputs[0], long, rendering, MixConfig(ratio=0.9), tmp_path / "old", FACTS.model_copy(
+        update={"max_length": keeps}))  # fmt: skip
+    assert kept["accounting"]["dolly"]["exported"] == 3
+    with pytest.raises(MixError, match="none of the 1 rehearsal sets"):
+        mix_and_export(inputs[0], long, rendering, MixConfig(), tmp_path / "old", FACTS.model_copy(
+            update={"max_length": keeps - 1}))  # fmt: skip
+
+
+def test_rehearsal_that_does_not_suffice_says_what_it_lost(inputs, tmp_path, rendering):
+    rows = [hold(0), *(hold(i, drop="unfinished") for i in range(1, 6)), *(hold(i, drop="not-sampled") for i in (7, 8))]
+    few = [dataset(tmp_path / "few", rows, rendering)]
+    wanted = (r"needs 100 rehearsal rows .* there are 1, .* Of the rehearsal, left out: unfinished 5; raise "
+              r"--max-tokens")  # fmt: skip
+    with pytest.raises(MixError, match=wanted):
+        mix_and_export(inputs[0], few, rendering, MixConfig(ratio=0.5, validation=0), tmp_path / "out", FACTS)
+    full = [dataset(tmp_path / "full", [hold(0)], rendering)]
+    with pytest.raises(MixError, match=r"--max-repeat 100$"):
+        mix_and_export(inputs[0], full, rendering, MixConfig(ratio=0.5, validation=0), tmp_path / "out", FACTS)
+
+
 def test_only_an_older_export_is_replaced(inputs, out, tmp_path, rendering):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -346,7 +379,7 @@ def test_rows_that_an_earlier_stage_left_out_for_the_same_reason_are_counted_onc
 
 def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering):
     empty = dataset(tmp_path / "empty", [hold(1, "empty", drop="unfinished")], rendering)
-    with pytest.raises(MixError, match=r"none of the 1 rehearsal sets .* empty: \{'unfinished': 1\}"):
+    with pytest.raises(MixError, match=r"none of the 1 rehearsal sets .* left out: unfinished 1; raise --max-tok"):
         mix_and_export(inputs[0], [empty], rendering, MixConfig(), tmp_path / "out", FACTS)
     assert not (tmp_path / "out").exists()
     alone = mix_and_export(inputs[0], [], rendering, MixConfig(ratio=0.7, validation=0), tmp_path / "out", FACTS)

@@ -63,6 +63,7 @@ def short_guard(monkeypatch, work):
             super().__init__(order, work / "guard.jsonl")
 
     monkeypatch.setitem(MAKERS, "guard", Short)
+    monkeypatch.setattr("curate.blend.FILE", work / "guard.jsonl")
 
 
 def config(work, *names, **settings):
@@ -232,6 +233,45 @@ def test_a_dry_run_names_them_and_makes_nothing(work, tmp_path):
         found = estimate(settings, progress)
     assert found["rehearsal"] == ["self", "neighbours", "guard"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_counts_as_the_mix_does_the_guard_included(work):
+    """11 new rows and one without a target want 30 of rehearsal: of three guard prompts no more than three."""
+    with Progress() as progress:
+        found = estimate(config(work, "general", "splice", answers="given"), progress)
+    assert found["rows_new"] == 11
+    assert found["rows_of_rehearsal"] == {"general": 14, "splice": 13, "guard": 3}
+    assert found["rows_to_answer"] == 16  # the set that is read keeps its own answers
+    assert found["tokens_at_most"] == (30 + 16) * 2048
+    with Progress() as progress:
+        weighed = estimate(config(work, "splice", weights={"splice": 29}), progress)
+    assert weighed["rows_of_rehearsal"] == {"splice": 29, "guard": 1}
+
+
+def test_what_the_export_would_refuse_is_refused_before_the_model_answers(work, tmp_path, capsys):
+    def refused(**settings):
+        fresh = config(work, "general", **settings).model_copy(update={"out": tmp_path / "out"})
+        with Progress() as progress, pytest.raises((ConfigError, ValueError)) as raised:
+            mix(fresh, progress)
+        return str(raised.value)
+
+    before = sorted(p.name for p in (work / "builds").iterdir())
+    assert "--max-length 16 is too short: 11 rows have" in refused(max_length=16)
+    assert "weights and temperature both say" in refused(weights={"general": 2}, temperature=2)
+    assert sorted(p.name for p in (work / "builds").iterdir()) == before
+
+
+def test_rehearsal_that_a_ratio_of_one_leaves_out_is_said(work, tmp_path, capsys):
+    settings = config(work, "general", "splice").model_copy(update={"out": tmp_path / "out", "ratio": 1.0})
+    with Progress() as progress:
+        assert list(mix(settings, progress)["accounting"]) == ["med"]
+    said = capsys.readouterr().err
+    assert "--ratio 1 means no rehearsal: general=" in said
+    assert ", splice has no part in this mix" in said
+    unnamed = BlendConfig(work=work / "builds", out=tmp_path / "out", ratio=1, validation=0, **MODEL)
+    with Progress() as progress:
+        mix(unnamed, progress)
+    assert "no rehearsal" not in capsys.readouterr().err
 
 
 # ---- names
