@@ -341,23 +341,29 @@ class Room:
 def check_early(config: BlendConfig, built: Path, base: Base, labels: list[str], progress: Progress) -> None:
     """What the export would refuse in the end, before the model has answered thousands of prompts for it; and what of
     the settings has no effect."""
-    check_replaceable(config.out.resolve())
-    config.plan()
+    check_settings(config, load_manifest(built), labels)
     if config.ratio == 1 and "rehearsal" in config.model_fields_set:
         named = ", ".join(config.rehearsal)
         progress.say(f"curate: warning: --ratio 1 means no rehearsal: {named} has no part in this mix; give a lower "
                      "--ratio")  # fmt: skip
+    why = why_nothing([built], base.template, config.max_length or base.config.max_model_len)
+    if why:
+        raise ConfigError(f"{built}: no row of this build is fit for training, so there is nothing to mix; {why}")
+
+
+def check_settings(config: BlendConfig, facts: dict[str, Any], labels: list[str]) -> None:
+    """Raises ``ConfigError`` where settings contradict the build (``facts``) or the rehearsal sets, and
+    ``DatasetError`` where ``--out`` holds something else."""
+    check_replaceable(config.out.resolve())
+    config.plan()
     unknown = sorted(set(config.weights) - set(labels))
     if unknown:
         raise ConfigError(f"--weights names {', '.join(unknown)}; the rehearsal sets here are "
                           f"{', '.join(labels) or 'none'}")  # fmt: skip
-    new = load_manifest(built)["lineage"][0]["config"]["name"]
+    new = facts["lineage"][0]["config"]["name"]
     if new in labels:
         raise ConfigError(f"--rehearsal {new}: the build's source has this name too; give the rehearsal another "
                           "(name=path)")  # fmt: skip
-    why = why_nothing([built], base.template, config.max_length or base.config.max_model_len)
-    if why:
-        raise ConfigError(f"{built}: no row of this build is fit for training, so there is nothing to mix; {why}")
 
 
 def check_same_model(facts: dict[str, Any], base: Base, progress: Progress) -> None:

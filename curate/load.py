@@ -15,7 +15,7 @@ from curate.schema import EXAMPLE, Message
 from curate.shards import MANIFEST, REJECTED, batched, file_hash, read_json, write_json, write_shard
 from curate.stage import fingerprint
 
-VERSION = 2
+VERSION = 3
 
 
 def load_source(
@@ -56,6 +56,7 @@ class _Rejections:
         self.path = out / REJECTED
         self.temporary = out / f".{REJECTED}.{os.getpid()}.tmp"
         self.first: Rejected | None = None
+        self.files = 0  # whole files of a folder, which are no records
 
     def __enter__(self) -> "_Rejections":
         self.temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,8 @@ class _Rejections:
         return self
 
     def write(self, found: Rejected) -> None:
-        self.first = self.first or found
+        self.first = self.first or (found if found.line else None)
+        self.files += not found.line
         record = {
             "file": found.file,
             "line": found.line,
@@ -99,8 +101,9 @@ def write_rows(out: Path, number: int, rows: list[dict[str, Any]]) -> dict[str, 
 
 
 def _guard(source: Source, out: _Rejections, accepted: int, rejections: Counter[str], max_drop: float) -> None:
-    records = accepted + rejections.total()
-    if accepted and rejections.total() <= max_drop * records:
+    unusable = rejections.total() - out.files
+    records = accepted + unusable
+    if accepted and unusable <= max_drop * records:
         return
     seen = ", ".join(f"{reason} {count}" for reason, count in rejections.most_common()) or "none found"
     first = f"The first, {out.first.file} line {out.first.line}: {out.first.detail}. " if out.first else ""
@@ -108,6 +111,6 @@ def _guard(source: Source, out: _Rejections, accepted: int, rejections: Counter[
     if rejections and rejections.most_common(1)[0][0] == "longer-than-context":
         remedy = "shorten them, or lower --max-tokens, for which room is kept beside them"
     raise TooManyDrops(
-        f"{source.path}: {rejections.total()} of {records} records cannot be used ({seen}), and {accepted} can; "
+        f"{source.path}: {unusable} of {records} records cannot be used ({seen}), and {accepted} can; "
         f"--max-drop allows {max_drop:g}. {first}All are in {out.path} with their line numbers; {remedy}."
     )

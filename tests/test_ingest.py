@@ -124,6 +124,63 @@ def test_a_folder_is_read_file_by_file_and_the_rest_is_listed(tmp_path):
     ]
 
 
+STRAYS = {
+    "package.json": '{"name": "x", "contributors": [{"name": "Jane Doe", "url": "https://example.org"}]}',
+    "README.json": '{"title": "My data", "text": "What this is about."}',
+    "config.json": '{"a": [{"x": 1}], "b": [{"y": 2}]}',
+    "labels.json": json.dumps(["yes", "no"] * 800),
+    "three.json": "3",
+    "suite.jsonl": json.dumps({"id": "1", "suite": "s", "prompt": "What?", "checks": [{"contains": "x"}]}) + "\n",
+    "metrics.jsonl": '{"step": 1, "loss": 0.3, "run": "a"}\n' * 9,
+}
+
+
+def test_what_holds_no_rows_is_left_out_of_a_folder_and_named(tmp_path):
+    for name, content in STRAYS.items():
+        write(tmp_path / name, content)
+    write(tmp_path / "z" / "a.jsonl", [QA, "{"])
+    accepted, rejected = read(tmp_path)
+    assert [item.file for item in accepted] == ["z/a.jsonl"]
+    assert [(item.file, item.line, item.reason) for item in rejected] == [
+        *((name, 0, "not-rows") for name in sorted(STRAYS)), ("z/a.jsonl", 2, "not-json")
+    ]  # fmt: skip
+
+
+def test_what_a_dedupe_left_out_is_no_row_of_its_folder(tmp_path):
+    for name in ("kept/a.jsonl", "dropped.jsonl", "rejected.jsonl"):
+        write(tmp_path / name, [QA])
+    assert len(read(tmp_path)[0]) == 3
+    write(tmp_path / "manifest.json", '{"kind": "deduped", "sources": {}, "files": {}}')
+    accepted, rejected = read(tmp_path)
+    assert [item.file for item in accepted] == ["kept/a.jsonl"]
+    assert sorted(item.file for item in rejected) == ["dropped.jsonl", "manifest.json", "rejected.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("b.json", '[{"question": "a", "answer": "b"}, {"quest', r"b\.json: not a JSON document"),
+        ("b.parquet", "PAR1", r"b\.parquet: cannot be read as Parquet"),
+        ("b.csv", "Frage,Antwort\nWas?,Das.\n", r"b\.csv: cannot tell(?s:.*)or, if it holds no such rows: move it out"),
+        ("b.json", '{"x": [{"question": "a", "answer": "b"}], "y": [{"a": 1}]}', r"b\.json: holds several lists"),
+    ],
+)
+def test_what_looks_like_rows_and_cannot_be_read_stops_a_folder(tmp_path, name, content, says):
+    write(tmp_path / "a.jsonl", [QA])
+    write(tmp_path / name, content)
+    with pytest.raises(SourceError, match=says):
+        read(tmp_path)
+
+
+def test_a_folder_where_nothing_holds_rows_says_what_is_there(tmp_path):
+    write(tmp_path / "package.json", STRAYS["package.json"])
+    write(tmp_path / "three.json", "3")
+    with pytest.raises(
+        SourceError, match=r"none of its files holds rows \(package\.json, three\.json\)\. The first: .*"
+    ):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [

@@ -144,6 +144,15 @@ def test_too_many_rejections_say_why_the_first_was_one(tmp_path):
         load_source(Source(path=str(source)), tmp_path / "builds", 10, 0.5, None, {})
 
 
+def test_files_left_out_of_a_folder_do_not_count_as_records_that_cannot_be_used(tmp_path):
+    for number in range(5):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"config{number}.json").write_text('{"a": 1}')
+    lines(tmp_path / "data" / "rows.jsonl", QA)
+    folder = load_source(Source(path=str(tmp_path / "data")), tmp_path / "builds", 10, 0.5, None, {})
+    assert load_manifest(folder)["rejected"] == {"not-rows": 5}
+
+
 # ---- where it goes
 
 
@@ -199,7 +208,7 @@ def test_mix_refuses_a_folder_that_is_no_finished_build():
 def test_mix_refuses_before_the_model_has_worked_for_it(tmp_path, settings, labels, wanted):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises((ConfigError, DatasetError), match=wanted):
-        blend.check_early(blend.BlendConfig(**settings), MARKED, labels)
+        blend.check_settings(blend.BlendConfig(**settings), MARKED, labels)
 
 
 @pytest.mark.parametrize("weight", ["-1", "0", "nan"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from curate.ingest.delimited import read_delimited
 from curate.ingest.json_document import DECODER, Entry, JsonDocument, Member
-from curate.ingest.records import RAW_LIMIT, Record, Rejected, SourceError, rejected
+from curate.ingest.records import RAW_LIMIT, Record, Rejected, SourceError, UnknownColumns, rejected
 from curate.ingest.shapes import is_record, recognise
 from curate.ingest.textfile import LINE_LIMIT, TextFile
 
@@ -23,6 +23,8 @@ FORMATS = {
 }  # fmt: skip
 BESIDE_ROWS = re.compile(r"(dataset_infos?|dataset_dict|state)\.json|cache-[0-9a-f]+\.arrow")
 """Files of a folder written by ``Dataset.save_to_disk`` that hold no rows, or the same rows once more."""
+LEFT_OUT = ("dropped.jsonl", "rejected.jsonl")
+"""What this program left out, beside its manifest.json."""
 
 TEXT = ("jsonl", "json", "csv", "tsv")
 
@@ -112,6 +114,8 @@ def _list_one(folder: Path, relative: Path, usable: list[str], others: list[Reje
         why = "a link that leads to no file, a pipe or a device"
     elif BESIDE_ROWS.fullmatch(relative.name):
         why = "what the datasets library keeps beside the rows"
+    elif relative.name in LEFT_OUT and os.path.isfile((folder / relative).with_name("manifest.json")):
+        why = "rows that curate left out"
     elif format_of(relative) is None:
         why = f"suffix {relative.suffix!r} is not one of ours"
     else:
@@ -207,7 +211,7 @@ def _json_document(text: TextFile, file: str) -> Items:
             yield _from_entry(entry, file)
         document.end()
     except SourceError as error:
-        raise SourceError(f"{error} ({text.damage})" if text.damage else str(error)) from None
+        raise type(error)(f"{error} ({text.damage})" if text.damage else str(error)) from None
 
 
 def _from_entry(entry: Entry, file: str) -> Record | Rejected:
@@ -229,7 +233,11 @@ def _entries_of_object(members: list[Member], where: str) -> Iterator[Entry]:
         return iter([Entry(1, fields, json.dumps(fields, ensure_ascii=False, default=str))] if fields else [])
     if len(lists) > 1:
         names = ", ".join(repr(member.entry.key) for member in lists)
-        raise SourceError(f"{where}: holds several lists of records: {names}; save the one you want as its own file")
+        values = [entry.value for member in lists for entry in member.entries or []]
+        rows = any(isinstance(value, dict) and is_record(value) for value in values)
+        raise (SourceError if rows else UnknownColumns)(
+            f"{where}: holds several lists of records: {names}; save the one you want as its own file"
+        )
     return iter(lists[0].entries or [])
 
 

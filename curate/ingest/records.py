@@ -24,6 +24,7 @@ Reason = Literal[
     "other-split",  # a file of a folder that belongs to another split than the one asked for (line 0)
     "untrained",  # every assistant turn says that it is not to be trained (weight 0, train false)
     "empty-file",  # a file of a folder without a record in it (line 0)
+    "not-rows",  # a file of a folder that holds something else: settings, a suite, a manifest (line 0)
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 

@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from curate.config import Strict
-from curate.ingest.readers import FORMATS, Listing, check_file, format_of, list_folder, read_file
+from curate.ingest.folder import list_rows, looks_like_rows, open_folder
+from curate.ingest.readers import check_file, format_of, read_file
 from curate.ingest.records import (
     REASONS,
     Accepted,
@@ -32,7 +33,7 @@ from curate.ingest.records import (
     rejected,
 )
 from curate.ingest.shapes import ROLES, Binding, read_record, settle
-from curate.ingest.splits import check_split, of_split
+from curate.ingest.splits import check_split
 from curate.ingest.textfile import known_encoding
 from curate.ingest.turns import Target, check_characters, targets
 from curate.schema import EXAMPLE, Message
@@ -140,7 +141,7 @@ def content_hash(source: Source) -> str:
         return hashlib.sha256(json.dumps([source.path, source.revision, source.split]).encode()).hexdigest()
     path = Path(source.path)
     if os.path.isdir(path):
-        files = [[name, _content_of(path / name)] for name in _listing(path, source).usable]
+        files = [[name, _content_of(path / name)] for name in list_rows(path, source.split).usable]
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
     return _content_of(path)
 
@@ -166,52 +167,30 @@ def _open(source: Source) -> Iterator[tuple[str, Found]]:
 
         return iter([(source.path, read_hub(source.path, source.split, source.revision))])
     if os.path.isdir(path):
-        return _open_folder(path, source)
+        return open_folder(path, source.encoding, source.split)
     check_file(path)
     check_split(path, source.split)
     return iter([(str(path), read_file(path, encodable(path.name), source.encoding))])
-
-
-def _listing(folder: Path, source: Source) -> Listing:
-    """The files of the folder, those of other splits aside."""
-    return of_split(folder, list_folder(folder), source.split)
-
-
-def _open_folder(folder: Path, source: Source) -> Iterator[tuple[str, Found]]:
-    listing = _listing(folder, source)
-    if not listing.usable:
-        found = ", ".join(f"{other.file} ({other.detail})" for other in listing.others[:10]) or "nothing"
-        raise SourceError(f"{folder}: holds no file that can be read; found {found}; known suffixes: "
-                          f"{', '.join(FORMATS)} (text also with .gz)")  # fmt: skip
-    files = ((str(folder / name), _not_empty(read_file(folder / name, encodable(name), source.encoding), name))
-             for name in listing.usable)  # fmt: skip
-    return _chain([(str(folder), iter(listing.others))], files)
-
-
-def _chain(*parts: Any) -> Iterator[tuple[str, Found]]:
-    for part in parts:
-        yield from part
-
-
-def _not_empty(found: Found, name: str) -> Found:
-    """The same, or a rejection in the place of nothing."""
-    first = next(found, None)
-    yield rejected(0, name, "empty-file", "no record in it") if first is None else first
-    yield from found
 
 
 def _rows(source: Source, files: Iterator[tuple[str, Found]], fits: Fits | None) -> Iterator[Accepted | Rejected]:
     name = source.label
     seen: dict[str, int] = {}
     anything = False
+    others: list[Rejected] = []
+    folder = Path(source.path) if os.path.isdir(source.path) else None
     for where, found in files:
-        for binding, item in _bound(found, source.columns, where):
+        for binding, item in _bound(found, source.columns, where, folder):
             anything = anything or item.line > 0
             if isinstance(item, Rejected):
+                others += [item] if item.reason == "not-rows" else []
                 yield item
                 continue
             for result in _examples(source, binding, item, fits):
                 yield result if isinstance(result, Rejected) else _named(result, name, seen)
+    if others and not anything:
+        names = ", ".join(item.file for item in others[:10])
+        raise UnknownColumns(f"{source.path}: none of its files holds rows ({names}). The first: {others[0].detail}")
     if not anything:
         raise SourceError(f"{source.path}: holds no record; check that it is the right file, and whole")
 
@@ -225,20 +204,32 @@ def _named(example: Accepted, name: str, seen: dict[str, int]) -> Accepted:
     return example
 
 
-def _bound(found: Found, asked: Mapping[str, str], where: str) -> Iterator[tuple[Binding, Record | Rejected]]:
-    """Each record with the file's shape, which the first ``SAMPLE`` records decide."""
+def _bound(
+    found: Found, asked: Mapping[str, str], where: str, folder: Path | None
+) -> Iterator[tuple[Binding, Record | Rejected]]:
+    """Each record with the file's shape, which the first ``SAMPLE`` records decide. A file of a folder that has none,
+    and does not look like rows either, is one rejection."""
     waiting: list[Record | Rejected] = []
     sample: list[Mapping[str, Any]] = []
-    for item in found:
-        if isinstance(item, Record):
-            sample.append(item.fields)
-        elif not sample:
-            yield NO_SHAPE, item
-            continue
-        waiting.append(item)
-        if len(sample) == SAMPLE or len(waiting) == WAITING:
-            break
-    binding = settle(sample, asked, where) if sample else NO_SHAPE
+    try:
+        for item in found:
+            if isinstance(item, Record):
+                sample.append(item.fields)
+            elif not sample:
+                yield NO_SHAPE, item
+                continue
+            waiting.append(item)
+            if len(sample) == SAMPLE or len(waiting) == WAITING:
+                break
+        binding = settle(sample, asked, where) if sample else NO_SHAPE
+    except UnknownColumns as error:
+        if folder is None:
+            raise
+        if sample and looks_like_rows(sample, where):
+            raise UnknownColumns(f"{error}\n  or, if it holds no such rows: move it out of {folder}") from None
+        name = encodable(Path(where).relative_to(folder).as_posix())
+        yield NO_SHAPE, rejected(0, name, "not-rows", str(error))
+        return
     yield from ((binding, item) for items in (waiting, found) for item in items)
 
 

@@ -1,0 +1,65 @@
+"""A folder as a source: which files hold rows. What else lies there is a rejection of the whole file (line 0)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from curate.ingest.readers import FORMATS, Items, Listing, format_of, list_folder, read_file
+from curate.ingest.records import Record, Rejected, SourceError, encodable, rejected
+from curate.ingest.splits import of_split
+
+WAITING = 1_000
+"""Values of a JSON document that are looked at for an object, at most."""
+
+
+def list_rows(folder: Path, split: str) -> Listing:
+    """The files of this split that may hold rows. Raises ``SourceError`` where there is none."""
+    listing = of_split(folder, list_folder(folder), split)
+    if not listing.usable:
+        found = ", ".join(f"{other.file} ({other.detail})" for other in listing.others[:10]) or "nothing"
+        raise SourceError(f"{folder}: holds no file that can be read; found {found}; known suffixes: "
+                          f"{', '.join(FORMATS)} (text also with .gz)")  # fmt: skip
+    return listing
+
+
+def open_folder(folder: Path, encoding: str, split: str) -> Iterator[tuple[str, Items]]:
+    """Each file: its full name, and its records; first, what none of them holds."""
+    listing = list_rows(folder, split)
+    yield str(folder), iter(listing.others)
+    for name in listing.usable:
+        yield str(folder / name), _whole(read_file(folder / name, encodable(name), encoding), encodable(name))
+
+
+def _whole(found: Items, name: str) -> Items:
+    """The same, or one rejection in the place of nothing, and of a JSON document that holds no object."""
+    first = next(found, None)
+    if first is None:
+        yield rejected(0, name, "empty-file", "no record in it")
+        return
+    begun, record = _up_to_a_record(first, found) if is_document(name) else ([first], True)
+    if record or not isinstance(first, Rejected):
+        yield from begun
+        yield from found
+    else:
+        yield rejected(0, name, "not-rows", f"no object in it: {first.detail}")
+
+
+def _up_to_a_record(first: Record | Rejected, found: Items) -> tuple[list[Record | Rejected], bool]:
+    """The values up to the first object, at most ``WAITING``; and whether there is one."""
+    begun = [first]
+    while not isinstance(begun[-1], Record) and len(begun) < WAITING and (item := next(found, None)):
+        begun.append(item)
+    return begun, isinstance(begun[-1], Record)
+
+
+def looks_like_rows(sample: Sequence[Mapping[str, Any]], file: str) -> bool:
+    """Whether a file whose columns cannot be told holds rows all the same: a table, or lines of JSON, with two columns
+    of text. A JSON document may hold anything, and a suite holds the items of an evaluation."""
+    if is_document(file) or all("checks" in fields for fields in sample):
+        return False
+    texts = [name for name in sample[0] if 2 * sum(isinstance(f.get(name), str) for f in sample) > len(sample)]
+    return len(texts) > 1
+
+
+def is_document(file: str) -> bool:
+    return format_of(Path(file)) == "json"
