@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from curate import notices
 from curate.base import Base
 from curate.build import Cleaning, Language, ModelConfig, executor, say_thinking
 from curate.config import ConfigError
@@ -291,6 +292,7 @@ def collect(source: Source, config: BlendConfig, base: Base, progress: Progress)
     except UnknownColumns as error:
         raise SourceError(f"{error}\n  mix has no --columns: say it in a data card, {config.cards}/{source.label}.md, "
                           "under `columns`, as the program's own cards do") from None  # fmt: skip
+    progress.say_all(notices.of_reading(folder))
     execute = executor(config.ray)
     given = config.answers == "given"  # else they are answered anew, and only the questions matter
     folder = config.cleaned(folder, base, config.work, 1.0, progress, execute, given)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from curate import notices
 from curate.base import Base, find_base
 from curate.clean.rules import CleanRules
 from curate.config import Strict, TemplateArgs
@@ -89,7 +90,9 @@ class Cleaning(Strict):
         if self.clean is None:
             return folder
         stage = Clean(self.clean, answers, base if self.clean.judge else None)
-        return run_stage(stage, folder, work, max_drop, progress, execute)
+        cleaned = run_stage(stage, folder, work, max_drop, progress, execute)
+        progress.say_all(notices.of_cleaning(cleaned))
+        return cleaned
 
 
 class BuildConfig(ModelConfig, Cleaning):
@@ -217,9 +220,11 @@ def check_source(config: BuildConfig) -> None:
 def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit", progress: Progress) -> Path:
     """The rows to begin with: those of the source, or what is asked about its passages."""
     if config.kind == "qa":
-        return load_source(
+        folder = load_source(
             config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
         )  # fmt: skip
+        progress.say_all(notices.of_reading(folder))
+        return folder
     return load_passages(
         config.input(), config.passages(), base, frames, config.out, config.shard_rows, config.max_drop, fits,
         fits.identity(), progress, executor(config.ray),

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
+from curate.notices import Unlearned
 from curate.run import Report, TooManyDrops, manifest, receipt_path
 from curate.schema import EXAMPLE, Message
 from curate.shards import MANIFEST, REJECTED, batched, file_hash, read_json, write_json, write_shard
@@ -33,9 +34,10 @@ def load_source(
     if (out / MANIFEST).is_file():
         return out
     rejections: Counter[str] = Counter()
+    unlearned = Unlearned()
     receipts = []
     with _Rejections(out) as rejected:
-        usable = _accepted(read_source(source, fits), rejected.write, rejections)
+        usable = _accepted(read_source(source, fits), rejected.write, rejections, unlearned)
         for number, rows in enumerate(batched(usable, shard_rows)):
             receipts.append(write_rows(out, number, rows))
             if report:
@@ -44,6 +46,7 @@ def load_source(
     _guard(source, rejected, accepted, rejections, max_drop)
     facts = manifest("ingest", VERSION, identity, fingerprint("ingest", VERSION, identity), receipts, [])
     facts |= {"records": accepted + rejections.total(), "rejected": dict(sorted(rejections.items()))}
+    facts |= unlearned.facts()
     facts |= {"rejected_sha256": file_hash(out / REJECTED)}
     write_json(out / MANIFEST, facts)
     return out
@@ -81,13 +84,15 @@ class _Rejections:
 
 
 def _accepted(
-    found: Iterator[Accepted | Rejected], reject: Callable[[Rejected], None], rejections: Counter[str]
-) -> Iterator[dict[str, Any]]:
+    found: Iterator[Accepted | Rejected], reject: Callable[[Rejected], None], rejections: Counter[str],
+    unlearned: Unlearned,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     for item in found:
         if isinstance(item, Rejected):
             rejections[item.reason] += 1
             reject(item)
         else:
+            unlearned.add(item)
             yield item.row
 
 

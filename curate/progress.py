@@ -5,6 +5,7 @@ Everything goes to standard error, so that standard output carries results alone
 
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -45,6 +46,10 @@ class Progress:
             self.rich.console.print(text, markup=False, highlight=False)
         else:
             print(text, file=sys.stderr, flush=True)
+
+    def say_all(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.say(line)
 
 
 def _rich() -> Any:

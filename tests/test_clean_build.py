@@ -41,7 +41,7 @@ def built(source: Path, out: Path, **settings):
         return build(config, progress)
 
 
-def test_a_build_mends_and_marks_and_loses_no_row(source, tmp_path):
+def test_a_build_mends_and_marks_and_loses_no_row(source, tmp_path, capsys):
     result = built(source, tmp_path / "builds")
     rows = read_dataset(result.folder, ["prompt", "reference", "response", "flags", "drop", "meta"]).to_pylist()
     assert len(rows) == len(ROWS)
@@ -51,6 +51,11 @@ def test_a_build_mends_and_marks_and_loses_no_row(source, tmp_path):
     assert maker["reference"] == "It’s made by Harlow Labs; write to [email]."
     assert "repaired-html" in dose["flags"]  # still there after the mask's own
     assert {"repaired-encoding", "masked-personal-data"} <= set(maker["flags"])
+    said = capsys.readouterr().err
+    assert (
+        "med: personal data masked (--clean personal=off leaves it, personal=drop leaves such rows out): 1 row" in said
+    )
+    assert "med: HTML taken out: 1 rows, flagged repaired-html" in said
     drops = [by_question[question]["drop"] for question, _ in ROWS]
     assert drops[2:5] == ["boilerplate", "boilerplate", "needs-media"]
     assert not {"boilerplate", "needs-media"} & {*drops[:2], drops[5]}

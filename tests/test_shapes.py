@@ -91,7 +91,7 @@ def test_tool_turns_of_sharegpt_keep_their_place(tmp_path):
         ([HI, {"from": "observation", "value": "x"}, HO], "missing-turns"),
         ([HI, {"from": "narrator", "value": "x"}, HO], "wrong-type"),
         ([HI, {"from": "gpt", "value": 3}], "wrong-type"),
-        ([HI, {"from": "gpt", "value": "", "tool_calls": [{}]}], "wrong-type"),
+        ([HI, {"from": "gpt", "value": "", "tool_calls": [{"id": "1"}]}], "wrong-type"),
         ([HI, {"from": "gpt", "value": [{"type": "image_url"}]}], "wrong-type"),
         ([HI, "Ho"], "wrong-type"),
         ("Hi", "wrong-type"),

@@ -3,6 +3,9 @@
 import pytest
 
 from curate.ingest.source import Source, SourceError, content_hash
+from curate.load import load_source
+from curate.notices import of_reading
+from curate.shards import load_manifest
 from tests.reading import assistant, one, read, user, why, write
 
 
@@ -62,6 +65,20 @@ def test_a_turn_that_is_not_to_be_trained_is_no_target(tmp_path, off):
     assert one(path)["reference"] == "Hello"
 
 
+@pytest.mark.parametrize("off", [{"weight": "0"}, {"mask": 1}, {"train": "false"}])
+def test_a_record_that_is_not_to_be_trained_is_rejected(tmp_path, off):
+    row = {"question": "Dose?", "answer": "37 mg"}
+    accepted, rejected = read(write(tmp_path / "a.jsonl", [{**row, **off}, {**row, "weight": 72.5}]))
+    assert ([item.line for item in accepted], why(rejected)) == ([2], [(1, "untrained")])
+    assert accepted[0].unused == ("weight",)
+
+
+@pytest.mark.parametrize(("mark", "reason"), [({"weight": 0.5}, "wrong-type"), ({"train_detail": [1]}, "unsupported")])
+def test_a_turn_of_which_a_part_is_to_be_trained_is_rejected(tmp_path, mark, reason):
+    path = write(tmp_path / "a.jsonl", [{"messages": [user("Dose?"), {**assistant("37 mg"), **mark}]}])
+    assert why(read(path)[1]) == [(1, reason)]
+
+
 def test_a_turn_with_a_weight_is_a_target(tmp_path):
     turns = [{"from": "human", "value": "Dose?"}, {"from": "gpt", "value": "37 mg", "weight": 1, "train": None}]
     assert one(write(tmp_path / "a.jsonl", [{"conversations": turns}]))["reference"] == "37 mg"
@@ -73,3 +90,32 @@ def test_alpacas_history_is_said_before(tmp_path):
     accepted, _ = read(write(tmp_path / "a.jsonl", [row, plain]))
     assert [turn["content"] for turn in accepted[0].row["prompt"]] == ["The dose?", "37 mg", "And for children?"]
     assert len(accepted[1].row["prompt"]) == 1
+
+
+def test_history_may_be_turns_or_a_cell_of_json_and_a_patients_history_is_not_one(tmp_path):
+    asked = {"question": "And for children?", "answer": "12 mg"}
+    for history in ([user("The dose?"), assistant("37 mg")], '[["The dose?", "37 mg"]]'):
+        found = one(write(tmp_path / "a.jsonl", [{**asked, "history": history}]))
+        assert found["prompt"] == [user("The dose?"), assistant("37 mg"), user("And for children?")]
+    accepted, _ = read(write(tmp_path / "a.jsonl", [{**asked, "history": "Asthma since 2003."}]))
+    assert (len(accepted[0].row["prompt"]), accepted[0].unused) == (1, ("history",))
+    _, rejected = read(write(tmp_path / "a.jsonl", [{**asked, "history": [["The dose?"]]}]))
+    assert why(rejected) == [(1, "wrong-type")]
+
+
+def test_what_is_neither_asked_nor_learned_is_counted_and_said(tmp_path):
+    turns = [user("Hi"), assistant("Hello"), user("Dose?"), {**assistant("37 mg"), "name": "ann"}]
+    held = [turns[0], {**assistant("Hello"), "weight": 0}, *turns[2:]]
+    tools = [{"name": "look_up"}]
+    path = write(tmp_path / "chat.jsonl", [{"messages": turns, "tools": tools}, {"messages": held, "topic": "x"}])
+    folder = load_source(Source(path=str(path)), tmp_path / "builds", 10, 0.0, None, {})
+    facts = load_manifest(folder)
+    assert facts["unused"] == {"messages[].name": 2, "tools": 1, "topic": 1}
+    assert (facts["earlier_answers"], facts["held_answers"]) == (1, 1)
+    assert list(of_reading(folder)) == [
+        "curate: chat: columns that nothing uses (records): messages[].name 2, tools 1, topic 1",
+        "curate: chat: 1 earlier answers of conversations are context only (build --all-turns learns them)",
+        "curate: chat: 1 answers are context only, as their records say (weight 0, train false)",
+    ]
+    every = load_source(Source(path=str(path), all_turns=True), tmp_path / "builds", 10, 0.0, None, {})
+    assert (load_manifest(every)["rows"], load_manifest(every)["earlier_answers"]) == (3, 0)

@@ -15,6 +15,7 @@ Reason = Literal[
     "empty-question",  # null, or nothing visible in it
     "empty-answer",
     "empty-text",
+    "unsupported",  # comes with tools, pictures or parts to learn, which are not carried to the model
     "missing-turns",  # a conversation in which somebody did not answer
     "reserved-character",  # U+FDD0–FDEF, with which rendering marks its places, or a lone surrogate
     "longer-than-context",  # the caller's `fits` said no
@@ -22,7 +23,7 @@ Reason = Literal[
     "truncated-file",  # a compressed or Arrow file breaks off; line = where
     "unknown-format",  # a file of a folder that is none of ours (line 0)
     "other-split",  # a file of a folder that belongs to another split than the one asked for (line 0)
-    "untrained",  # every assistant turn says that it is not to be trained (weight 0, train false)
+    "untrained",  # every answer in it is marked as not to be learned (weight 0, train false)
     "empty-file",  # a file of a folder without a record in it (line 0)
     "not-rows",  # a file of a folder that holds something else: settings, a suite, a manifest (line 0)
 ]
@@ -68,11 +69,18 @@ class Record:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A usable row: a full EXAMPLE row (``curate.schema``), its later columns still null."""
+    """A usable row: a full EXAMPLE row (``curate.schema``), its later columns still null.
+
+    Of its record, and on the first row of it alone: ``unused`` keys, ``earlier`` answers that are context only because
+    the last is learned, and answers ``held``, which the record marks as context.
+    """
 
     line: int
     file: str
     row: dict[str, Any]
+    unused: tuple[str, ...] = ()
+    earlier: int = 0
+    held: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from curate.ingest.records import SourceError, UnknownColumns, Unusable
+from curate.ingest.records import SourceError, UnknownColumns
 from curate.ingest.turns import ROLES as TURN_ROLES
-from curate.ingest.turns import check_turns, clean, is_blank, is_turns, read_turns
-from curate.schema import Message
+from curate.ingest.turns import is_turns
 
-Role = Literal["question", "answer", "system", "context", "messages"]
+Role = Literal["question", "answer", "system", "context", "history", "messages"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 ShapeName = Literal["messages", "sharegpt", "alpaca", "dolly", "prompt-completion", "question-answer"]
 
 SYSTEM = ("system", "system_prompt")
+BEFORE: dict[str, tuple[str, ...]] = {"system": SYSTEM, "history": ("history",)}
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,19 @@ class Shape:
 SHAPES = (  # the first that fits is taken
     Shape("messages", {"messages": ("messages",)}, {"system": SYSTEM}),
     Shape("sharegpt", {"messages": ("conversations", "conversation")}, {"system": SYSTEM}),
-    Shape("alpaca", {"question": ("instruction",), "answer": ("output",)}, {"context": ("input",), "system": SYSTEM}),
-    Shape("dolly", {"question": ("instruction",), "answer": ("response",)}, {"context": ("context",), "system": SYSTEM},
+    Shape("alpaca", {"question": ("instruction",), "answer": ("output",)}, {"context": ("input", "context"), **BEFORE}),
+    Shape("dolly", {"question": ("instruction",), "answer": ("response",)}, {"context": ("context",), **BEFORE},
           absent=("input",)),
-    Shape("prompt-completion", {"question": ("prompt",), "answer": ("completion",)}, {"system": SYSTEM}),
+    Shape("prompt-completion", {"question": ("prompt",), "answer": ("completion",)},
+          {"context": ("context", "input"), **BEFORE}),
     Shape("question-answer",
           {"question": ("question", "query", "ask", "problem", "instruction", "prompt"),
            "answer": ("answer", "long_answer", "response", "output", "completion", "reply", "best_answer", "solution")},
-          {"context": ("context", "input"), "system": SYSTEM}),
+          {"context": ("context", "input"), **BEFORE}),
 )  # fmt: skip
 BY_NAME = {shape.name: shape for shape in SHAPES}
 
 QUESTION_MARK = re.compile("[?？؟]")
-CITATION = re.compile(r"\[\d{1,3}\]")
-"""Wikipedia's footnote marks, which Dolly's contexts kept."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def settle(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where:
     twice = [name for name, count in Counter(columns.values()).items() if count > 1]
     if twice:
         raise SourceError(f"{where}: --columns gives {twice[0]!r} two roles; name a column of its own for each. "
-                          f"Found: {_list(names)}")  # fmt: skip
+                          f"Found: {listed(names)}")  # fmt: skip
     if "messages" in columns:
         return Binding("messages", columns)
     found = _most_common(sample)
@@ -116,79 +115,6 @@ def settle(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where:
             raise UnknownColumns(_unrecognised(sample, names, columns, where))
         columns[role] = guess
     return Binding("question-answer", columns)
-
-
-def read_record(binding: Binding, fields: Mapping[str, Any]) -> list[Message]:
-    """The record as a conversation that ends with, or at least holds, an assistant turn. Raises ``Unusable``."""
-    columns = binding.columns
-    system = _optional(fields, columns.get("system"))
-    if "messages" in columns:
-        turns = read_turns(_needed(fields, columns["messages"]), columns["messages"])
-    else:
-        turns = _read_pair(binding, fields)
-    if system and (not turns or turns[0]["role"] != "system"):
-        turns = [{"role": "system", "content": system}, *turns]
-    check_turns(turns)
-    return turns
-
-
-def _read_pair(binding: Binding, fields: Mapping[str, Any]) -> list[Message]:
-    columns = binding.columns
-    question, answer = _needed(fields, columns["question"]), _needed(fields, columns["answer"])
-    if binding.shape == "prompt-completion" and (isinstance(question, list) or isinstance(answer, list)):
-        asked = _turns_or_text(question, columns["question"], "user")
-        return [*asked, *_turns_or_text(answer, columns["answer"], "assistant")]
-    if is_blank(_text(question, columns["question"])):
-        raise Unusable("empty-question", f"{columns['question']} is {'null' if question is None else 'empty'}")
-    if is_blank(_text(answer, columns["answer"])):
-        raise Unusable("empty-answer", f"{columns['answer']} is {'null' if answer is None else 'empty'}")
-    context = _optional(fields, columns.get("context"))
-    if binding.shape == "dolly":
-        context = CITATION.sub("", context).strip()
-    prompt = clean(question) + (f"\n\n{context}" if context else "")
-    asked = [{"role": "user", "content": prompt}, {"role": "assistant", "content": clean(answer)}]
-    return [*_history(fields), *asked]
-
-
-def _history(fields: Mapping[str, Any]) -> list[Message]:
-    """The earlier turns of Alpaca's ``history``: pairs of what was asked and answered. Any other column of that name
-    (a patient's history) is not a list of pairs."""
-    pairs = fields.get("history")
-    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        return []
-    roles = ("user", "assistant")
-    return [{"role": role, "content": clean(_text(text, "history"))}
-            for pair in pairs for role, text in zip(roles, pair, strict=True)]  # fmt: skip
-
-
-def _turns_or_text(value: Any, column: str, role: str) -> list[Message]:
-    if isinstance(value, list):
-        return read_turns(value, column)
-    return [{"role": role, "content": clean(_text(value, column))}]
-
-
-def _needed(fields: Mapping[str, Any], column: str) -> Any:
-    if column not in fields:
-        raise Unusable("missing-field", f"no {column}; the record has {_list(list(fields))}")
-    return fields[column]
-
-
-def _text(value: Any, column: str) -> str:
-    """Text, or nothing for null. Raises ``Unusable`` for anything else."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Unusable("wrong-type", f"{column}: expected text, found {type(value).__name__}")
-    return value
-
-
-def _optional(fields: Mapping[str, Any], column: str | None) -> str:
-    """The text of a column that need not be there; a list of texts is joined by empty lines."""
-    value = fields.get(column) if column else None
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        value = "\n\n".join(value)
-    text = _text(value, column or "")
-    return "" if is_blank(text) else clean(text)
 
 
 def _plain(name: str) -> str:
@@ -215,13 +141,23 @@ def _most_common(sample: Sequence[Mapping[str, Any]]) -> Binding | None:
 
 
 def _readable(columns: Mapping[str, str], sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Without a context or system column that never holds text, only other things: it merely has that name."""
+    """Without a context or system column that never holds text, only other things, nor a history that never holds
+    turns: it merely has that name."""
     kept = dict(columns)
-    for role in {"context", "system"} & columns.keys():
+    for role in {"context", "system", "history"} & columns.keys():
         found = [value for fields in sample if (value := fields.get(columns[role])) is not None]
-        if found and not any(isinstance(value, str) for value in found):
+        holds = _holds_list if role == "history" else _holds_text
+        if found and not any(map(holds, found)):
             del kept[role]
     return kept
+
+
+def _holds_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _holds_list(value: Any) -> bool:
+    return isinstance(value, list) or (isinstance(value, str) and value.lstrip().startswith("["))
 
 
 def _column(role: str, asked: str, names: Sequence[str], where: str) -> str:
@@ -232,7 +168,7 @@ def _column(role: str, asked: str, names: Sequence[str], where: str) -> str:
         return same[0]
     near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise UnknownColumns(f"{where}: --columns {role}={asked}: no such column; {hint}found: {_list(names)}")
+    raise UnknownColumns(f"{where}: --columns {role}={asked}: no such column; {hint}found: {listed(names)}")
 
 
 def _guess(role: str, names: Sequence[str]) -> str | None:
@@ -249,7 +185,7 @@ def _unrecognised(
     if any(" " in name and name.endswith(("?", ".", "!")) for name in names):
         hint += "\n  or, if these are no names but the first row: put a line above it, such as question,answer"
     return (f"{where}: cannot tell which column holds the {' and which the '.join(missing)}.\n"
-            f"  found columns: {_list(names)}\n  recognised: {known}\n  {hint}")  # fmt: skip
+            f"  found columns: {listed(names)}\n  recognised: {known}\n  {hint}")  # fmt: skip
 
 
 def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Mapping[str, str]) -> tuple[str, str]:
@@ -297,6 +233,6 @@ def _asks(texts: Sequence[str]) -> bool:
     return 2 * sum(bool(QUESTION_MARK.search(text)) for text in texts) > len(texts)
 
 
-def _list(names: Sequence[str], most: int = 30) -> str:
+def listed(names: Sequence[str], most: int = 30) -> str:
     shown = ", ".join(repr(name[:60]) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "") or "none"

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from curate.config import Strict
+from curate.ingest.conversation import Target, read_record, targets
 from curate.ingest.folder import list_rows, looks_like_rows, open_folder
 from curate.ingest.readers import check_file, format_of, read_file
 from curate.ingest.records import (
@@ -32,10 +33,9 @@ from curate.ingest.records import (
     reject,
     rejected,
 )
-from curate.ingest.shapes import ROLES, Binding, read_record, settle
+from curate.ingest.shapes import ROLES, Binding, settle
 from curate.ingest.splits import check_split
 from curate.ingest.textfile import known_encoding
-from curate.ingest.turns import Target, check_characters, targets
 from curate.schema import EXAMPLE, Message
 from curate.shards import file_hash
 
@@ -54,7 +54,8 @@ WAITING = 1_000
 
 
 class Source(Strict):
-    """What to read, and how. ``columns`` maps roles (question, answer, system, context, messages) to column names."""
+    """What to read, and how. ``columns`` maps roles (question, answer, system, context, history, messages) to column
+    names."""
 
     path: str  # a file, a folder, or a hub id: owner/name, owner/name:configuration
     name: str | None = None  # becomes EXAMPLE.source; else the file's stem or the dataset's name
@@ -89,8 +90,9 @@ class Source(Strict):
     def _roles(self) -> "Source":
         for role in self.columns:
             check_role(role)
-        if "messages" in self.columns and {"question", "answer", "context"} & self.columns.keys():
-            raise SourceError("--columns messages=… holds whole conversations; leave out question, answer and context")
+        if "messages" in self.columns and {"question", "answer", "context", "history"} & self.columns.keys():
+            raise SourceError("--columns messages=… holds whole conversations; leave out question, answer, context and "
+                              "history")  # fmt: skip
         if not self.path:
             raise SourceError("the source is empty; give a file, a folder, or a hub id (owner/name)")
         return self
@@ -236,24 +238,27 @@ def _bound(
 def _examples(source: Source, binding: Binding, record: Record, fits: Fits | None) -> Iterator[Accepted | Rejected]:
     """The rows of a record, still without id and source."""
     try:
-        turns = read_record(binding, record.fields)
-        check_characters(turns)
+        found = read_record(binding, record.fields)
     except Unusable as problem:
         yield reject(record, problem)
         return
     rest = _left_over(record, set(binding.columns.values()))
-    for target in targets(turns, source.all_turns):
+    earlier = 0 if source.all_turns else len(found.answers) - 1
+    notes: tuple[tuple[str, ...], int, int] = (found.unused, earlier, len(found.held))
+    for target in targets(found, source.all_turns):
         turn = target.turn if source.all_turns else None
         if fits and not fits(target.prompt, target.answer):
             length = sum(len(before["content"]) for before in target.prompt) + len(target.answer)
             where = "" if turn is None else f"; turn {turn}"
             yield reject(record, Unusable("longer-than-context", f"{length:,} characters of prompt and answer{where}"))
         else:
-            yield Accepted(record.line, record.file, _row(record, target, turn, rest))
+            yield Accepted(record.line, record.file, _row(record, target, turn, rest), *notes)
+            notes = ((), 0, 0)
 
 
 def _row(record: Record, target: Target, turn: int | None, rest: dict[str, Any]) -> dict[str, Any]:
-    own = {"file": record.file, "line": record.line, "key": record.key, "turn": turn, "turns_cut": target.cut or None}
+    own = {"file": record.file, "line": record.line, "key": record.key, "turn": turn, "turns_cut": target.cut or None,
+           "held": target.held or None}  # fmt: skip
     meta = {key: value for key, value in own.items() if value is not None}
     meta.update({f"record.{key}" if key in own else key: value for key, value in rest.items()})
     row = dict.fromkeys(EXAMPLE.names)

@@ -3,10 +3,10 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from curate.ingest.flags import MASKED, TRAINED, check_needed, is_empty, marked, unused
 from curate.ingest.records import Unusable
 from curate.schema import Message
 
@@ -18,24 +18,30 @@ ROLES = {
     "tool": "tool", "observation": "tool", "function": "tool", "function_response": "tool",
 }  # fmt: skip
 
-UNTRAINED = "untrained"
-"""A key of a turn that is not to be trained, between reading and ``targets``, which takes the key away."""
-
 MAY_FOLLOW = {None: "user", "user": "assistant", "assistant": "user tool", "tool": "assistant tool"}
 """Which roles may follow which, after a leading system turn."""
+
+SPELLINGS = ("role", "from", "content", "value")
 
 RESERVED = re.compile("[\ufdd0-\ufdef]")
 """Noncharacters, never valid in interchanged text: rendering (``curate.template``) marks its places with them."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """One assistant turn to learn: the turns before it, its text, its index, and how many turns after it were cut."""
+class Turn:
+    """``learn`` false: an answer that the record marks as context only. ``unused``: keys that say something else."""
 
-    prompt: list[Message]
-    answer: str
-    turn: int
-    cut: int
+    message: Message
+    learn: bool = True
+    unused: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, role: str, content: str) -> "Turn":
+        return cls({"role": role, "content": content})
+
+    @property
+    def is_answer(self) -> bool:
+        return self.message["role"] == "assistant"
 
 
 def clean(text: str) -> str:
@@ -58,16 +64,16 @@ def is_blank(text: str) -> bool:
     return all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text)
 
 
-def read_turns(value: Any, column: str) -> list[Message]:
+def read_turns(value: Any, column: str) -> list[Turn]:
     """A list of role/content or from/value objects (or its JSON text, as CSV holds it). Raises ``Unusable``."""
     if isinstance(value, str):
-        value = _from_json(value, column)
+        value = from_json(value, column)
     if value is None:
         raise Unusable("missing-turns", f"{column} is null")
     if not isinstance(value, list):
         raise Unusable("wrong-type", f"{column}: expected a list of turns, found {type(value).__name__}")
     turns = [_read_turn(turn, f"{column}[{index}]") for index, turn in enumerate(value)]
-    return turns[1:] if turns and turns[0] == {"role": "system", "content": ""} else turns
+    return turns[1:] if turns and turns[0].message == {"role": "system", "content": ""} else turns
 
 
 def is_turns(value: Any) -> bool:
@@ -100,8 +106,6 @@ def check_turns(turns: list[Message]) -> None:
         last = role
     if not any(turn["role"] == "assistant" for turn in turns):
         raise Unusable("missing-turns", "no assistant turn")
-    if all(UNTRAINED in turn for turn in turns if turn["role"] == "assistant"):
-        raise Unusable("untrained", "every assistant turn has weight 0, train: false or the like")
 
 
 def check_characters(turns: list[Message]) -> None:
@@ -117,45 +121,40 @@ def check_characters(turns: list[Message]) -> None:
             raise Unusable("reserved-character", f"{where}, character {error.start}: {what}") from None
 
 
-def targets(turns: list[Message], all_turns: bool) -> Iterator[Target]:
-    """The last assistant turn with what comes before it, or every assistant turn; of those to be trained."""
-    spoken = [index for index, turn in enumerate(turns) if turn["role"] == "assistant" and UNTRAINED not in turn]
-    turns = [{key: value for key, value in turn.items() if key != UNTRAINED} for turn in turns]
-    for index in spoken if all_turns else spoken[-1:]:
-        cut = len(turns) - index - 1 if index == spoken[-1] else 0
-        yield Target(turns[:index], turns[index]["content"], index, cut)
-
-
-def _from_json(text: str, column: str) -> Any:
+def from_json(text: str, column: str) -> Any:
+    """A list in a cell. Raises ``Unusable``."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise Unusable("wrong-type", f"{column}: expected a list of turns, found a text that is not JSON") from None
 
 
-def _read_turn(turn: Any, where: str) -> Message:
+def _read_turn(turn: Any, where: str) -> Turn:
     if not isinstance(turn, dict):
         raise Unusable("wrong-type", f"{where}: expected an object with role and content, found {type(turn).__name__}")
     name = _either(turn, "role", "from")
     role = ROLES.get(name.strip().lower()) if isinstance(name, str) else None
     if role is None:
         raise Unusable("wrong-type", f"{where}: role {name!r}; known: {', '.join(ROLES)}")
-    if turn.get("tool_calls"):
-        raise Unusable("wrong-type", f"{where}: tool_calls have no place here; put the call into the text of the turn")
-    read = {"role": role, "content": clean(_content(_either(turn, "content", "value"), role, where))}
-    return {**read, UNTRAINED: "yes"} if untrained(turn) else read
+    for key in ("tool_calls", "function_call"):
+        if not is_empty(turn.get(key)):
+            raise Unusable("wrong-type", f"{where}: {key} has no place here; put the call into the text of the turn")
+    check_needed(turn, (), f"{where}.")
+    message = {"role": role, "content": clean(_content(_either(turn, "content", "value"), role, where))}
+    return Turn(message, _is_learned(turn, where), unused(turn, (*SPELLINGS, *TRAINED, *MASKED)))
 
 
-def untrained(turn: dict[str, Any]) -> bool:
-    """Whether the turn says of itself that it is context only: OpenAI's ``weight: 0``, Axolotl's ``train: false``.
-
-    >>> untrained({"weight": 0}), untrained({"train": False}), untrained({"weight": 1}), untrained({"weight": None})
-    (True, True, False, False)
-    """
-    weight = turn.get("weight")
-    switched_off = any(turn.get(key) is False for key in ("train", "training", "trainable", "loss"))
-    masked = any(turn.get(key) is True for key in ("mask", "masked"))
-    return switched_off or masked or (isinstance(weight, int | float) and not isinstance(weight, bool) and weight == 0)
+def _is_learned(turn: dict[str, Any], where: str) -> bool:
+    """Whether no mark says that the turn is context only. Raises ``Unusable`` where a part of it is, or a mark says
+    neither yes nor no."""
+    for key in ("train_detail", "training_detail"):
+        if not is_empty(turn.get(key)):
+            raise Unusable("unsupported", f"{where}.{key}: an answer of which a part is to be learned")
+    found = dict(marked(turn))
+    for key, learn in found.items():
+        if learn is None:
+            raise Unusable("wrong-type", f"{where}.{key} is {turn[key]!r}; 0 and 1, or false and true, can be used")
+    return all(found.values())
 
 
 def _either(turn: dict[str, Any], name: str, other: str) -> Any:

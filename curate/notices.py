@@ -1,0 +1,73 @@
+"""What reading and cleaning did to a source that leaves no row out: lines for a person, from what the folders say."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate.clean.check import MASKED
+from curate.ingest import Accepted
+from curate.shards import load_manifest, read_dataset
+
+MOST = 8
+"""Columns named in a line; the manifest has all."""
+
+CHANGES = {
+    MASKED: "personal data masked (--clean personal=off leaves it, personal=drop leaves such rows out)",
+    "repaired-html": "HTML taken out",
+    "repaired-encoding": "wrongly decoded text put right",
+    "repaired-control": "control and invisible characters taken out",
+}
+"""Flags of rows whose text the rules of ``--clean`` changed."""
+
+
+@dataclass
+class Unlearned:
+    """Of accepted records: what is neither learned nor asked. ``unused``: column -> records that say something in it;
+    ``earlier``: answers that are context only, because a later one is learned; ``held``: those marked as context."""
+
+    unused: Counter[str] = field(default_factory=Counter)
+    earlier: int = 0
+    held: int = 0
+
+    def add(self, row: Accepted) -> None:
+        self.unused.update(row.unused)
+        self.earlier += row.earlier
+        self.held += row.held
+
+    def facts(self) -> dict[str, Any]:
+        """For a manifest."""
+        return {"unused": dict(self.unused.most_common()), "earlier_answers": self.earlier, "held_answers": self.held}
+
+
+def of_reading(folder: Path) -> Iterator[str]:
+    """What became of the rest of the records of a source that was read into this folder."""
+    facts = load_manifest(folder)
+    name = facts["lineage"][0]["config"].get("name", folder.name)
+    if facts.get("unused"):
+        yield f"curate: {name}: columns that nothing uses (records): {_counted(facts['unused'])}"
+    if count := facts.get("earlier_answers"):
+        yield (f"curate: {name}: {count:,} earlier answers of conversations are context only (build --all-turns learns "
+               "them)")  # fmt: skip
+    if count := facts.get("held_answers"):
+        yield f"curate: {name}: {count:,} answers are context only, as their records say (weight 0, train false)"
+
+
+def of_cleaning(folder: Path) -> Iterator[str]:
+    """How many rows have another text than the source gave them."""
+    rows = read_dataset(folder, ["source", "flags"])
+    flags = Counter(flag for own in rows["flags"].to_pylist() for flag in own or [])
+    name = rows["source"][0].as_py() if len(rows) else folder.name
+    for flag, what in CHANGES.items():
+        if flags[flag]:
+            yield f"curate: {name}: {what}: {flags[flag]:,} rows, flagged {flag}"
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    """
+    >>> _counted({"tools": 1200, "id": 3})
+    'tools 1,200, id 3'
+    """
+    shown = ", ".join(f"{name} {count:,}" for name, count in list(found.items())[:MOST])
+    return shown + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
