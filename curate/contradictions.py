@@ -1,9 +1,9 @@
 """Which rows answer one question incompatibly. Both are held out, for a person to decide.
 
-By rule: other quantities, else other names, else a denial more, else each with content words that the other lacks. With
-a judge (``build --judge``) rules only propose: the base model confirms each pair, and then questions count as one that
-merely ask with the same content words ("the usual dose of X?", "X: usual dose"), which rules alone should not compare:
-"does A cause B" has the words of "does B cause A".
+By rule: other quantities or bounds, else other names, else a denial more, else each with content words that the other
+lacks. With a judge (``build --judge``) rules only propose: the base model confirms each pair, and then questions count
+as one that merely ask with the same content words ("the usual dose of X?", "X: usual dose"), which rules alone should
+not compare: "does A cause B" has the words of "does B cause A".
 """
 
 from collections import defaultdict
@@ -13,6 +13,8 @@ from itertools import combinations
 
 from curate.base import Base
 from curate.fidelity import bears_on
+from curate.text.bounds import beside
+from curate.text.bounds import contradict as opposite
 from curate.text.quantity import Quantity, quantities
 from curate.text.words import names, negations, stems, words
 
@@ -59,7 +61,8 @@ def contradict(one: Claim, other: Claim, lang: str) -> bool:
     texts = [bears_on(row.answer, row.question, lang=lang) for row in (one, other)]
     amounts = [quantities(text, lang) for text in texts]
     if all(amounts):
-        return not any(_agree(p, q) for p in amounts[0] for q in amounts[1])
+        left, right = ([(q, beside(q, text, lang)) for q in own] for own, text in zip(amounts, texts, strict=True))
+        return not any(_agree(p, q) and not opposite(mark, sign) for p, mark in left for q, sign in right)
     asked = f"{one.question} {other.question}"
     called = [{text[n.start : n.end].casefold() for n in names(text, lang)} - _content(asked, lang) for text in texts]
     called = [{name for name in found if name not in asked.casefold()} for found in called]

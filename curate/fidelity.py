@@ -14,6 +14,7 @@ from curate.text.compare import (
     abbreviated,
     about,
     amounts,
+    around,
     best,
     content,
     counts,
@@ -28,12 +29,14 @@ from curate.text.compare import (
     neighbours,
     overlap,
     tokens,
+    turned,
     unlabelled,
 )
 from curate.text.leaks import LEAK_PHRASES, leaks
 from curate.text.lexicon import KEPT as KEPT_WORDS
 from curate.text.quantity import Quantity, quantities
 from curate.text.relevance import bears_on
+from curate.text.role_markers import role_markers
 from curate.text.words import denials, language, names, negations, sentences, stem, stems, words
 
 __all__ = [
@@ -163,6 +166,7 @@ def check(
     problems += _denied(response, relevant, question, code)
     problems += _foreign(response, (reference, question, draft), code)
     problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
+    problems += [Problem("leak", response[i:j]) for i, j in role_markers(response, f"{question}\n{reference}")]
     if not finished:
         problems.append(Problem("unfinished", "stopped by length, not by the end of its turn"))
     if repeated_tail(response):
@@ -180,6 +184,9 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
         for q in quantities(relevant, lang)
         if not has_amount(q, have) and not any(q.agrees(other) for other in asked)
     ]
+    for q in quantities(relevant, lang):
+        if found := turned(q, relevant, text, lang):
+            problems.append(Problem("missing-number", f"{around(q, relevant)}, found {found}"))
     held, known = tokens(text, lang), tokens(question, lang)
     for name in names(relevant, lang):
         if not has_name(name.text, held, text, lang) and not has_name(name.text, known, question, lang):

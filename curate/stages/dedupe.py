@@ -23,7 +23,7 @@ class Dedupe:
     judge: Base | None = None  # confirms contradictions
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:

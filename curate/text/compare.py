@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from curate.text.bounds import beside, contradict
 from curate.text.quantity import Quantity, quantities
 from curate.text.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
 
@@ -115,7 +116,21 @@ def has_amount(q: Quantity, among: Sequence[Quantity]) -> bool:
 
 
 def amounts(text: str, lang: str) -> set[tuple[object, ...]]:
-    return {(q.value, q.upper, q.unit) for q in quantities(text, lang)}
+    return {(q.value, q.upper, q.unit, beside(q, text, lang)) for q in quantities(text, lang)}
+
+
+def turned(q: Quantity, relevant: str, text: str, lang: str) -> str | None:
+    """How the text states an amount that it has, where it never states the same with it: ``< 90`` for ``> 90``."""
+    own = beside(q, relevant, lang)
+    found = [other for other in quantities(text, lang) if q.agrees(other)]
+    if not found or not all(contradict(own, beside(other, text, lang)) for other in found):
+        return None
+    return around(found[0], text)
+
+
+def around(q: Quantity, text: str) -> str:
+    """The amount with what stands beside it, as written."""
+    return " ".join(text[max(0, q.start - 12) : q.end + 6].split())
 
 
 def counts(q: Quantity) -> bool:

@@ -1,34 +1,18 @@
 """Closed word lists by language code: what spaCy's blank pipelines do not carry.
 
-Covered: negations and comparatives in en, de, fr, es, it, pt, nl, ru, vi, zh; number words in en, de, fr, es and
-Chinese numerals; months in en, de, fr, es; units in those plus their symbols everywhere. A language without a
-list simply has fewer rules: its digits, symbols and capitals still count.
+Here: comparatives in en, de, fr, es, it, pt, nl, ru, vi, zh; months in en, de, fr, es; units in those plus their
+symbols everywhere. Negations and number words are files of their own, for they cover more languages.
 """
 
 from fractions import Fraction
+
+from curate.text.number_words import numbered
 
 
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _numbered(text: str, start: int = 0) -> dict[str, int]:
-    return {word: i for i, word in enumerate(text.split(), start) if word != "-"}
-
-
-NEGATIONS: dict[str, frozenset[str]] = {
-    "en": _set("not no never none neither nor without nobody nothing nowhere non cannot"),
-    "de": _set("nicht kein keine keinen keinem keiner keines nie niemals ohne weder nichts niemand"),
-    "fr": _set("ne n' pas jamais aucun aucune ni sans rien non"),
-    "es": _set("no nunca jamás ningún ninguna ninguno ni sin nada nadie tampoco"),
-    "it": _set("non mai nessun nessuno nessuna né senza niente nulla"),
-    "pt": _set("não nunca jamais nenhum nenhuma nem sem nada ninguém"),
-    "nl": _set("niet geen nooit zonder noch niets niemand"),
-    "ru": _set("не нет ни никогда без нельзя никто ничего"),
-    "vi": _set("không chưa chẳng chả đừng"),
-}
-WITHOUT = _set("without ohne sans sin senza sem zonder без")
-"""Negations that, behind another one in the same clause, affirm: no smoke without fire."""
 COORDINATORS: dict[str, frozenset[str]] = {
     "en": _set("and or but"),
     "de": _set("und oder aber"),
@@ -39,10 +23,6 @@ COORDINATORS: dict[str, frozenset[str]] = {
     "nl": _set("en of maar"),
     "ru": _set("и или но"),
 }
-CHINESE_NEGATION = (
-    r"(?!不断|不仅|不但|不同|不过|不论|不管|非常|无论|未来)(?:没有|不会|不能|不要|不是|不得|不|没|未|无|勿|非|莫)"
-)
-
 KEPT: dict[str, frozenset[str]] = {
     # Stop words of spaCy that change what a sentence claims, so they count as content.
     "en": _set(
@@ -61,23 +41,6 @@ KEPT: dict[str, frozenset[str]] = {
     "zh": frozenset("更多少大小高低上下前后只最每"),
 }
 
-NUMBER_WORDS: dict[str, dict[str, int]] = {
-    "en": _numbered("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen")
-    | _numbered("sixteen seventeen eighteen nineteen twenty", 16)
-    | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90},
-    "de": _numbered("null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"),
-    "fr": _numbered("zéro - deux trois quatre cinq six sept huit neuf dix onze douze"),  # "un" is an article too
-    "es": _numbered("cero - dos tres cuatro cinco seis siete ocho nueve diez once doce"),
-}
-SCALES = {
-    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-    "millions": 10**6, "billions": 10**9, "mille": 10**3, "milliards": 10**9, "milliard": 10**9,
-    "tausend": 10**3, "millionen": 10**6, "milliarden": 10**9, "mil": 10**3, "millones": 10**6,
-    "万": 10**4, "亿": 10**8, "千": 10**3, "百万": 10**6,
-}  # fmt: skip
-CHINESE_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
-CHINESE_POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10**4}
-
 COMMA_DECIMAL = _set("de fr es it pt nl ru vi pl cs da sv fi nb nn ro uk tr el hu id")
 """Languages that write 1,5 for one and a half, and 1.000 (or a space) for a thousand."""
 
@@ -89,7 +52,7 @@ for _names in (
     "januar februar märz april mai juni juli august september oktober november dezember",
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
 ):
-    MONTHS |= _numbered(_names, 1)
+    MONTHS |= numbered(_names, 1)
 MONTHS["sept"] = 9
 
 _MINUTE, _DAY = Fraction(1), Fraction(1440)

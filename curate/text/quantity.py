@@ -6,16 +6,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
 
-from curate.text.lexicon import (
-    CHINESE_DIGITS,
-    CHINESE_POWERS,
-    COMMA_DECIMAL,
-    CURRENCY,
-    MONTHS,
-    NUMBER_WORDS,
-    SCALES,
-    UNITS,
-)
+from curate.text.lexicon import COMMA_DECIMAL, CURRENCY, MONTHS, UNITS
+from curate.text.number_words import CHINESE_DIGITS, CHINESE_POWERS, NUMBER_WORDS, SCALES
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,7 @@ _RATIO = re.compile(
     rf"{_GAP}+(?:in every|out of every|out of|of every|in|of|per|sur|von|de cada|en){_GAP}+|{_GAP}*/{_GAP}*",
     re.IGNORECASE,
 )
+_FRACTION = re.compile(rf"\\[cdt]?frac{_GAP}*\{{{_GAP}*$")
 _TWICE = re.compile(rf"{_GAP}*\({_GAP}*")
 _BETWEEN = re.compile(rf"(?:between|entre|zwischen){_GAP}+$", re.IGNORECASE)
 _AND = re.compile(rf"{_GAP}+(?:and|et|und|y){_GAP}+", re.IGNORECASE)
@@ -128,6 +121,8 @@ def _digits(text: str, match: re.Match[str], lang: str) -> Quantity | None:
     before = text[start - 1 : start]
     if _cased(before) or before == "_" or (before in "-–" and _cased(text[max(0, start - 2) : start - 1])):
         return None  # COVID-19, B12: part of a name
+    if re.search(r"\^\{?[-−+]?$", text[max(0, start - 3) : start]):
+        return None  # a power, which belongs to its base (``curate.text.bounds``)
     if _cased(text[end : end + 1]) and _unit_at(text, end) is None:
         return None  # 3D, 5q
     if text[end : end + 1] == "-" and _cased(text[end + 1 : end + 2]) and _unit_at(text, end) is None:
@@ -289,10 +284,13 @@ def _join(
 
 
 def _ratio(text: str, left: Quantity, right: Quantity) -> Quantity | None:
-    """ "1 in 5,000", "6 out of 10", "3/4", and "1 in 5,000 to 7,000"; before units, so births are not one."""
+    r""" "1 in 5,000", "6 out of 10", "3/4", \frac{4}{3}, "1 in 5,000 to 7,000"; before units, so births are not one."""
     between = text[left.end : right.start]
     if left.unit == "ratio" and left.upper is None and _RANGE.fullmatch(between) and right.value > left.written > 1:
         return _grown(text, replace(left, upper=left.value * left.written / right.value), left.start, right.end)
+    fraction = _FRACTION.search(text[: left.start]) and re.fullmatch(rf"{_GAP}*\}}{_GAP}*\{{{_GAP}*", between)
+    if fraction and not left.unit and right.value:
+        return _grown(text, replace(left, value=left.value / right.value, unit="ratio"), left.start, right.end)
     if left.unit or not _RATIO.fullmatch(between) or not _is_ratio(left, right, between.strip()):
         return None
     one = replace(left, value=left.value / right.value, unit="ratio", written=right.value)

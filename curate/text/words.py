@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from curate.text.lexicon import CHINESE_NEGATION, COORDINATORS, KEPT, NEGATIONS, NUMBER_WORDS, WITHOUT
+from curate.text.lexicon import COORDINATORS, KEPT
+from curate.text.negation import NEGATIONS, PATTERNS, WITHOUT, found_by_pattern, has_negations
+from curate.text.number_words import NUMBER_WORDS
 from curate.text.quantity import Quantity, quantities
 from curate.text.stem import stem
 
@@ -21,6 +23,7 @@ __all__ = [
     "Span",
     "Word",
     "denials",
+    "lacks",
     "names",
     "negations",
     "quantities",
@@ -150,7 +153,9 @@ def _pipeline(lang: str) -> tuple[Any, frozenset[str]]:
     stop = {w.replace("’", "'").casefold() for w in get_lang_class(lang).Defaults.stop_words}
     content = NEGATIONS.get(lang, frozenset()) | KEPT.get(lang, frozenset()) | set(NUMBER_WORDS.get(lang, ())) - {"one"}
     extra = {"'s", "'d", "'ll", "are", "have", "am", "will", "shall", "can"} if lang == "en" else set()
-    return nlp.tokenizer, frozenset((stop | extra) - content - {"n't", "n‘t"} - set("不没未无非"))
+    if lang in PATTERNS:
+        content |= {word for word in stop if PATTERNS[lang].search(word)} | set("不没未无非")
+    return nlp.tokenizer, frozenset((stop | extra) - content - {"n't", "n‘t"})
 
 
 _BOUNDARY = re.compile(
@@ -203,21 +208,23 @@ def _names(text: str, lang: str) -> tuple[Span, ...]:
     numbers = [(q.start, q.end) for q in quantities(text, lang)]
     tokens = [w for w in words(text, lang) if not any(w.start < e and s < w.end for s, e in numbers)]
     openers = _sentence_openers(text, tokens)
-    sure = {w.norm for w in tokens if w.start not in openers and _capital(w)}
+    sure = {w.norm for w in tokens if w.start not in openers and _capital(w, lang)}
     found: list[Span] = []
-    for run in _runs(text, tokens, frozenset() if lang == "de" else _LINKS):
+    for run in _runs(text, tokens, lang, frozenset() if lang == "de" else _LINKS):
         run = _trimmed(run, openers)
         if run and _is_name(run, openers, sure, lang):
             found.append(Span(run[0].start, run[-1].end, text[run[0].start : run[-1].end]))
     return tuple(found)
 
 
-def _capital(word: Word) -> bool:
-    return word.text[0].isupper() and not word.function and word.norm not in _CLOSED
+def _capital(word: Word, lang: str) -> bool:
+    return word.text[0].isupper() and not word.function and word.norm not in _closed(lang)
 
 
-_CLOSED = frozenset().union(*KEPT.values(), *NEGATIONS.values(), *(frozenset(names) for names in NUMBER_WORDS.values()))
-"""Content, but never the name of anything: "Without", "Most", "Seven"."""
+@cache
+def _closed(lang: str) -> frozenset[str]:
+    """Content, but never the name of anything: "Without", "Most", "Seven"."""
+    return frozenset().union(KEPT.get(lang, ()), NEGATIONS.get(lang, ()), NUMBER_WORDS.get(lang, ()))
 
 
 def shaped(text: str) -> bool:
@@ -242,7 +249,7 @@ def _sentence_openers(text: str, tokens: Sequence[Word]) -> frozenset[int]:
     return frozenset(openers)
 
 
-def _runs(text: str, tokens: Sequence[Word], links: frozenset[str]) -> list[list[Word]]:
+def _runs(text: str, tokens: Sequence[Word], lang: str, links: frozenset[str]) -> list[list[Word]]:
     """Maximal runs of capitalised or name-shaped words, over single link words, on one line without punctuation."""
     runs: list[list[Word]] = []
     run: list[Word] = []
@@ -252,7 +259,7 @@ def _runs(text: str, tokens: Sequence[Word], links: frozenset[str]) -> list[list
         if run and gap not in ("", " ", "\u00a0"):
             runs.append(run)
             run, link = [], []
-        if (_capital(word) or shaped(word.text)) and any(c.isalpha() for c in word.text):
+        if (_capital(word, lang) or shaped(word.text)) and any(c.isalpha() for c in word.text):
             run, link = [*run, *link, word], []
         elif run and len(link) < 2 and word.norm in links:
             link = [*link, word]
@@ -280,13 +287,20 @@ def _is_name(run: list[Word], openers: frozenset[int], sure: set[str], lang: str
 
 
 def negations(text: str, lang: str = "en") -> list[Word]:
-    """Negating words, for the languages of ``lexicon.NEGATIONS`` and Chinese; nothing for the others."""
+    """Negating words, for the languages of ``curate.text.negation``; nothing for the others."""
     code = language(lang)
-    if code == "zh":
-        found = re.finditer(CHINESE_NEGATION, text)
-        return [Word(m.start(), m.end(), m[0], m[0], False) for m in found]
+    if code in PATTERNS:
+        spans = found_by_pattern(text, code)
+        return [Word(start, end, text[start:end], text[start:end], False) for start, end in spans]
     listed = NEGATIONS.get(code, frozenset())
     return [w for w in words(text, code) if w.norm in listed]
+
+
+def lacks(lang: str) -> list[str]:
+    """What the rules do not know of this language, for a person: then only digits, names and words are compared."""
+    code = language(lang)
+    known = {"negations": has_negations(code), "number words": code in NUMBER_WORDS or code in ("zh", "ja")}
+    return [what for what, there in known.items() if not there]
 
 
 def denials(sentence: str, lang: str = "en") -> list[Word]:

@@ -1,0 +1,171 @@
+"""What stands beside a number and changes what the number states: bounds, tolerances, powers, charges, half days.
+
+``> 90`` and ``< 90`` are the same amount and opposite facts. Symbols are read in every language, words in those of
+``BOUNDS``. A comparison that a negation stands before is turned round: "not more than 5" is an upper bound.
+"""
+
+import re
+from functools import cache
+from typing import Literal
+
+from curate.text.negation import NEGATIONS
+from curate.text.quantity import Quantity
+
+Side = Literal["below", "above"]
+
+BOUNDS: dict[str, tuple[str, str]] = {  # language -> what stands before a number: upper bounds, lower bounds
+    "en": (r"(?:less|fewer|lower|smaller|younger|shorter|earlier|slower) than|under|below|beneath|at most|up to|"
+           r"maximum|max|before",
+           r"(?:more|greater|higher|larger|bigger|older|longer|later|faster) than|over|above|beyond|at least|minimum|"
+           r"exceed(?:s|ed|ing)?|after|since"),
+    "de": (r"(?:weniger|kleiner|niedriger|geringer|jünger|kürzer|früher) als|unter(?:halb)?|höchstens|maximal|bis zu|"
+           r"vor",
+           r"(?:mehr|größer|höher|älter|länger|später) als|über|oberhalb|mindestens|ab|nach|überschreite\w*|"
+           r"übersteig\w*"),
+    "fr": (r"moins (?:de|que)|au plus|jusqu'à|inférieure?s? à|sous|au-dessous de|maximum|avant",
+           r"plus (?:de|que)|au moins|supérieure?s? à|au-dessus de|minimum|après|dépasse\w*"),
+    "es": (r"menos (?:de|que)|menor(?:es)? (?:de|que|a)|como máximo|hasta|inferior(?:es)? a|debajo de|antes de",
+           r"más (?:de|que)|mayor(?:es)? (?:de|que|a)|al menos|por lo menos|como mínimo|superior(?:es)? a|encima de|"
+           r"después de|exced\w+|supera\w*"),
+    "it": (r"meno di|minor[ei] di|al massimo|fino a|inferior[ei] a|sotto|prima (?:di|del)",
+           r"più di|maggior[ei] di|almeno|superior[ei] a|sopra|oltre|dopo"),
+    "pt": (r"menos (?:de|que)|menor(?:es)? (?:de|que)|no máximo|até|inferior(?:es)? a|abaixo de|antes de",
+           r"mais (?:de|que)|maior(?:es)? (?:de|que)|pelo menos|no mínimo|superior(?:es)? a|acima de|depois de|após|"
+           r"exced\w+"),
+    "nl": (r"(?:minder|lager|kleiner|jonger|korter) dan|hoogstens|ten hoogste|maximaal|onder",
+           r"(?:meer|hoger|groter|ouder|langer) dan|minstens|ten minste|minimaal|boven|na|vanaf"),
+    "sv": (r"(?:mindre|färre|lägre|yngre|kortare) än|under|högst|upp till|före",
+           r"(?:mer|fler|högre|större|äldre|längre) än|över|minst|efter|överstig\w*"),
+    "ru": (r"менее|меньше|ниже|младше|моложе|до|максимум", r"более|больше|выше|свыше|старше|после|минимум"),
+    "vi": (r"dưới|(?:ít|nhỏ|thấp) hơn|tối đa|nhiều nhất|trước",
+           r"trên|(?:nhiều|lớn|cao)? ?hơn|tối thiểu|ít nhất|quá|sau"),
+    "zh": (r"不到|低于|少于|小于|至多|最多|不超过|不高于|不多于|不大于|不足|未满",
+           r"超过|高于|大于|多于|至少|最少|不低于|不少于|不小于"),
+}  # fmt: skip
+BEHIND: dict[str, tuple[str, str]] = {
+    "en": (r"(?:or|and) (?:less|fewer|lower|below|under|younger|shorter|earlier)",
+           r"(?:or|and) (?:more|greater|higher|above|over|older|longer|later|up)"),
+    "de": (r"(?:oder|und) (?:weniger|darunter|jünger)", r"(?:oder|und) (?:mehr|darüber|älter|höher)"),
+    "fr": (r"(?:ou|et) moins", r"(?:ou|et) plus"),
+    "es": (r"o (?:menos|menor)", r"[oy] (?:más|mayor)"),
+    "zh": (r"以下|以内|及以下", r"以上|及以上"),
+}  # fmt: skip
+
+SYMBOLS: tuple[tuple[str, str], ...] = (  # as they read before a number: x < 5
+    (r"<|≤|≦|⩽|＜|&l[te];|\\l(?:eq?|eqslant|t)\b|=<|<=", "below"),
+    (r">|≥|≧|⩾|＞|&g[te];|\\g(?:eq?|eqslant|t)\b|>=", "above"),
+    (r"≠|\\neq?\b|!=|=/=", "unequal"),
+    (r"±|\+/[-−–]|\+[-−–]|\\pm\b", "tolerance"),
+    (r"√|\\sqrt", "root"),
+)  # fmt: skip
+TURNED = {"below": "above", "above": "below"}
+HALVES = ((r"[ap]\.?\s?m\b\.?", ""), ("上午|午前|오전|凌晨", "am"), ("下午|午後|오후", "pm"))
+POWER = re.compile(r"\^\{?([-−+]?\d+)\}?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+FILLER = r"[^\d.;:!?()\n]{0,24}"
+"""Between a word of comparison and its number: "over the age of 65", "at least about 5"."""
+AWAY = 60
+"""Characters before and behind a number that are looked at."""
+
+
+def beside(q: Quantity, text: str, lang: str = "en") -> frozenset[str]:
+    """Marks of the number: ``below``, ``above``, ``unequal``, ``tolerance``, ``root``, ``am``, ``pm``, ``plus``,
+    ``minus`` and the power, ``^3``.
+
+    >>> from curate.text.quantity import quantities
+    >>> def marks(text): return [sorted(beside(q, text)) for q in quantities(text)]
+    >>> marks("Keep it < 90 %, not more than 3 h, at 8 p.m."), marks("5 ≥ x"), marks("10^-3")
+    ([['below'], ['below'], ['pm']], [['below']], [['^-3']])
+    """
+    before, after = text[max(0, q.start - AWAY) : q.start], text[q.end : q.end + AWAY]
+    found = {_symbol(before, after), _half(before, after), *_behind(after)}
+    if not found & {"below", "above", "unequal"}:
+        found.add(_word(before, after, lang))
+    return frozenset(found - {""})
+
+
+def contradict(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether the marks of two equal numbers state opposite facts.
+
+    >>> contradict(frozenset({"below"}), frozenset({"above"})), contradict(frozenset({"below"}), frozenset())
+    (True, False)
+    """
+    both = one | other
+    if any(pair <= both and not (pair <= one or pair <= other) for pair in OPPOSED):
+        return True
+    return any(_strict(one, mark) != _strict(other, mark) for mark in ("unequal", "tolerance", "root", "^"))
+
+
+OPPOSED = (frozenset({"below", "above"}), frozenset({"am", "pm"}), frozenset({"plus", "minus"}))
+
+
+def _strict(marks: frozenset[str], kind: str) -> frozenset[str]:
+    """Marks that a text cannot leave out: x ≠ 5 is not x = 5, and ten to the third not ten."""
+    return frozenset(mark for mark in marks if mark.startswith(kind))
+
+
+def _symbol(before: str, after: str) -> str:
+    """The relation or tolerance that a symbol states, directly before the number or, turned round, behind it."""
+    before = re.sub(r"[\s$\\({]+$", "", before)
+    if re.search(r"<[^<>]*[a-zA-Z/\"'][^<>]*>$|[-=]>$|<[-]$|<!--$", before):
+        return ""  # a tag or an arrow
+    for pattern, mark in SYMBOLS:
+        if re.search(rf"(?:{pattern})$", before):
+            return mark
+    for pattern, mark in SYMBOLS[:2]:
+        if re.match(rf"\s*\$?\s*(?:{pattern})(?![-/a-zA-Z]|\s*\d)", after):
+            return TURNED[mark]
+    return ""
+
+
+def _half(before: str, after: str) -> str:
+    if found := re.match(rf"(?:[:.]\d\d)?\s?({HALVES[0][0]})", after, re.IGNORECASE):
+        return f"{found[1][0].lower()}m"
+    return next((half for words, half in HALVES[1:] if re.search(rf"(?:{words})\s*$", before)), "")
+
+
+def _behind(after: str) -> set[str]:
+    power = POWER.match(after)
+    marks = {f"^{_plain(power[1] or power[2])}"} if power else set()
+    if sign := re.match(r"([+−-])(?![\w+−-])", after):
+        marks.add("plus" if sign[1] == "+" else "minus")
+    return marks
+
+
+def _plain(power: str) -> str:
+    """
+    >>> _plain("⁻³"), _plain("−3")
+    ('-3', '-3')
+    """
+    return power.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−", "0123456789-+-")).removeprefix("+")
+
+
+def _word(before: str, after: str, lang: str) -> str:
+    """The bound that words state: the last comparison before the number, or the first behind it."""
+    sides: tuple[Side, Side] = ("below", "above")
+    if lang in BEHIND:
+        for side, pattern in zip(sides, BEHIND[lang], strict=True):
+            if re.match(rf"\W{{0,2}}(?:\w+\W)?(?:{pattern})(?!\w)" if lang != "zh" else rf"\W?\w?(?:{pattern})", after,
+                        re.IGNORECASE):  # fmt: skip
+                return side
+    found = [(match.end(1), match.end(1) - match.start(1), side, match.start(1)) for side, pattern in
+             zip(sides, _patterns(lang), strict=True) if pattern and (match := pattern.search(before))]  # fmt: skip
+    if not found:
+        return ""
+    _, _, side, start = max(found)
+    return TURNED[side] if _negated(before[:start], lang) else side
+
+
+@cache
+def _patterns(lang: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+    if lang not in BOUNDS:
+        return None, None
+    edge = "" if lang == "zh" else r"(?<!\w)"
+    last = "" if lang == "zh" else r"(?!\w)"
+    below, above = (re.compile(rf"{edge}({words}){last}{FILLER}$", re.IGNORECASE) for words in BOUNDS[lang])
+    return below, above
+
+
+def _negated(before: str, lang: str) -> bool:
+    """Whether one of the three words before the comparison is a negation; Chinese has those in its own words."""
+    last = re.findall(r"[\w']+", before.replace("’", "'"))[-3:]
+    return any(word.lower() in NEGATIONS.get(lang, ()) or word.lower().endswith("n't") for word in last)
