@@ -13,6 +13,7 @@ from curate import notices
 from curate.base import Base, find_base
 from curate.clean.rules import CleanRules
 from curate.config import Strict, TemplateArgs
+from curate.disk import check_writable
 from curate.engine import EngineConfig, EngineName, WeightsDtype
 from curate.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, read_ids, read_lines, said
 from curate.frames import in_view, load_frames
@@ -180,6 +181,7 @@ class Built:
 
 def build(config: BuildConfig, progress: Progress) -> Built:
     """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
+    check_writable(config.out)
     check_source(config)  # a source that is not there should not first cost the download of a model
     config.terms()  # nor should a glossary
     config.excluded()
@@ -188,6 +190,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     frames = load_frames(config.prompts)
     frame = frames[config.frame]
     folder = ingest(config, base, frames, Fit(base, frame, config.max_tokens), progress)
+    progress.say_all(notices.of_language(folder, config.lang))
     rejected = load_manifest(folder)["rejected"]
     folder = config.cleaned(folder, base, config.out, config.max_drop, progress, executor(config.ray))
     ingested = folder

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from curate.clean.check import MASKED
+from curate.clean.language import foreign
 from curate.ingest import Accepted
 from curate.shards import load_manifest, read_dataset
+from curate.text.words import lacks
 
 MOST = 8
 """Columns named in a line; the manifest has all."""
+
+LOOK, LETTERS, SURE = 200, 40, 0.99
+"""Answers that are looked at for their language, letters needed to tell, and how sure that must be."""
 
 CHANGES = {
     MASKED: "personal data masked (--clean personal=off leaves it, personal=drop leaves such rows out)",
@@ -62,6 +67,20 @@ def of_cleaning(folder: Path) -> Iterator[str]:
     for flag, what in CHANGES.items():
         if flags[flag]:
             yield f"curate: {name}: {what}: {flags[flag]:,} rows, flagged {flag}"
+
+
+def of_language(folder: Path, lang: str) -> Iterator[str]:
+    """What the rules do not know of the language, and whether the answers look like another one."""
+    if missing := lacks(lang):
+        yield (f"curate: warning: no list of {' or '.join(missing)} for --lang {lang}: a rewrite that loses one is not "
+               "noticed by rules; digits, names and words are still compared")  # fmt: skip
+    texts = read_dataset(folder, ["reference"])["reference"].to_pylist()
+    told = [foreign(text, (lang,), LETTERS) for text in texts[:LOOK] if text]
+    others = Counter(found[0] for found in told if found and found[1] >= SURE)
+    if others and 2 * others.total() > min(len(texts), LOOK):
+        other = others.most_common(1)[0][0]
+        yield (f"curate: warning: most answers look like {other!r}, and --lang is {lang!r}: negations, names and "
+               f"numbers in words are told by the rules of a language; give --lang {other}")  # fmt: skip
 
 
 def _counted(found: Mapping[str, int]) -> str:
