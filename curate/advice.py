@@ -5,6 +5,7 @@ from collections.abc import Mapping
 RULES = {
     "boilerplate": "boilerplate", "truncated": "truncated", "too-short": "least_words", "overlong": "most_words",
     "repetitive": "repetition_words", "needs-media": "needs_media", "personal-data": "personal", "toxic": "toxic",
+    "role-markers": "role_markers",
     "low-quality": "least_quality",
 }  # fmt: skip
 """Reasons that a rule of ``--clean`` gives, and the field that moves the rule or switches it off."""

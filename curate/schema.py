@@ -36,6 +36,7 @@ Drop = Literal[
     "test",  # tells a fact that --test holds out of training
     "boilerplate",  # the answer is empty, a stub ("N/A"), navigation, or only points to a page
     "truncated",  # the answer breaks off
+    "role-markers",  # the answer marks a speaker's turn ("### Human:", "<|im_start|>"), as a conversation that ran on
     "wrong-language",  # question or answer is in none of the languages asked for
     "too-short",  # fewer words than --least-words
     "overlong",  # more words than --most-words (too-long is about the context)

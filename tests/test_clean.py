@@ -642,3 +642,64 @@ def test_chinese_rows_are_no_noise():
     assert after["drop"].null_count >= 0.98 * len(found)
     foreign = Clean(CleanRules(languages=("en", "vi"))).open()(pa.Table.from_pylist(found[:100], EXAMPLE))
     assert foreign["drop"].to_pylist().count("wrong-language") >= 95
+
+
+# ---- answers that only look like rubbish
+
+FLOW = "graph TD\n  A[Start] --> B{Fever?}\n  B -->|yes| C[Chart]\n  B -->|no| D(File)"
+DOSES = "| Age | Dose |\n|---|---|\n" + "\n".join(
+    f"| Children of {n} to {n + 1} years | take {n * 10} mg of Velotrin by mouth every 6 hours |" for n in range(1, 9)
+)
+WEEKS = "\n".join(
+    f"Week {n}: {n * 25} mg once daily in the morning and {n * 25} mg in the evening" for n in range(1, 9)
+)
+SENTENCES = " ".join(
+    f"For a child of {n} kg give {n * 10} mg of the drug by mouth every six hours." for n in range(5, 40, 3)
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Where is the form?", "https://example.org/form"),
+        ("What is the registry's address?", "<https://registry.example.org>"),
+        ("Who hosts the documentation of NumPy?", "https://numpy.org/doc"),
+        ("Trang web của Bộ Y tế là gì?", "https://moh.gov.vn"),
+        ("卫生部的网址是什么？", "https://moh.gov.cn"),
+        ("Give the dosing.", DOSES),
+        ("Give the dosing.", WEEKS),
+        ("Give the dosing.", SENTENCES),
+        ("Draw the flow.", f"```mermaid\n{FLOW}\n```"),
+        ("Draw a diagram of the treatment.", FLOW),
+        ("Draw a circle.", "<svg><circle r='5'/></svg>"),
+        ("Draw a cat.", "  /\\_/\\\n ( o.o )\n"),
+        (f"Explain this.\n```mermaid\n{FLOW}\n```", "A leads to B."),
+        (f"What does the picture below show?\n{FLOW}", "A leads to B."),
+    ],
+)
+def test_addresses_that_were_asked_for_tables_and_drawings_in_text_are_answers(question, answer):
+    assert clean(ask(question), answer, CleanRules()).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "rule"),
+    [
+        ("What are the treatments for cystic fibrosis?", "https://example.org/cf.html", "boilerplate"),
+        (
+            "Give the steps.",
+            "\n".join(f"Step {n}: stir it well until it is smooth and wait" for n in range(9)),
+            "repetitive",
+        ),
+        ("Give the dosing.", "\n".join(["Take 5 mg of Velotrin by mouth every 6 hours."] * 8), "repetitive"),
+        (
+            "Help me.",
+            "\n".join(f"{n}. I am sorry that I cannot help you with this today" for n in range(9)),
+            "repetitive",
+        ),
+        ("Draw a cat.", "Here is your cat.", "needs-media"),
+        ("What is in the picture above?", FLOW, "needs-media"),
+        ("Describe [image]", "A cat.", "needs-media"),
+    ],
+)
+def test_what_is_rubbish_all_the_same(question, answer, rule):
+    assert [found.rule for found in clean(ask(question), answer, CleanRules()).findings] == [rule]

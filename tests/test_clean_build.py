@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 from curate.build import BuildConfig, build
 from curate.cli import _cleaning, app
 from curate.config import ConfigError, settle
+from curate.ingest import Source
+from curate.load import load_source
+from curate.notices import of_language
 from curate.pipeline import flags
 from curate.progress import Progress
 from curate.shards import load_manifest, read_dataset
@@ -136,3 +139,15 @@ def test_a_rule_that_is_none_is_named(source, tmp_path, flag, said):
 def test_config_errors_are_config_errors():
     with pytest.raises(ConfigError, match="unknown key"):
         settle(BuildConfig, {"source": "x", "clean": {"toxik": 1}}, {})
+
+
+def test_a_language_that_the_rules_do_not_know_or_that_is_another_is_said(tmp_path):
+    path = tmp_path / "sv.jsonl"
+    answer = "Läkemedlet ska inte tas tillsammans med mjölk eftersom kroppen då tar upp mindre av det aktiva ämnet."
+    path.write_text("".join(json.dumps({"question": f"Fråga {n}?", "answer": answer}) + "\n" for n in range(3)))
+    folder = load_source(Source(path=str(path)), tmp_path / "builds", 10, 0.0, None, {})
+    [told] = of_language(folder, "en")
+    assert told.startswith("curate: warning: most answers look like 'sv', and --lang is 'en'")
+    assert list(of_language(folder, "sv")) == []
+    unknown, _ = of_language(folder, "am")
+    assert unknown.startswith("curate: warning: no list of negations or number words for --lang am")

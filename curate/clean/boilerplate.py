@@ -53,6 +53,19 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 
+# An answer that is an address and no more is right where the question names what has one, in any of many languages.
+_ADDRESSED = re.compile(
+    r"\bwhere\b|\baddress|\bhome ?page|\b(?:web ?)?(?:sites?|pages?)\b|\b(?:web|online|internet|portal|domain|host\w*|"
+    r"endpoint|hyperlink|permalink|download\w*|repo|repositor\w+|docs?|documentation|registry|doi|uri|urls?|links?|"
+    r"feed|source code|stream|profile|channel)\b"
+    r"|\b(?:adress\w*|seite|webseite|lien|site|dépôt|enlace|direcci[óo]n|página|sitio|indirizzo|sito|collegamento|"
+    r"endereço|ligação|koppeling|adres\w*|strona|odkaz|stránk\w*|länk|lenke|osoite|sivusto|cím|oldal)\b"
+    r"|адрес|сайт|ссылк|посилання|địa chỉ|trang (?:web|chủ)|liên kết|网址|網址|链接|連結|网站|網站|主页|"
+    r"サイト|リンク|アドレス|ホームページ|주소|링크|사이트|홈페이지|عنوان|رابط|موقع|نشانی|پیوند|כתובת|קישור|אתר|διεύθυνση|σύνδεσμο|ιστοσελίδα|"
+    r"वेबसाइट|लिंक|পতা|ওয়েবসাইট|লিংক|ที่อยู่|เว็บไซต์|ลิงก์|alamat|tautan|situs",
+    re.IGNORECASE,
+)
+
 _LIST_ITEM = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s")
 
 
@@ -64,6 +77,8 @@ def boilerplate(question: str, text: str, rules: CleanRules) -> Finding | None:
     if _ASKED.search(question):
         return None
     if _ONLY_ADDRESS.fullmatch(text):
+        if _ADDRESSED.search(question):
+            return None
         return Finding("boilerplate", 1.0, f"nothing but {_cut(text)!r}")
     share, first = debris(text)
     return Finding("boilerplate", round(share, 3), _cut(first)) if share and share >= rules.boilerplate else None

@@ -11,6 +11,7 @@ from curate.clean.media import needs_media
 from curate.clean.personal import Datum, find_personal, mask, personal
 from curate.clean.repair import PASSES, Repair, repair
 from curate.clean.repetition import repetitive
+from curate.clean.roles import marked_roles
 from curate.clean.rules import CleanRules
 from curate.clean.toxic import toxic
 from curate.clean.truncated import truncated
@@ -78,7 +79,8 @@ def judged(prompt: list[Message], answer: str | None, rules: CleanRules) -> Iter
     found: list[Finding | None] = []
     if answer is not None:
         found += [boilerplate(question, answer, rules), length(answer, rules), truncated(answer, rules)]
-    found.append(needs_media(prompt, rules))
+        found.append(marked_roles(question, answer, rules))
+    found.append(needs_media(prompt, rules, answer))
     found.append(wrong_language(question, answer, rules))
     if answer is not None:
         found.append(repetitive(question, answer, rules))

@@ -54,29 +54,45 @@ _MAKE = (
 )
 _WANTED = re.compile(f"{_PLEASE}(?:{_DRAW}|{_MAKE})", re.IGNORECASE)
 _IN_TEXT = re.compile(
-    r"\b(?:ascii|svg|html|css|code|latex|markdown|matplotlib|python|javascript|java|r\b|ggplot\w*|excel|describe"
+    r"\b(?:ascii|svg|html|css|code|latex|tikz|mermaid|plantuml|graphviz|markdown|matplotlib|python|javascript"
+    r"|java|r\b|ggplot\w*|excel|describe"
     r"|description|describing|words|text|word picture|mental (?:image|picture)|scripts?|function|program)\b",
     re.IGNORECASE,
+)
+
+# What is drawn in text: fenced code, drawings in a language of their own, lines of strokes and corners.
+_DRAWN = re.compile(
+    r"(```|~~~).*?(?:\1|\Z)|<svg\b.*?(?:</svg>|\Z)|\\begin\{(tikzpicture|picture|forest)\}.*?(?:\\end\{\2\}|\Z)"
+    r"|@startuml.*?(?:@enduml|\Z)|^[ \t]*(?:di)?graph\s+\w*\s*\{.*?(?:^[ \t]*\}|\Z)"
+    r"|^[ \t]*(?:(?:graph|flowchart)\s+(?:TD|TB|BT|RL|LR)|sequenceDiagram|classDiagram|stateDiagram(?:-v2)?|erDiagram"
+    r"|gantt|mindmap|timeline|gitGraph|journey|pie(?:\s+title\b.*)?)[ \t;]*$.*?(?:\n[ \t]*\n|\Z)"
+    r"|^[ \t]*(?:[+|┌└├╔╚]|[/\\]\S?[-_])[-=_+|─│┌┐└┘├┤┬┴┼═║╔╗╚╝/\\<>^v. ]{2,}$",
+    re.DOTALL | re.MULTILINE,
 )
 
 LONG = 400
 """Characters below the first line from which a text is given: a placeholder in it is a trace of its page."""
 
 
-def needs_media(prompt: Sequence[Message], rules: CleanRules) -> Finding | None:
-    """What the last user turn wants besides text. A conversation with tools may open what it likes."""
+def needs_media(prompt: Sequence[Message], rules: CleanRules, answer: str | None = None) -> Finding | None:
+    """What the last user turn wants besides text. A conversation with tools may open what it likes, and an answer
+    drawn in text (Mermaid, SVG, TikZ, strokes) gives what was to be made."""
     if not rules.needs_media or any(turn["role"] == "tool" for turn in prompt):
         return None
-    found = max(signs(question_of(prompt)), default=None)
+    drawn = answer is not None and bool(_DRAWN.search(answer))
+    found = max(signs(question_of(prompt), drawn), default=None)
     return Finding("needs-media", *found) if found else None
 
 
-def signs(question: str) -> Iterator[tuple[float, str]]:
-    """What the question wants besides text: how sure that is, and the words that tell.
+def signs(question: str, drawn: bool = False) -> Iterator[tuple[float, str]]:
+    """What the question wants besides text: how sure that is, and the words that tell. What is drawn in the question is
+    text that was given. ``drawn``: the answer is drawn in text, too.
 
     >>> list(signs("Describe the attached photo.")), list(signs("Describe how a photo is developed."))
     ([(0.8, 'the attached photo')], [])
     """
+    shown = bool(_DRAWN.search(question))
+    question = _DRAWN.sub("\n", question)
     _, _, given = question.partition("\n")
     in_text = _IN_TEXT.search(question)
     if (match := _PICTURE.search(question)) and not in_text:
@@ -85,9 +101,10 @@ def signs(question: str) -> Iterator[tuple[float, str]]:
         yield 0.9, _cut(match.group())
     if (match := _URL.search(question)) and _bare_address(question, match):
         yield 0.9, _cut(match.group())
-    if (match := _POINTED.search(question)) and len(_URL.sub("", given).split()) <= 3:  # else it is told in words
+    told = shown or len(_URL.sub("", given).split()) > 3
+    if not told and (match := _POINTED.search(question)):
         yield 0.8, _cut(match.group())
-    if (match := _WANTED.search(question)) and not in_text:
+    if not drawn and (match := _WANTED.search(question)) and not in_text:
         yield 0.7, _cut(match.group())
 
 

@@ -9,6 +9,7 @@ al. 2020) are left out: they would take every answer with code in it.
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
@@ -21,6 +22,11 @@ _SUNG = re.compile(
     r"|bài hát|bài thơ|lời bài|chanson|poème|lied|gedicht|canción|poema)\b|歌|诗|詩",
     re.IGNORECASE,
 )
+_SPLIT = re.compile(r"\n|(?<=[.;])\s+")
+_ROWS = 3
+"""Lines that make a table."""
+_ITEM = re.compile(r"^\s*(?:[-*•]\s+)?(?:\d{1,3}[.)]\s+)?")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 LINE_WORDS = 3  # words that a line needs to count: braces, signs and headings come again everywhere
 
 
@@ -29,7 +35,7 @@ def repetitive(question: str, text: str, rules: CleanRules) -> Finding | None:
     if rules.repetition_words is None or _SUNG.search(question):
         return None
     text = _FENCE.sub("\n", text)
-    tokens = words(text)
+    tokens = words("\n".join(without_tables(_SPLIT.split(text))))
     if len(tokens) < rules.repetition_words:
         return None
     over = [
@@ -55,6 +61,38 @@ def _measures(text: str, tokens: Sequence[str], rules: CleanRules) -> Iterator[t
         yield f"commonest {n}-gram", top_ngram(tokens, n), limit
     for n, limit in ((5, rules.repeated_5grams), (10, rules.repeated_10grams), (20, rules.repeated_20grams)):
         yield f"repeated {n}-grams", repeated_ngrams(tokens, n), limit
+
+
+def without_tables(lines: Sequence[str]) -> Iterator[str]:
+    """The same lines, of a table its first alone: its frame is layout. Rows are lines that differ in their numbers, in
+    more than a counter that goes up by one ("Step 1: stir", "Step 2: stir"), and none of them comes twice.
+
+    >>> list(without_tables(["10 kg: 100 mg", "12 kg: 120 mg", "14 kg: 140 mg", "That is all."]))
+    ['10 kg: 100 mg', 'That is all.']
+    """
+    for _, run in groupby(lines, _frame):
+        rows = list(run)
+        yield from rows[:1] if len(rows) >= _ROWS and _is_table(rows) else rows
+
+
+def _frame(line: str) -> str:
+    """What lines of a table share: all but the numbers; of one with bars and numbers, the number of bars."""
+    body = _ITEM.sub("", line)
+    barred = body.count("|") >= 2 and _NUMBER.search(body)
+    return f"|{body.count('|')}" if barred else _NUMBER.sub("0", body).strip()
+
+
+def _is_table(rows: Sequence[str]) -> bool:
+    if len(set(rows)) < len(rows):
+        return False
+    if _frame(rows[0]).startswith("|"):
+        return True
+    columns = zip(*(_NUMBER.findall(_ITEM.sub("", row)) for row in rows), strict=True)
+    return any(len(set(column)) > 1 and not _counts_up(column) for column in columns)
+
+
+def _counts_up(column: Sequence[str]) -> bool:
+    return all(number.isdigit() for number in column) and all(int(b) - int(a) == 1 for a, b in pairwise(column))
 
 
 def duplicates(parts: Sequence[str]) -> tuple[float, float]:

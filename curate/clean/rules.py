@@ -72,6 +72,8 @@ class CleanRules(Strict):
         0.20, description="repetitive: the same, of twenty words: whole passages told twice (not in the paper)"
     )
 
+    role_markers: bool = Field(True, description="role-markers: an answer marks a speaker's turn (### Human:, [INST])")
+
     needs_media: bool = Field(True, description="needs-media: asks for, or about, what a text model cannot see or open")
 
     personal: Personal = Field("mask", description="personal-data: mask it, drop the row, or off")

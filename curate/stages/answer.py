@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from curate.base import Base
 from curate.engine import Sampling
+from curate.frames import question_of
 from curate.schema import EXAMPLE
 from curate.stage import Worker
+from curate.text.role_markers import role_markers
 from curate.thought import Reply, Thoughts
 
 Answers = Literal["own", "given"]
@@ -44,7 +46,8 @@ class Answer:
         sampling = Sampling(self.max_tokens, stop_ids=template.stop_ids)
         found = iter(self.base.engine.generate(asked, sampling) if asked else [])
         replies = [template.read(next(found)) if ok else None for ok in fits]
-        drops = [_reason(reply) for reply in replies]
+        questions = [question_of(prompt) for prompt in table["prompt"].to_pylist()]
+        drops = [_reason(reply, question) for reply, question in zip(replies, questions, strict=True)]
         return _with(
             table,
             response=[reply and reply.text.strip() for reply in replies],
@@ -59,12 +62,14 @@ class Answer:
         return _with(table, response=table["reference"].to_pylist(), tier=["given"] * count, finished=[False] * count)
 
 
-def _reason(reply: Reply | None) -> str | None:
+def _reason(reply: Reply | None, question: str) -> str | None:
     if reply is None:
         return "too-long"
     if not reply.text.strip():
         return "unfinished" if reply.lost_in_thought else "no-answer"
-    return None if reply.finished else "unfinished"
+    if not reply.finished:
+        return "unfinished"
+    return "role-markers" if role_markers(reply.text, question) else None
 
 
 def _with(table: pa.Table, **values: list[Any]) -> pa.Table:

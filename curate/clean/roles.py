@@ -1,0 +1,12 @@
+"""Role markers: an answer in which a speaker's turn is marked, which training would teach the model to write itself."""
+
+from curate.clean.finding import Finding
+from curate.clean.rules import CleanRules
+from curate.text.role_markers import role_markers
+
+
+def marked_roles(question: str, answer: str, rules: CleanRules) -> Finding | None:
+    found = role_markers(answer, question) if rules.role_markers else []
+    if not found:
+        return None
+    return Finding("role-markers", len(found), answer[slice(*found[0])].strip())
