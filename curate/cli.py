@@ -416,9 +416,9 @@ def _settings(config: Path | None, shared: Any) -> dict[str, Any]:
 
 def _settle(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
     """Validate, and say which values were nobody's choice."""
-    from curate.config import settle
+    from curate.config import settle_command
 
-    settled = settle(model, file, given)
+    settled = settle_command(model, file, given)
     chosen = {key for key, value in given.items() if value is not None} | set(file)
     taken = {key: value for key, value in settled.model_dump(mode="json").items() if key not in chosen}
     print(

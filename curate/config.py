@@ -1,6 +1,7 @@
 """Strict configuration: a YAML file plus flags that win over it, and errors that name the nearest right key."""
 
 import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -56,13 +57,35 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return found
 
 
+CHECK_ONLY = "CURATE_CHECK_ONLY"
+"""Environment variable: a command ends with 0 once its settings are valid. Its value names settings that may still be
+missing, by commas, since an earlier command writes them."""
+
+
 def settle(model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration") -> Model:
     """``file`` overlaid by the flags that were given (``None`` means not given), validated strictly."""
     merged = {**file, **{key: value for key, value in flags.items() if value is not None}}
     try:
         return model.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(model, item, where) for item in error.errors())) from None
+        wrong = [item for item in error.errors() if not _may_be_missing(item)]
+        if not wrong:
+            raise SystemExit(0) from None
+        raise ConfigError("\n".join(_explain(model, item, where) for item in wrong)) from None
+
+
+def settle_command(
+    model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration"
+) -> Model:  # fmt: skip
+    """``settle``, of a command's own settings: where they are only to be checked, the process ends here."""
+    settled = settle(model, file, flags, where)
+    if CHECK_ONLY in os.environ:
+        raise SystemExit(0)
+    return settled
+
+
+def _may_be_missing(item: Any) -> bool:
+    return item["type"] == "missing" and item["loc"][0] in os.environ.get(CHECK_ONLY, "").split(",")
 
 
 def _explain(model: type[BaseModel], item: Any, where: str) -> str:

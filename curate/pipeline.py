@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from curate.config import ConfigError, load_yaml
+from curate.config import CHECK_ONLY, ConfigError, load_yaml
 
 STEPS = {
     "build": "curate", "mix": "curate", "fisher": "train", "sft": "train", "merge": "train", "average": "train",
@@ -38,16 +38,19 @@ def _lines(sections: dict[str, dict[str, Any]]) -> list[list[str]]:
     return [[sys.executable, "-m", STEPS[name], name, *flags(name, values)] for name, values in sections.items()]
 
 
-def _run(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run a command of ours. With the current folder on Python's path a user's ``train.py`` would run instead."""
-    return subprocess.run(command, text=True, env=os.environ | {"PYTHONSAFEPATH": "1"}, **options)
+def _run(command: Sequence[str], check_only: str | None = None, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a command of ours. With the current folder on Python's path a user's ``train.py`` would run instead.
+    ``check_only``: check its settings, of which these may be missing."""
+    said = {} if check_only is None else {CHECK_ONLY: check_only}
+    return subprocess.run(command, text=True, env=os.environ | {"PYTHONSAFEPATH": "1"} | said, **options)
 
 
-def check_keys(path: Path, sections: dict[str, dict[str, Any]]) -> None:
-    """Raises ``ConfigError`` where a command does not know a key of its section; the command itself says which, and
-    names the nearest. Click reads all flags before it prints the help, so nothing runs."""
+def check_settings(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """Raises ``ConfigError`` where a command does not take a key or a value of its section; the command itself says
+    which, and ends before it does anything. The build writes down the model for those that follow."""
+    missing = "model" if "build" in sections else ""
     for name, command in zip(sections, _lines(sections), strict=True):
-        found = _run([*command, "--help"], capture_output=True)
+        found = _run(command, capture_output=True, check_only=missing)
         if found.returncode:
             raise ConfigError(f"{path}: section {name!r}: {found.stderr.strip()}\nNothing was run")
 
@@ -161,7 +164,7 @@ def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = 
     A file that only a late step reads is looked for first: nobody should train for hours to learn that it is not there.
     """
     sections = _sections(path, changes, only)
-    check_keys(path, sections)
+    check_settings(path, sections)
     absent = "; ".join(missing(sections))
     tasks = [place for place in _listed(sections, "evaluate", "suite") if _bare(place) and not Path(place).exists()]
     if absent and not dry_run:

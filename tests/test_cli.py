@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from curate.cli import app
 from curate.config import ConfigError
-from curate.pipeline import STEPS, commands
+from curate.pipeline import STEPS, check_settings, commands
 from tests.paths import BASE, DATA, ROOT, needs_data
 
 runner = CliRunner()
@@ -177,6 +178,38 @@ def test_a_pipeline_knows_every_key_before_the_first_step_runs(tmp_path, text, c
     assert word in result.stderr
     assert "Nothing was run" in result.stderr
     assert "curate: python -m curate build" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("build: {source: a}\nmix: {ratio: 7}\n", "section 'mix'"),
+        ("build: {source: a}\nmix: {by: pages}\n", "pages"),
+        ("build: {source: a}\nsft: {data: out, epochs: -1}\n", "epochs"),
+        ("build: {source: a}\nevaluate: {model: {a: m}, suite: [mmlu], max_tokens: 0}\n", "max_tokens"),
+        ("build: {source: a}\nevaluate: {suite: [mmlu]}\n", "--model"),
+        ("build: {attempts: 2}\n", "source"),
+    ],
+)
+def test_a_pipeline_knows_every_value_before_the_first_step_runs(tmp_path, text, word):
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    result = invoke("run", path)
+    assert result.exit_code == 2
+    assert word in result.stderr
+    assert "Nothing was run" in result.stderr
+    assert "curate: python -m curate build" not in result.stderr
+
+
+def test_a_check_of_settings_does_nothing_else(tmp_path, monkeypatch):
+    """Every command of a pipeline ends with its settings; the model is not known before the build has run."""
+    monkeypatch.chdir(tmp_path)
+    needs = {"build": {"source": "no.jsonl"}, "sft": {"data": "no"}, "fisher": {"data": "no", "out": "no/f"},
+             "merge": {"run": "no"}, "average": {"run": "no"}, "items": {"suite": ["no.jsonl"], "out": "no/i"},
+             "evaluate": {"model": {"a": "no"}, "suite": ["no.jsonl"]}, "explain": {"folder": "no", "data": "no"},
+             "report": {"folder": "no"}}  # fmt: skip
+    check_settings(Path("p.yaml"), {name: needs.get(name, {}) for name in STEPS})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_pipeline_is_wrong_usage(tmp_path):

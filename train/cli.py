@@ -124,10 +124,10 @@ def items(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool
 
 def settled(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
     """The file's settings, overlaid by the flags."""
-    from curate.config import load_yaml, settle
+    from curate.config import load_yaml, settle_command
 
     settle_process()
-    return settle(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
+    return settle_command(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
 
 
 def shown(record: dict[str, Any], as_json: bool) -> None:

@@ -113,14 +113,14 @@ def gated(config: "EvaluateConfig") -> bool:
 
 def settled(file: Path | None, flags: dict[str, Any]) -> "EvaluateConfig":
     """The file overlaid by the flags. Raises ``ConfigError`` or ``EvaluateError``."""
-    from curate.config import ConfigError, load_yaml, settle
+    from curate.config import ConfigError, load_yaml, settle_command
     from train.evaluation.config import EvaluateConfig
 
     given = load_yaml(file) if file else {}
     missing = [words for key, words in NEEDED.items() if not (flags[key] or given.get(key))]
     if missing and set(given) <= set(EvaluateConfig.model_fields):  # else the unknown key says more
         raise ConfigError("evaluate needs " + "\nevaluate needs ".join(missing))
-    return settle(EvaluateConfig, given, flags, where=str(file) if file else "settings")
+    return settle_command(EvaluateConfig, given, flags, where=str(file) if file else "settings")
 
 
 def say(line: str) -> None:

@@ -308,10 +308,12 @@ def report_command(
 
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
-    from curate.config import load_yaml, settle
+    from curate.config import load_yaml, settle_command
     from train.evaluation.config import ReportConfig, defaults_taken
 
-    config = settle(ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
+    config = settle_command(
+        ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings"
+    )
     typer.echo(defaults_taken(config), err=True)
     _refuse_unfinished(config.folder)
     html, markdown, *cards = map(str, write_report(config.folder, config.out))
