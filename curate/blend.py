@@ -12,6 +12,7 @@ from curate import notices
 from curate.base import Base
 from curate.build import Cleaning, Language, ModelConfig, executor, say_thinking
 from curate.config import ConfigError
+from curate.disk import check_writable
 from curate.export import Facts, check_replaceable, mix_and_export
 from curate.ingest import Source, SourceError, UnknownColumns
 from curate.items import read_items
@@ -357,6 +358,7 @@ def check_settings(config: BlendConfig, facts: dict[str, Any], labels: list[str]
     """Raises ``ConfigError`` where settings contradict the build (``facts``) or the rehearsal sets, and
     ``DatasetError`` where ``--out`` holds something else."""
     check_replaceable(config.out.resolve())
+    check_writable(config.out)
     config.plan()
     unknown = sorted(set(config.weights) - set(labels))
     if unknown:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from curate.config import ConfigError
+from curate.disk import naming
 from curate.shards import MANIFEST, REJECTED, file_hash, read_json, write_json
 
 STARTED = "started.json"
@@ -40,17 +41,19 @@ class Folder:
     def write(self, name: str, row: dict[str, Any]) -> None:
         if name not in self._open:
             self._open[name] = self._temporary(name).open("w", encoding="utf-8")
-        try:
-            self._open[name].write(json.dumps(row, ensure_ascii=False) + "\n")
-        except UnicodeEncodeError:  # a lone surrogate in a rejected record: JSON can spell it, UTF-8 cannot
-            self._open[name].write(json.dumps(row) + "\n")
+        with naming(self.path / name):
+            try:
+                self._open[name].write(json.dumps(row, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError:  # a lone surrogate in a rejected record: JSON can spell it, UTF-8 cannot
+                self._open[name].write(json.dumps(row) + "\n")
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """A file without a row is not written."""
         for name, file in self._open.items():
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
+            with naming(self.path / name):
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
             self._temporary(name).replace(self.path / name)
         files = {name: file_hash(self.path / name) for name in sorted(self._open)}
         write_json(self.path / MANIFEST, {**manifest, "files": files})

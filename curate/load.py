@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.disk import naming
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
 from curate.notices import Unlearned
 from curate.run import Report, TooManyDrops, manifest, receipt_path
@@ -76,10 +77,12 @@ class _Rejections:
             "detail": found.detail,
             "raw": found.raw,
         }
-        self.file.write(json.dumps(record, ensure_ascii=True) + "\n")
+        with naming(self.path):
+            self.file.write(json.dumps(record, ensure_ascii=True) + "\n")
 
     def __exit__(self, *error: Any) -> None:
-        self.file.close()
+        with naming(self.path):
+            self.file.close()
         self.temporary.replace(self.path)
 
 

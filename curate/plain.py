@@ -23,6 +23,7 @@ from pydantic import Field
 from curate.base import Base
 from curate.build import ModelConfig
 from curate.config import ConfigError
+from curate.disk import check_writable
 from curate.engine import locate_model
 from curate.export import Facts, check_replaceable, export
 from curate.ingest import Rejected, read_documents
@@ -180,6 +181,7 @@ class Reading:
 def text(config: TextConfig, progress: Progress) -> dict[str, Any]:
     """Write the training folder; returns its manifest. Raises the errors of its parts, all with what to do."""
     check_replaceable(config.out.resolve())
+    check_writable(config.out)
     base, plain, longest, readings = _open(config)
     if config.replay and config.ratio == 1:
         progress.say(f"curate: warning: --ratio 1 means no replay: {', '.join(config.replay)} has no part in this mix; "

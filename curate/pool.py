@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.disk import naming
 from curate.mix import CANDIDATES
 from curate.schema import IGNORE, META, SPAN, TOKENS
 from curate.tokens import ROWS
@@ -51,11 +52,13 @@ class Records:
         records = np.empty(len(first), self.kind)
         for name in self.kind.names or ():
             records[name] = fields[name]
-        self.file.write((records if self.kind.names else np.ascontiguousarray(first)).view(np.uint8).data)
+        with naming(self.path):
+            self.file.write((records if self.kind.names else np.ascontiguousarray(first)).view(np.uint8).data)
 
     def seal(self) -> None:
         """Nothing more will be added."""
-        self.file.close()
+        with naming(self.path):
+            self.file.close()
         self.bounds = np.concatenate(self.parts)
         if self.bounds[-1]:  # an empty file cannot be mapped
             with self.path.open("rb") as file:

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.disk import naming
+
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
@@ -40,7 +42,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a process killed half-way, never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with naming(path), temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -10,7 +10,7 @@ import pytest
 
 from tests.paths import ROOT
 
-ALLOWED_IN_TRAIN = {"curate", "curate.schema", "curate.engine", "curate.template", "curate.config"}
+ALLOWED_IN_TRAIN = {"curate", "curate.schema", "curate.engine", "curate.template", "curate.config", "curate.disk"}
 # What an evaluation found goes into the data's card, whose checksums are the export's affair.
 # What a held-out suite takes for an answer and what the evaluation takes for one is a single rule.
 EXCEPTIONS = {"train/card.py": {"curate.evaluated"}, "train/evaluation/checks.py": {"curate.text.whole"}}

@@ -15,6 +15,7 @@ from tests.train_export import END, Row, base_topk, random_rows, write_export, w
 from train.batches import epoch_order
 from train.cli import app
 from train.data import load_export
+from train.record import file_digest
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +251,20 @@ def test_a_length_that_cuts_off_every_label_is_blamed_before_the_model_loads(mod
     assert "--max-length 6 keeps all of them" in " ".join(stderr.split())
     code, stderr = run(mixed, "--max-length", "5", "--dry-run")
     assert code == 0, stderr
+
+
+@pytest.mark.parametrize("folder", ["train", "meta/train"])
+def test_a_byte_that_flipped_stops_the_run_with_the_file(model: Path, tmp_path: Path, folder: str) -> None:
+    data = write_export(tmp_path / "out", model, random_rows(3, "med", False))
+    manifest = json.loads((data / "manifest.json").read_text())
+    files = {p.relative_to(data).as_posix(): file_digest(p) for p in data.rglob("*.arrow")}
+    (data / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
+    assert run(data, "--dry-run")[0] == 0
+    [shard] = (data / folder).glob("*.arrow")
+    found = bytearray(shard.read_bytes())
+    place = found.rindex(np.float32(1.0).tobytes()) if folder.startswith("meta") else len(found) // 2
+    found[place + 2] ^= 1
+    shard.write_bytes(found)
+    code, stderr = run(data, "--dry-run")
+    assert code == 2
+    assert f"{shard}: changed or damaged since it was written" in stderr

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from train.record import file_digest
 from curate.schema import IGNORE, META, TOKENS
 
 NONE, LABEL, DISTIL, ANCHOR = 0, 1, 2, 3
@@ -141,6 +142,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 def load_export(folder: Path) -> Export:
     """Read and check both splits. Raises ``DataError`` for anything that a trainer would trip over later."""
     manifest = load_manifest(folder)
+    check_bytes(folder, manifest)
     splits = {"train": load_split(folder, "train")}
     if not len(splits["train"]):
         raise DataError(
@@ -150,6 +152,16 @@ def load_export(folder: Path) -> Export:
     if (folder / "validation").is_dir():
         splits["validation"] = load_split(folder, "validation")
     return Export(folder, manifest, splits)
+
+
+def check_bytes(folder: Path, manifest: dict[str, Any]) -> None:
+    """Raises ``DataError`` where a shard that the manifest lists is not the one that was written. A weight or an anchor
+    with a flipped bit is a number like any other, so nothing else would tell."""
+    for name, expected in (manifest.get("files") or {}).items():
+        path = folder / name
+        if name.endswith(".arrow") and path.is_file() and file_digest(path) != expected:
+            raise DataError(f"{path}: changed or damaged since it was written (its checksum is not that of "
+                            "manifest.json); run `curate mix` again")  # fmt: skip
 
 
 def load_split(folder: Path, name: str) -> Split:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from curate.config import ConfigError
+from curate.disk import check_writable
 from curate.engine import EngineConfig, locate_model, model_hash
 from train.batches import Task, assign, check_targets, settle_pools
 from train.data import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
@@ -92,6 +93,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     Raises ``ConfigError``, ``DataError`` or, where there is no such model, ``EngineError``.
     """
     config = config.settled()
+    check_writable(config.out or Path("runs"))
     check_reports(config)
     check_parts(config)
     check_launch(config)

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from curate.disk import naming
+
 RUN = "run.json"
 LOG = "log.jsonl"
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "numpy", "pyarrow")
@@ -33,10 +35,10 @@ def data_fingerprint(manifest: dict[str, Any], folder: Path) -> str:
     if manifest.get("fingerprint"):
         return str(manifest["fingerprint"])
     paths = sorted(folder.glob("**/*.arrow"))
-    return fingerprint("files", {str(path.relative_to(folder)): _digest(path) for path in paths})
+    return fingerprint("files", {str(path.relative_to(folder)): file_digest(path) for path in paths})
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -84,7 +86,8 @@ def write_run(out: Path, record: dict[str, Any]) -> None:
     """Replace the record in one move."""
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{RUN}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    with naming(out / RUN):
+        temporary.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(out / RUN)
 
 

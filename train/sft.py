@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from curate.disk import naming
 from train.batches import Collator, StepOrder
 from train.card import write_card
 from train.data import DataError
@@ -102,7 +103,8 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
     seconds = time.monotonic() - began
     if watch and watch.reason:
         console.print(f"stopped: {watch.reason}", highlight=False, soft_wrap=True)
-    _save(run, trainer)
+    with naming(run.out):
+        _save(run, trainer)
     if is_main():
         (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
     return {

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curate.disk import check_writable
 from curate.engine import EngineConfig, locate_model, model_hash, positions, resolve
 from train.evaluation.answer import Job, Task
 from train.evaluation.beneath import read_text
@@ -46,6 +47,7 @@ def prepare(config: EvaluateConfig) -> Evaluation:
 
     Raises ``SuiteError``, ``EvaluateError`` or ``EngineError``.
     """
+    check_writable(config.out)
     suites, left_out = load_all(config)
     knowledge = knowledge_suites([suite.name for suite in suites], config.knowledge)
     refuse_blind(config, knowledge, len(suites))
