@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from train.record import file_digest
 from curate.schema import IGNORE, META, TOKENS
+from train.record import file_digest
 
 NONE, LABEL, DISTIL, ANCHOR = 0, 1, 2, 3
 """What a token carries: nothing, a weighted label, KL on a rehearsal row, KL on an unlabelled token of a learnt row."""
