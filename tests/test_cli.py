@@ -184,10 +184,8 @@ def test_a_pipeline_knows_every_key_before_the_first_step_runs(tmp_path, text, c
     ("text", "word"),
     [
         ("build: {source: a}\nmix: {ratio: 7}\n", "section 'mix'"),
-        ("build: {source: a}\nmix: {by: pages}\n", "pages"),
         ("build: {source: a}\nsft: {data: out, epochs: -1}\n", "epochs"),
         ("build: {source: a}\nevaluate: {model: {a: m}, suite: [mmlu], max_tokens: 0}\n", "max_tokens"),
-        ("build: {source: a}\nevaluate: {suite: [mmlu]}\n", "--model"),
         ("build: {attempts: 2}\n", "source"),
     ],
 )

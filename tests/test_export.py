@@ -415,9 +415,3 @@ def test_two_processes_do_not_write_one_folder(inputs, tmp_path, rendering):
     assert not folder.exists()
     mix_and_export(*inputs, rendering, MixConfig(), folder, FACTS)
     assert (folder / "manifest.json").is_file()
-
-
-def test_rows_too_long_are_blamed_on_the_length(inputs, tmp_path, rendering):
-    facts = FACTS.model_copy(update={"max_length": 4})
-    with pytest.raises(MixError, match=r"no row of the build is fit .*'too-long': \d+.*--max-length 4, raise it"):
-        mix_and_export(*inputs, rendering, MixConfig(), tmp_path / "out", facts)
