@@ -179,6 +179,10 @@ class Template:
         thinking = self._spelled.close in opening
         return Rendered(ids, length, starts, ends, sum(e <= start for _, e in offsets[:-1]) if thinking else 0)
 
+    def count(self, text: str) -> int:
+        """Tokens of a text on its own."""
+        return len(self._encode(text).ids)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Tokens to text, control tokens left out."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -19,6 +19,7 @@ from curate.progress import Progress
 from curate.schema import EXAMPLE, IGNORE
 from curate.shards import read_dataset, read_shard
 from curate.stages.answer import Answer
+from curate.stages.regenerate import Regenerate
 from curate.stages.reword import Reword
 from curate.template import TemplateError, user
 from curate.verify import verify
@@ -251,3 +252,22 @@ def test_a_folder_of_an_older_version_is_told(tmp_path):
     write_shard(tmp_path / "a.arrow", pa.table({"id": ["1"]}))
     with pytest.raises(DatasetError, match="no column thought here, so another version of curate wrote this"):
         read_shard(tmp_path / "a.arrow", ["id", "thought"])
+
+
+@pytest.mark.parametrize(
+    ("name", "letters", "ceiling", "expected"),
+    [
+        ("CHATML", 5, 512, 64),
+        ("CHATML", 60, 512, 256),
+        ("CHATML", 400, 512, 512),
+        ("CHATML", 5, 48, 48),
+        ("R1", 5, 512, 512),
+    ],
+)
+def test_an_answer_may_have_a_few_times_the_tokens_of_its_reference(name, letters, ceiling, expected):
+    """A letter is a token here. A thought is as long as it is, so that of a model that thinks is not cut."""
+    base = Base(template(CHATML if name == "CHATML" else getattr(reasoning, name), ()))
+    stage = Regenerate(base, tuple(load_frames().items()), max_tokens=ceiling)
+    asked = rows("How?").set_column(3, EXAMPLE.field("reference"), pa.array(["9 mg".rjust(letters, "x")]))
+    stage.open()(asked)
+    assert set(base.engine.asked) == {expected}

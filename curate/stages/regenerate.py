@@ -6,6 +6,8 @@ paraphrase, then gold). Where all that speaks against an attempt is a pair of wo
 drafts decide: a pair that stands in each of them is how the model puts the answer, and no part of the fact.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
@@ -26,6 +28,8 @@ Mode = Literal["rewrite", "correct", "source"]
 
 Fallback = Literal["reference", "drop"]
 
+TIMES, LEAST = 3, 64
+"""An answer may have so many times the tokens of its reference, and so many at least."""
 WARMING = 0.3  # temperature added per attempt after the greedy first
 DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
@@ -61,7 +65,7 @@ class Regenerate:
     mode: Mode = "rewrite"
     attempts: int = 3
     fallback: Fallback = "reference"
-    max_tokens: int = 512
+    max_tokens: int = 512  # the ceiling of what an answer may have
     lang: str = "en"
     glossary: tuple[str, ...] = ()
     seed: int = 0
@@ -69,7 +73,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
@@ -97,7 +101,7 @@ class Regenerate:
         return _with_columns(table, rows)
 
     def _draft(self, rows: list[Row]) -> None:
-        answers = self._generate([row.prompt for row in rows], temperature=0.0, seed=self.seed)
+        answers = self._generate(rows, [row.prompt for row in rows], temperature=0.0, seed=self.seed)
         for row, reply in zip(rows, answers, strict=True):
             # The thought before a draft is what the model thinks of the question alone. One that has read the reference
             # gives the fact away: behind it nothing is left to learn.
@@ -110,7 +114,9 @@ class Regenerate:
     def _rewrite(self, rows: list[Row], attempt: int) -> None:
         frame = dict(self.frames)[self.mode]
         prompts = [in_view(frame, row.prompt, row.reference, row.draft) for row in rows]
-        answers = self._generate(prompts, temperature=self.temperature + WARMING * attempt, seed=self.seed + attempt)
+        answers = self._generate(
+            rows, prompts, temperature=self.temperature + WARMING * attempt, seed=self.seed + attempt
+        )
         for row, reply in zip(rows, answers, strict=True):
             text = reply.text
             row.problems = self._check(row, text, reply.finished)
@@ -129,7 +135,7 @@ class Regenerate:
 
     def _reconsider(self, rows: list[Row]) -> None:
         more = [
-            self._generate([row.prompt for row in rows], temperature=1.0, seed=self.seed + number)
+            self._generate(rows, [row.prompt for row in rows], temperature=1.0, seed=self.seed + number)
             for number in range(DRAFTS if rows else 0)
         ]
         for row, *drafts in zip(rows, *more, strict=True):
@@ -151,19 +157,33 @@ class Regenerate:
         else:
             row.settle("reference", row.reference, False)
 
-    def _generate(self, prompts: Sequence[list[Message]], temperature: float, seed: int) -> list[Reply]:
+    def _generate(
+        self, rows: Sequence[Row], prompts: Sequence[list[Message]], temperature: float, seed: int
+    ) -> list[Reply]:
         """One per prompt; a prompt that leaves no room for an answer gives an empty, unfinished one."""
         template = self.base.template
         ids = [template.prompt_ids(prompt) for prompt in prompts]
         room = self.base.config.max_model_len - self.max_tokens
-        fitting = [i for i, row in enumerate(ids) if len(row) <= room]
-        sampling = Sampling(self.max_tokens, temperature, seed=seed, stop_ids=template.stop_ids)
-        completions = self.base.engine.generate([ids[i] for i in fitting], sampling) if fitting else []
         answers = [Reply("", None, False)] * len(prompts)
-        for i, completion in zip(fitting, completions, strict=True):
-            reply = template.read(completion)
-            answers[i] = replace(reply, text=reply.text.strip())
+        alike: dict[int, list[int]] = defaultdict(list)
+        for i, row in enumerate(rows):
+            if len(ids[i]) <= room:
+                alike[self._budget(row)].append(i)
+        for budget, fitting in sorted(alike.items()):
+            sampling = Sampling(budget, temperature, seed=seed, stop_ids=template.stop_ids)
+            completions = self.base.engine.generate([ids[i] for i in fitting], sampling)
+            for i, completion in zip(fitting, completions, strict=True):
+                reply = template.read(completion)
+                answers[i] = replace(reply, text=reply.text.strip())
         return answers
+
+    def _budget(self, row: Row) -> int:
+        """Tokens to allow: a few times what the reference has, in steps, so that few calls of the engine do. Beyond
+        that an answer rambles. A thought is as long as it is."""
+        if self.base.template.thinks:
+            return self.max_tokens
+        wanted = TIMES * self.base.template.count(row.reference)
+        return min(self.max_tokens, max(LEAST, 1 << math.ceil(math.log2(max(wanted, 1)))))
 
 
 def _with_columns(table: pa.Table, rows: list[Row]) -> pa.Table:
