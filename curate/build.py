@@ -282,7 +282,7 @@ def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Pa
             base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
             config.lang, terms, config.seed, thoughts=config.thoughts,
         ),
-        Score(base, frames[config.frame], config.top_k),
+        Score(base, frames[config.frame], config.top_k, ingested, config.lang),
         Mark(config.mask, config.thresholds, config.lang, terms),
         *([Exclude(ids)] if ids else []),
         *([HoldOut(ingested, config.test, config.lang, config.seed)] if config.test else []),

@@ -51,6 +51,7 @@ DROPS = get_args(Drop)
 TIERS = get_args(Tier)
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("gain", pa.float32())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("weight", pa.float32()), ("kind", pa.string())])
 
 EXAMPLE = pa.schema(
@@ -85,6 +86,7 @@ SCORES = pa.schema(
         ("top_ids", pa.list_(pa.list_(pa.int32()))),  # closed-book top-k, best first
         ("top_logprobs", pa.list_(pa.list_(pa.float32()))),
         ("b_argmax", pa.list_(pa.int32())),  # best token with the reference in view
+        ("knowledge", pa.list_(PLACE)),  # half-open characters of `reference`: its words that may be learned
     ]
 )
 SCORED = pa.schema([*EXAMPLE, *SCORES])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.frames import question_of
+from curate.knowledge import taught
 from curate.mask import Floats, Policy, Thresholds, close, row_flags, settle, token_weights
 from curate.schema import SCORED
 from curate.stage import Worker
@@ -23,9 +24,9 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[tuple[str, ...]] = (
-        "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax"
+        "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax", "knowledge"
     )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
@@ -74,6 +75,8 @@ def mark(
     weights = weigh(policy, row, thresholds, lang)
     if policy == "key":
         weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
+        if row.get("knowledge") is not None:
+            weights = taught(weights, row, lang)
     return weights, close(weights, *place, lang, glossary)
 
 

@@ -6,6 +6,7 @@ reference and the placebo is what *this* reference explains, which cancels what 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,10 @@ import pyarrow as pa
 
 from curate.base import Base
 from curate.engine import TokenScores
-from curate.frames import in_view
+from curate.frames import in_view, question_of
+from curate.knowledge import Boilerplate, boilerplate, knowledge
 from curate.schema import SCORED, Message
+from curate.shards import read_live
 from curate.stage import Worker
 from curate.template import Rendered
 
@@ -26,19 +29,26 @@ class Score:
     base: Base
     frame: str  # the prompt that puts the reference in view; "" scores closed book only (rehearsal)
     top_k: int = 20
+    dataset: Path | None = None  # the source's rows, whose references share boilerplate
+    lang: str = "en"
 
     name: ClassVar[str] = "score"
-    version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response", "thought")
+    version: ClassVar[int] = 3
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response", "thought", "tier", "drop")
 
     def identity(self) -> dict[str, Any]:
-        return {**self.base.identity(), "frame": self.frame, "top_k": self.top_k}
+        own = {"lang": self.lang} if self.dataset else {}
+        return {**self.base.identity(), "frame": self.frame, "top_k": self.top_k, **own}
 
     def open(self) -> Worker:
         _ = self.base.engine
-        return self.work
+        common = Boilerplate()
+        if self.dataset:
+            live = read_live(self.dataset, ["prompt", "reference"]).to_pylist()
+            common = boilerplate(((question_of(row["prompt"]), row["reference"]) for row in live), self.lang)
+        return lambda table: self.work(table, common)
 
-    def work(self, table: pa.Table) -> pa.Table:
+    def work(self, table: pa.Table, common: Boilerplate) -> pa.Table:
         rows = table.to_pylist()
         rendered = [self._render(row) for row in rows]
         closed = self._pass([r.ids[: r.prompt_length] if r else None for r in rendered], rendered, self.top_k)
@@ -54,7 +64,26 @@ class Score:
             row.update(_columns(tokens, own, view, other))
             if own is None or (self.frame and view is None):
                 row["drop"] = row["drop"] or "too-long"
+        if self.frame and self.dataset:
+            self._learn(rows, common)
         return pa.Table.from_pylist(rows, SCORED)
+
+    def _learn(self, rows: list[dict[str, Any]], common: Boilerplate) -> None:
+        """What of each reference is to be learned; nothing is asked about rows that are known or left out."""
+        asked = [row for row in rows if row["tier"] != "known" and not row["drop"] and row["b"] is not None]
+        rendered = [self._of_reference(row) for row in asked]
+        closed = self._pass([r.ids[: r.prompt_length] if r else None for r in rendered], rendered, 1)
+        opened = self._pass([self._view(row, row["reference"]) for row in asked], rendered, 1)
+        for row, tokens, without, own in zip(asked, rendered, closed, opened, strict=True):
+            if tokens and without and own:
+                places = knowledge(
+                    row["reference"], tokens.starts, tokens.ends, without.logprobs, own.logprobs,
+                    question_of(row["prompt"]), common, self.lang,
+                )  # fmt: skip
+                row["knowledge"] = [place._asdict() for place in places]
+
+    def _of_reference(self, row: dict[str, Any]) -> Rendered | None:
+        return self._render({**row, "response": row["reference"]})
 
     def _render(self, row: dict[str, Any]) -> Rendered | None:
         """Raises ``TemplateError`` for a conversation that the template cannot take: that row alone is dropped."""
