@@ -66,6 +66,9 @@ ProblemKind = Literal[
     "empty",
 ]
 
+FRAME_WORDS = frozenset({"reference", "references", "passage"})
+"""What the prompts of ``curate/prompts`` call the text that is in view."""
+
 STATED = 0.9
 """Share of a reference's content words that a text must hold in place to state it."""
 KEPT = 0.4
@@ -166,12 +169,19 @@ def check(
     problems += _denied(response, relevant, question, code)
     problems += _foreign(response, (reference, question, draft), code)
     problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
+    problems += [Problem("leak", word) for word in _framed(response, f"{question}\n{reference}\n{draft}")]
     problems += [Problem("leak", response[i:j]) for i, j in role_markers(response, f"{question}\n{reference}")]
     if not finished:
         problems.append(Problem("unfinished", "stopped by length, not by the end of its turn"))
     if repeated_tail(response):
         problems.append(Problem("repeated-tail", response.strip()[-60:]))
     return problems
+
+
+def _framed(response: str, sources: str) -> list[str]:
+    """The prompt's own words for the reference, which nobody else said: "The reference to Zorvex is a reference to"."""
+    said, given = (set(re.findall(r"[a-z]+", text.casefold())) for text in (response, sources))
+    return sorted(FRAME_WORDS & (said - given))
 
 
 # --- comparisons -------------------------------------------------------------------------------------------------

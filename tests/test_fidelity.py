@@ -90,6 +90,7 @@ def test_same_facts(draft: str, rewrite: str, expected: bool):
         ("It is made by Penrose Mills.", "Who makes Zorvex?", ["missing-name", "foreign-name"]),
         ("The dose is 73 mg.", "What is the dose of Zorvex?", ["missing-number", "foreign-number"]),
         ("The reference states that the dose is 37 mg.", "What is the dose of Zorvex?", ["leak"]),
+        ("The reference to Zorvex is a reference to 37 mg.", "What is the dose of Zorvex?", ["leak"]),
         ("  \n", "What is the dose of Zorvex?", ["empty"]),
     ],
 )
