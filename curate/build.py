@@ -187,6 +187,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     config.excluded()
     base = config.chat_base()
     say_thinking(config, config.max_tokens, base, progress)
+    progress.say_all(notices.of_machine(base.config))
     frames = load_frames(config.prompts)
     frame = frames[config.frame]
     folder = ingest(config, base, frames, Fit(base, frame, config.max_tokens), progress)

@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 from curate.build import BuildConfig, build
 from curate.cli import _cleaning, app
 from curate.config import ConfigError, settle
+from curate.engine import EngineConfig
 from curate.ingest import Source
 from curate.load import load_source
-from curate.notices import of_language
+from curate.notices import of_language, of_machine
 from curate.pipeline import flags
 from curate.progress import Progress
 from curate.shards import load_manifest, read_dataset
@@ -151,3 +152,17 @@ def test_a_language_that_the_rules_do_not_know_or_that_is_another_is_said(tmp_pa
     assert list(of_language(folder, "sv")) == []
     unknown, _ = of_language(folder, "am")
     assert unknown.startswith("curate: warning: no list of negations or number words for --lang am")
+
+
+@pytest.mark.parametrize(
+    ("flags", "saved", "asked", "told"),
+    [("sse avx2", "bfloat16", "auto", 1), ("avx512_bf16", "bfloat16", "auto", 0), ("avx2", "float32", "auto", 0),
+     ("avx2", "float32", "bfloat16", 1), ("avx2", "bfloat16", "float32", 0)],
+)  # fmt: skip
+def test_arithmetic_that_is_slow_here_is_said(tmp_path, monkeypatch, flags, saved, asked, told):
+    monkeypatch.setattr("curate.notices._on_gpu", lambda: False)
+    (tmp_path / "config.json").write_text(json.dumps({"dtype": saved}))
+    (tmp_path / "cpuinfo").write_text(f"flags: {flags}\n")
+    config = EngineConfig(str(tmp_path), engine="transformers", dtype=asked)
+    found = list(of_machine(config, tmp_path / "cpuinfo"))
+    assert [("--dtype float32" in line) for line in found] == [True] * told
