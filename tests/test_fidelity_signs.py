@@ -33,6 +33,11 @@ OPPOSITE = [
     ("The value is x ≠ 5.", "The value is x = 5."),
     ("The root is $\\sqrt{2}$.", "The root is $2$."),
 ]
+LOST = [
+    ("Velmora is kept below 8 °C.", "Velmora is kept at 8 °C."),
+    ("Saturation is > 90 %.", "Saturation is 90 %."),
+    ("La dosis es de al menos 5 mg.", "La dosis es de 5 mg."),
+]
 ALIKE = [
     ("Normal saturation is > 90 %.", "Normal saturation is above 90 %."),
     ("Normal saturation is > 90 %.", "A normal saturation is one over 90%."),
@@ -56,6 +61,22 @@ def test_an_equal_number_that_states_the_opposite_is_neither_known_nor_faithful(
     for one in (reference, text):
         assert states(one, one, question)
         assert check(one, reference=one, question=question) == []
+
+
+@pytest.mark.parametrize(("reference", "text"), LOST)
+def test_a_bound_that_is_gone_is_no_faithful_rewrite(reference, text):
+    lang = "es" if "dosis" in reference else "en"
+    kinds = {problem.kind for problem in check(text, reference=reference, question="What is it?", lang=lang)}
+    assert "missing-number" in kinds
+
+
+def test_a_time_may_be_bounded_in_other_words_and_a_range_is_no_bound():
+    for reference, text in (
+        ("It works after 2 weeks.", "It works once 2 weeks have passed."),
+        ("Shown over a range of doses from 1800 mg to 3600 mg.", "Shown from 1800 mg to 3600 mg."),
+    ):
+        found = check(text, reference=reference, question="What is it?")
+        assert "missing-number" not in {problem.kind for problem in found}
 
 
 @pytest.mark.parametrize(("reference", "text"), ALIKE)

@@ -61,7 +61,7 @@ SYMBOLS: tuple[tuple[str, str], ...] = (  # as they read before a number: x < 5
 TURNED = {"below": "above", "above": "below"}
 HALVES = ((r"[ap]\.?\s?m\b\.?", ""), ("上午|午前|오전|凌晨", "am"), ("下午|午後|오후", "pm"))
 POWER = re.compile(r"\^\{?([-−+]?\d+)\}?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-FILLER = r"[^\d.;:!?()\n]{0,24}"
+FILLER = r"[^\d.;:!?()\n]{0,16}"
 """Between a word of comparison and its number: "over the age of 65", "at least about 5"."""
 AWAY = 60
 """Characters before and behind a number that are looked at."""
@@ -81,6 +81,16 @@ def beside(q: Quantity, text: str, lang: str = "en") -> frozenset[str]:
     if not found & {"below", "above", "unequal"}:
         found.add(_word(before, after, lang))
     return frozenset(found - {""})
+
+
+def lost(own: frozenset[str], other: frozenset[str], lang: str) -> bool:
+    """Whether a bound is gone: in a language whose words for bounds are known, "below 8" is not 8.
+
+    >>> lost(frozenset({"below"}), frozenset(), "en"), lost(frozenset({"below"}), frozenset({"below"}), "en")
+    (True, False)
+    """
+    sides = frozenset(TURNED)
+    return lang in BOUNDS and bool(own & sides) and not other & sides
 
 
 def contradict(one: frozenset[str], other: frozenset[str]) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from curate.text.bounds import beside, contradict
+from curate.text.bounds import beside, contradict, lost
 from curate.text.quantity import Quantity, quantities
 from curate.text.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
 
@@ -120,12 +120,15 @@ def amounts(text: str, lang: str) -> set[tuple[object, ...]]:
 
 
 def turned(q: Quantity, relevant: str, text: str, lang: str) -> str | None:
-    """How the text states an amount that it has, where it never states the same with it: ``< 90`` for ``> 90``."""
+    """How the text states an amount that it has, where it never states the same with it: ``< 90`` or 90 for ``> 90``.
+    Of times the second is let pass: "after two weeks" has too many other words."""
     own = beside(q, relevant, lang)
     found = [other for other in quantities(text, lang) if q.agrees(other)]
-    if not found or not all(contradict(own, beside(other, text, lang)) for other in found):
-        return None
-    return around(found[0], text)
+    marks = [beside(other, text, lang) for other in found]
+    timed = q.unit in ("min", "month", "date")
+    if found and all(contradict(own, mark) or (not timed and lost(own, mark, lang)) for mark in marks):
+        return around(found[0], text)
+    return None
 
 
 def around(q: Quantity, text: str) -> str:
