@@ -4,15 +4,14 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from curate.cli import app
-from curate.config import ConfigError
-from curate.pipeline import STEPS, check_settings, commands
+from curate.config import CHECK_ONLY, ConfigError
+from curate.pipeline import STEPS, commands, flags
 from tests.paths import BASE, DATA, ROOT, needs_data
 
 runner = CliRunner()
@@ -180,34 +179,48 @@ def test_a_pipeline_knows_every_key_before_the_first_step_runs(tmp_path, text, c
     assert "curate: python -m curate build" not in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("build: {source: a}\nmix: {ratio: 7}\n", "section 'mix'"),
-        ("build: {source: a}\nsft: {data: out, epochs: -1}\n", "epochs"),
-        ("build: {source: a}\nevaluate: {model: {a: m}, suite: [mmlu], max_tokens: 0}\n", "max_tokens"),
-        ("build: {attempts: 2}\n", "source"),
-    ],
-)
-def test_a_pipeline_knows_every_value_before_the_first_step_runs(tmp_path, text, word):
+def test_a_pipeline_knows_every_value_before_the_first_step_runs(tmp_path):
     path = tmp_path / "p.yaml"
-    path.write_text(text)
+    path.write_text("build: {source: a}\nsft: {data: out, epochs: -1}\n")
     result = invoke("run", path)
     assert result.exit_code == 2
-    assert word in result.stderr
+    assert "section 'sft'" in result.stderr
+    assert "epochs" in result.stderr
     assert "Nothing was run" in result.stderr
     assert "curate: python -m curate build" not in result.stderr
 
 
-def test_a_check_of_settings_does_nothing_else(tmp_path, monkeypatch):
-    """Every command of a pipeline ends with its settings; the model is not known before the build has run."""
-    monkeypatch.chdir(tmp_path)
-    needs = {"build": {"source": "no.jsonl"}, "sft": {"data": "no"}, "fisher": {"data": "no", "out": "no/f"},
-             "merge": {"run": "no"}, "average": {"run": "no"}, "items": {"suite": ["no.jsonl"], "out": "no/i"},
-             "evaluate": {"model": {"a": "no"}, "suite": ["no.jsonl"]}, "explain": {"folder": "no", "data": "no"},
-             "report": {"folder": "no"}}  # fmt: skip
-    check_settings(Path("p.yaml"), {name: needs.get(name, {}) for name in STEPS})
+NEEDS = {"build": {"source": "no.jsonl"}, "sft": {"data": "no"}, "fisher": {"data": "no", "out": "no/f"},
+         "merge": {"run": "no"}, "average": {"run": "no"}, "items": {"suite": ["no.jsonl"], "out": "no/i"},
+         "evaluate": {"model": {"a": "no"}, "suite": ["no.jsonl"]}, "explain": {"folder": "no", "data": "no"},
+         "report": {"folder": "no"}}  # fmt: skip
+"""What a command cannot do without; the model is not known before the build has run."""
+
+
+def checked(step, settings):
+    """A command of a pipeline as ``check_settings`` runs it, in this process."""
+    from train.cli import app as train
+
+    command = [step, *flags(step, settings)]
+    return runner.invoke({"curate": app, "train": train}[STEPS[step]], command, env={CHECK_ONLY: "model"})
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_check_of_settings_does_nothing_else(tmp_path, step):
+    result = checked(step, NEEDS.get(step, {}))
+    assert result.exit_code == 0, result.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "wrong", "word"),
+    [("mix", {"ratio": 7}, "ratio"), ("mix", {"by": "pages"}, "pages"), ("sft", {"epochs": -1}, "epochs"),
+     ("evaluate", {"max_tokens": 0}, "max_tokens"), ("build", {"source": None}, "source")],
+)  # fmt: skip
+def test_a_check_of_settings_finds_every_wrong_value(step, wrong, word):
+    result = checked(step, {**NEEDS.get(step, {}), **wrong})
+    assert result.exit_code == 2
+    assert word in result.stderr
 
 
 def test_an_empty_pipeline_is_wrong_usage(tmp_path):
