@@ -1,6 +1,7 @@
-"""Writing where there may be no room and no right: errors that name the place, and places that are tried first."""
+"""Files written whole or not at all, and places without room or right: errors that name them, and tries beforehand."""
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -34,3 +35,19 @@ def check_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise OSError(error.errno, f"cannot be written to: {error.strerror}", str(place)) from None
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a process killed half-way, never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with naming(path), temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ unless nothing else is left: an answer says them again whatever the fact is.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ GAIN = 1.0
 SHARE, CITED, LEAST = 0.05, 0.01, 8
 """An n-gram is boilerplate that stands in this share of the references whose questions differ (the second: one with a
 bracket, which seldom is a fact), and in so many."""
+LOOK = 10_000
+"""Questions whose references are looked at, evenly spaced: more would tell no more, and cost memory for each phrase."""
 LONGEST = 4
 """Words of an n-gram; two at least, and as many as that where each is a letter of a script without spaces."""
 BRACKETS = frozenset("[](){}（）【】［］")
@@ -59,15 +61,14 @@ def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplat
     (True, True, False)
     """
     code = language(lang)
-    asked: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    questions: set[str] = set()
+    told: dict[str, list[str]] = defaultdict(list)
     for question, reference in rows:
-        questions.add(question)
-        for _, gram in _grams(words(reference, code)):
-            asked[gram].add(question)
-    shares = {gram: CITED if BRACKETS & set(gram) else SHARE for gram in asked}
+        told[question].append(reference)
+    some = list(told.values())[:: max(1, -(-len(told) // LOOK))]
+    counts = Counter(gram for own in some for gram in {g for text in own for _, g in _grams(words(text, code))})
+    least = {share: max(LEAST, share * len(some)) for share in (SHARE, CITED)}
     return Boilerplate(
-        frozenset(gram for gram, own in asked.items() if len(own) >= max(LEAST, shares[gram] * len(questions)))
+        frozenset(g for g, count in counts.items() if count >= least[CITED if BRACKETS & set(g) else SHARE])
     )
 
 

@@ -76,10 +76,10 @@ def of_language(folder: Path, lang: str) -> Iterator[str]:
     if missing := lacks(lang):
         yield (f"curate: warning: no list of {' or '.join(missing)} for --lang {lang}: a rewrite that loses one is not "
                "noticed by rules; digits, names and words are still compared")  # fmt: skip
-    texts = read_dataset(folder, ["reference"])["reference"].to_pylist()
-    told = [foreign(text, (lang,), LETTERS) for text in texts[:LOOK] if text]
+    texts = read_dataset(folder, ["reference"])["reference"].slice(0, LOOK).to_pylist()
+    told = [foreign(text, (lang,), LETTERS) for text in texts if text]
     others = Counter(found[0] for found in told if found and found[1] >= SURE)
-    if others and 2 * others.total() > min(len(texts), LOOK):
+    if others and 2 * others.total() > len(texts):
         other = others.most_common(1)[0][0]
         yield (f"curate: warning: most answers look like {other!r}, and --lang is {lang!r}: negations, names and "
                f"numbers in words are told by the rules of a language; give --lang {other}")  # fmt: skip

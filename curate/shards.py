@@ -6,7 +6,6 @@ its receipt lies beside it, and the receipt is written last.
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -16,7 +15,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.disk import naming
+from curate.disk import file_hash as file_hash
+from curate.disk import write_bytes as write_bytes
 
 T = TypeVar("T")
 
@@ -36,22 +36,6 @@ class DamagedFile(DatasetError, ValueError):
 
 def damaged(path: Path, why: object) -> DamagedFile:
     return DamagedFile(f"{path}: damaged or cut off ({why}); delete the folder and run the command that made it")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a reader, or a process killed half-way, never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with naming(path), temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

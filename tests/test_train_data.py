@@ -11,11 +11,11 @@ import pytest
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
+from curate.disk import file_hash
 from tests.train_export import END, Row, base_topk, random_rows, write_export, write_model
 from train.batches import epoch_order
 from train.cli import app
 from train.data import load_export
-from train.record import file_digest
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +257,7 @@ def test_a_length_that_cuts_off_every_label_is_blamed_before_the_model_loads(mod
 def test_a_byte_that_flipped_stops_the_run_with_the_file(model: Path, tmp_path: Path, folder: str) -> None:
     data = write_export(tmp_path / "out", model, random_rows(3, "med", False))
     manifest = json.loads((data / "manifest.json").read_text())
-    files = {p.relative_to(data).as_posix(): file_digest(p) for p in data.rglob("*.arrow")}
+    files = {p.relative_to(data).as_posix(): file_hash(p) for p in data.rglob("*.arrow")}
     (data / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
     assert run(data, "--dry-run")[0] == 0
     shard = sorted((data / folder).glob("*.arrow"))[0]

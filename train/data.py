@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curate.disk import file_hash
 from curate.schema import IGNORE, META, TOKENS
-from train.record import file_digest
 
 NONE, LABEL, DISTIL, ANCHOR = 0, 1, 2, 3
 """What a token carries: nothing, a weighted label, KL on a rehearsal row, KL on an unlabelled token of a learnt row."""
@@ -159,7 +159,7 @@ def check_bytes(folder: Path, manifest: dict[str, Any]) -> None:
     with a flipped bit is a number like any other, so nothing else would tell."""
     for name, expected in (manifest.get("files") or {}).items():
         path = folder / name
-        if name.endswith(".arrow") and path.is_file() and file_digest(path) != expected:
+        if name.endswith(".arrow") and path.is_file() and file_hash(path) != expected:
             raise DataError(f"{path}: changed or damaged since it was written (its checksum is not that of "
                             "manifest.json); run `curate mix` again")  # fmt: skip
 

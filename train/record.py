@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 import platform
 import stat
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from curate.disk import naming
+from curate.disk import file_hash, write_bytes
 
 RUN = "run.json"
 LOG = "log.jsonl"
@@ -35,12 +34,7 @@ def data_fingerprint(manifest: dict[str, Any], folder: Path) -> str:
     if manifest.get("fingerprint"):
         return str(manifest["fingerprint"])
     paths = sorted(folder.glob("**/*.arrow"))
-    return fingerprint("files", {str(path.relative_to(folder)): file_digest(path) for path in paths})
-
-
-def file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return fingerprint("files", {str(path.relative_to(folder)): file_hash(path) for path in paths})
 
 
 def versions() -> dict[str, str]:
@@ -84,11 +78,7 @@ def open_up(folder: Path, like: str) -> None:
 
 def write_run(out: Path, record: dict[str, Any]) -> None:
     """Replace the record in one move."""
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = out / f".{RUN}.{os.getpid()}.tmp"
-    with naming(out / RUN):
-        temporary.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(out / RUN)
+    write_bytes(out / RUN, (json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def last_checkpoint(out: Path) -> Path | None:

@@ -36,20 +36,16 @@ def _whole(found: Items, name: str) -> Items:
     if first is None:
         yield rejected(0, name, "empty-file", "no record in it")
         return
-    begun, record = _up_to_a_record(first, found) if is_document(name) else ([first], True)
-    if record or not isinstance(first, Rejected):
-        yield from begun
-        yield from found
-    else:
-        yield rejected(0, name, "not-rows", f"no object in it: {first.detail}")
-
-
-def _up_to_a_record(first: Record | Rejected, found: Items) -> tuple[list[Record | Rejected], bool]:
-    """The values up to the first object, at most ``WAITING``; and whether there is one."""
     begun = [first]
-    while not isinstance(begun[-1], Record) and len(begun) < WAITING and (item := next(found, None)):
-        begun.append(item)
-    return begun, isinstance(begun[-1], Record)
+    while (
+        is_document(name) and not isinstance(begun[-1], Record) and len(begun) < WAITING and (more := next(found, None))
+    ):
+        begun.append(more)
+    if is_document(name) and isinstance(first, Rejected) and not isinstance(begun[-1], Record):
+        yield rejected(0, name, "not-rows", f"no object in it: {first.detail}")
+        return
+    yield from begun
+    yield from found
 
 
 def looks_like_rows(sample: Sequence[Mapping[str, Any]], file: str) -> bool:

@@ -15,7 +15,7 @@ Reason = Literal[
     "empty-question",  # null, or nothing visible in it
     "empty-answer",
     "empty-text",
-    "unsupported",  # comes with tools, pictures or parts to learn, which are not carried to the model
+    "unsupported",  # comes with pictures, recordings or parts to learn, which are not carried to the model
     "missing-turns",  # a conversation in which somebody did not answer
     "reserved-character",  # U+FDD0–FDEF, with which rendering marks its places, or a lone surrogate
     "longer-than-context",  # the caller's `fits` said no

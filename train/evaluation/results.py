@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from curate.disk import naming
+from curate.disk import write_bytes
 
 RESULTS = "results.json"
 
@@ -234,12 +233,6 @@ def digest(value: Any) -> str:
 
 def write_text(path: Path, text: str) -> str:
     """Write a file so that nobody ever sees half of it; returns its sha256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = text.encode("utf-8", "replace")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with naming(path), temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
