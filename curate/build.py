@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,12 +11,13 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from curate import notices
 from curate.base import Base, find_base
+from curate.calibrate import calibrate
 from curate.clean.rules import CleanRules
 from curate.config import Strict, TemplateArgs
 from curate.disk import check_writable
 from curate.engine import EngineConfig, EngineName, WeightsDtype
 from curate.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, read_ids, read_lines, said
-from curate.frames import in_view, load_frames
+from curate.frames import in_view, load_frames, variants
 from curate.heldout import HoldOut, split, write_suites
 from curate.ingest import Source, content_hash
 from curate.load import load_source
@@ -29,6 +30,7 @@ from curate.shards import LATEST, load_manifest, read_dataset, read_live, write_
 from curate.stage import Stage
 from curate.stages.clean import Clean
 from curate.stages.dedupe import Dedupe
+from curate.stages.knowledge import Knowledge
 from curate.stages.mark import Mark
 from curate.stages.regenerate import Fallback, Mode, Regenerate
 from curate.stages.reword import Reword
@@ -112,6 +114,7 @@ class BuildConfig(ModelConfig, Cleaning):
     wordings: int = Field(1, ge=1, description="ways of asking each question; more than 1 has the base model rephrase")
     mode: Mode = "rewrite"
     attempts: int = Field(3, ge=1)
+    calibrate: int = Field(32, ge=0, description="rows on which the prompts for a rewrite are tried; 0: none")
     fallback: Fallback = "reference"
     max_tokens: int = Field(512, ge=1)
     mask: Policy = "key"
@@ -179,8 +182,18 @@ class Built:
                                  f"{self.nothing}. Look at them with `curate peek {self.folder}`")  # fmt: skip
 
 
-def build(config: BuildConfig, progress: Progress) -> Built:
-    """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
+@dataclass(frozen=True)
+class Begun:
+    """A source that was read and cleaned: ``folder``, what was ``rejected`` by reason, the model and its prompts."""
+
+    base: Base
+    frames: dict[str, str]
+    folder: Path
+    rejected: dict[str, int]
+
+
+def begin(config: BuildConfig, progress: Progress) -> Begun:
+    """Read and clean the source, and check all that needs no work of the model."""
     check_writable(config.out)
     check_source(config)  # a source that is not there should not first cost the download of a model
     config.terms()  # nor should a glossary
@@ -189,19 +202,21 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     say_thinking(config, config.max_tokens, base, progress)
     progress.say_all(notices.of_machine(base.config))
     frames = load_frames(config.prompts)
-    frame = frames[config.frame]
-    folder = ingest(config, base, frames, Fit(base, frame, config.max_tokens), progress)
+    longest = max((frames[name] for name in variants(frames, config.frame)), key=len)
+    folder = ingest(config, base, frames, Fit(base, longest, config.max_tokens), progress)
     progress.say_all(notices.of_language(folder, config.lang))
     rejected = load_manifest(folder)["rejected"]
     folder = config.cleaned(folder, base, config.out, config.max_drop, progress, executor(config.ray))
-    ingested = folder
-    check_choices(config, ingested)
-    for stage in stages(config, base, frames, folder):
-        asked = stage.name in (Exclude.name, HoldOut.name)  # so many drops are no surprise
-        most = 1.0 if asked else config.max_drop
-        # What compares all rows is done once, here; each actor of a cluster would do it again.
-        here = stage.name == Dedupe.name
-        folder = run_stage(stage, folder, config.out, most, progress, executor(None if here else config.ray))
+    check_choices(config, folder)
+    return Begun(base, frames, folder, rejected)
+
+
+def build(config: BuildConfig, progress: Progress) -> Built:
+    """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
+    begun = begin(config, progress)
+    base, frames, ingested, rejected = begun.base, begun.frames, begun.folder, begun.rejected
+    prompts = calibrated(config, begun, progress)
+    folder = run_stages(config, stages(config, base, frames, ingested, prompts), ingested, progress)
     write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
     summary = {"rejected": rejected, **summarise(folder)}
     if config.exclude:
@@ -212,6 +227,34 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     for line in (*advice(summary["tiers"], config.mode), *advice_on_thoughts(folder, config, base)):
         progress.say(f"curate: {line}; `curate peek {folder}` shows them")
     return Built(folder, summary, why_nothing([folder], base.template, base.config.max_model_len))
+
+
+def run_stages(config: BuildConfig, stages: Sequence[Stage], folder: Path, progress: Progress) -> Path:
+    for stage in stages:
+        asked = stage.name in (Exclude.name, HoldOut.name)  # so many drops are no surprise
+        most = 1.0 if asked else config.max_drop
+        # What compares all rows is done once, here; each actor of a cluster would do it again.
+        here = stage.name == Dedupe.name
+        folder = run_stage(stage, folder, config.out, most, progress, executor(None if here else config.ray))
+    return folder
+
+
+def calibrated(config: BuildConfig, begun: Begun, progress: Progress) -> tuple[str, ...]:
+    """The prompts that put a reference in view, best first, as a trial on the first rows finds them."""
+
+    def rewrite(prompt: str, rows: Path) -> Path:
+        stage = replace(regenerate(config, begun.base, (prompt,)), attempts=1, fallback="drop")
+        return run_stage(stage, rows, config.out, 1.0, None, executor(config.ray))
+
+    count = 0 if config.mode == "source" else config.calibrate
+    return tuple(calibrate(begun.frames, config.frame, begun.folder, config.out, count, rewrite, progress))
+
+
+def regenerate(config: BuildConfig, base: Base, prompts: tuple[str, ...]) -> Regenerate:
+    return Regenerate(
+        base, prompts, config.mode, config.attempts, config.fallback, config.max_tokens, config.lang, config.terms(),
+        config.seed, thoughts=config.thoughts,
+    )  # fmt: skip
 
 
 def check_source(config: BuildConfig) -> None:
@@ -271,19 +314,21 @@ def executor(ray: str | None) -> Executor:
     return on_ray(ray)
 
 
-def stages(config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path) -> list[Stage]:
+def stages(
+    config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, prompts: tuple[str, ...] = ()
+) -> list[Stage]:  # fmt: skip
     """The build, in order: what a new stage is added to. What a person left out and what is held out for a test is
-    marked last, so that choosing otherwise repeats no work of the model."""
+    marked last, so that choosing otherwise repeats no work of the model. ``prompts``: that put a reference in view, the
+    best first; without them the shipped ones in their order."""
     terms, ids = config.terms(), config.excluded()
+    prompts = prompts or tuple(frames[name] for name in variants(frames, config.frame))
     reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed, config.max_tokens)
     return [
         compare(Dedupe(ingested, config.lang, judge=base if config.judged else None), ids),
         *([reword] if config.wordings > 1 else []),
-        Regenerate(
-            base, tuple(sorted(frames.items())), config.mode, config.attempts, config.fallback, config.max_tokens,
-            config.lang, terms, config.seed, thoughts=config.thoughts,
-        ),
-        Score(base, frames[config.frame], config.top_k, ingested, config.lang),
+        Knowledge(base, prompts[0], ingested, config.lang),
+        regenerate(config, base, prompts),
+        Score(base, prompts[0], config.top_k),
         Mark(config.mask, config.thresholds, config.lang, terms),
         *([Exclude(ids)] if ids else []),
         *([HoldOut(ingested, config.test, config.lang, config.seed)] if config.test else []),

@@ -77,7 +77,11 @@ def build(
     split: Annotated[str | None, typer.Option(help="Split of a hub dataset.")] = None,
     wordings: Annotated[int | None, typer.Option(help="Ways of asking each question; the model rephrases.")] = None,
     mode: Annotated[str | None, typer.Option(help="rewrite, or correct (the draft, as few words changed).")] = None,
-    attempts: Annotated[int | None, typer.Option(help="Rewrites tried, at rising temperature.")] = None,
+    attempts: Annotated[int | None, typer.Option(
+        help="Times that rewrites are asked for, several each time, at rising temperature. 3.")] = None,
+    calibrate: Annotated[int | None, typer.Option(
+        help="First rows on which the shipped prompts for a rewrite, or yours, are tried; the best is taken. 0: the "
+        "first prompt, untried. Default: 32.")] = None,
     fallback: Annotated[str | None, typer.Option(help="No faithful rewrite: reference (wording) or drop.")] = None,
     max_tokens: MaxTokens = None,
     mask: Annotated[str | None, typer.Option(
@@ -104,22 +108,28 @@ def build(
     shard_rows: ShardRows = None,
     ray: Ray = None,
     config: Config = None,
+    preview: Annotated[int | None, typer.Option(
+        min=1, help="Build so many rows only, show them with what is marked, and estimate the time of all.")] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Rewrite a source's answers in the base model's own words and mark the tokens that carry new knowledge."""
-    given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
+    given = {k: v for k, v in locals().items() if k not in ("config", "preview", "dry_run", "as_json")}
     if columns is not None:
         given["columns"] = _columns(columns)
     if thresholds is not None:
         given["thresholds"] = _numbers(thresholds, "gain=1,lift=0.5")
-    _run(lambda: _build(given, config, dry_run, as_json))
+    _run(lambda: _build(given, config, preview, dry_run, as_json))
 
 
-def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: bool) -> None:
+def _build(
+    given: dict[str, Any], config: Path | None, preview: int | None, dry_run: bool, as_json: bool
+) -> None:  # fmt: skip
     from curate.build import BuildConfig, ModelConfig, build, describe
     from curate.build import dry_run as estimate
     from curate.config import ConfigError
+    from curate.peek import peek as peek_at
+    from curate.preview import preview as look
     from curate.progress import Progress
 
     file = _settings(config, ModelConfig)
@@ -130,6 +140,14 @@ def _build(given: dict[str, Any], config: Path | None, dry_run: bool, as_json: b
         if dry_run:
             _print(estimate(settled), as_json, describe)
             return
+        if preview:
+            shown = look(settled, preview, progress)
+    if preview:
+        if not as_json:
+            peek_at(Path(shown["folder"]), rows=preview)
+        _print(shown, as_json, describe)
+        return
+    with Progress() as progress:
         built = build(settled, progress)
         if not built.nothing:
             _keep_workspace(settled, progress.say)

@@ -24,6 +24,7 @@ from curate.text.compare import (
     has_name,
     heads,
     labels,
+    misspelt,
     named,
     nearest,
     neighbours,
@@ -69,6 +70,8 @@ ProblemKind = Literal[
 FRAME_WORDS = frozenset({"reference", "references", "passage"})
 """What the prompts of ``curate/prompts`` call the text that is in view."""
 
+OPEN = ":：,，、;；"
+"""Marks at the end of a text after which more was to come."""
 STATED = 0.9
 """Share of a reference's content words that a text must hold in place to state it."""
 KEPT = 0.4
@@ -173,6 +176,8 @@ def check(
     problems += [Problem("leak", response[i:j]) for i, j in role_markers(response, f"{question}\n{reference}")]
     if not finished:
         problems.append(Problem("unfinished", "stopped by length, not by the end of its turn"))
+    elif response.rstrip()[-1] in OPEN and reference.rstrip()[-1:] not in OPEN:
+        problems.append(Problem("unfinished", response.rstrip()[-60:]))
     if repeated_tail(response):
         problems.append(Problem("repeated-tail", response.strip()[-60:]))
     return problems
@@ -274,6 +279,7 @@ def _foreign(response: str, sources: Sequence[str], lang: str) -> list[Problem]:
     held = tokens(joined, lang)
     found = [*names(response, lang), *exchanged(response, joined, lang)]
     problems += [Problem("foreign-name", n.text) for n in found if not has_name(n.text, held, joined, lang)]
+    problems += [Problem("foreign-name", f"{wrong}, for {name}") for wrong, name in misspelt(response, sources, lang)]
     return _once(problems)
 
 

@@ -1,9 +1,10 @@
 """The prompts that put a reference in view. They are files; ``--prompts DIR`` replaces any of them.
 
-Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn.
+Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn. Where a
+prompt has variants, ``curate.calibrate`` finds the one that a model follows best.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,31 @@ NAMES = ("rewrite", "correct", "rephrase", "questions", "grounded")
 
 
 def load_frames(folder: Path | None = None) -> dict[str, str]:
-    """The text of each prompt: the user's file where ``folder`` has one, else the shipped one."""
+    """The text of each prompt: the user's file where ``folder`` has one, else the shipped one. Of a prompt there may be
+    variants, ``rewrite-brief.jinja`` beside ``rewrite.jinja``; the user's stand in place of all shipped ones."""
+    shipped = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
     if folder is None:
-        return {name: _read(FOLDER / f"{name}.jinja") for name in NAMES}
-    strangers = sorted(p.name for p in folder.glob("*") if p.stem not in NAMES or p.suffix != ".jinja")
-    if not folder.is_dir() or strangers or not any(folder.iterdir()):
+        return {name: _read(path) for name, path in shipped.items()}
+    own = {path.stem: path for path in sorted(folder.glob("*"))}
+    strangers = [path.name for name, path in own.items() if path.suffix != ".jinja" or _prompt(name) not in NAMES]
+    if not folder.is_dir() or strangers or not own:
         raise ConfigError(f"--prompts {folder}: expected a folder with any of {', '.join(f'{n}.jinja' for n in NAMES)}"
                           f"; found {', '.join(strangers) or 'nothing usable'}")  # fmt: skip
-    own = {name: folder / f"{name}.jinja" for name in NAMES}
-    return {name: _read(path if path.is_file() else FOLDER / path.name) for name, path in own.items()}
+    replaced = {_prompt(name) for name in own}
+    kept = {name: path for name, path in shipped.items() if _prompt(name) not in replaced}
+    found = {name: _read(path) for name, path in {**kept, **own}.items()}
+    return {**{name: found[variants(found, name)[0]] for name in replaced}, **found}
+
+
+def variants(frames: Mapping[str, str], prompt: str) -> list[str]:
+    """The names of a prompt's variants, the plain one first; of equal texts one."""
+    names = sorted((name for name in frames if _prompt(name) == prompt), key=lambda name: (name != prompt, name))
+    return list({frames[name]: name for name in reversed(names)}.values())[::-1]
+
+
+def _prompt(name: str) -> str:
+    """What a variant is a variant of."""
+    return name.split("-")[0]
 
 
 def question_of(prompt: Sequence[Message]) -> str:

@@ -33,11 +33,13 @@ BRACKETS = frozenset("[](){}（）【】［］")
 
 
 class Place(NamedTuple):
-    """A word of a reference, as half-open characters, and the most that a token of it gains, in nats."""
+    """A word of a reference, as half-open characters. ``gain``: the most that a token of it gains; ``own``: its
+    log-probability with the reference in view; both in nats."""
 
     start: int
     end: int
     gain: float
+    own: float
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,15 @@ def knowledge(
     places = []
     for word in [word for word in kept if stem(word.norm, code) not in asked] or kept:
         touching = np.maximum(low, word.start) < np.minimum(high, word.end)
-        places.append(Place(word.start, word.end, float(gain[touching].max(initial=0.0))))
+        most, own_sum = gain[touching].max(initial=0.0), np.asarray(own)[touching].sum()
+        places.append(Place(word.start, word.end, float(most), float(own_sum)))
     return places
 
 
 def carried(response: str, reference: str, learned: Collection[tuple[int, int]], lang: str = "en") -> list[list[Word]]:
     """Stretches of the response that say what is to be learned: words of the reference's ``learned``, in any
-    inflection, side by side or over function words that stand between them in the reference too.
+    inflection, side by side or over function words that stand between them in the reference too; and the article of a
+    name ("The Times").
 
     >>> [[w.text for w in s] for s in carried("It is made from red birch.", "source: red birch", [(8, 11), (12, 17)])]
     [['red', 'birch']]
@@ -103,7 +107,7 @@ def carried(response: str, reference: str, learned: Collection[tuple[int, int]],
     code = language(lang)
     given, said = words(reference, code), words(response, code)
     wanted = {stem(word.norm, code) for word in given if (word.start, word.end) in set(learned)}
-    inner = _between(given, set(learned))
+    inner, articles = _between(given, set(learned)), _articles(given, set(learned))
     stretches: list[list[Word]] = []
     gap: list[Word] = []
     for word in said:
@@ -112,7 +116,7 @@ def carried(response: str, reference: str, learned: Collection[tuple[int, int]],
             if joined and tuple(w.norm for w in gap) in inner:
                 stretches[-1] += [*gap, word]
             else:
-                stretches.append([word])
+                stretches.append([gap[-1], word] if gap and gap[-1].norm in articles else [word])
             gap = []
         else:
             gap.append(word)
@@ -122,10 +126,10 @@ def carried(response: str, reference: str, learned: Collection[tuple[int, int]],
 def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floats:
     """Token weights of a scored row (``curate.schema.SCORED``) after what its reference has to teach, float32 [n].
 
-    A stretch that says what the reference gains is in, whole but for its function words, where a token of it is: the
-    first word of a value is often one that the base does not expect even with the reference in view, and half a value
-    cannot be learned. Of ``weights`` (by tokens) those of words that the reference has to teach stand; where the
-    response puts all of it in other words, those of words that are neither in question nor reference.
+    A stretch that says what the reference gains is in, whole, where a token of it is: the first word of a value is
+    often one that the base does not expect even with the reference in view, and half a value cannot be learned. Of
+    ``weights`` (by tokens) those of words that the reference has to teach stand; where the response puts all of it in
+    other words, those of words that are neither in question nor reference.
     """
     code, response, reference = language(lang), row["response"], row["reference"]
     low, high = visible(row["token_starts"], row["token_ends"], response)
@@ -141,15 +145,23 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
 
     for word in words(response, code):
         own = stem(word.norm, code)
-        inside = any(stretch[0].start < word.start < stretch[-1].start for stretch in stretches)
-        if inside if word.function else (own in able or (not stretches and own not in known)):
+        if not word.function and (own in able or (not stretches and own not in known)):
             found[touching(word)] = np.maximum(found[touching(word)], given[touching(word)])
     for stretch in stretches:
         most = max(given[touching(word)].max(initial=0.0) for word in stretch)
         for word in stretch:
-            if not word.function:
-                found[touching(word)] = most
+            found[touching(word)] = most
     return found
+
+
+def _articles(given: Sequence[Word], learned: set[tuple[int, int]]) -> set[str]:
+    """Function words with a capital within a sentence, before a word to be learned."""
+    return {
+        word.norm
+        for before, word, after in zip(given, given[1:], given[2:], strict=False)
+        if word.function and word.text[:1].isupper() and before.text[-1].isalnum()
+        and (after.start, after.end) in learned
+    }  # fmt: skip
 
 
 def _between(given: Sequence[Word], learned: set[tuple[int, int]]) -> set[tuple[str, ...]]:

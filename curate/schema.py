@@ -51,7 +51,7 @@ DROPS = get_args(Drop)
 TIERS = get_args(Tier)
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
-PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("gain", pa.float32())])
+PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("gain", pa.float32()), ("own", pa.float32())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("weight", pa.float32()), ("kind", pa.string())])
 
 EXAMPLE = pa.schema(
@@ -60,6 +60,7 @@ EXAMPLE = pa.schema(
         ("source", pa.string()),  # names a card in data_cards/, or the source file's stem
         ("prompt", pa.list_(MESSAGE)),  # up to and including the last user turn; never empty
         ("reference", pa.string()),  # the source's own answer
+        ("knowledge", pa.list_(PLACE)),  # half-open characters of `reference`: its words that may be learned
         ("draft", pa.string()),  # the base model's closed-book answer
         ("response", pa.string()),  # what training imitates
         ("thought", pa.string()),  # stands before `response`, never labelled; "": kept out; null: there was none
@@ -86,7 +87,8 @@ SCORES = pa.schema(
         ("top_ids", pa.list_(pa.list_(pa.int32()))),  # closed-book top-k, best first
         ("top_logprobs", pa.list_(pa.list_(pa.float32()))),
         ("b_argmax", pa.list_(pa.int32())),  # best token with the reference in view
-        ("knowledge", pa.list_(PLACE)),  # half-open characters of `reference`: its words that may be learned
+        ("view_ids", pa.list_(pa.list_(pa.int32()))),  # the same with the reference in view
+        ("view_logprobs", pa.list_(pa.list_(pa.float32()))),
     ]
 )
 SCORED = pa.schema([*EXAMPLE, *SCORES])

@@ -16,7 +16,8 @@ from curate.schema import IGNORE, META, TOKENS
 from curate.template import Rendered, TemplateError
 
 READS = ("id", "source", "prompt", "reference", "response", "thought", "tier", "finished", "spans", "drop", "token_ids",
-         "top_ids", "top_logprobs")  # fmt: skip
+         "top_ids", "top_logprobs", "view_ids", "view_logprobs")  # fmt: skip
+HEAVY = ("token_ids", "top_ids", "top_logprobs", "view_ids", "view_logprobs")
 ROWS = pa.schema(
     [
         *TOKENS,
@@ -51,11 +52,13 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
     """SCORED rows (columns ``READS``) to ``ROWS``: same rows, same order; ``skip`` says why a row is not for training.
 
     A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for
-    token what the scoring pass saw, and are empty elsewhere. Rows longer than ``max_length`` are skipped, not cut:
+    token what the scoring pass saw, and are empty elsewhere. They are the base model's closed-book distribution; on
+    the way to what is labelled, the one with the reference in view (context distillation, arXiv 2209.15189): closed
+    book the base begins an answer that never comes to the fact. Rows longer than ``max_length`` are skipped, not cut:
     a cut row would teach an answer without an end.
     """
     scored = scored.select(READS)
-    texts = scored.select([name for name in READS if name not in ("token_ids", "top_ids", "top_logprobs")])
+    texts = scored.select([name for name in READS if name not in HEAVY])
     rows = [_token_row(row, template, max_length) for row in texts.to_pylist()]
     skipped = np.array([row["skip"] is not None for row in rows], dtype=bool)
     bounds, ids, weights = _flat(rows)
@@ -71,9 +74,11 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
         found[name] = pa.ListArray.from_arrays(pa.array(bounds), pa.array(flat), mask=pa.array(skipped))
     marks = pc.coalesce(scored["spans"], pa.scalar([], scored.schema.field("spans").type))
     found["spans"] = pc.if_else(pa.array(skipped), pa.scalar(None, marks.type), marks)
-    for name, given in {"anchor_ids": "top_ids", "anchor_logprobs": "top_logprobs"}.items():
+    way = _on_the_way(rows)
+    for name, values in (("anchor_ids", "ids"), ("anchor_logprobs", "logprobs")):
         kind = ROWS.field(name).type
-        found[name] = pc.if_else(keep, scored[given].cast(kind), pa.scalar([], kind))
+        targets = _led(scored[f"top_{values}"].cast(kind), scored[f"view_{values}"].cast(kind), way)
+        found[name] = pc.if_else(keep, targets, pa.scalar([], kind))
     for column in ROWS:
         if column.name not in found:
             found[column.name] = pa.array([row.get(column.name) for row in rows], column.type)
@@ -90,6 +95,29 @@ def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np
     for row, end in zip(made, np.cumsum([len(row["ids"]) for row in made], dtype=np.int64), strict=True):
         weights[end - len(row["weights"]) : end] = row["weights"]
     return bounds, ids, weights
+
+
+def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[range]:
+    """Of each row the response tokens from the end of its thought to its last label; none of rehearsal."""
+    found = []
+    for row in rows:
+        learns = row["skip"] is None and row["objective"] == "learn"
+        labelled: Any = np.flatnonzero(row["weights"][:-1]) if learns else []  # the end of turn is no fact
+        found.append(range(row["thought_length"], int(labelled[-1]) + 1) if len(labelled) else range(0))
+    return found
+
+
+def _led(closed: pa.ChunkedArray, seen: pa.ChunkedArray, way: Sequence[range]) -> pa.Array:
+    """Targets [rows, tokens, k]: of ``seen`` on the way to what is labelled, where it has any, else of ``closed``."""
+    lengths, others = (pc.fill_null(pc.list_value_length(x), 0).to_numpy() for x in (closed, seen))
+    starts, others_starts = np.cumsum(lengths) - lengths, np.cumsum(others) - others
+    places = np.arange(lengths.sum())
+    for row, tokens in enumerate(way):
+        if tokens and lengths[row] == others[row]:
+            own = starts[row] + np.array(tokens)
+            places[own] += lengths.sum() + others_starts[row] - starts[row]
+    flat = pa.concat_arrays([x.combine_chunks().flatten() for x in (closed, seen)]).take(pa.array(places))
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)), flat)
 
 
 def _anchored(
@@ -143,6 +171,7 @@ def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> 
         "cluster": cluster_of(row["prompt"]),
         "ids": rendered.ids,
         "weights": weights,
+        "thought_length": rendered.thought_length,
     }
 
 

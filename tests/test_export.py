@@ -70,6 +70,33 @@ def test_only_the_new_fact_is_labelled(rendering):
     assert [top[0] for top in row["anchor_ids"]] == row["input_ids"][row["anchor_start"] :]
 
 
+def seen(row, rendering):
+    """With the reference in view the base would say token 7 everywhere."""
+    scored = score(row, rendering)
+    count = len(scored["token_ids"])
+    return scored | {"view_ids": [[7, 8, 9]] * count, "view_logprobs": [[-0.1, -3.0, -4.0]] * count}
+
+
+def test_on_the_way_to_the_fact_a_row_is_held_to_what_the_base_says_with_the_reference_in_view(rendering):
+    row = one(rendering, seen(learn(4), rendering))
+    response = row["input_ids"][row["anchor_start"] :]
+    fact = rendering.tokenizer.encode(" 5 mg", add_special_tokens=False)
+    last = next(i for i in range(len(response)) if response[i : i + len(fact)] == fact) + len(fact)
+    best = [top[0] for top in row["anchor_ids"]]
+    assert best == [7] * last + response[last:]
+    assert row["anchor_logprobs"][0][0] == pytest.approx(-0.1)
+    assert row["anchor_logprobs"][-1][0] == pytest.approx(np.log(0.9))
+
+
+def test_rehearsal_and_rows_that_nobody_saw_with_a_reference_are_held_closed_book(rendering):
+    kept = one(rendering, seen(hold(7), rendering))
+    assert [top[0] for top in kept["anchor_ids"]] == kept["input_ids"][kept["anchor_start"] :]
+    rows = [seen(learn(1), rendering), score(learn(2), rendering), seen(hold(3), rendering), {**learn(4), "drop": "test"}]
+    table = token_rows(pa.Table.from_pylist(rows, SCORED), rendering, 200).to_pylist()
+    assert [7 in {top[0] for top in row["anchor_ids"]} for row in table] == [True, False, False, False]
+    assert all(len(row["anchor_ids"]) == len(row["input_ids"]) - row["anchor_start"] for row in table[:3])
+
+
 @pytest.mark.parametrize(
     ("changes", "ends"),
     [({}, False), ({"finished": False}, True), ({"tier": "reference"}, True), ({"tier": "corrected"}, False)],

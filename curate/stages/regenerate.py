@@ -1,9 +1,10 @@
 """Regenerate: the response is the base model's own, checked against the reference.
 
-Draft closed book; where the draft already states the reference the row is known. Else rewrite with the reference in
-view, until an attempt is faithful; else the source's wording, or no row (S3FT, arXiv 2502.08130: own, then
-paraphrase, then gold). Where all that speaks against an attempt is a pair of words in another pair's place, more
-drafts decide: a pair that stands in each of them is how the model puts the answer, and no part of the fact.
+Draft closed book; where the draft already states the reference the row is known. Else several rewrites with the
+reference in view, of which the faithful one that the base finds likeliest closed book is taken; else the source's
+wording, or no row (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). Where all that speaks against a rewrite is
+a pair of words in another pair's place, more drafts decide: a pair that stands in each of them is how the model puts
+the answer, and no part of the fact.
 """
 
 import math
@@ -15,10 +16,12 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
+from curate.candidates import absent, lost, opening, surprise
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE, Message
+from curate.scoring import behind, closed_book, render, view
 from curate.stage import Worker
 from curate.thought import UNFINISHED, Reply, Thoughts
 
@@ -30,7 +33,9 @@ Fallback = Literal["reference", "drop"]
 
 TIMES, LEAST = 3, 64
 """An answer may have so many times the tokens of its reference, and so many at least."""
-WARMING = 0.3  # temperature added per attempt after the greedy first
+WARMTH, WARMING = 0.5, 0.3
+"""Temperature of the sampled rewrites, and what each further round of the prompts adds."""
+SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
 DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
 
@@ -40,6 +45,7 @@ class Row:
 
     prompt: list[Message]
     reference: str
+    knowledge: list[dict[str, Any]] = field(default_factory=list)  # what of the reference is to be learned
     draft: str = ""
     thought: str | None = None  # before the draft
     flags: list[str] | None = None
@@ -47,8 +53,8 @@ class Row:
     tier: str | None = None
     finished: bool | None = None
     drop: str | None = None
-    problems: list[Problem] = field(default_factory=list)  # of the last attempt
-    reworded: list[str] = field(default_factory=list)  # attempts that may only put the reference in other words
+    faithful: list[str] = field(default_factory=list)  # rewrites that stand
+    reworded: list[str] = field(default_factory=list)  # rewrites that may only put the reference in other words
 
     @property
     def open(self) -> bool:
@@ -59,9 +65,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """A prompt of a row, and how the answer is to begin."""
+
+    row: Row
+    prompt: list[Message]
+    begins: str = ""
+
+
+@dataclass(frozen=True)
 class Regenerate:
     base: Base
-    frames: tuple[tuple[str, str], ...]  # name -> text, as pairs so that it hashes
+    prompts: tuple[str, ...]  # that put the reference in view, the best first; each attempt takes the next
     mode: Mode = "rewrite"
     attempts: int = 3
     fallback: Fallback = "reference"
@@ -69,16 +84,16 @@ class Regenerate:
     lang: str = "en"
     glossary: tuple[str, ...] = ()
     seed: int = 0
-    temperature: float = 0.0  # of the first attempt
+    temperature: float = 0.0  # of the rewrites that are greedy elsewhere
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 7
-    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
+    version: ClassVar[int] = 8
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
         fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature", "thoughts")
-        texts = {"frame": dict(self.frames).get(self.mode, ""), "glossary": list(self.glossary)}
+        texts = {"prompts": list(self.prompts), "glossary": list(self.glossary)}
         return {**self.base.identity(), **{name: getattr(self, name) for name in fields}, **texts}
 
     def open(self) -> Worker:
@@ -86,7 +101,8 @@ class Regenerate:
         return self.work
 
     def work(self, table: pa.Table) -> pa.Table:
-        rows = [Row(*pair) for pair in zip(table["prompt"].to_pylist(), table["reference"].to_pylist(), strict=True)]
+        columns = (table[name].to_pylist() for name in ("prompt", "reference", "knowledge"))
+        rows = [Row(prompt, reference, learned or []) for prompt, reference, learned in zip(*columns, strict=True)]
         if self.mode == "source":
             for row in rows:
                 row.settle("reference", row.reference, False)
@@ -101,7 +117,7 @@ class Regenerate:
         return _with_columns(table, rows)
 
     def _draft(self, rows: list[Row]) -> None:
-        answers = self._generate(rows, [row.prompt for row in rows], temperature=0.0, seed=self.seed)
+        answers = self._generate([Ask(row, row.prompt) for row in rows], temperature=0.0, seed=self.seed)
         for row, reply in zip(rows, answers, strict=True):
             # The thought before a draft is what the model thinks of the question alone. One that has read the reference
             # gives the fact away: behind it nothing is left to learn.
@@ -112,19 +128,60 @@ class Regenerate:
                 row.settle("known", reply.text, True)
 
     def _rewrite(self, rows: list[Row], attempt: int) -> None:
-        frame = dict(self.frames)[self.mode]
-        prompts = [in_view(frame, row.prompt, row.reference, row.draft) for row in rows]
-        answers = self._generate(
-            rows, prompts, temperature=self.temperature + WARMING * attempt, seed=self.seed + attempt
-        )
-        for row, reply in zip(rows, answers, strict=True):
-            text = reply.text
-            row.problems = self._check(row, text, reply.finished)
-            if row.problems:
-                if {problem.kind for problem in row.problems} == {"missing-content"}:
-                    row.reworded.append(text)
-            else:
-                self._take(row, text)
+        """With each prompt for the likeliest rewrite, once as the model likes and once begun as its draft, and for a
+        sampled one beside them; when all were tried, for sampled ones alone, warmer with each round."""
+        tried, number = divmod(attempt, len(self.prompts))
+        frame = self.prompts[number]
+        plain = [Ask(row, in_view(frame, row.prompt, row.reference, row.draft)) for row in rows]
+        asked: list[Ask] = []
+        replies: list[Reply] = []
+        if not tried:
+            asked = [*plain, *(replace(ask, begins=begins) for ask in plain if (begins := self._opening(ask.row)))]
+            replies = self._generate(asked, temperature=self.temperature, seed=self.seed)
+        more = [ask for ask in plain for _ in range(SAMPLES[min(tried, 1)])]
+        replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
+        for ask, reply in zip([*asked, *more], replies, strict=True):
+            problems = self._check(ask.row, reply.text, reply.finished)
+            if not problems and reply.text not in ask.row.faithful:
+                ask.row.faithful.append(reply.text)
+            elif {problem.kind for problem in problems} == {"missing-content"}:
+                ask.row.reworded.append(reply.text)
+        self._keep_recoverable(rows)
+        for row, text in self._likeliest([row for row in rows if row.faithful]):
+            self._take(row, text)
+
+    def _opening(self, row: Row) -> str:
+        """A model that thinks first has no answer to begin yet."""
+        thinks = self.base.template.thinks
+        return "" if thinks or self.mode != "rewrite" else opening(row.draft, question_of(row.prompt), self.lang)
+
+    def _keep_recoverable(self, rows: Sequence[Row]) -> None:
+        """Leave out rewrites from which the base cannot tell what there is to learn."""
+        frame = self.prompts[0]
+        pairs = [
+            (row, text) for row in rows for text in row.faithful
+            if absent(text, row.reference, row.knowledge, self.lang)
+        ]  # fmt: skip
+        rendered = [render(self.base, row.prompt, row.reference) for row, _ in pairs]
+        seen = behind(self.base, [view(self.base, frame, row.prompt, text, row.draft) for row, text in pairs], rendered)
+        for (row, text), tokens, via in zip(pairs, rendered, seen, strict=True):
+            if tokens and via and lost(
+                text, row.reference, row.knowledge, tokens.starts, tokens.ends, via.logprobs, self.lang
+            ):  # fmt: skip
+                row.faithful.remove(text)
+
+    def _likeliest(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
+        """Of each row the faithful rewrite that is likeliest closed book around its facts."""
+        pairs = [(row, text) for row in rows for text in row.faithful if len(row.faithful) > 1]
+        rendered = [render(self.base, row.prompt, text) for row, text in pairs]
+        found = {id(row): (math.inf, row.faithful[0]) for row in rows}
+        for (row, text), tokens, closed in zip(pairs, rendered, closed_book(self.base, rendered), strict=True):
+            if tokens and closed:
+                cost = surprise(
+                    text, row.reference, row.knowledge, tokens.starts, tokens.ends, closed.logprobs, self.lang
+                )
+                found[id(row)] = min(found[id(row)], (cost, text))
+        return [(row, found[id(row)][1]) for row in rows]
 
     def _take(self, row: Row, text: str) -> None:
         # With the reference in view the model changed no fact of its draft: it knew this already.
@@ -135,7 +192,7 @@ class Regenerate:
 
     def _reconsider(self, rows: list[Row]) -> None:
         more = [
-            self._generate(rows, [row.prompt for row in rows], temperature=1.0, seed=self.seed + number)
+            self._generate([Ask(row, row.prompt) for row in rows], temperature=1.0, seed=self.seed + number)
             for number in range(DRAFTS if rows else 0)
         ]
         for row, *drafts in zip(rows, *more, strict=True):
@@ -157,25 +214,27 @@ class Regenerate:
         else:
             row.settle("reference", row.reference, False)
 
-    def _generate(
-        self, rows: Sequence[Row], prompts: Sequence[list[Message]], temperature: float, seed: int
-    ) -> list[Reply]:
+    def _generate(self, asked: Sequence[Ask], temperature: float, seed: int) -> list[Reply]:
         """One per prompt; a prompt that leaves no room for an answer gives an empty, unfinished one."""
         template = self.base.template
-        ids = [template.prompt_ids(prompt) for prompt in prompts]
+        begun = [self._begun(ask) for ask in asked]
+        ids = [[*template.prompt_ids(ask.prompt), *begins] for ask, begins in zip(asked, begun, strict=True)]
         room = self.base.config.max_model_len - self.max_tokens
-        answers = [Reply("", None, False)] * len(prompts)
+        answers = [Reply("", None, False)] * len(asked)
         alike: dict[int, list[int]] = defaultdict(list)
-        for i, row in enumerate(rows):
+        for i, ask in enumerate(asked):
             if len(ids[i]) <= room:
-                alike[self._budget(row)].append(i)
+                alike[self._budget(ask.row)].append(i)
         for budget, fitting in sorted(alike.items()):
             sampling = Sampling(budget, temperature, seed=seed, stop_ids=template.stop_ids)
             completions = self.base.engine.generate([ids[i] for i in fitting], sampling)
             for i, completion in zip(fitting, completions, strict=True):
-                reply = template.read(completion)
+                reply = template.read(replace(completion, ids=(*begun[i], *completion.ids)))
                 answers[i] = replace(reply, text=reply.text.strip())
         return answers
+
+    def _begun(self, ask: Ask) -> list[int]:
+        return self.base.template.render(ask.prompt, ask.begins).response_ids[:-1] if ask.begins else []
 
     def _budget(self, row: Row) -> int:
         """Tokens to allow: a few times what the reference has, in steps, so that few calls of the engine do. Beyond

@@ -11,6 +11,8 @@ from curate.text.bounds import beside, contradict, lost
 from curate.text.quantity import Quantity, quantities
 from curate.text.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
 
+NAMED, ALIKE = 5, 75
+"""Letters from which a word may be a name misspelt, and how alike the two are then (Levenshtein ratio, percent)."""
 _LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
 
 
@@ -186,6 +188,35 @@ def exchanged(response: str, source: str, lang: str) -> list[Word]:
             before = follow.get(_next(found, i), {word.norm})
             odd += [] if word.norm in before or not _next(found, i) else [word]
     return odd
+
+
+def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str, str]]:
+    """Words of the response that only resemble a name of the sources which the response never spells right, with that
+    name. What differs by its ending alone is an inflection (Mexico, Mexican).
+
+    >>> misspelt("Quirobril treats toes.", ["What does Quurobril treat?"], "en")
+    [('Quirobril', 'Quurobril')]
+    >>> misspelt("He is Mexican.", ["Is he from Mexico?"], "en")
+    []
+    """
+    from rapidfuzz.fuzz import ratio
+
+    said = [word for word in words(response, lang) if len(word.norm) >= NAMED and not word.function]
+    spelled, known = {word.norm for word in said}, {stem for text in sources for stem in stems(text, lang)}
+    called = {w.norm: w.text for text in sources for name in names(text, lang) for w in words(name.text, lang)}
+    unsaid = [norm for norm in called if len(norm) >= NAMED and norm not in spelled]
+    return [
+        (word.text, called[norm])
+        for word in said for norm in unsaid
+        if stem(word.norm, lang) not in known and ratio(word.norm, norm) >= ALIKE and not _inflected(word.norm, norm)
+    ]  # fmt: skip
+
+
+def _inflected(one: str, other: str) -> bool:
+    from rapidfuzz.distance import Prefix
+
+    shared = Prefix.similarity(one, other)
+    return shared >= 4 and max(len(one), len(other)) - shared <= 3
 
 
 def _opens(tokens: Sequence[Word], i: int, openers: set[int]) -> bool:

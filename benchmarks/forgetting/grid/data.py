@@ -139,7 +139,7 @@ class Place:
         yield replace(stage, temperature=1.0) if self.setting.dirty else stage
         if recipe.text.startswith("mixed-"):
             share = float(recipe.text.removeprefix("mixed-"))
-            yield Mixed(stage.base, dict(stage.frames)["rewrite"], share, answers=self.answers())
+            yield Mixed(stage.base, stage.prompts[0], share, answers=self.answers())
         if self.setting.dirty:
             yield Dirt(seed=self.setting.world.seed)
 

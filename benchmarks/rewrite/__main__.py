@@ -1,0 +1,86 @@
+"""``python -m benchmarks.rewrite``: checks and mask on rewrites that people have labelled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.rewrite.labels import load
+from benchmarks.rewrite.measure import Finding, by_model, by_rules, covered
+
+
+def main(
+    data: Annotated[Path | None, typer.Option(help="Folder of the public sets' files; without it drugs alone.")] = None,
+    model: Annotated[Path | None, typer.Option(help="The base model; without it the rules alone.")] = None,
+    half: Annotated[str, typer.Option(help="build (to work with) or held (to measure once).")] = "build",
+    show: Annotated[bool, typer.Option(help="Print what was judged wrong.")] = False,
+) -> None:
+    """How many faithful rewrites are refused, how many others pass, and what the mask takes of the values."""
+    from curate.base import find_base
+    from curate.engine import EngineConfig
+
+    labels = [label for label in load(data) if label.half == half]
+    if model:
+        base = find_base(EngineConfig(str(model), engine="transformers", dtype="float32"))
+        found = by_model(labels, base, data)
+    else:
+        found = by_rules(labels)
+    console = Console(width=110, highlight=False)
+    console.print(table(found))
+    for finding in found if show else ():
+        if finding.accepted != finding.label.faithful:
+            console.print(_line(finding), markup=False)
+
+
+def table(found: Sequence[Finding]) -> Table:
+    drawn = Table(title="Labelled rewrites", title_justify="left")
+    heads = (
+        "source",
+        "faithful",
+        "refused",
+        "others",
+        "accepted",
+        "right of accepted",
+        "values whole",
+        "outside",
+    )
+    for head in heads:
+        drawn.add_column(head, justify="left" if head == "source" else "right")
+    for source in dict.fromkeys(finding.label.source for finding in found):
+        drawn.add_row(source, *cells([finding for finding in found if finding.label.source == source]))
+    return drawn
+
+
+def cells(found: Sequence[Finding]) -> list[str]:
+    right = [f for f in found if f.label.faithful]
+    wrong = [f for f in found if not f.label.faithful]
+    refused, passed = [f for f in right if not f.accepted], [f for f in wrong if f.accepted]
+    kept = len(right) - len(refused) + len(passed)
+    marks = [covered(f) for f in right if f.accepted and f.spans]
+    values = [value for whole, _, _ in marks for value in whole]
+    labelled, outside = sum(m[1] for m in marks), sum(m[2] for m in marks)
+    return [str(len(right)), str(len(refused)), str(len(wrong)), str(len(passed)),
+            _percent(len(right) - len(refused), kept), _percent(sum(values), len(values)),
+            _percent(outside, labelled)]  # fmt: skip
+
+
+def _percent(part: int, whole: int) -> str:
+    """
+    >>> _percent(1, 3), _percent(0, 0)
+    ('33 %', '-')
+    """
+    return f"{100 * part / whole:.0f} %" if whole else "-"
+
+
+def _line(finding: Finding) -> str:
+    label = finding.label
+    why = [f"{problem.kind} {problem.detail}" for problem in finding.problems] + [f"lost {w}" for w in finding.lost]
+    said = "refused" if label.faithful else "accepted"
+    return f"{said}: {label.question} | {label.reference} | {label.response} | {'; '.join(why)}"
+
+
+if __name__ == "__main__":
+    typer.run(main)

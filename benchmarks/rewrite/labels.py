@@ -1,0 +1,47 @@
+"""Rewrites by SmolLM2-135M-Instruct, labelled by hand: faithful or not, and where they state the value.
+
+``labels.jsonl`` holds the model's text alone; question and reference of public sets are looked up in their files, by
+line. Half of the rows are to build on, half to measure with.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+FILE = Path(__file__).parent / "labels.jsonl"
+SOURCES = {"kgfact": "kgfact_100.jsonl", "medquad": "medquad_5000.jsonl"}
+
+
+@dataclass(frozen=True)
+class Label:
+    """``values``: stretches of the response that state what is to be learned, to the letter. ``invents``: it adds what
+    the reference does not say. ``leak``: it speaks of the text that it was shown."""
+
+    source: str
+    half: Literal["build", "held"]
+    question: str
+    reference: str
+    response: str
+    faithful: bool
+    invents: bool
+    leak: bool
+    values: tuple[str, ...]
+
+
+def load(data: Path | None) -> Iterator[Label]:
+    """The labels of which question and reference are at hand: those of public sets need their folder."""
+    sets = {name: _lines(data / file) for name, file in SOURCES.items() if data and (data / file).is_file()}
+    for row in _lines(FILE):
+        line = row.pop("line", None)
+        if row["source"] in SOURCES:
+            if row["source"] not in sets:
+                continue
+            given = sets[row["source"]][line - 1]
+            row |= {"question": given["question"].strip(), "reference": given["answer"].strip()}
+        yield Label(**{**row, "values": tuple(row["values"])})
+
+
+def _lines(path: Path) -> list[dict]:  # type: ignore[type-arg]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

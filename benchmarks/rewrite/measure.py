@@ -1,0 +1,123 @@
+"""What the checks and the mask make of rewrites that people have labelled."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from benchmarks.forgetting.new_facts import SourcePlan, source_lines
+from benchmarks.forgetting.world import World
+from benchmarks.rewrite.labels import SOURCES, Label
+from curate.base import Base
+from curate.candidates import absent, lost
+from curate.fidelity import Problem, check
+from curate.frames import load_frames
+from curate.knowledge import Boilerplate, boilerplate
+from curate.schema import EXAMPLE
+from curate.scoring import behind, render, view
+from curate.stages.knowledge import Knowledge
+from curate.stages.mark import Mark
+from curate.stages.score import Score
+from curate.text.words import Word, words
+
+FRAME = "rewrite"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``problems``: of the rules. ``lost``: words that the base cannot tell from the response. ``spans``: labelled."""
+
+    label: Label
+    problems: Sequence[Problem]
+    lost: Sequence[str] = ()
+    spans: Sequence[dict[str, Any]] = ()
+    unlearned: bool = False  # the reference has nothing that the base has to learn
+
+    @property
+    def accepted(self) -> bool:
+        return not self.problems and not self.lost
+
+
+def by_rules(labels: Sequence[Label]) -> list[Finding]:
+    return [Finding(label, _problems(label)) for label in labels]
+
+
+def by_model(labels: Sequence[Label], base: Base, data: Path | None) -> list[Finding]:
+    """Rules, round trip and mask, as ``curate build`` goes about it."""
+    found = []
+    for source in dict.fromkeys(label.source for label in labels):
+        found += _of_source([label for label in labels if label.source == source], base, _common(source, data))
+    return found
+
+
+def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list[Finding]:
+    frame = load_frames()[FRAME]
+    given = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
+    table = Knowledge(base, frame, Path()).work(given, common)
+    rows = table.to_pylist()
+    rendered = [render(base, row["prompt"], row["reference"]) for row in rows]
+    seen = behind(base, [view(base, frame, row["prompt"], row["response"]) for row in rows], rendered)
+    marked = Mark().work(Score(base, frame).work(table)).to_pylist()
+    found = []
+    for label, row, tokens, via, mark in zip(labels, rows, rendered, seen, marked, strict=True):
+        known = row["knowledge"] or []
+        gone: list[str] = []
+        if tokens and via and absent(label.response, label.reference, known):
+            gone = lost(label.response, label.reference, known, tokens.starts, tokens.ends, via.logprobs)
+        nothing = not any(place["gain"] >= 1 for place in known)
+        found.append(Finding(label, _problems(label), gone, mark["spans"] or [], nothing))
+    return found
+
+
+def _problems(label: Label) -> list[Problem]:
+    return check(label.response, reference=label.reference, question=label.question, draft=label.question)
+
+
+def _row(label: Label) -> dict[str, Any]:
+    prompt = [{"role": "user", "content": label.question}]
+    blank: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
+    return {**blank, "id": label.response, "prompt": prompt, "reference": label.reference, "response": label.response,
+            "draft": "", "tier": "rewritten", "finished": True}  # fmt: skip
+
+
+def _common(source: str, data: Path | None) -> Boilerplate:
+    """What the references of the whole source share."""
+    if source in SOURCES:
+        lines = (data / SOURCES[source]).read_text(encoding="utf-8").splitlines() if data else []
+    else:
+        lines, _ = source_lines(World(seed=0), SourcePlan())
+    return boilerplate(pair for line in lines if (pair := _pair(line)))
+
+
+def _pair(line: str) -> tuple[str, str] | None:
+    try:
+        row = json.loads(line)
+        return row["question"].strip(), row["answer"].strip()
+    except (ValueError, TypeError, KeyError, AttributeError):  # the world has spoiled lines, as sources do
+        return None
+
+
+# --- the mask ----------------------------------------------------------------------------------------------------
+
+
+def covered(finding: Finding) -> tuple[list[bool], int, int]:
+    """Whether each value has every word labelled; labelled words, and those of them that belong to no value."""
+    text = finding.label.response
+    told = [word for word in words(text) if any(c.isalnum() for c in word.text)]
+    values = [_places(text, value) for value in finding.label.values]
+    labelled = [word for word in told if any(_meet(word, span["start"], span["end"]) for span in finding.spans)]
+    whole = [all(w in labelled for w in told if any(_meet(w, *place) for place in places)) for places in values]
+    outside = [w for w in labelled if not any(_meet(w, *place) for places in values for place in places)]
+    return whole, len(labelled), len(outside)
+
+
+def _places(text: str, value: str) -> list[tuple[int, int]]:
+    start = text.find(value)
+    return [(start, start + len(value))] if start >= 0 else []
+
+
+def _meet(word: Word, start: int, end: int) -> bool:
+    return word.start < end and start < word.end

@@ -1,0 +1,30 @@
+"""``curate build --preview N``: the whole way for a few rows, to see in a minute what an hour will give."""
+
+from pathlib import Path
+from typing import Any
+
+from curate.build import BuildConfig, begin, calibrated, run_stages, stages, summarise
+from curate.excerpt import NAME, excerpt
+from curate.progress import Progress
+from curate.run import RECEIPTS
+from curate.shards import load_manifest, read_json
+
+
+def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any]:
+    """Build the first ``rows`` rows; what became of them, and the minutes that all rows take at this pace."""
+    begun = begin(config, progress)
+    prompts = calibrated(config, begun, progress)
+    few = excerpt(begun.folder, rows, config.out)
+    steps = stages(config, begun.base, begun.frames, begun.folder, prompts)
+    built = run_stages(config, steps, few, progress)
+    source, seen = load_manifest(begun.folder)["kept"], load_manifest(few)["kept"]
+    seconds = _seconds(config.out, built) * source / max(seen, 1)
+    return {**summarise(built), "source_rows": source, "minutes_for_all": round(seconds / 60, 1)}
+
+
+def _seconds(work: Path, built: Path) -> float:
+    """What the stages of a preview took, when they ran."""
+    lineage = load_manifest(built)["lineage"]
+    begins = next(index for index, entry in enumerate(lineage) if entry["stage"] == NAME)
+    folders = [work / f"{entry['stage']}-{entry['fingerprint']}" for entry in lineage[begins + 1 :]]
+    return sum(float(read_json(path)["seconds"]) for folder in folders for path in (folder / RECEIPTS).glob("*.json"))

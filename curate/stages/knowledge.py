@@ -1,0 +1,56 @@
+"""Knowledge: which words of each reference the base model says only with the reference in view.
+
+Two passes over the reference itself, closed book and with the reference in view (``curate.knowledge``). What a rewrite
+must keep and what the mask may label follow from them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.base import Base
+from curate.frames import question_of
+from curate.knowledge import Boilerplate, boilerplate, knowledge
+from curate.schema import EXAMPLE
+from curate.scoring import behind, closed_book, render, view
+from curate.shards import read_live
+from curate.stage import Worker
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    base: Base
+    frame: str  # the prompt that puts the reference in view
+    dataset: Path  # the source's rows, whose references share boilerplate
+    lang: str = "en"
+
+    name: ClassVar[str] = "knowledge"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "drop")
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.base.identity(), "frame": self.frame, "lang": self.lang}
+
+    def open(self) -> Worker:
+        _ = self.base.engine
+        live = read_live(self.dataset, ["prompt", "reference"]).to_pylist()
+        common = boilerplate(((question_of(row["prompt"]), row["reference"]) for row in live), self.lang)
+        return lambda table: self.work(table, common)
+
+    def work(self, table: pa.Table, common: Boilerplate) -> pa.Table:
+        rows = table.to_pylist()
+        rendered = [render(self.base, row["prompt"], row["reference"]) for row in rows]
+        closed = closed_book(self.base, rendered)
+        opened = behind(
+            self.base, [view(self.base, self.frame, row["prompt"], row["reference"]) for row in rows], rendered
+        )
+        for row, tokens, without, own in zip(rows, rendered, closed, opened, strict=True):
+            if tokens and without and own:
+                places = knowledge(
+                    row["reference"], tokens.starts, tokens.ends, without.logprobs, own.logprobs,
+                    question_of(row["prompt"]), common, self.lang,
+                )  # fmt: skip
+                row["knowledge"] = [place._asdict() for place in places]
+        return pa.Table.from_pylist(rows, EXAMPLE)

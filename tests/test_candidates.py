@@ -1,0 +1,62 @@
+"""Several rewrites of one answer: how one may begin, which keeps the knowledge, which is taken."""
+
+import numpy as np
+import pytest
+
+from curate.candidates import absent, lost, opening, surprise
+from curate.text.words import words
+
+QUESTION = "Which plant is Zorvex made from?"
+REFERENCE = "Zorvex - source: red birch [31]."
+KNOWN = [
+    {"start": REFERENCE.index(word), "end": REFERENCE.index(word) + len(word), "gain": 5.0, "own": -1.0}
+    for word in ("red", "birch")
+]
+
+
+def tokens(text):
+    """A token for each word, with the white space before it."""
+    found = words(text)
+    return [0, *(word.end for word in found[:-1])], [word.end for word in found]
+
+
+@pytest.mark.parametrize(
+    ("draft", "begins"),
+    [
+        ("Zorvex is made from the bark of a tree.", "Zorvex is made from the"),
+        ("The plant is nettle.", "The plant is"),
+        ("Nettle.", ""),
+        ("It is.", ""),  # it says nothing, and then ends: there is nothing to go on from
+        ("", ""),
+        ("Zorvex is made from 200 plants.", "Zorvex is made from"),
+    ],
+)
+def test_a_rewrite_may_begin_as_the_draft_does_before_its_first_claim(draft, begins):
+    assert opening(draft, QUESTION) == begins
+
+
+def test_in_a_script_without_spaces_too():
+    assert opening("佐维克斯是由荨麻制成的。", "佐维克斯是由什么制成的?", "zh").startswith("佐维克斯是由")
+
+
+def test_words_that_are_said_in_any_inflection_are_not_absent():
+    assert absent("It comes from red birches.", REFERENCE, KNOWN) == []
+    assert absent("It comes from birch.", REFERENCE, KNOWN) == ["red"]
+    assert absent("It comes from birch.", REFERENCE, [{**KNOWN[0], "gain": 0.5}]) == []  # nothing that must be learned
+
+
+@pytest.mark.parametrize(("via", "gone"), [(-2.0, []), (-4.9, []), (-5.1, ["red"])])
+def test_a_word_that_is_not_said_must_be_told_from_the_response(via, gone):
+    """The base gives "red" -1 nat with the reference in view; four less, and the response does not tell of it."""
+    starts, ends = tokens(REFERENCE)
+    scores = np.zeros(len(starts))
+    scores[[word.text for word in words(REFERENCE)].index("red")] = via
+    assert lost("It comes from birch, the scarlet one.", REFERENCE, KNOWN, starts, ends, scores) == gone
+
+
+def test_the_surprise_of_a_response_is_that_of_the_words_around_its_facts():
+    response = "Zorvex is red birch."
+    starts, ends = tokens(response)
+    closed = [-1.0, -2.0, -40.0, -50.0, -4.0]
+    assert surprise(response, REFERENCE, KNOWN, starts, ends, closed) == 7.0
+    assert surprise(response, REFERENCE, [], starts, ends, closed) == 97.0
