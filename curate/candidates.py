@@ -2,8 +2,8 @@
 
 A response is faithful where the reference can be told from it: via = log p0(c_t | x, response in view) is nearly
 own = log p0(c_t | x, reference in view) at each word to be learned; the worst word decides. Words that the response
-says itself, in any inflection, need no such look. Of the faithful ones the likeliest closed book around its facts is
-taken: what the base would say anyway need not be taught.
+says itself, in any inflection, need no such look. Of the faithful ones the one with fewest inventions is taken, and of
+equals the likeliest closed book around its facts: what the base would say anyway need not be taught.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,10 +14,14 @@ from numpy.typing import ArrayLike
 
 from curate.knowledge import GAIN, carried
 from curate.mask import visible
+from curate.text.relevance import bears_on
 from curate.text.words import language, stem, stems, words
 
 SLACK = 4.0
 """Nats that a word of the reference may lose with the response in view instead of the reference."""
+
+UNEXPECTED = -3.0
+"""Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
 
 
 def opening(draft: str, question: str, lang: str = "en") -> str:
@@ -41,32 +45,58 @@ def opening(draft: str, question: str, lang: str = "en") -> str:
     return ""
 
 
-def absent(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en") -> list[str]:
-    """Words to be learned that the response does not say in any inflection."""
+def absent(
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
+) -> list[str]:  # fmt: skip
+    """Words to be learned that bear on the question and that the response does not say in any inflection."""
     code = language(lang)
-    held = set(stems(response, code))
-    texts = [reference[place["start"] : place["end"]] for place in _learned(knowledge)]
-    return [text for text in texts if not held.issuperset(stems(text, code))]
+    return [reference[p["start"] : p["end"]] for p in _unsaid(response, reference, question, knowledge, code)]
 
 
 def lost(
-    response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], starts: ArrayLike, ends: ArrayLike,
-    via: ArrayLike, lang: str = "en",
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], starts: ArrayLike,
+    ends: ArrayLike, via: ArrayLike, lang: str = "en",
 ) -> list[str]:  # fmt: skip
     """Words of the reference that the response neither says nor implies: at which via falls short of own. ``starts``,
     ``ends``, ``via``: of the reference's tokens [n], via in nats."""
     code = language(lang)
     low, high = visible(starts, ends, reference)
-    held = set(stems(response, code))
     found = []
-    for place in _learned(knowledge):
-        text = reference[place["start"] : place["end"]]
-        if held.issuperset(stems(text, code)):
-            continue
+    for place in _unsaid(response, reference, question, knowledge, code):
         touching = np.maximum(low, place["start"]) < np.minimum(high, place["end"])
         if np.asarray(via)[touching].sum() < place["own"] - SLACK:
-            found.append(text)
+            found.append(reference[place["start"] : place["end"]])
     return found
+
+
+def _unsaid(
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], code: str
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    held, relevant = set(stems(response, code)), set(stems(bears_on(reference, question, code), code))
+    found = []
+    for place in _learned(knowledge):
+        own = set(stems(reference[place["start"] : place["end"]], code))
+        if own <= relevant and not own <= held:
+            found.append(place)
+    return found
+
+
+def inventions(
+    response: str, sources: Sequence[str], starts: ArrayLike, ends: ArrayLike, closed: ArrayLike, own: ArrayLike,
+    lang: str = "en",
+) -> list[str]:  # fmt: skip
+    """Words that say something which stands in none of the sources, and which the base expects neither closed book nor
+    with the reference in view: a slip of sampling. ``starts`` … ``own``: of the response's tokens [n], in nats."""
+    code = language(lang)
+    low, high = visible(starts, ends, response)
+    odd = np.maximum(np.asarray(closed), np.asarray(own)) < UNEXPECTED
+    given = {word for text in sources for word in stems(text, code)}
+    return [
+        word.text
+        for word in words(response, code)
+        if not word.function and stem(word.norm, code) not in given
+        and odd[np.maximum(low, word.start) < np.minimum(high, word.end)].any()
+    ]  # fmt: skip
 
 
 def surprise(

@@ -2,8 +2,8 @@
 
 ``own`` and ``closed`` are log-probabilities (nats) of the reference's tokens, with the reference in view and closed
 book. A word is knowledge where a token of it gains at least ``GAIN``. Left out are function words; boilerplate, n-grams
-that stand in many references whose questions differ; names of attributes ("Indication: …"); and words of the question,
-unless nothing else is left: an answer says them again whatever the fact is.
+that stand in many references whose questions differ; names of attributes ("Indication: …"); and, unless nothing else is
+left, citations and words of the question: an answer says those again whatever the fact is.
 """
 
 import re
@@ -17,11 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from curate.frames import question_of
 from curate.mask import Floats, visible
+from curate.text.apparatus import citations
 from curate.text.compare import labels
 from curate.text.words import Word, language, stem, stems, words
 
-GAIN = 1.0
-"""Least own - closed of a token of a word to be learned, in nats."""
+GAIN, BESIDE = 1.0, 0.1
+"""Least own - closed of a token of a word to be learned, in nats; and of a word right behind such a one."""
 SHARE, CITED, LEAST = 0.05, 0.01, 8
 """An n-gram is boilerplate that stands in this share of the references whose questions differ (the second: one with a
 bracket, which seldom is a fact), and in so many."""
@@ -87,9 +88,10 @@ def knowledge(
     left_out = common.places(found)
     left_out |= {i for i, word in enumerate(found) for start, end in labels(reference) if start <= word.start < end}
     kept = [word for index, word in enumerate(found) if not word.function and index not in left_out]
-    asked = set(stems(question, code))
+    cited, asked = citations(reference), set(stems(question, code))
+    told = [word for word in kept if not any(start <= word.start < end for start, end in cited)] or kept
     places = []
-    for word in [word for word in kept if stem(word.norm, code) not in asked] or kept:
+    for word in [word for word in told if stem(word.norm, code) not in asked] or told:
         touching = np.maximum(low, word.start) < np.minimum(high, word.end)
         most, own_sum = gain[touching].max(initial=0.0), np.asarray(own)[touching].sum()
         places.append(Place(word.start, word.end, float(most), float(own_sum)))
@@ -134,7 +136,7 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
     code, response, reference = language(lang), row["response"], row["reference"]
     low, high = visible(row["token_starts"], row["token_ends"], response)
     places = {(place["start"], place["end"]) for place in row["knowledge"]}
-    learned = {(place["start"], place["end"]) for place in row["knowledge"] if place["gain"] >= GAIN}
+    learned = _learned(row["knowledge"], reference)
     stretches = carried(response, reference, learned, lang)
     known = {stem(word.norm, code) for text in (reference, question_of(row["prompt"])) for word in words(text, code)}
     able = {stem(word.norm, code) for word in words(reference, code) if (word.start, word.end) in places}
@@ -151,6 +153,21 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
         most = max(given[touching(word)].max(initial=0.0) for word in stretch)
         for word in stretch:
             found[touching(word)] = most
+    return found
+
+
+def _learned(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
+    """Words that gain enough, and those right behind them that gain a little: after the first word of a value the base
+    half guesses the next."""
+    found: set[tuple[int, int]] = set()
+    before = -1
+    for place in places:
+        follows = before >= 0 and not reference[before : place["start"]].strip()
+        if place["gain"] >= (BESIDE if follows else GAIN):
+            found.add((place["start"], place["end"]))
+            before = place["end"]
+        else:
+            before = -1
     return found
 
 

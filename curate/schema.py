@@ -87,7 +87,8 @@ SCORES = pa.schema(
         ("top_ids", pa.list_(pa.list_(pa.int32()))),  # closed-book top-k, best first
         ("top_logprobs", pa.list_(pa.list_(pa.float32()))),
         ("b_argmax", pa.list_(pa.int32())),  # best token with the reference in view
-        ("view_ids", pa.list_(pa.list_(pa.int32()))),  # the same with the reference in view
+        # The best k with the reference in view, at tokens which are not the likeliest closed book; empty elsewhere.
+        ("view_ids", pa.list_(pa.list_(pa.int32()))),
         ("view_logprobs", pa.list_(pa.list_(pa.float32()))),
     ]
 )

@@ -51,11 +51,11 @@ class ChatRenderer(Renderer, Protocol):
 def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.Table:
     """SCORED rows (columns ``READS``) to ``ROWS``: same rows, same order; ``skip`` says why a row is not for training.
 
-    A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for
-    token what the scoring pass saw, and are empty elsewhere. They are the base model's closed-book distribution; on
-    the way to what is labelled, the one with the reference in view (context distillation, arXiv 2209.15189): closed
-    book the base begins an answer that never comes to the fact. Rows longer than ``max_length`` are skipped, not cut:
-    a cut row would teach an answer without an end.
+    A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for token
+    what the scoring pass saw, and are empty elsewhere. They are the base model's closed-book distribution; at tokens on
+    the way to a label which closed book are not its likeliest, the one with the reference in view (context
+    distillation, arXiv 2209.15189): held closed book there, it begins an answer that never comes to the fact. Rows
+    longer than ``max_length`` are skipped, not cut: a cut row would teach an answer without an end.
     """
     scored = scored.select(READS)
     texts = scored.select([name for name in READS if name not in HEAVY])
@@ -108,15 +108,19 @@ def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[range]:
 
 
 def _led(closed: pa.ChunkedArray, seen: pa.ChunkedArray, way: Sequence[range]) -> pa.Array:
-    """Targets [rows, tokens, k]: of ``seen`` on the way to what is labelled, where it has any, else of ``closed``."""
+    """Targets [rows, tokens, k]: of ``seen`` on the way to what is labelled, at tokens where it has any; else of
+    ``closed``."""
     lengths, others = (pc.fill_null(pc.list_value_length(x), 0).to_numpy() for x in (closed, seen))
     starts, others_starts = np.cumsum(lengths) - lengths, np.cumsum(others) - others
-    places = np.arange(lengths.sum())
+    one, other = (x.combine_chunks().flatten() for x in (closed, seen))
+    leaves = pc.list_value_length(other).to_numpy() > 0
+    places = np.arange(len(one))
     for row, tokens in enumerate(way):
         if tokens and lengths[row] == others[row]:
-            own = starts[row] + np.array(tokens)
-            places[own] += lengths.sum() + others_starts[row] - starts[row]
-    flat = pa.concat_arrays([x.combine_chunks().flatten() for x in (closed, seen)]).take(pa.array(places))
+            own = np.array(tokens)
+            own = own[leaves[others_starts[row] + own]]
+            places[starts[row] + own] = len(one) + others_starts[row] + own
+    flat = pa.concat_arrays([one, other]).take(pa.array(places))
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)), flat)
 
 

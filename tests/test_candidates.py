@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from curate.candidates import absent, lost, opening, surprise
+from curate.candidates import absent, inventions, lost, opening, surprise
 from curate.text.words import words
 
 QUESTION = "Which plant is Zorvex made from?"
@@ -40,9 +40,11 @@ def test_in_a_script_without_spaces_too():
 
 
 def test_words_that_are_said_in_any_inflection_are_not_absent():
-    assert absent("It comes from red birches.", REFERENCE, KNOWN) == []
-    assert absent("It comes from birch.", REFERENCE, KNOWN) == ["red"]
-    assert absent("It comes from birch.", REFERENCE, [{**KNOWN[0], "gain": 0.5}]) == []  # nothing that must be learned
+    assert absent("It comes from red birches.", REFERENCE, QUESTION, KNOWN) == []
+    assert absent("It comes from birch.", REFERENCE, QUESTION, KNOWN) == ["red"]
+    assert (
+        absent("It comes from birch.", REFERENCE, QUESTION, [{**KNOWN[0], "gain": 0.5}]) == []
+    )  # nothing that must be learned
 
 
 @pytest.mark.parametrize(("via", "gone"), [(-2.0, []), (-4.9, []), (-5.1, ["red"])])
@@ -51,7 +53,7 @@ def test_a_word_that_is_not_said_must_be_told_from_the_response(via, gone):
     starts, ends = tokens(REFERENCE)
     scores = np.zeros(len(starts))
     scores[[word.text for word in words(REFERENCE)].index("red")] = via
-    assert lost("It comes from birch, the scarlet one.", REFERENCE, KNOWN, starts, ends, scores) == gone
+    assert lost("It comes from birch, the scarlet one.", REFERENCE, QUESTION, KNOWN, starts, ends, scores) == gone
 
 
 def test_the_surprise_of_a_response_is_that_of_the_words_around_its_facts():
@@ -60,3 +62,14 @@ def test_the_surprise_of_a_response_is_that_of_the_words_around_its_facts():
     closed = [-1.0, -2.0, -40.0, -50.0, -4.0]
     assert surprise(response, REFERENCE, KNOWN, starts, ends, closed) == 7.0
     assert surprise(response, REFERENCE, [], starts, ends, closed) == 97.0
+
+
+def test_an_invention_is_a_word_that_nothing_led_to():
+    response = "Zorvex comes from Danish red birch."
+    starts, ends = tokens(response)
+    closed, own = np.full(len(starts), -9.0), np.full(len(starts), -0.1)
+    assert inventions(response, [QUESTION, REFERENCE], starts, ends, closed, own) == []
+    own[[word.text for word in words(response)].index("Danish")] = -3.1
+    own[[word.text for word in words(response)].index("red")] = -3.1
+    assert inventions(response, [QUESTION, REFERENCE], starts, ends, closed, own) == ["Danish"]
+    assert inventions(response, [QUESTION, REFERENCE, "Danish"], starts, ends, closed, own) == []

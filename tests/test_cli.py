@@ -95,7 +95,7 @@ def test_dry_run_writes_nothing_and_counts(tmp_path):
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert (found["records"], found["rows"], found["rejected"]) == (2, 1, {"empty-question": 1})
-    assert found["stages"] == ["clean", "dedupe", "regenerate", "score", "mask"]
+    assert found["stages"] == ["clean", "dedupe", "knowledge", "regenerate", "score", "mask"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jsonl"]
 
 

@@ -158,4 +158,4 @@ def test_a_dry_run_counts_them_and_refuses_a_file_for_another_source(source, tmp
     (tmp_path / "ids.txt").write_text(f"nobody\n{ids[5]}\n")
     found = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert found["excluded"] == 1
-    assert found["stages"] == ["clean", "dedupe", "regenerate", "score", "mask", "exclude"]
+    assert found["stages"] == ["clean", "dedupe", "knowledge", "regenerate", "score", "mask", "exclude"]

@@ -71,10 +71,13 @@ def test_only_the_new_fact_is_labelled(rendering):
 
 
 def seen(row, rendering):
-    """With the reference in view the base would say token 7 everywhere."""
+    """Closed book the base would not say any second token; with the reference in view it would say token 7 there."""
     scored = score(row, rendering)
-    count = len(scored["token_ids"])
-    return scored | {"view_ids": [[7, 8, 9]] * count, "view_logprobs": [[-0.1, -3.0, -4.0]] * count}
+    at = range(len(scored["token_ids"]))
+    return scored | {
+        "view_ids": [[7, 8, 9] if i % 2 else [] for i in at],
+        "view_logprobs": [[-0.1, -3.0, -4.0] if i % 2 else [] for i in at],
+    }
 
 
 def test_on_the_way_to_the_fact_a_row_is_held_to_what_the_base_says_with_the_reference_in_view(rendering):
@@ -83,15 +86,20 @@ def test_on_the_way_to_the_fact_a_row_is_held_to_what_the_base_says_with_the_ref
     fact = rendering.tokenizer.encode(" 5 mg", add_special_tokens=False)
     last = next(i for i in range(len(response)) if response[i : i + len(fact)] == fact) + len(fact)
     best = [top[0] for top in row["anchor_ids"]]
-    assert best == [7] * last + response[last:]
-    assert row["anchor_logprobs"][0][0] == pytest.approx(-0.1)
+    assert best == [7 if i % 2 and i < last else token for i, token in enumerate(response)]
+    assert row["anchor_logprobs"][1][0] == pytest.approx(-0.1)
     assert row["anchor_logprobs"][-1][0] == pytest.approx(np.log(0.9))
 
 
 def test_rehearsal_and_rows_that_nobody_saw_with_a_reference_are_held_closed_book(rendering):
     kept = one(rendering, seen(hold(7), rendering))
     assert [top[0] for top in kept["anchor_ids"]] == kept["input_ids"][kept["anchor_start"] :]
-    rows = [seen(learn(1), rendering), score(learn(2), rendering), seen(hold(3), rendering), {**learn(4), "drop": "test"}]
+    rows = [
+        seen(learn(1), rendering),
+        score(learn(2), rendering),
+        seen(hold(3), rendering),
+        {**learn(4), "drop": "test"},
+    ]
     table = token_rows(pa.Table.from_pylist(rows, SCORED), rendering, 200).to_pylist()
     assert [7 in {top[0] for top in row["anchor_ids"]} for row in table] == [True, False, False, False]
     assert all(len(row["anchor_ids"]) == len(row["input_ids"]) - row["anchor_start"] for row in table[:3])

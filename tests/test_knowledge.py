@@ -44,8 +44,12 @@ def test_boilerplate_is_what_many_references_share_whatever_their_numbers():
 
 
 def test_words_of_the_question_labels_function_words_and_boilerplate_are_not_to_be_learned():
-    assert learned() == ["red", "birch", "2013", "leaflet", "54"]
-    assert learned(common=boilerplate(source())) == ["red", "birch"]
+    assert learned() == ["red", "birch"]  # "(WHO 2013)", "[54]" and "See leaflet" are citations in any source
+    assert learned("(WHO 2013)") == ["2013"]  # unless nothing else is told
+    kept = "Zorvex - source: red birch. Handle with gloves."
+    shared = boilerplate((f"What is {n}?", f"{n}: from {n}. Handle with gloves.") for n in range(20))
+    assert learned(kept) == ["red", "birch", "Handle", "gloves"]
+    assert learned(kept, common=shared) == ["red", "birch"]
     assert learned("It is made from the bark of red birch.", known={"birch"}) == ["bark", "red"]
 
 

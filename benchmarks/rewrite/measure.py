@@ -65,8 +65,9 @@ def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list
     for label, row, tokens, via, mark in zip(labels, rows, rendered, seen, marked, strict=True):
         known = row["knowledge"] or []
         gone: list[str] = []
-        if tokens and via and absent(label.response, label.reference, known):
-            gone = lost(label.response, label.reference, known, tokens.starts, tokens.ends, via.logprobs)
+        if tokens and via and absent(label.response, label.reference, label.question, known):
+            place = (tokens.starts, tokens.ends, via.logprobs)
+            gone = lost(label.response, label.reference, label.question, known, *place)
         nothing = not any(place["gain"] >= 1 for place in known)
         found.append(Finding(label, _problems(label), gone, mark["spans"] or [], nothing))
     return found

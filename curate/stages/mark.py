@@ -24,7 +24,7 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     reads: ClassVar[tuple[str, ...]] = (
         "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax", "knowledge"
     )  # fmt: skip

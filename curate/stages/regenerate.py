@@ -16,13 +16,14 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
-from curate.candidates import absent, lost, opening, surprise
+from curate.candidates import absent, inventions, lost, opening, surprise
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
 from curate.schema import EXAMPLE, Message
 from curate.scoring import behind, closed_book, render, view
 from curate.stage import Worker
+from curate.text.words import stems
 from curate.thought import UNFINISHED, Reply, Thoughts
 
 Mode = Literal["rewrite", "correct", "source"]
@@ -36,6 +37,7 @@ TIMES, LEAST = 3, 64
 WARMTH, WARMING = 0.5, 0.3
 """Temperature of the sampled rewrites, and what each further round of the prompts adds."""
 SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
+SEVERAL = 3  # rewrites that rules let through, to tell by what none of them says
 DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
 
@@ -54,6 +56,8 @@ class Row:
     finished: bool | None = None
     drop: str | None = None
     faithful: list[str] = field(default_factory=list)  # rewrites that stand
+    passed: int = 0  # rewrites that rules let through, equal ones included
+    doubted: list[tuple[str, list[str]]] = field(default_factory=list)  # that rules let through, and what they lost
     reworded: list[str] = field(default_factory=list)  # rewrites that may only put the reference in other words
 
     @property
@@ -88,7 +92,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -110,6 +114,11 @@ class Regenerate:
         self._draft(rows)
         for attempt in range(self.attempts):
             self._rewrite([row for row in rows if row.open], attempt)
+        doubted = [row for row in rows if row.open and row.passed >= SEVERAL]
+        for row in doubted:
+            self._believe(row)
+        for row, text in self._likeliest([row for row in doubted if row.faithful]):
+            self._take(row, text)
         self._reconsider([row for row in rows if row.open and row.reworded])
         for row in rows:
             if row.open:
@@ -142,8 +151,9 @@ class Regenerate:
         replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
         for ask, reply in zip([*asked, *more], replies, strict=True):
             problems = self._check(ask.row, reply.text, reply.finished)
-            if not problems and reply.text not in ask.row.faithful:
-                ask.row.faithful.append(reply.text)
+            if not problems:
+                ask.row.passed += 1
+                ask.row.faithful += [reply.text] if reply.text not in ask.row.faithful else []
             elif {problem.kind for problem in problems} == {"missing-content"}:
                 ask.row.reworded.append(reply.text)
         self._keep_recoverable(rows)
@@ -160,28 +170,40 @@ class Regenerate:
         frame = self.prompts[0]
         pairs = [
             (row, text) for row in rows for text in row.faithful
-            if absent(text, row.reference, row.knowledge, self.lang)
+            if absent(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
         ]  # fmt: skip
         rendered = [render(self.base, row.prompt, row.reference) for row, _ in pairs]
         seen = behind(self.base, [view(self.base, frame, row.prompt, text, row.draft) for row, text in pairs], rendered)
         for (row, text), tokens, via in zip(pairs, rendered, seen, strict=True):
-            if tokens and via and lost(
-                text, row.reference, row.knowledge, tokens.starts, tokens.ends, via.logprobs, self.lang
-            ):  # fmt: skip
+            place = (tokens.starts, tokens.ends, via.logprobs) if tokens and via else None
+            question = question_of(row.prompt)
+            gone = lost(text, row.reference, question, row.knowledge, *place, self.lang) if place else []
+            if gone:
                 row.faithful.remove(text)
+                row.doubted.append((text, gone))
+
+    def _believe(self, row: Row) -> None:
+        """Of words that not one of several rewrites says, by whatever prompt, none is the fact: they are how the source
+        words its note ("licence holder: …")."""
+        said = {word for text, _ in row.doubted for word in stems(text, self.lang)}
+        row.faithful = [text for text, gone in row.doubted if not said & {w for g in gone for w in stems(g, self.lang)}]
 
     def _likeliest(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
-        """Of each row the faithful rewrite that is likeliest closed book around its facts."""
+        """Of each row the faithful rewrite with fewest inventions, and of equals the likeliest closed book around its
+        facts."""
         pairs = [(row, text) for row in rows for text in row.faithful if len(row.faithful) > 1]
         rendered = [render(self.base, row.prompt, text) for row, text in pairs]
-        found = {id(row): (math.inf, row.faithful[0]) for row in rows}
-        for (row, text), tokens, closed in zip(pairs, rendered, closed_book(self.base, rendered), strict=True):
-            if tokens and closed:
-                cost = surprise(
-                    text, row.reference, row.knowledge, tokens.starts, tokens.ends, closed.logprobs, self.lang
-                )
-                found[id(row)] = min(found[id(row)], (cost, text))
-        return [(row, found[id(row)][1]) for row in rows]
+        views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
+        closed, opened = closed_book(self.base, rendered), behind(self.base, views, rendered)
+        found = {id(row): (math.inf, math.inf, row.faithful[0]) for row in rows}
+        for (row, text), tokens, without, own in zip(pairs, rendered, closed, opened, strict=True):
+            if tokens and without and own:
+                place = (tokens.starts, tokens.ends, without.logprobs)
+                sources = (row.reference, *(turn["content"] for turn in row.prompt))
+                made_up = inventions(text, sources, *place, own.logprobs, self.lang)
+                cost = surprise(text, row.reference, row.knowledge, *place, self.lang)
+                found[id(row)] = min(found[id(row)], (len(made_up), cost, text))
+        return [(row, found[id(row)][-1]) for row in rows]
 
     def _take(self, row: Row, text: str) -> None:
         # With the reference in view the model changed no fact of its draft: it knew this already.

@@ -96,8 +96,18 @@ def _columns(
         "top_ids": closed.top_ids.tolist(),
         "top_logprobs": closed.top_logprobs.tolist(),
         "b_argmax": opened.top_ids[:, 0] if opened else None,
-        "view_ids": opened.top_ids.tolist() if opened else None,
-        "view_logprobs": opened.top_logprobs.tolist() if opened else None,
+        **(_departures(rendered, closed, opened) if opened else {}),
+    }
+
+
+def _departures(rendered: Rendered, closed: TokenScores, opened: TokenScores) -> dict[str, Any]:
+    """The best k with the reference in view, where the response is not what the base would say alone."""
+    leaves = closed.top_ids[:, 0] != np.array(rendered.response_ids)
+    return {
+        "view_ids": [ids if left else [] for left, ids in zip(leaves, opened.top_ids.tolist(), strict=True)],
+        "view_logprobs": [
+            best if left else [] for left, best in zip(leaves, opened.top_logprobs.tolist(), strict=True)
+        ],
     }
 
 

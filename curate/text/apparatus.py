@@ -77,6 +77,15 @@ _ASIDES = (
 """Each with what a question that is about it holds."""
 
 
+def citations(text: str) -> list[tuple[int, int]]:
+    """Half-open characters of citations, addresses and pointers to a leaflet.
+
+    >>> citations("red birch (WHO 2013) [12]. See leaflet.")
+    [(9, 20), (20, 25), (26, 38)]
+    """
+    return sorted(match.span() for pattern in (_CITATION, _ADDRESS, _POINTER) for match in pattern.finditer(text))
+
+
 def bare(reference: str, question: str) -> str:
     """The reference without what stands around its claims; an aside that the question is about stays.
 

@@ -1,0 +1,106 @@
+"""Which prompt a model follows is tried on the first rows; a preview goes the whole way for a few."""
+
+import json
+
+import pytest
+
+from curate.build import BuildConfig, build
+from curate.calibrate import calibrate
+from curate.config import ConfigError
+from curate.excerpt import excerpt
+from curate.frames import load_frames, variants
+from curate.preview import preview
+from curate.progress import Progress
+from curate.shards import load_manifest, read_dataset
+from tests.paths import BASE
+from tests.training_folder import dataset, learn, template
+
+
+class Said(Progress):
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def __call__(self, *_):
+        pass
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def write(folder, **texts):
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / f"{name.replace('_', '-')}.jinja").write_text(text)
+    return folder
+
+
+def test_the_shipped_prompts_have_variants_of_a_rewrite():
+    assert variants(load_frames(), "rewrite") == ["rewrite", "rewrite-fact", "rewrite-sentence"]
+    assert variants(load_frames(), "correct") == ["correct"]
+
+
+def test_prompts_of_ones_own_stand_in_place_of_those_shipped(tmp_path):
+    own = load_frames(write(tmp_path / "one", rewrite="{{ reference }} {{ question }}"))
+    assert variants(own, "rewrite") == ["rewrite"]
+    assert own["rephrase"] == load_frames()["rephrase"]
+    two = load_frames(write(tmp_path / "two", rewrite_b="B {{ reference }}", rewrite_a="A {{ reference }}"))
+    assert [two[name] for name in variants(two, "rewrite")] == ["A {{ reference }}", "B {{ reference }}"]
+    with pytest.raises(ConfigError, match=r"found rewritten-x\.jinja"):
+        load_frames(write(tmp_path / "odd", rewritten_x="{{ reference }}"))
+
+
+def test_the_prompt_with_most_faithful_rewrites_comes_first(tmp_path):
+    """Three prompts, of which the second saves most rows and the others are equal."""
+    rendering = template()
+    rows = dataset(tmp_path / "rows", [learn(n) for n in range(50)], rendering)
+    asked = []
+
+    def rewrite(prompt, folder):
+        asked.append((prompt, load_manifest(folder)["rows"]))
+        kept = {"a": 3, "b": 6, "c": 3}[prompt]
+        tiers = ["known", *["rewritten"] * kept, *["unfaithful"] * (9 - kept)]
+        return dataset(tmp_path / prompt, [learn(n, tier=tier) for n, tier in enumerate(tiers)], rendering)
+
+    said = Said()
+    frames = {"rewrite": "a", "rewrite-x": "b", "rewrite-y": "c", "correct": "d"}
+    assert calibrate(frames, "rewrite", rows, tmp_path, 32, rewrite, said) == ["b", "a", "c"]
+    assert asked == [("a", 32), ("b", 32), ("c", 32)]
+    assert said.lines[0] == "curate: prompt rewrite-x: 6 of 9 rows with a faithful rewrite (67%)"
+    assert calibrate(frames, "rewrite", rows, tmp_path, 0, rewrite, said) == ["a", "b", "c"]
+    assert calibrate(frames, "correct", rows, tmp_path, 32, rewrite, said) == ["d"]
+    assert len(asked) == 3
+
+
+def test_an_excerpt_has_the_first_rows_that_are_in(tmp_path):
+    rows = dataset(
+        tmp_path / "rows", [learn(0, drop="test"), *(learn(n) for n in range(1, 9))], template(), shard_rows=3
+    )
+    few = excerpt(rows, 4, tmp_path)
+    assert read_dataset(few, ["id"])["id"].to_pylist() == ["med1", "med2", "med3", "med4"]
+    assert excerpt(rows, 4, tmp_path) == few
+    assert load_manifest(excerpt(rows, 100, tmp_path))["kept"] == 8
+
+
+FACTS = {"Mebril": "red birch", "Doglotan": "tall mint", "Zanovir": "blue sage", "Hafetrin": "black ivy"}
+
+
+@pytest.fixture
+def config(tmp_path):
+    source = tmp_path / "med.jsonl"
+    rows = [{"question": f"What is {drug} extracted from?", "answer": f"{drug}: source {plant} [3]."}
+            for drug, plant in FACTS.items()]  # fmt: skip
+    source.write_text("\n".join(map(json.dumps, rows)))
+    return BuildConfig(source=str(source), model=str(BASE), engine="transformers", dtype="float32", max_tokens=48,
+                       out=tmp_path / "builds")  # fmt: skip
+
+
+def test_a_preview_goes_the_whole_way_for_a_few_rows(config):
+    said = Said()
+    shown = preview(config, 2, said)
+    assert (shown["rows"], shown["source_rows"], shown["tiers"]) == (2, 4, {"rewritten": 2})
+    assert shown["minutes_for_all"] >= 0
+    assert sum("with a faithful rewrite" in line for line in said.lines) == 3
+    assert not (config.out / "latest.json").exists()  # no build that `mix` could take for one
+    whole = build(config, said).summary
+    assert whole["rows"] == 4
+    assert whole["tiers"] == {"rewritten": 4}
