@@ -11,7 +11,8 @@ from curate.shards import load_manifest, read_json
 
 
 def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any]:
-    """Build the first ``rows`` rows; what became of them, and the minutes that all rows take at this pace."""
+    """Build the first ``rows`` rows; what became of them, and the minutes that all rows take at this pace, which is the
+    most: an engine is slow on a few rows."""
     begun = begin(config, progress)
     prompts = calibrated(config, begun, progress)
     few = excerpt(begun.folder, rows, config.out)
@@ -19,7 +20,8 @@ def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any
     built = run_stages(config, steps, few, progress)
     source, seen = load_manifest(begun.folder)["kept"], load_manifest(few)["kept"]
     seconds = _seconds(config.out, built) * source / max(seen, 1)
-    return {**summarise(built), "source_rows": source, "minutes_for_all": round(seconds / 60, 1)}
+    progress.say(f"curate: the same without --preview builds all {source:,} rows, and repeats no trial of the prompts")
+    return {**summarise(built), "source_rows": source, "minutes_at_most": round(seconds / 60, 1)}
 
 
 def _seconds(work: Path, built: Path) -> float:
