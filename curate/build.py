@@ -32,7 +32,7 @@ from curate.stages.clean import Clean
 from curate.stages.dedupe import Dedupe
 from curate.stages.knowledge import Knowledge
 from curate.stages.mark import Mark
-from curate.stages.regenerate import Fallback, Mode, Regenerate
+from curate.stages.regenerate import PER_ATTEMPT, Fallback, Mode, Regenerate
 from curate.stages.reword import Reword
 from curate.stages.score import Score
 from curate.template import TemplateError
@@ -202,13 +202,18 @@ def begin(config: BuildConfig, progress: Progress) -> Begun:
     say_thinking(config, config.max_tokens, base, progress)
     progress.say_all(notices.of_machine(base.config))
     frames = load_frames(config.prompts)
-    longest = max((frames[name] for name in variants(frames, config.frame)), key=len)
-    folder = ingest(config, base, frames, Fit(base, longest, config.max_tokens), progress)
+    fits = Fit(base, longest(frames, config.frame), config.max_tokens)
+    folder = ingest(config, base, frames, fits, progress)
     progress.say_all(notices.of_language(folder, config.lang))
     rejected = load_manifest(folder)["rejected"]
     folder = config.cleaned(folder, base, config.out, config.max_drop, progress, executor(config.ray))
     check_choices(config, folder)
     return Begun(base, frames, folder, rejected)
+
+
+def longest(frames: Mapping[str, str], prompt: str) -> str:
+    """The longest variant of a prompt: a row must fit the context with any of them."""
+    return max((frames[name] for name in variants(frames, prompt)), key=len)
 
 
 def build(config: BuildConfig, progress: Progress) -> Built:
@@ -243,8 +248,13 @@ def calibrated(config: BuildConfig, begun: Begun, progress: Progress) -> tuple[s
     """The prompts that put a reference in view, best first, as a trial on the first rows finds them."""
 
     def rewrite(prompt: str, rows: Path) -> Path:
-        stage = replace(regenerate(config, begun.base, (prompt,)), attempts=1, fallback="drop")
-        return run_stage(stage, rows, config.out, 1.0, None, executor(config.ray))
+        steps = (
+            Knowledge(begun.base, prompt, begun.folder, config.lang),
+            replace(regenerate(config, begun.base, (prompt,)), attempts=1, fallback="drop"),
+        )
+        for stage in steps:
+            rows = run_stage(stage, rows, config.out, 1.0, None, executor(config.ray))
+        return rows
 
     count = 0 if config.mode == "source" else config.calibrate
     return tuple(calibrate(begun.frames, config.frame, begun.folder, config.out, count, rewrite, progress))
@@ -432,7 +442,7 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     frames = load_frames(config.prompts)
     if config.kind == "text":
         return _dry_run_of_text(config, base, frames)
-    frame = frames[config.frame]
+    frame = longest(frames, config.frame)
     fits = Fit(base, frame, config.max_tokens)
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_source(config.input(), Path(scratch), config.shard_rows, 1.0, fits, fits.identity())
@@ -448,8 +458,10 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
         ]
     read = sum(lengths)
     write = facts["rows"] * config.max_tokens
-    # Draft and first rewrite read the prompt and write an answer; three scoring passes read both again.
-    tokens = 2 * (read + write) + 3 * (read + write)
+    # A draft and the rewrites read the prompt and write an answer; passes that score read both: two over the reference,
+    # three over each rewrite that stands (is all there, how likely is it with and without the reference), three more.
+    rewrites = PER_ATTEMPT * config.attempts if config.mode != "source" else 0
+    tokens = (1 + rewrites + 2 + 3 * rewrites + 3) * (read + write)
     return {"records": facts["records"], "rows": facts["rows"], "rejected": facts["rejected"],
             "engine": base.config.engine, "context": base.config.max_model_len, "tokens_at_most": tokens,
             "gpu_minutes": _gpu_minutes(base, tokens),

@@ -6,13 +6,13 @@ says itself, in any inflection, need no such look. Of the faithful ones the one 
 equals the likeliest closed book around its facts: what the base would say anyway need not be taught.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curate.knowledge import GAIN, carried
+from curate.knowledge import carried, learned_places
 from curate.mask import visible
 from curate.text.relevance import bears_on
 from curate.text.words import language, stem, stems, words
@@ -39,7 +39,7 @@ def opening(draft: str, question: str, lang: str = "en") -> str:
     for word in words(draft, code):
         if not word.function and stem(word.norm, code) not in asked:
             return draft[:end].rstrip()
-        if word.text in ".!?\n":
+        if word.text in ".!?" or "\n" in draft[end : word.start]:
             break
         end = word.end
     return ""
@@ -74,7 +74,10 @@ def _unsaid(
 ) -> list[Mapping[str, Any]]:  # fmt: skip
     held, relevant = set(stems(response, code)), set(stems(bears_on(reference, question, code), code))
     found = []
-    for place in _learned(knowledge):
+    learned = learned_places(knowledge, reference)
+    for place in knowledge:
+        if (place["start"], place["end"]) not in learned:
+            continue
         own = set(stems(reference[place["start"] : place["end"]], code))
         if own <= relevant and not own <= held:
             found.append(place)
@@ -105,13 +108,9 @@ def surprise(
 ) -> float:  # fmt: skip
     """How unlikely the response is closed book around its facts, in nats: -log p0 of the tokens outside of what says
     the knowledge. ``starts``, ``ends``, ``closed``: of the response's tokens [n]."""
-    learned = {(place["start"], place["end"]) for place in _learned(knowledge)}
+    learned = learned_places(knowledge, reference)
     low, high = visible(starts, ends, response)
     outside = np.ones(len(low), bool)
     for stretch in carried(response, reference, learned, lang):
         outside &= np.maximum(low, stretch[0].start) >= np.minimum(high, stretch[-1].end)
     return float(-np.asarray(closed, np.float64)[outside].sum())
-
-
-def _learned(knowledge: Collection[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [place for place in knowledge if place["gain"] >= GAIN]

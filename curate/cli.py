@@ -78,7 +78,7 @@ def build(
     wordings: Annotated[int | None, typer.Option(help="Ways of asking each question; the model rephrases.")] = None,
     mode: Annotated[str | None, typer.Option(help="rewrite, or correct (the draft, as few words changed).")] = None,
     attempts: Annotated[int | None, typer.Option(
-        help="Times that rewrites are asked for, several each time, at rising temperature. 3.")] = None,
+        help="Times that rewrites are asked for, several each time, with each prompt in turn. 3.")] = None,
     calibrate: Annotated[int | None, typer.Option(
         help="First rows on which the shipped prompts for a rewrite, or yours, are tried; the best is taken. 0: the "
         "first prompt, untried. Default: 32.")] = None,

@@ -36,7 +36,10 @@ def load_frames(folder: Path | None = None) -> dict[str, str]:
 def variants(frames: Mapping[str, str], prompt: str) -> list[str]:
     """The names of a prompt's variants, the plain one first; of equal texts one."""
     names = sorted((name for name in frames if _prompt(name) == prompt), key=lambda name: (name != prompt, name))
-    return list({frames[name]: name for name in reversed(names)}.values())[::-1]
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(frames[name], name)
+    return list(first.values())
 
 
 def _prompt(name: str) -> str:

@@ -230,7 +230,7 @@ class HoldOut:
     seed: int = 0
 
     name: ClassVar[str] = "heldout"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("id",)
 
     def identity(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
     code, response, reference = language(lang), row["response"], row["reference"]
     low, high = visible(row["token_starts"], row["token_ends"], response)
     places = {(place["start"], place["end"]) for place in row["knowledge"]}
-    learned = _learned(row["knowledge"], reference)
+    learned = learned_places(row["knowledge"], reference)
     stretches = carried(response, reference, learned, lang)
     known = {stem(word.norm, code) for text in (reference, question_of(row["prompt"])) for word in words(text, code)}
     able = {stem(word.norm, code) for word in words(reference, code) if (word.start, word.end) in places}
@@ -156,7 +156,7 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
     return found
 
 
-def _learned(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
+def learned_places(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
     """Words that gain enough, and those right behind them that gain a little: after the first word of a value the base
     half guesses the next."""
     found: set[tuple[int, int]] = set()

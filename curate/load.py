@@ -17,7 +17,7 @@ from curate.schema import EXAMPLE, Message
 from curate.shards import MANIFEST, REJECTED, batched, file_hash, read_json, write_json, write_shard
 from curate.stage import fingerprint
 
-VERSION = 3
+VERSION = 4
 
 
 def load_source(

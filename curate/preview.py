@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.build import BuildConfig, begin, calibrated, run_stages, stages, summarise
+from curate.config import ConfigError
 from curate.excerpt import NAME, excerpt
 from curate.progress import Progress
 from curate.run import RECEIPTS
@@ -13,11 +14,13 @@ from curate.shards import load_manifest, read_json
 def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any]:
     """Build the first ``rows`` rows; what became of them, and the minutes that all rows take at this pace, which is the
     most: an engine is slow on a few rows."""
+    if config.kind == "text":
+        raise ConfigError("--preview is for questions and answers: of documents, give --source a file with a few")
     begun = begin(config, progress)
     prompts = calibrated(config, begun, progress)
     few = excerpt(begun.folder, rows, config.out)
     steps = stages(config, begun.base, begun.frames, begun.folder, prompts)
-    built = run_stages(config, steps, few, progress)
+    built = run_stages(config.model_copy(update={"max_drop": 1.0}), steps, few, progress)
     source, seen = load_manifest(begun.folder)["kept"], load_manifest(few)["kept"]
     seconds = _seconds(config.out, built) * source / max(seen, 1)
     progress.say(f"curate: the same without --preview builds all {source:,} rows, and repeats no trial of the prompts")

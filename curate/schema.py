@@ -110,8 +110,9 @@ META = pa.schema(
         ("objective", pa.string()),  # "learn": weighted NLL on labels; "distil": KL to the base on the response
         ("spans", pa.list_(SPAN)),
         ("weights", pa.list_(pa.float32())),  # per input token, aligned with input_ids; 0 where labels = -100
-        # The base model's closed-book distribution *of* the token at input_ids[anchor_start + i], from the
-        # scoring pass: that is, what the logits at position anchor_start + i - 1 should stay close to.
+        # The base model's distribution *of* the token at input_ids[anchor_start + i], from the scoring pass: that is,
+        # what the logits at position anchor_start + i - 1 should stay close to. Closed book; at tokens on the way to a
+        # label which are not its likeliest closed book, with the reference in view.
         # One entry for every response token, the end-of-turn token included.
         ("anchor_start", pa.int32()),
         ("anchor_ids", pa.list_(pa.list_(pa.int32()))),

@@ -62,7 +62,8 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
     rows = [_token_row(row, template, max_length) for row in texts.to_pylist()]
     skipped = np.array([row["skip"] is not None for row in rows], dtype=bool)
     bounds, ids, weights = _flat(rows)
-    keep = pa.array(_anchored(scored["token_ids"], rows, bounds, ids))
+    same = _anchored(scored["token_ids"], rows, bounds, ids)
+    keep = pa.array(same)
     lists = {
         "input_ids": ids,
         "attention_mask": np.ones(len(ids), dtype=np.int8),
@@ -74,7 +75,7 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
         found[name] = pa.ListArray.from_arrays(pa.array(bounds), pa.array(flat), mask=pa.array(skipped))
     marks = pc.coalesce(scored["spans"], pa.scalar([], scored.schema.field("spans").type))
     found["spans"] = pc.if_else(pa.array(skipped), pa.scalar(None, marks.type), marks)
-    way = _on_the_way(rows)
+    way = [tokens if known else range(0) for tokens, known in zip(_on_the_way(rows), same, strict=True)]
     for name, values in (("anchor_ids", "ids"), ("anchor_logprobs", "logprobs")):
         kind = ROWS.field(name).type
         targets = _led(scored[f"top_{values}"].cast(kind), scored[f"view_{values}"].cast(kind), way)

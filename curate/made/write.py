@@ -25,7 +25,7 @@ from curate.stage import fingerprint
 from curate.template import RESERVED_CHARACTERS
 
 STAGE = "made"
-VERSION = 2
+VERSION = 3
 
 Fits = Callable[[list[Message], str], bool]
 

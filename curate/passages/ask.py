@@ -79,7 +79,7 @@ class Ask:
     thinking: int = 512  # of a thought and what the model says behind it
 
     name: ClassVar[str] = "ask"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("id", "source", "prompt", "reference", "meta")
 
     def identity(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from curate.stage import fingerprint
 from curate.template import text_encoder, user
 
 STAGE = "ingest"  # what follows takes it for a source that was read
-VERSION = 2
+VERSION = 3
 
 SPARE = 64  # tokens of the headings above a passage, and of what its parts cost more together than alone
 SMALLEST = 64

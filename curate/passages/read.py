@@ -27,7 +27,7 @@ from curate.text.normalise import normalise
 from curate.text.words import words
 
 STAGE = "passages"
-VERSION = 2
+VERSION = 3
 
 PassageReason = Literal[
     "no-letters",  # rules of dashes, numbers, signs

@@ -23,7 +23,7 @@ class Dedupe:
     judge: Base | None = None  # confirms contradictions
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:

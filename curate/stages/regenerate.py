@@ -1,10 +1,10 @@
 """Regenerate: the response is the base model's own, checked against the reference.
 
 Draft closed book; where the draft already states the reference the row is known. Else several rewrites with the
-reference in view, of which the faithful one that the base finds likeliest closed book is taken; else the source's
-wording, or no row (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). Where all that speaks against a rewrite is
-a pair of words in another pair's place, more drafts decide: a pair that stands in each of them is how the model puts
-the answer, and no part of the fact.
+reference in view, of which a faithful one is taken, without inventions where there is one and then the likeliest closed
+book; else the source's wording, or no row (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). Where all that
+speaks against a rewrite is a pair of words in another pair's place, more drafts decide: a pair that stands in each of
+them is how the model puts the answer, and no part of the fact.
 """
 
 import math
@@ -37,6 +37,7 @@ TIMES, LEAST = 3, 64
 WARMTH, WARMING = 0.5, 0.3
 """Temperature of the sampled rewrites, and what each further round of the prompts adds."""
 SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
+PER_ATTEMPT = 3  # rewrites asked for at most in one attempt
 SEVERAL = 3  # rewrites that rules let through, to tell by what none of them says
 DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
@@ -173,7 +174,7 @@ class Regenerate:
             if absent(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
         ]  # fmt: skip
         rendered = [render(self.base, row.prompt, row.reference) for row, _ in pairs]
-        seen = behind(self.base, [view(self.base, frame, row.prompt, text, row.draft) for row, text in pairs], rendered)
+        seen = behind(self.base, [view(self.base, frame, row.prompt, text) for row, text in pairs], rendered)
         for (row, text), tokens, via in zip(pairs, rendered, seen, strict=True):
             place = (tokens.starts, tokens.ends, via.logprobs) if tokens and via else None
             question = question_of(row.prompt)
@@ -183,8 +184,8 @@ class Regenerate:
                 row.doubted.append((text, gone))
 
     def _believe(self, row: Row) -> None:
-        """Of words that not one of several rewrites says, by whatever prompt, none is the fact: they are how the source
-        words its note ("licence holder: …")."""
+        """Of words that not one of several rewrites (equal ones count, too) says, by whatever prompt, none is the fact:
+        they are how the source words its note ("licence holder: …")."""
         said = {word for text, _ in row.doubted for word in stems(text, self.lang)}
         row.faithful = [text for text, gone in row.doubted if not said & {w for g in gone for w in stems(g, self.lang)}]
 

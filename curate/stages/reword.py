@@ -45,6 +45,7 @@ class Reword:
         return {**self.base.identity(), **own}
 
     def open(self) -> Worker:
+        _ = self.base.engine
         return self.work
 
     def work(self, table: pa.Table) -> pa.Table:

@@ -13,6 +13,7 @@ _CITATION = re.compile(
     rf"|\s*\((?:see\s+)?(?:[A-Z][\w&.'’-]*\s*(?:et al\.?,?|and|&|,)?\s*){{1,5}},?\s*{_YEAR}(?:;[^()]*)?\)"  # (MoH 2019)
     r"|\s*\((?:ref(?:erence)?s?|source|cf\.?|fig(?:ure)?|table)\.?:?\s[^()]*\)"
 )
+_MONTH = re.compile(r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\b")  # "(May 1987)" is a date
 _ADDRESS = re.compile(r"\(?\b(?:https?://|www\.)[^\s)]+\)?|\b[\w.+-]+@[\w-]+\.[\w.]+\b|\bdoi:\s*\S+", re.IGNORECASE)
 
 PAPERS = r"label(?:ling|ing)?|(?:package\s+|product\s+)?insert|leaflet|prescribing\s+information|monograph"
@@ -83,7 +84,8 @@ def citations(text: str) -> list[tuple[int, int]]:
     >>> citations("red birch (WHO 2013) [12]. See leaflet.")
     [(9, 20), (20, 25), (26, 38)]
     """
-    return sorted(match.span() for pattern in (_CITATION, _ADDRESS, _POINTER) for match in pattern.finditer(text))
+    found = (match for pattern in (_CITATION, _ADDRESS, _POINTER) for match in pattern.finditer(text))
+    return sorted(match.span() for match in found if not _MONTH.search(match[0]))
 
 
 def bare(reference: str, question: str) -> str:

@@ -202,13 +202,17 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
     from rapidfuzz.fuzz import ratio
 
     said = [word for word in words(response, lang) if len(word.norm) >= NAMED and not word.function]
-    spelled, known = {word.norm for word in said}, {stem for text in sources for stem in stems(text, lang)}
+    spelled = tokens(response, lang) | {word.norm for word in said}
+    known = {
+        stem(part, lang) for text in sources for part in {*tokens(text, lang), *(w.norm for w in words(text, lang))}
+    }
     called = {w.norm: w.text for text in sources for name in names(text, lang) for w in words(name.text, lang)}
     unsaid = [norm for norm in called if len(norm) >= NAMED and norm not in spelled]
     return [
         (word.text, called[norm])
         for word in said for norm in unsaid
-        if stem(word.norm, lang) not in known and ratio(word.norm, norm) >= ALIKE and not _inflected(word.norm, norm)
+        if word.text[0].isupper() >= called[norm][0].isupper()
+        and stem(word.norm, lang) not in known and ratio(word.norm, norm) >= ALIKE and not _inflected(word.norm, norm)
     ]  # fmt: skip
 
 

@@ -12,6 +12,17 @@ _IRREGULAR = {
     "founded": "found", "founds": "found", "founding": "found",
     "known": "know", "knew": "know", "shown": "show", "died": "die", "dies": "die", "dying": "die",
 }  # fmt: skip
+_VERBS = frozenset(
+    """
+    activate allocate anticipate associate automate calculate celebrate commemorate communicate
+    concentrate contaminate coordinate decorate dedicate demonstrate designate dominate educate
+    eliminate estimate evacuate evaluate facilitate generate graduate illustrate indicate initiate
+    integrate investigate isolate liberate manipulate migrate motivate negotiate nominate operate
+    originate participate penetrate populate regulate relocate renovate replicate separate simulate
+    stimulate terminate translate vaccinate
+    """.split()
+)
+"""Whose other forms lose "-at-", as "terminated" does. Nouns in -ate are words of their own (carbonate)."""
 _EN_ENDINGS = (
     "ations", "ation", "ments", "ment", "ness", "ings", "ing", "ities", "ity",
     "ied", "ies", "ed", "es", "s", "ly", "al",
@@ -51,7 +62,7 @@ def _english(norm: str) -> str:
             break
     if re.search(r"[ts]ion$", norm) and len(norm) > 6:
         norm = norm[:-3]
-    if norm.endswith(("at", "ate")) and len(norm) > 6:
+    if (norm.endswith("at") and len(norm) > 6) or norm in _VERBS:
         norm = norm[: norm.rindex("at")]
     if len(norm) > 4 and norm[-1] == norm[-2] and norm[-1] not in "aeiouls":
         norm = norm[:-1]

@@ -32,7 +32,7 @@ GENERAL = "general"
 
 REHEARSAL_PROMPTS = 3000
 
-VERSION = 5
+VERSION = 6
 """Raise it when the same recipe would give other rows, since finished folders are found by recipe and base."""
 
 ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256,
