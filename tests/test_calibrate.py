@@ -39,6 +39,10 @@ def test_the_shipped_prompts_have_variants_of_a_rewrite():
     assert variants(load_frames(), "correct") == ["correct"]
 
 
+def test_of_equal_prompts_the_first_counts():
+    assert variants({"rewrite": "A", "rewrite-a": "B", "rewrite-b": "A"}, "rewrite") == ["rewrite", "rewrite-a"]
+
+
 def test_prompts_of_ones_own_stand_in_place_of_those_shipped(tmp_path):
     own = load_frames(write(tmp_path / "one", rewrite="{{ reference }} {{ question }}"))
     assert variants(own, "rewrite") == ["rewrite"]
@@ -105,3 +109,13 @@ def test_a_preview_goes_the_whole_way_for_a_few_rows(config):
     whole = build(config, said).summary
     assert whole["rows"] == 4
     assert whole["tiers"] == {"rewritten": 4}
+
+
+def test_a_preview_shows_rows_that_are_dropped_and_refuses_documents(config):
+    rows = [{"question": "What is Mebril extracted from?", "answer": "Mebril: source red birch [3]."}] * 3
+    source = config.out.parent / "twice.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    few = preview(config.model_copy(update={"source": str(source)}), 3, Said())
+    assert few["drops"] == {"duplicate": 2}
+    with pytest.raises(ConfigError, match="--preview is for questions and answers"):
+        preview(config.model_copy(update={"kind": "text"}), 3, Said())

@@ -91,6 +91,15 @@ def test_on_the_way_to_the_fact_a_row_is_held_to_what_the_base_says_with_the_ref
     assert row["anchor_logprobs"][-1][0] == pytest.approx(np.log(0.9))
 
 
+def test_a_row_that_is_rendered_otherwise_than_it_was_scored_leads_no_other(rendering):
+    other = seen(learn(1), rendering) | {"token_ids": [1, 2], "top_ids": [[1]] * 2, "top_logprobs": [[-0.1]] * 2}
+    other |= {"view_ids": [[7], [7]], "view_logprobs": [[-0.1]] * 2}
+    table = pa.Table.from_pylist([other, score(learn(2), rendering), other], SCORED)
+    first, second, last = token_rows(table, rendering, 200).to_pylist()
+    assert [first["anchor_ids"], last["anchor_ids"]] == [[], []]
+    assert [top[0] for top in second["anchor_ids"]] == second["input_ids"][second["anchor_start"] :]
+
+
 def test_rehearsal_and_rows_that_nobody_saw_with_a_reference_are_held_closed_book(rendering):
     kept = one(rendering, seen(hold(7), rendering))
     assert [top[0] for top in kept["anchor_ids"]] == kept["input_ids"][kept["anchor_start"] :]

@@ -7,6 +7,7 @@ import pytest
 
 from curate.fidelity import bears_on, check, framed, repeated_tail, same_facts, states
 from curate.text.leaks import leaks
+from curate.text.stem import stem
 from curate.text.words import names, quantities
 from tests.paths import DATA, needs_data
 
@@ -256,3 +257,34 @@ def test_a_pair_that_frames_every_draft_is_no_exchange():
 
 def test_nothing_frames_a_draft_that_is_empty():
     assert framed(["", "The main trade is in wool."]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("response", "reference", "question", "wrong"),
+    [
+        ("Quirobril treats numb toes.", "treats: numb toes", "What does Quurobril treat?", True),
+        ("It treats numb toes.", "treats: numb toes", "What does Quurobril treat?", False),
+        ("Al Jazeera is owned by Qatar.", "Al-Jazeera is owned by Qatar.", "Who owns Al-Jazeera?", False),
+        ("The leading trade is brewing.", "Brewing.", "What is the main trade of Reading?", False),
+    ],
+)
+def test_a_name_that_is_only_resembled_is_foreign(response, reference, question, wrong):
+    found = check(response, reference=reference, question=question)
+    assert any(problem.kind == "foreign-name" for problem in found) == wrong
+
+
+def test_a_response_that_leads_to_more_is_unfinished():
+    kinds = [p.kind for p in check("Zorvex is made of birch. The answer is:", reference="birch", question="Of what?")]
+    assert kinds == ["unfinished"]
+    assert check("birch:", reference="birch:", question="Of what is Zorvex made?") == []
+
+
+VERBS = [
+    ("regulate", "regulates", True), ("celebration", "celebrates", True), ("carbonate", "carbon", False),
+    ("director", "directorate", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other", "same"), VERBS)
+def test_verbs_in_ate_have_one_stem_and_nouns_their_own(one, other, same):
+    assert (stem(one) == stem(other)) == same
