@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curate.knowledge import carried, learned_places
-from curate.mask import visible
+from curate.mask import touching, visible
 from curate.text.relevance import bears_on
 from curate.text.words import language, stem, stems, words
 
@@ -45,43 +45,33 @@ def opening(draft: str, question: str, lang: str = "en") -> str:
     return ""
 
 
-def absent(
+def unsaid(
     response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
-) -> list[str]:  # fmt: skip
-    """Words to be learned that bear on the question and that the response does not say in any inflection."""
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """Of ``knowledge`` the words to be learned that bear on the question and that the response does not say in any
+    inflection."""
     code = language(lang)
-    return [reference[p["start"] : p["end"]] for p in _unsaid(response, reference, question, knowledge, code)]
+    held, relevant = set(stems(response, code)), set(stems(bears_on(reference, question, code), code))
+    learned = learned_places(knowledge, reference)
+    found = []
+    for place in knowledge:
+        own = set(stems(reference[place["start"] : place["end"]], code))
+        if (place["start"], place["end"]) in learned and own <= relevant and not own <= held:
+            found.append(place)
+    return found
 
 
 def lost(
-    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], starts: ArrayLike,
-    ends: ArrayLike, via: ArrayLike, lang: str = "en",
+    places: Sequence[Mapping[str, Any]], reference: str, starts: ArrayLike, ends: ArrayLike, via: ArrayLike
 ) -> list[str]:  # fmt: skip
-    """Words of the reference that the response neither says nor implies: at which via falls short of own. ``starts``,
-    ``ends``, ``via``: of the reference's tokens [n], via in nats."""
-    code = language(lang)
+    """Of words that a response does not say (``unsaid``) those which it does not imply either: at which via falls short
+    of own. ``starts``, ``ends``, ``via``: of the reference's tokens [n], via in nats."""
     low, high = visible(starts, ends, reference)
-    found = []
-    for place in _unsaid(response, reference, question, knowledge, code):
-        touching = np.maximum(low, place["start"]) < np.minimum(high, place["end"])
-        if np.asarray(via)[touching].sum() < place["own"] - SLACK:
-            found.append(reference[place["start"] : place["end"]])
-    return found
-
-
-def _unsaid(
-    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], code: str
-) -> list[Mapping[str, Any]]:  # fmt: skip
-    held, relevant = set(stems(response, code)), set(stems(bears_on(reference, question, code), code))
-    found = []
-    learned = learned_places(knowledge, reference)
-    for place in knowledge:
-        if (place["start"], place["end"]) not in learned:
-            continue
-        own = set(stems(reference[place["start"] : place["end"]], code))
-        if own <= relevant and not own <= held:
-            found.append(place)
-    return found
+    return [
+        reference[place["start"] : place["end"]]
+        for place in places
+        if np.asarray(via)[touching(place["start"], place["end"], low, high)].sum() < place["own"] - SLACK
+    ]
 
 
 def inventions(
@@ -98,7 +88,7 @@ def inventions(
         word.text
         for word in words(response, code)
         if not word.function and stem(word.norm, code) not in given
-        and odd[np.maximum(low, word.start) < np.minimum(high, word.end)].any()
+        and odd[touching(word.start, word.end, low, high)].any()
     ]  # fmt: skip
 
 
@@ -112,5 +102,5 @@ def surprise(
     low, high = visible(starts, ends, response)
     outside = np.ones(len(low), bool)
     for stretch in carried(response, reference, learned, lang):
-        outside &= np.maximum(low, stretch[0].start) >= np.minimum(high, stretch[-1].end)
+        outside &= ~touching(stretch[0].start, stretch[-1].end, low, high)
     return float(-np.asarray(closed, np.float64)[outside].sum())

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from curate.frames import question_of
-from curate.mask import Floats, visible
+from curate.mask import Floats, touching, visible
 from curate.text.apparatus import citations
 from curate.text.compare import labels
 from curate.text.words import Word, language, stem, stems, words
@@ -92,8 +92,8 @@ def knowledge(
     told = [word for word in kept if not any(start <= word.start < end for start, end in cited)] or kept
     places = []
     for word in [word for word in told if stem(word.norm, code) not in asked] or told:
-        touching = np.maximum(low, word.start) < np.minimum(high, word.end)
-        most, own_sum = gain[touching].max(initial=0.0), np.asarray(own)[touching].sum()
+        tokens = touching(word.start, word.end, low, high)
+        most, own_sum = gain[tokens].max(initial=0.0), np.asarray(own)[tokens].sum()
         places.append(Place(word.start, word.end, float(most), float(own_sum)))
     return places
 
@@ -142,17 +142,17 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
     able = {stem(word.norm, code) for word in words(reference, code) if (word.start, word.end) in places}
     given, found = np.asarray(weights, np.float32), np.zeros(len(low), np.float32)
 
-    def touching(word: Word) -> NDArray[np.bool_]:
-        return np.asarray(np.maximum(low, word.start) < np.minimum(high, word.end))
+    def tokens(word: Word) -> NDArray[np.bool_]:
+        return touching(word.start, word.end, low, high)
 
     for word in words(response, code):
         own = stem(word.norm, code)
         if not word.function and (own in able or (not stretches and own not in known)):
-            found[touching(word)] = np.maximum(found[touching(word)], given[touching(word)])
+            found[tokens(word)] = np.maximum(found[tokens(word)], given[tokens(word)])
     for stretch in stretches:
-        most = max(given[touching(word)].max(initial=0.0) for word in stretch)
+        most = max(given[tokens(word)].max(initial=0.0) for word in stretch)
         for word in stretch:
-            found[touching(word)] = most
+            found[tokens(word)] = most
     return found
 
 

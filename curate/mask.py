@@ -147,7 +147,7 @@ def settle(
     slight = np.minimum(difference(opened, closed), difference(opened, placebo)) >= limits.beside
     found = units(response, language(lang), glossary)
     low, high = visible(starts, ends, response)
-    touch = np.array([_touching(start, end, low, high) for start, end, _ in found])
+    touch = np.array([touching(start, end, low, high) for start, end, _ in found])
     written = touch & (low < np.asarray(ends))  # white space alone stands for what it does not hold
     expected = 2 * (written & confident).sum(1) >= written.sum(1)
     settled = (touch & marked).any(1) & expected
@@ -180,7 +180,7 @@ def close(
     place = visible(starts, ends, response)
     spans: list[dict[str, Any]] = []
     for start, end, kind in units(response, language(lang), glossary):
-        weight = float(array[_touching(start, end, *place)].max(initial=0.0))
+        weight = float(array[touching(start, end, *place)].max(initial=0.0))
         spans.append({"start": start, "end": end, "weight": weight, "kind": kind})
     if spans and spans[0]["weight"] > 0 and len({s["weight"] for s in spans}) == 1:
         return [{"start": 0, "end": len(response), "weight": spans[0]["weight"], "kind": "word"}]
@@ -239,8 +239,8 @@ def label_weights(spans: Sequence[dict[str, Any]], starts: ArrayLike, ends: Arra
     low, high = visible(starts, ends, response)
     weights = np.zeros(len(low), np.float32)
     for span in spans:
-        touching = _touching(span["start"], span["end"], low, high)
-        weights[touching] = np.maximum(weights[touching], np.float32(span["weight"]))
+        place = touching(span["start"], span["end"], low, high)
+        weights[place] = np.maximum(weights[place], np.float32(span["weight"]))
     return weights
 
 
@@ -266,7 +266,7 @@ def visible(starts: ArrayLike, ends: ArrayLike, response: str) -> tuple[NDArray[
     return low, high
 
 
-def _touching(start: int, end: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
+def touching(start: int, end: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which tokens stand for one of the characters start:end."""
     return np.asarray(np.maximum(low, start) < np.minimum(high, end), np.bool_)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from curate.candidates import absent, inventions, lost, opening, surprise
+from curate import candidates
+from curate.candidates import inventions, opening, surprise, unsaid
 from curate.text.words import words
 
 QUESTION = "Which plant is Zorvex made from?"
@@ -18,6 +19,14 @@ def tokens(text):
     """A token for each word, with the white space before it."""
     found = words(text)
     return [0, *(word.end for word in found[:-1])], [word.end for word in found]
+
+
+def absent(response, reference, question, known):
+    return [reference[place["start"] : place["end"]] for place in unsaid(response, reference, question, known)]
+
+
+def lost(response, reference, question, known, *scored):
+    return candidates.lost(unsaid(response, reference, question, known), reference, *scored)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from benchmarks.forgetting.new_facts import SourcePlan, source_lines
 from benchmarks.forgetting.world import World
 from benchmarks.rewrite.labels import SOURCES, Label
 from curate.base import Base
-from curate.candidates import absent, lost
+from curate.candidates import lost, unsaid
 from curate.fidelity import Problem, check
 from curate.frames import load_frames
 from curate.knowledge import Boilerplate, boilerplate
@@ -34,7 +34,6 @@ class Finding:
     problems: Sequence[Problem]
     lost: Sequence[str] = ()
     spans: Sequence[dict[str, Any]] = ()
-    unlearned: bool = False  # the reference has nothing that the base has to learn
 
     @property
     def accepted(self) -> bool:
@@ -63,13 +62,9 @@ def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list
     marked = Mark().work(Score(base, frame).work(table)).to_pylist()
     found = []
     for label, row, tokens, via, mark in zip(labels, rows, rendered, seen, marked, strict=True):
-        known = row["knowledge"] or []
-        gone: list[str] = []
-        if tokens and via and absent(label.response, label.reference, label.question, known):
-            place = (tokens.starts, tokens.ends, via.logprobs)
-            gone = lost(label.response, label.reference, label.question, known, *place)
-        nothing = not any(place["gain"] >= 1 for place in known)
-        found.append(Finding(label, _problems(label), gone, mark["spans"] or [], nothing))
+        places = unsaid(label.response, label.reference, label.question, row["knowledge"] or [])
+        gone = lost(places, label.reference, tokens.starts, tokens.ends, via.logprobs) if tokens and via else []
+        found.append(Finding(label, _problems(label), gone, mark["spans"] or []))
     return found
 
 

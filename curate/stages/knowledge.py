@@ -5,6 +5,7 @@ must keep and what the mask may label follow from them.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,8 +36,7 @@ class Knowledge:
 
     def open(self) -> Worker:
         _ = self.base.engine
-        live = read_live(self.dataset, ["prompt", "reference"]).to_pylist()
-        common = boilerplate(((question_of(row["prompt"]), row["reference"]) for row in live), self.lang)
+        common = _shared(self.dataset, self.lang)
         return lambda table: self.work(table, common)
 
     def work(self, table: pa.Table, common: Boilerplate) -> pa.Table:
@@ -54,3 +54,10 @@ class Knowledge:
                 )  # fmt: skip
                 row["knowledge"] = [place._asdict() for place in places]
         return pa.Table.from_pylist(rows, EXAMPLE)
+
+
+@lru_cache(maxsize=1)
+def _shared(dataset: Path, lang: str) -> Boilerplate:
+    """The boilerplate of a source, looked for once: a trial of prompts opens a stage for each of them."""
+    live = read_live(dataset, ["prompt", "reference"]).to_pylist()
+    return boilerplate(((question_of(row["prompt"]), row["reference"]) for row in live), lang)

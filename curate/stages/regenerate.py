@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
-from curate.candidates import absent, inventions, lost, opening, surprise
+from curate.candidates import inventions, lost, opening, surprise, unsaid
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
@@ -37,7 +37,7 @@ TIMES, LEAST = 3, 64
 WARMTH, WARMING = 0.5, 0.3
 """Temperature of the sampled rewrites, and what each further round of the prompts adds."""
 SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
-PER_ATTEMPT = 3  # rewrites asked for at most in one attempt
+PER_ATTEMPT = max(2 + SAMPLES[0], SAMPLES[1])  # rewrites asked for at most in one attempt
 SEVERAL = 3  # rewrites that rules let through, to tell by what none of them says
 DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
@@ -58,7 +58,7 @@ class Row:
     drop: str | None = None
     faithful: list[str] = field(default_factory=list)  # rewrites that stand
     passed: int = 0  # rewrites that rules let through, equal ones included
-    doubted: list[tuple[str, list[str]]] = field(default_factory=list)  # that rules let through, and what they lost
+    doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that rules let through -> what they lost
     reworded: list[str] = field(default_factory=list)  # rewrites that may only put the reference in other words
 
     @property
@@ -154,7 +154,8 @@ class Regenerate:
             problems = self._check(ask.row, reply.text, reply.finished)
             if not problems:
                 ask.row.passed += 1
-                ask.row.faithful += [reply.text] if reply.text not in ask.row.faithful else []
+                if reply.text not in (*ask.row.faithful, *ask.row.doubted):
+                    ask.row.faithful.append(reply.text)
             elif {problem.kind for problem in problems} == {"missing-content"}:
                 ask.row.reworded.append(reply.text)
         self._keep_recoverable(rows)
@@ -168,26 +169,24 @@ class Regenerate:
 
     def _keep_recoverable(self, rows: Sequence[Row]) -> None:
         """Leave out rewrites from which the base cannot tell what there is to learn."""
-        frame = self.prompts[0]
-        pairs = [
-            (row, text) for row in rows for text in row.faithful
-            if absent(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
+        found = [
+            (row, text, places) for row in rows for text in row.faithful
+            if (places := unsaid(text, row.reference, question_of(row.prompt), row.knowledge, self.lang))
         ]  # fmt: skip
-        rendered = [render(self.base, row.prompt, row.reference) for row, _ in pairs]
-        seen = behind(self.base, [view(self.base, frame, row.prompt, text) for row, text in pairs], rendered)
-        for (row, text), tokens, via in zip(pairs, rendered, seen, strict=True):
-            place = (tokens.starts, tokens.ends, via.logprobs) if tokens and via else None
-            question = question_of(row.prompt)
-            gone = lost(text, row.reference, question, row.knowledge, *place, self.lang) if place else []
-            if gone:
+        rendered = [render(self.base, row.prompt, row.reference) for row, *_ in found]
+        seen = behind(self.base, [view(self.base, self.prompts[0], r.prompt, text) for r, text, _ in found], rendered)
+        for (row, text, places), tokens, via in zip(found, rendered, seen, strict=True):
+            if tokens and via and (gone := lost(places, row.reference, tokens.starts, tokens.ends, via.logprobs)):
                 row.faithful.remove(text)
-                row.doubted.append((text, gone))
+                row.doubted[text] = gone
 
     def _believe(self, row: Row) -> None:
         """Of words that not one of several rewrites (equal ones count, too) says, by whatever prompt, none is the fact:
         they are how the source words its note ("licence holder: …")."""
-        said = {word for text, _ in row.doubted for word in stems(text, self.lang)}
-        row.faithful = [text for text, gone in row.doubted if not said & {w for g in gone for w in stems(g, self.lang)}]
+        said = {word for text in row.doubted for word in stems(text, self.lang)}
+        row.faithful = [
+            t for t, gone in row.doubted.items() if not said & {w for g in gone for w in stems(g, self.lang)}
+        ]
 
     def _likeliest(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
         """Of each row the faithful rewrite with fewest inventions, and of equals the likeliest closed book around its
