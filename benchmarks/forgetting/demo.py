@@ -1,7 +1,7 @@
-"""The demo: new facts into the tiny base by the product's own commands, beside plain fine-tuning, before and after.
+"""The demo: new facts into a model by the product's own commands, beside plain fine-tuning, before and after.
 
-Two lanes run side by side, each on half the cores: ``pipelines/demo.yaml`` and its rival. Everything is done by
-commands that one could type; this file only calls them and prints.
+A pipeline of ``pipelines/`` is the main job, another one its rival. Everything is done by commands that one could type;
+this file only calls them and prints. ``demo_setup`` says which model, which source and which suites.
 """
 
 import json
@@ -14,26 +14,28 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-OUT = Path("demo")
-OURS, PLAIN = "pipelines/demo.yaml", "pipelines/demo_plain.yaml"
-MODELS = {"before": Path("benchmarks/forgetting/base"), "after": OUT / "after", "plain": OUT / "plain"}
+from benchmarks.forgetting.demo_setup import Setup, keep_passed
 
 Command = Sequence[str]
 
 
-def demo(engine: str = "transformers") -> None:
+def demo(setup: Setup, engine: str) -> None:
     """Write the world, train both models, evaluate, print. What is finished already is not repeated."""
     began = time.monotonic()
-    call(["benchmarks.forgetting", "world", "--out", str(OUT / "world")])
-    side_by_side([[run(OURS, ["build", "mix"], engine)], [run(PLAIN, ["build", "mix"]), evaluate("before")]])
-    budget = f"sft.epochs={equal_budget()}"
-    rival = [*run(PLAIN, ["sft"]), "--set", budget]
-    side_by_side([[run(OURS, ["sft"]), evaluate("after")], [rival, evaluate("plain")]])
-    call(evaluate(*MODELS))  # every answer is there already: this compares
-    call(["train", "report", str(OUT / "report")])
+    for command in setup.preparation:
+        call(command)
+    if setup.passed_only:
+        call(trial(setup))
+        keep_passed(setup.own_suites, setup.out / "trial" / "before", setup.passed)
+    steps = ["build", "mix"]
+    run_lanes(setup, [[run(setup.ours, steps, engine)], [run(setup.plain, steps, engine), evaluate(setup, "before")]])
+    rival = [*run(setup.plain, ["sft"]), "--set", f"sft.epochs={equal_budget(setup)}"]
+    run_lanes(setup, [[run(setup.ours, ["sft"]), evaluate(setup, "after")], [rival, evaluate(setup, "plain")]])
+    call(evaluate(setup, *setup.models))  # every answer is there already: this compares
+    call(["train", "report", str(setup.out / "report")])
     from benchmarks.forgetting.demo_table import show
 
-    show(OUT, time.monotonic() - began)
+    show(setup.out, time.monotonic() - began)
 
 
 def run(pipeline: str, sections: Sequence[str], engine: str | None = None) -> list[str]:
@@ -43,32 +45,42 @@ def run(pipeline: str, sections: Sequence[str], engine: str | None = None) -> li
     return ["curate", "run", pipeline, *only, *change]
 
 
-def evaluate(*names: str) -> list[str]:
+def evaluate(setup: Setup, *names: str) -> list[str]:
     """``train evaluate`` of these models on every suite; answers that are there already are not asked for again."""
-    models = [word for name in names for word in ("--model", f"{name}={MODELS[name]}")]
-    return ["train", "evaluate", *models, "--suite", str(OUT / "world" / "suites"), "--out", str(OUT / "report"),
-            "--engine", "transformers", "--dtype", "float32", "--max-tokens", "48"]  # fmt: skip
+    return [*_asked(setup, *names), *setup.suites(), "--out", str(setup.out / "report")]
 
 
-def equal_budget() -> float:
+def trial(setup: Setup) -> list[str]:
+    """The base on the world's own suites: they ask what the tiny base was taught, and another one passes few."""
+    return [*_asked(setup, "before"), "--suite", str(setup.own_suites), "--out", str(setup.out / "trial")]
+
+
+def _asked(setup: Setup, *names: str) -> list[str]:
+    models = [word for name in names for word in ("--model", f"{name}={setup.models[name]}")]
+    return ["train", "evaluate", *models, "--engine", "transformers", "--dtype", "float32", "--max-tokens", "48"]
+
+
+def equal_budget(setup: Setup) -> float:
     """Epochs that give the rival as many optimiser steps as the main job takes."""
     import yaml
 
-    ours, plain = (json.loads((OUT / name / "manifest.json").read_text())["splits"]["train"]["rows"]
+    ours, plain = (json.loads((setup.out / name / "manifest.json").read_text())["splits"]["train"]["rows"]
                    for name in ("out", "plain-out"))  # fmt: skip
-    epochs = yaml.safe_load(Path(OURS).read_text())["sft"]["epochs"]
+    epochs = yaml.safe_load(Path(setup.ours).read_text())["sft"]["epochs"]
     return round(float(epochs * ours / plain), 3)
 
 
-def side_by_side(lanes: Sequence[Sequence[Command]]) -> None:
-    """Run lanes of commands at the same time, each on its share of the cores; one that fails fails the demo."""
-    threads = str(max(1, (os.cpu_count() or 2) // len(lanes)))
+def run_lanes(setup: Setup, lanes: Sequence[Sequence[Command]]) -> None:
+    """Run lanes of commands, side by side where the setup says so, each on its share of the cores; a command that
+    fails fails the demo."""
+    width = len(lanes) if setup.side_by_side else 1
+    threads = str(max(1, (os.cpu_count() or 2) // width))
 
     def drive(lane: Sequence[Command]) -> None:
         for command in lane:
             call(command, threads)
 
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    with ThreadPoolExecutor(width) as pool:
         jobs = [pool.submit(drive, lane) for lane in lanes]
     for job in jobs:
         job.result()

@@ -1,0 +1,102 @@
+"""What a demo runs on: the tiny base that comes with the code, or SmolLM2-135M-Instruct."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import smollm2
+
+Command = Sequence[str]
+KNOWLEDGE = ("new_trained", "new_unseen")
+TASKS = ("arc_easy", "hellaswag", "piqa", "advbench", "xstest_safe")  # what SmolLM2 can do, and what it refuses
+FILES = ("arc_easy*", "hellaswag*", "piqa*", "advbench*", "xstest*")
+ITEMS = 100  # per suite: more take longer than the training
+
+
+@dataclass(frozen=True)
+class Setup:
+    """``preparation``: commands before all else. ``side_by_side``: the two jobs share the cores; a model that fills
+    all of them alone is faster one job after the other. ``tasks``: folder with the files of ``TASKS``, instead of the
+    world's own suites. ``passed_only``: of the own suites, ask only what the base answers rightly."""
+
+    out: Path
+    base: Path
+    ours: str
+    plain: str
+    preparation: tuple[Command, ...]
+    side_by_side: bool
+    tasks: Path | None = None
+    passed_only: bool = False
+
+    @property
+    def models(self) -> dict[str, Path]:
+        return {"before": self.base, "after": self.out / "after", "plain": self.out / "plain"}
+
+    @property
+    def own_suites(self) -> Path:
+        return self.out / "world" / "suites"
+
+    @property
+    def passed(self) -> Path:
+        return self.out / "passed"
+
+    def suites(self) -> list[str]:
+        """The flags of ``train evaluate`` that name the suites."""
+        if self.tasks is None and not self.passed_only:
+            return ["--suite", str(self.own_suites)]
+        new = [word for name in KNOWLEDGE for word in ("--suite", str(self.own_suites / f"{name}.jsonl"))]
+        if self.tasks is None:
+            return [*new, "--suite", str(self.passed)]
+        named = [word for name in TASKS for word in ("--suite", name)]
+        return [*new, *named, "--data-dir", str(self.tasks), "--limit", str(ITEMS)]
+
+
+def tiny() -> Setup:
+    out = Path("demo")
+    world: Command = ["benchmarks.forgetting", "world", "--out", str(out / "world")]
+    base = Path("benchmarks/forgetting/base")
+    return Setup(out, base, "pipelines/demo.yaml", "pipelines/demo_plain.yaml", (world,), side_by_side=True)
+
+
+def real(data: Path) -> Setup:
+    """SmolLM2 on 120 rows. Its world has no facts that the model knows. ``data``: folder in which the tasks' files
+    are looked for."""
+    out = Path("demo/smollm2")
+    prepare: Command = ["benchmarks.smollm2", "--out", str(out / "base")]
+    world: Command = ["benchmarks.forgetting", "world", "--out", str(out / "world"),
+                      "--entities", "20", "--wordings", "2", "--known", "0"]  # fmt: skip
+    tasks = data if all(any(data.rglob(name)) for name in FILES) else None
+    ours, plain = "pipelines/demo_smollm2.yaml", "pipelines/demo_smollm2_plain.yaml"
+    return Setup(out, out / "base", ours, plain, (prepare, world), False, tasks, passed_only=tasks is None)
+
+
+def keep_passed(suites: Path, answers: Path, out: Path, limit: int = ITEMS) -> dict[str, int]:
+    """Write, of each suite that is no new knowledge, the first items that the base answered rightly, at most
+    ``limit``; returns how many, by suite. A suite of which it passes nothing is left out."""
+    out.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = {}
+    for path in sorted(suites.glob("*.jsonl")):
+        if path.stem in KNOWLEDGE:
+            continue
+        right = {row["id"] for row in _rows(answers / path.name) if row["correct"]}
+        if kept := [row for row in _rows(path) if row["id"] in right][:limit]:
+            (out / path.name).write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in kept))
+            counts[path.stem] = len(kept)
+    return counts
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def of(model: str, data: Path) -> Setup:
+    """Raises ``ValueError`` for a model that has no demo, and where the packages with its weights are missing."""
+    if model not in ("tiny", "smollm2"):
+        raise ValueError(f"there is no demo of {model}: tiny or smollm2")
+    if model == "tiny":
+        return tiny()
+    if smollm2.package() is None:
+        raise ValueError(f"the packages with SmolLM2's weights are not installed: {smollm2.INSTALL}")
+    return real(data)
