@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from curate.knowledge import carried, learned_places
 from curate.mask import touching, visible
 from curate.text.relevance import bears_on
-from curate.text.words import language, stem, stems, words
+from curate.text.words import Word, language, stem, stems, words
 
 SLACK = 4.0
 """Nats that a word of the reference may lose with the response in view instead of the reference."""
@@ -77,7 +77,7 @@ def lost(
 def inventions(
     response: str, sources: Sequence[str], starts: ArrayLike, ends: ArrayLike, closed: ArrayLike, own: ArrayLike,
     lang: str = "en",
-) -> list[str]:  # fmt: skip
+) -> list[Word]:  # fmt: skip
     """Words that say something which stands in none of the sources, and which the base expects neither closed book nor
     with the reference in view: a slip of sampling. ``starts`` … ``own``: of the response's tokens [n], in nats."""
     code = language(lang)
@@ -85,7 +85,7 @@ def inventions(
     odd = np.maximum(np.asarray(closed), np.asarray(own)) < UNEXPECTED
     given = {word for text in sources for word in stems(text, code)}
     return [
-        word.text
+        word
         for word in words(response, code)
         if not word.function and stem(word.norm, code) not in given
         and odd[touching(word.start, word.end, low, high)].any()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.mask import POLICIES, Thresholds, close, label_weights, row_flags, settle, token_weights, units
-from curate.stages.mark import mark
+from curate.stages.mark import Mark, mark
 
 RESPONSE = "Take 37 mg from Harlow Labs."
 #           0123456789012345678901234567
@@ -251,3 +251,17 @@ def test_row_flags():
     assert row_flags(np.where(weights > 0, -8.0, A), B, Q, weights)["thin_air"] == 1
     assert row_flags([HIGH], [HIGH], [HIGH], [0]) == {"template_leak": 0.0, "contradicts": 0.0, "thin_air": 0}
     assert row_flags(A, None, None, np.ones(N))["template_leak"] == 0
+
+
+def test_a_rewrites_own_invention_is_flagged_and_never_labelled():
+    text = "It is Danish silk."
+    starts, ends = [0, 2, 5, 12, 17], [2, 5, 12, 17, 18]
+    a, b, q = [0, 0, -9, -9, 0], [0, 0, -4, 0, 0], [0, 0, -9, -9, 0]
+    row = scored(text, starts, ends, a, b, q) | {"tier": "rewritten", "reference": "Silk."}
+    lax = Mark("key", Thresholds(confident=-5))
+    marked = lax._mark(row)
+    assert [text[s["start"] : s["end"]] for s in marked["spans"]] == ["silk"]
+    assert "invention" in marked["flags"]
+    told = lax._mark(row | {"reference": "Danish silk."})
+    assert [text[s["start"] : s["end"]] for s in told["spans"]] == ["Danish", "silk"]
+    assert "invention" not in told["flags"]

@@ -6,14 +6,20 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from curate.candidates import inventions
 from curate.frames import question_of
 from curate.knowledge import taught
-from curate.mask import Floats, Policy, Thresholds, close, row_flags, settle, token_weights
+from curate.mask import Floats, Policy, Thresholds, close, row_flags, settle, token_weights, touching, visible
 from curate.schema import SCORED
 from curate.stage import Worker
+from curate.text.words import Word
 
 LEAK_SHARE = 0.5
 """A row with nothing to learn is a leak where a placebo explains more than this share of what looked like it."""
+
+INVENTION = "invention"
+"""Flag of a rewrite with words that stand in no source, and that the base expects neither closed book nor with the
+reference in view. They are never labelled."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     reads: ClassVar[tuple[str, ...]] = (
         "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax", "knowledge"
     )  # fmt: skip
@@ -45,13 +51,14 @@ class Mark:
         if row["tier"] == "known":
             return {**row, "spans": [], "flags": row.get("flags") or []}
         weights, spans = mark(self.policy, row, self.thresholds, self.lang, self.glossary)
+        own_words = [INVENTION] if invented(row, self.lang) else []
         answer = slice(_thought_length(row["token_ends"]), None)
         a, b, q = (row[name] and row[name][answer] for name in ("a", "b", "q"))
         flags = row_flags(a, b, q, weights[answer])
         return {
             **row,
             "spans": spans,
-            "flags": [*(row.get("flags") or []), *_names(flags)],
+            "flags": [*(row.get("flags") or []), *own_words, *_names(flags)],
             "drop": _reason(flags, spans),
         }
 
@@ -77,7 +84,18 @@ def mark(
         weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
         if row.get("knowledge") is not None:
             weights = taught(weights, row, lang)
+        for word in invented(row, lang):
+            weights[touching(word.start, word.end, *visible(*place))] = 0
     return weights, close(weights, *place, lang, glossary)
+
+
+def invented(row: Mapping[str, Any], lang: str = "en") -> list[Word]:
+    """The words of a scored rewrite that are its own invention (``curate.candidates.inventions``)."""
+    if row.get("tier") not in ("rewritten", "corrected") or row["b"] is None:
+        return []
+    sources = (row["reference"] or "", *(turn["content"] for turn in row["prompt"]))
+    scores = (row["token_starts"], row["token_ends"], row["a"], row["b"])
+    return inventions(row["response"], sources, *scores, lang)
 
 
 def _thought_length(ends: Sequence[int]) -> int:
