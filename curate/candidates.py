@@ -2,10 +2,12 @@
 
 A response is faithful where the reference can be told from it: via = log p0(c_t | x, response in view) is nearly
 own = log p0(c_t | x, reference in view) at each word to be learned; the worst word decides. Words that the response
-says itself, in any inflection, need no such look. Of the faithful ones the one with fewest inventions is taken, and of
-equals the likeliest closed book around its facts: what the base would say anyway need not be taught.
+says itself, in any inflection, need no such look. Of the faithful ones the one with fewest inventions and fewest words
+said twice is taken, and of equals the likeliest closed book around its facts: what the base would say anyway need not
+be taught.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,6 +92,22 @@ def inventions(
         if not word.function and stem(word.norm, code) not in given
         and odd[touching(word.start, word.end, low, high)].any()
     ]  # fmt: skip
+
+
+def echoes(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en") -> int:
+    """How often the response says a word to be learned more than the reference does. A model that says a value twice
+    in a sentence has mostly put the value where the question's subject belongs.
+
+    >>> places = [{"start": 10, "end": 15, "gain": 4.0}]
+    >>> echoes("Birch is the plant of birch.", "Zorvex is birch", places)
+    1
+    """
+    code = language(lang)
+    said, given = Counter(stems(response, code)), Counter(stems(reference, code))
+    learned = {
+        word for start, end in learned_places(knowledge, reference) for word in stems(reference[start:end], code)
+    }
+    return sum(max(0, said[word] - given[word]) for word in learned)
 
 
 def surprise(

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
-from curate.candidates import inventions, lost, opening, surprise, unsaid
+from curate.candidates import echoes, inventions, lost, opening, surprise, unsaid
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
@@ -93,7 +93,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -189,8 +189,8 @@ class Regenerate:
         ]
 
     def _likeliest(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
-        """Of each row the faithful rewrite with fewest inventions, and of equals the likeliest closed book around its
-        facts."""
+        """Of each row the faithful rewrite with fewest inventions and echoes, and of equals the likeliest closed book
+        around its facts."""
         pairs = [(row, text) for row in rows for text in row.faithful if len(row.faithful) > 1]
         rendered = [render(self.base, row.prompt, text) for row, text in pairs]
         views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
@@ -202,7 +202,8 @@ class Regenerate:
                 sources = (row.reference, *(turn["content"] for turn in row.prompt))
                 made_up = inventions(text, sources, *place, own.logprobs, self.lang)
                 cost = surprise(text, row.reference, row.knowledge, *place, self.lang)
-                found[id(row)] = min(found[id(row)], (len(made_up), cost, text))
+                odd = len(made_up) + echoes(text, row.reference, row.knowledge, self.lang)
+                found[id(row)] = min(found[id(row)], (odd, cost, text))
         return [(row, found[id(row)][-1]) for row in rows]
 
     def _take(self, row: Row, text: str) -> None:
