@@ -52,4 +52,4 @@ def test_both_jobs_of_a_demo_read_and_write_in_its_folder(setup):
 
 def test_a_model_without_a_demo_is_refused():
     with pytest.raises(ValueError, match="tiny or smollm2"):
-        demo_setup.of("llama", Path("eval"))
+        demo_setup.of("llama", Path("eval"), "vllm")

@@ -67,7 +67,7 @@ def show(
     from benchmarks.forgetting import demo, demo_setup
 
     try:
-        setup = demo_setup.of(model, data)
+        setup = demo_setup.of(model, data, engine)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     demo.demo(setup, engine)

@@ -17,6 +17,8 @@ from pathlib import Path
 from benchmarks.forgetting.demo_setup import Setup, keep_passed
 
 Command = Sequence[str]
+SLOW = 30
+"""Seconds from which on a command's time is said."""
 
 
 def demo(setup: Setup, engine: str) -> None:
@@ -57,7 +59,7 @@ def trial(setup: Setup) -> list[str]:
 
 def _asked(setup: Setup, *names: str) -> list[str]:
     models = [word for name in names for word in ("--model", f"{name}={setup.models[name]}")]
-    return ["train", "evaluate", *models, "--engine", "transformers", "--dtype", "float32", "--max-tokens", "48"]
+    return ["train", "evaluate", *models, "--engine", setup.asked_by, "--dtype", "float32", "--max-tokens", "48"]
 
 
 def equal_budget(setup: Setup) -> float:
@@ -91,6 +93,10 @@ def call(command: Command, threads: str | None = None) -> None:
     sys.stdout.write(f"$ python -m {shlex.join(command)}\n")  # one write: two lanes share the terminal
     sys.stdout.flush()
     environment = {**os.environ, **({"OMP_NUM_THREADS": threads} if threads else {})}
+    began = time.monotonic()
     done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{done.stdout}{done.stderr}\nthe demo's command failed: python -m {shlex.join(command)}")
+    if (seconds := time.monotonic() - began) > SLOW:
+        sys.stdout.write(f"  python -m {command[0]} {command[1]}: {seconds:.0f} s\n")
+        sys.stdout.flush()

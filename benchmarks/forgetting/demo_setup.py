@@ -19,7 +19,8 @@ ITEMS = 100  # per suite: more take longer than the training
 class Setup:
     """``preparation``: commands before all else. ``side_by_side``: the two jobs share the cores; a model that fills
     all of them alone is faster one job after the other. ``tasks``: folder with the files of ``TASKS``, instead of the
-    world's own suites. ``passed_only``: of the own suites, ask only what the base answers rightly."""
+    world's own suites. ``passed_only``: of the own suites, ask only what the base answers rightly. ``asked_by``: the
+    engine that answers the suites."""
 
     out: Path
     base: Path
@@ -29,6 +30,7 @@ class Setup:
     side_by_side: bool
     tasks: Path | None = None
     passed_only: bool = False
+    asked_by: str = "transformers"
 
     @property
     def models(self) -> dict[str, Path]:
@@ -60,7 +62,7 @@ def tiny() -> Setup:
     return Setup(out, base, "pipelines/demo.yaml", "pipelines/demo_plain.yaml", (world,), side_by_side=True)
 
 
-def real(data: Path) -> Setup:
+def real(data: Path, engine: str = "vllm") -> Setup:
     """SmolLM2 on 120 rows. Its world has no facts that the model knows. ``data``: folder in which the tasks' files
     are looked for."""
     out = Path("demo/smollm2")
@@ -69,7 +71,7 @@ def real(data: Path) -> Setup:
                       "--entities", "20", "--wordings", "2", "--known", "0"]  # fmt: skip
     tasks = data if all(any(data.rglob(name)) for name in FILES) else None
     ours, plain = "pipelines/demo_smollm2.yaml", "pipelines/demo_smollm2_plain.yaml"
-    return Setup(out, out / "base", ours, plain, (prepare, world), False, tasks, passed_only=tasks is None)
+    return Setup(out, out / "base", ours, plain, (prepare, world), False, tasks, tasks is None, engine)
 
 
 def keep_passed(suites: Path, answers: Path, out: Path, limit: int = ITEMS) -> dict[str, int]:
@@ -91,7 +93,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def of(model: str, data: Path) -> Setup:
+def of(model: str, data: Path, engine: str) -> Setup:
     """Raises ``ValueError`` for a model that has no demo, and where the packages with its weights are missing."""
     if model not in ("tiny", "smollm2"):
         raise ValueError(f"there is no demo of {model}: tiny or smollm2")
@@ -99,4 +101,4 @@ def of(model: str, data: Path) -> Setup:
         return tiny()
     if smollm2.package() is None:
         raise ValueError(f"the packages with SmolLM2's weights are not installed: {smollm2.INSTALL}")
-    return real(data)
+    return real(data, engine)
