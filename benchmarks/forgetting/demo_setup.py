@@ -63,12 +63,12 @@ def tiny() -> Setup:
 
 
 def real(data: Path, engine: str = "vllm") -> Setup:
-    """SmolLM2 on 120 rows. Its world has no facts that the model knows. ``data``: folder in which the tasks' files
+    """SmolLM2 on 60 rows. Its world has no facts that the model knows. ``data``: folder in which the tasks' files
     are looked for."""
     out = Path("demo/smollm2")
     prepare: Command = ["benchmarks.smollm2", "--out", str(out / "base")]
     world: Command = ["benchmarks.forgetting", "world", "--out", str(out / "world"),
-                      "--entities", "20", "--wordings", "2", "--known", "0"]  # fmt: skip
+                      "--entities", "10", "--wordings", "2", "--known", "0"]  # fmt: skip
     tasks = data if all(any(data.rglob(name)) for name in FILES) else None
     ours, plain = "pipelines/demo_smollm2.yaml", "pipelines/demo_smollm2_plain.yaml"
     return Setup(out, out / "base", ours, plain, (prepare, world), False, tasks, tasks is None, engine)
