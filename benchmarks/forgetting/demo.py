@@ -98,5 +98,5 @@ def call(command: Command, threads: str | None = None) -> None:
     if done.returncode:
         raise SystemExit(f"{done.stdout}{done.stderr}\nthe demo's command failed: python -m {shlex.join(command)}")
     if (seconds := time.monotonic() - began) > SLOW:
-        sys.stdout.write(f"  python -m {command[0]} {command[1]}: {seconds:.0f} s\n")
+        sys.stdout.write(f"  took {seconds:.0f} s: python -m {shlex.join(command[:3])} …\n")
         sys.stdout.flush()
