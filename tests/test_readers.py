@@ -292,7 +292,7 @@ def test_an_encoding_that_the_file_contradicts_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.jsonl", gzip.compress(b"{}"), "named as text, but holds gzip"),
+        ("a.jsonl", gzip.compress(b"{}", mtime=0), "named as text, but holds gzip"),
         ("a.csv", b"PK\x03\x04rest", "named as text, but holds a zip archive or an Excel workbook"),
         ("a.json", parquet(), "named as text, but holds Parquet"),
         ("a.jsonl.gz", JSONL, "named .gz but not gzip"),
