@@ -67,7 +67,7 @@ EXAMPLE = pa.schema(
         ("tier", pa.string()),  # Tier
         ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
         ("spans", pa.list_(SPAN)),  # half-open characters of `response` that carry loss; the rest weighs 0
-        ("flags", pa.list_(pa.string())),  # for people: "contradicts-belief", "thin-air"; nothing is dropped for them
+        ("flags", pa.list_(pa.string())),  # for people: "invention", "thin-air" …; nothing is dropped for them
         ("drop", pa.string()),  # null, or a Drop reason; rows are marked, never deleted
         ("meta", pa.string()),  # JSON object; no stage decides by it
     ]

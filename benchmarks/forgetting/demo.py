@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.forgetting.demo_setup import Setup, keep_passed
+from benchmarks.forgetting.demo_setup import Command, Setup, keep_passed
 
-Command = Sequence[str]
 SLOW = 30
 """Seconds from which on a command's time is said."""
 

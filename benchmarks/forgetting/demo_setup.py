@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import smollm2
+from benchmarks.forgetting.demo_table import KNOWLEDGE
+from train.evaluation.builtin import BUILTIN
+from train.evaluation.local import LOCAL, find
+from train.evaluation.results import EvaluateError
 
 Command = Sequence[str]
-KNOWLEDGE = ("new_trained", "new_unseen")
 TASKS = ("arc_easy", "hellaswag", "piqa", "advbench", "xstest_safe")  # what SmolLM2 can do, and what it refuses
-FILES = ("arc_easy*", "hellaswag*", "piqa*", "advbench*", "xstest*")
 ITEMS = 100  # per suite: more take longer than the training
 
 
@@ -69,9 +71,19 @@ def real(data: Path, engine: str = "vllm") -> Setup:
     prepare: Command = ["benchmarks.smollm2", "--out", str(out / "base")]
     world: Command = ["benchmarks.forgetting", "world", "--out", str(out / "world"),
                       "--entities", "10", "--wordings", "2", "--known", "0"]  # fmt: skip
-    tasks = data if all(any(data.rglob(name)) for name in FILES) else None
+    tasks = data if has_tasks(data) else None
     ours, plain = "pipelines/demo_smollm2.yaml", "pipelines/demo_smollm2_plain.yaml"
     return Setup(out, out / "base", ours, plain, (prepare, world), False, tasks, tasks is None, engine)
+
+
+def has_tasks(folder: Path) -> bool:
+    """Whether ``train evaluate`` would find the files of all ``TASKS`` there."""
+    try:
+        for task in TASKS:
+            find(task, (LOCAL.get(task) or BUILTIN[task]).files, [folder])
+    except EvaluateError:
+        return False
+    return True
 
 
 def keep_passed(suites: Path, answers: Path, out: Path, limit: int = ITEMS) -> dict[str, int]:

@@ -84,8 +84,9 @@ def mark(
         weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
         if row.get("knowledge") is not None:
             weights = taught(weights, row, lang)
+        low, high = visible(*place)
         for word in invented(row, lang):
-            weights[touching(word.start, word.end, *visible(*place))] = 0
+            weights[touching(word.start, word.end, low, high)] = 0
     return weights, close(weights, *place, lang, glossary)
 
 
