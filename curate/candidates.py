@@ -26,25 +26,14 @@ UNEXPECTED = -3.0
 """Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
 
 
-def opening(draft: str, question: str, lang: str = "en") -> str:
-    """How the base begins its closed-book answer, as long as that claims nothing: words of the question and function
-    words. Empty where the first word is a claim, or nothing is one.
+def departures(draft: Sequence[int], likeliest: Sequence[int]) -> list[int]:
+    """Where the base, with the reference in view, would leave its closed-book draft: tokens [n] of the draft, and the
+    likeliest ones in their places. The first token is none: an answer that leaves there is the one in view.
 
-    >>> opening("The plant of Zorvex is the common nettle.", "Which plant is Zorvex made from?")
-    'The plant of Zorvex is the'
-    >>> opening("Nettle.", "Which plant is Zorvex made from?")
-    ''
+    >>> departures([5, 6, 7, 8], [5, 6, 9, 4])
+    [2, 3]
     """
-    code = language(lang)
-    asked = set(stems(question, code))
-    end = 0
-    for word in words(draft, code):
-        if not word.function and stem(word.norm, code) not in asked:
-            return draft[:end].rstrip()
-        if word.text in ".!?" or "\n" in draft[end : word.start]:
-            break
-        end = word.end
-    return ""
+    return [k for k, (own, other) in enumerate(zip(draft, likeliest, strict=True)) if k and own != other]
 
 
 def unsaid(

@@ -87,9 +87,6 @@ SCORES = pa.schema(
         ("top_ids", pa.list_(pa.list_(pa.int32()))),  # closed-book top-k, best first
         ("top_logprobs", pa.list_(pa.list_(pa.float32()))),
         ("b_argmax", pa.list_(pa.int32())),  # best token with the reference in view
-        # The best k with the reference in view, at tokens which are not the likeliest closed book; empty elsewhere.
-        ("view_ids", pa.list_(pa.list_(pa.int32()))),
-        ("view_logprobs", pa.list_(pa.list_(pa.float32()))),
     ]
 )
 SCORED = pa.schema([*EXAMPLE, *SCORES])
@@ -111,8 +108,8 @@ META = pa.schema(
         ("spans", pa.list_(SPAN)),
         ("weights", pa.list_(pa.float32())),  # per input token, aligned with input_ids; 0 where labels = -100
         # The base model's distribution *of* the token at input_ids[anchor_start + i], from the scoring pass: that is,
-        # what the logits at position anchor_start + i - 1 should stay close to. Closed book; at tokens on the way to a
-        # label which are not its likeliest closed book, with the reference in view.
+        # what the logits at position anchor_start + i - 1 should stay close to. Closed book; the token itself, with
+        # certainty, at tokens on the way to a label which are not the base model's likeliest.
         # One entry for every response token, the end-of-turn token included.
         ("anchor_start", pa.int32()),
         ("anchor_ids", pa.list_(pa.list_(pa.int32()))),

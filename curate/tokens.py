@@ -16,8 +16,8 @@ from curate.schema import IGNORE, META, TOKENS
 from curate.template import Rendered, TemplateError
 
 READS = ("id", "source", "prompt", "reference", "response", "thought", "tier", "finished", "spans", "drop", "token_ids",
-         "top_ids", "top_logprobs", "view_ids", "view_logprobs")  # fmt: skip
-HEAVY = ("token_ids", "top_ids", "top_logprobs", "view_ids", "view_logprobs")
+         "top_ids", "top_logprobs")  # fmt: skip
+HEAVY = ("token_ids", "top_ids", "top_logprobs")
 ROWS = pa.schema(
     [
         *TOKENS,
@@ -53,9 +53,9 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
 
     A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for token
     what the scoring pass saw, and are empty elsewhere. They are the base model's closed-book distribution; at tokens on
-    the way to a label which closed book are not its likeliest, the one with the reference in view (context
-    distillation, arXiv 2209.15189): held closed book there, it begins an answer that never comes to the fact. Rows
-    longer than ``max_length`` are skipped, not cut: a cut row would teach an answer without an end.
+    the way to a label which closed book are not its likeliest, the token itself: held closed book there, the model
+    begins an answer that never comes to the fact. Rows longer than ``max_length`` are skipped, not cut: a cut row would
+    teach an answer without an end.
     """
     scored = scored.select(READS)
     texts = scored.select([name for name in READS if name not in HEAVY])
@@ -75,11 +75,9 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
         found[name] = pa.ListArray.from_arrays(pa.array(bounds), pa.array(flat), mask=pa.array(skipped))
     marks = pc.coalesce(scored["spans"], pa.scalar([], scored.schema.field("spans").type))
     found["spans"] = pc.if_else(pa.array(skipped), pa.scalar(None, marks.type), marks)
-    way = [tokens if known else range(0) for tokens, known in zip(_on_the_way(rows), same, strict=True)]
-    for name, values in (("anchor_ids", "ids"), ("anchor_logprobs", "logprobs")):
-        kind = ROWS.field(name).type
-        targets = _led(scored[f"top_{values}"].cast(kind), scored[f"view_{values}"].cast(kind), way)
-        found[name] = pc.if_else(keep, targets, pa.scalar([], kind))
+    way = [tokens if known else tokens[:0] for tokens, known in zip(_on_the_way(rows), same, strict=True)]
+    for name, targets in zip(("anchor_ids", "anchor_logprobs"), _anchors(scored, way), strict=True):
+        found[name] = pc.if_else(keep, targets, pa.scalar([], ROWS.field(name).type))
     for column in ROWS:
         if column.name not in found:
             found[column.name] = pa.array([row.get(column.name) for row in rows], column.type)
@@ -98,31 +96,53 @@ def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np
     return bounds, ids, weights
 
 
-def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[range]:
-    """Of each row the response tokens from the end of its thought to its last label; none of rehearsal."""
+def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+    """Of each row the unlabelled tokens of the response from the end of its thought to its last label; none of
+    rehearsal."""
     found = []
     for row in rows:
         learns = row["skip"] is None and row["objective"] == "learn"
-        labelled: Any = np.flatnonzero(row["weights"][:-1]) if learns else []  # the end of turn is no fact
-        found.append(range(row["thought_length"], int(labelled[-1]) + 1) if len(labelled) else range(0))
+        weights = row["weights"][:-1] if learns else np.zeros(0)  # the end of turn is no fact
+        last = np.flatnonzero(weights)[-1:].sum()
+        on = np.arange(len(weights)) < last
+        on[: row.get("thought_length", 0)] = False
+        found.append(np.flatnonzero(on & (weights == 0)))
     return found
 
 
-def _led(closed: pa.ChunkedArray, seen: pa.ChunkedArray, way: Sequence[range]) -> pa.Array:
-    """Targets [rows, tokens, k]: of ``seen`` on the way to what is labelled, at tokens where it has any; else of
-    ``closed``."""
-    lengths, others = (pc.fill_null(pc.list_value_length(x), 0).to_numpy() for x in (closed, seen))
-    starts, others_starts = np.cumsum(lengths) - lengths, np.cumsum(others) - others
-    one, other = (x.combine_chunks().flatten() for x in (closed, seen))
-    leaves = pc.list_value_length(other).to_numpy() > 0
-    places = np.arange(len(one))
-    for row, tokens in enumerate(way):
-        if tokens and lengths[row] == others[row]:
-            own = np.array(tokens)
-            own = own[leaves[others_starts[row] + own]]
-            places[starts[row] + own] = len(one) + others_starts[row] + own
-    flat = pa.concat_arrays([one, other]).take(pa.array(places))
-    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)), flat)
+def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.Array]:
+    """Ids and log-probabilities [rows, tokens, k] to hold each token to: the best k closed book; on the ``way``, where
+    the token is not the best of them, the token itself and 0."""
+    own, ids, logprobs = (
+        scored[name].combine_chunks().cast(ROWS.field(kind).type)
+        for name, kind in (("token_ids", "input_ids"), ("top_ids", "anchor_ids"), ("top_logprobs", "anchor_logprobs"))
+    )
+    here, there = _starts(own), _starts(ids)
+    tokens = own.flatten().to_numpy()
+    best = pc.list_element(ids.flatten(), 0).to_numpy()
+    places, said = (
+        np.concatenate([np.arange(0), *(starts[row] + on for row, on in enumerate(way))]) for starts in (there, here)
+    )
+    left = best[places] != tokens[said]
+    places, certain = places[left], tokens[said[left]]
+    return _put(ids, places, certain), _put(logprobs, places, np.zeros(len(places), np.float32))
+
+
+def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.ListArray:
+    """``lists`` [rows, tokens, k] with one value at each of these tokens, counted through all rows."""
+    one = lists.flatten()
+    single = pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), pa.array(values))
+    order = np.arange(len(one))
+    order[places] = len(one) + np.arange(len(values))
+    bounds = np.append(_starts(lists), len(one)).astype(np.int32)
+    flat = pa.concat_arrays([one, single.cast(one.type)]).take(pa.array(order))
+    return pa.ListArray.from_arrays(pa.array(bounds), flat)
+
+
+def _starts(lists: pa.ListArray) -> np.ndarray:
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    found: np.ndarray = np.cumsum(lengths) - lengths
+    return found
 
 
 def _anchored(

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
-from curate.candidates import echoes, inventions, lost, opening, surprise, unsaid
+from curate.candidates import departures, echoes, inventions, lost, surprise, unsaid
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
@@ -37,7 +37,8 @@ TIMES, LEAST = 3, 64
 WARMTH, WARMING = 0.5, 0.3
 """Temperature of the sampled rewrites, and what each further round of the prompts adds."""
 SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
-PER_ATTEMPT = max(2 + SAMPLES[0], SAMPLES[1])  # rewrites asked for at most in one attempt
+BEGUN = 2  # rewrites that begin as the draft does, up to where the base leaves it with the reference in view
+PER_ATTEMPT = max(1 + BEGUN + SAMPLES[0], SAMPLES[1])  # rewrites asked for at most in one attempt
 SEVERAL = 3  # rewrites that rules let through, to tell by what none of them says
 DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
@@ -71,11 +72,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Ask:
-    """A prompt of a row, and how the answer is to begin."""
+    """A prompt of a row, and the tokens with which the answer is to begin."""
 
     row: Row
     prompt: list[Message]
-    begins: str = ""
+    begins: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 10
+    version: ClassVar[int] = 11
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -138,15 +139,15 @@ class Regenerate:
                 row.settle("known", reply.text, True)
 
     def _rewrite(self, rows: list[Row], attempt: int) -> None:
-        """With each prompt for the likeliest rewrite, once as the model likes and once begun as its draft, and for a
-        sampled one beside them; when all were tried, for sampled ones alone, warmer with each round."""
+        """With each prompt for the likeliest rewrite, as the model likes and begun as its draft, and for a sampled one
+        beside them; when all were tried, for sampled ones alone, warmer with each round."""
         tried, number = divmod(attempt, len(self.prompts))
         frame = self.prompts[number]
         plain = [Ask(row, in_view(frame, row.prompt, row.reference, row.draft)) for row in rows]
         asked: list[Ask] = []
         replies: list[Reply] = []
         if not tried:
-            asked = [*plain, *(replace(ask, begins=begins) for ask in plain if (begins := self._opening(ask.row)))]
+            asked = [*plain, *self._begun_as_drafted(plain)]
             replies = self._generate(asked, temperature=self.temperature, seed=self.seed)
         more = [ask for ask in plain for _ in range(SAMPLES[min(tried, 1)])]
         replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
@@ -162,10 +163,20 @@ class Regenerate:
         for row, text in self._likeliest([row for row in rows if row.faithful]):
             self._take(row, text)
 
-    def _opening(self, row: Row) -> str:
-        """A model that thinks first has no answer to begin yet."""
-        thinks = self.base.template.thinks
-        return "" if thinks or self.mode != "rewrite" else opening(row.draft, question_of(row.prompt), self.lang)
+    def _begun_as_drafted(self, asked: Sequence[Ask]) -> list[Ask]:
+        """The answers that closed book the base is on the way to: its draft up to where it leaves it with the reference
+        in view. A model that thinks first has no answer to begin yet."""
+        if self.base.template.thinks or self.mode != "rewrite":
+            return []
+        drafts = [render(self.base, ask.row.prompt, ask.row.draft) if ask.row.draft else None for ask in asked]
+        seen = behind(self.base, [self.base.template.prompt_ids(ask.prompt) for ask in asked], drafts)
+        return [
+            replace(ask, begins=tuple(draft.response_ids[:k]))
+            for ask, draft, scores in zip(asked, drafts, seen, strict=True)
+            if draft and scores
+            for k in departures(draft.response_ids, scores.top_ids[:, 0].tolist())[:BEGUN]
+            if k < self._budget(ask.row)
+        ]
 
     def _keep_recoverable(self, rows: Sequence[Row]) -> None:
         """Leave out rewrites from which the base cannot tell what there is to learn."""
@@ -240,8 +251,7 @@ class Regenerate:
     def _generate(self, asked: Sequence[Ask], temperature: float, seed: int) -> list[Reply]:
         """One per prompt; a prompt that leaves no room for an answer gives an empty, unfinished one."""
         template = self.base.template
-        begun = [self._begun(ask) for ask in asked]
-        ids = [[*template.prompt_ids(ask.prompt), *begins] for ask, begins in zip(asked, begun, strict=True)]
+        ids = [[*template.prompt_ids(ask.prompt), *ask.begins] for ask in asked]
         room = self.base.config.max_model_len - self.max_tokens
         answers = [Reply("", None, False)] * len(asked)
         alike: dict[int, list[int]] = defaultdict(list)
@@ -252,12 +262,9 @@ class Regenerate:
             sampling = Sampling(budget, temperature, seed=seed, stop_ids=template.stop_ids)
             completions = self.base.engine.generate([ids[i] for i in fitting], sampling)
             for i, completion in zip(fitting, completions, strict=True):
-                reply = template.read(replace(completion, ids=(*begun[i], *completion.ids)))
+                reply = template.read(replace(completion, ids=(*asked[i].begins, *completion.ids)))
                 answers[i] = replace(reply, text=reply.text.strip())
         return answers
-
-    def _begun(self, ask: Ask) -> list[int]:
-        return self.base.template.render(ask.prompt, ask.begins).response_ids[:-1] if ask.begins else []
 
     def _budget(self, row: Row) -> int:
         """Tokens to allow: a few times what the reference has, in steps, so that few calls of the engine do. Beyond

@@ -28,7 +28,7 @@ class Score:
     top_k: int = 20
 
     name: ClassVar[str] = "score"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response", "thought", "tier", "drop")
 
     def identity(self) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Score:
         opened: list[TokenScores | None] = [None] * len(rows)
         placebo = opened
         if self.frame:
-            opened = behind(self.base, [self._view(row, row["reference"]) for row in rows], rendered, self.top_k)
+            opened = behind(self.base, [self._view(row, row["reference"]) for row in rows], rendered)
             others = placebos([row["reference"] for row in rows])
             placebo = behind(
                 self.base, [self._view(r, o) if o is not None else None for r, o in zip(rows, others, strict=True)],
@@ -96,18 +96,6 @@ def _columns(
         "top_ids": closed.top_ids.tolist(),
         "top_logprobs": closed.top_logprobs.tolist(),
         "b_argmax": opened.top_ids[:, 0] if opened else None,
-        **(_departures(rendered, closed, opened) if opened else {}),
-    }
-
-
-def _departures(rendered: Rendered, closed: TokenScores, opened: TokenScores) -> dict[str, Any]:
-    """The best k with the reference in view, where the response is not what the base would say alone."""
-    leaves = closed.top_ids[:, 0] != np.array(rendered.response_ids)
-    return {
-        "view_ids": [ids if left else [] for left, ids in zip(leaves, opened.top_ids.tolist(), strict=True)],
-        "view_logprobs": [
-            best if left else [] for left, best in zip(leaves, opened.top_logprobs.tolist(), strict=True)
-        ],
     }
 
 
