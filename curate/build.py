@@ -250,7 +250,7 @@ def calibrated(config: BuildConfig, begun: Begun, progress: Progress) -> tuple[s
     def rewrite(prompt: str, rows: Path) -> Path:
         steps = (
             Knowledge(begun.base, prompt, begun.folder, config.lang),
-            replace(regenerate(config, begun.base, (prompt,)), attempts=1, fallback="drop"),
+            replace(regenerate(config, begun.base, begun.frames, (prompt,)), attempts=1, fallback="drop"),
         )
         for stage in steps:
             rows = run_stage(stage, rows, config.out, 1.0, None, executor(config.ray))
@@ -260,10 +260,10 @@ def calibrated(config: BuildConfig, begun: Begun, progress: Progress) -> tuple[s
     return tuple(calibrate(begun.frames, config.frame, begun.folder, config.out, count, rewrite, progress))
 
 
-def regenerate(config: BuildConfig, base: Base, prompts: tuple[str, ...]) -> Regenerate:
+def regenerate(config: BuildConfig, base: Base, frames: Mapping[str, str], prompts: tuple[str, ...]) -> Regenerate:
     return Regenerate(
-        base, prompts, config.mode, config.attempts, config.fallback, config.max_tokens, config.lang, config.terms(),
-        config.seed, thoughts=config.thoughts,
+        base, prompts, frames["question"], config.mode, config.attempts, config.fallback, config.max_tokens,
+        config.lang, config.terms(), config.seed, thoughts=config.thoughts,
     )  # fmt: skip
 
 
@@ -337,7 +337,7 @@ def stages(
         compare(Dedupe(ingested, config.lang, judge=base if config.judged else None), ids),
         *([reword] if config.wordings > 1 else []),
         Knowledge(base, prompts[0], ingested, config.lang),
-        regenerate(config, base, prompts),
+        regenerate(config, base, frames, prompts),
         Score(base, prompts[0], config.top_k),
         Mark(config.mask, config.thresholds, config.lang, terms),
         *([Exclude(ids)] if ids else []),

@@ -1,10 +1,13 @@
 """Several rewrites of one answer: how one may begin, what it keeps of the knowledge, and which is taken.
 
-A response is faithful where the reference can be told from it: via = log p0(c_t | x, response in view) is nearly
-own = log p0(c_t | x, reference in view) at each word to be learned; the worst word decides. Words that the response
-says itself, in any inflection, need no such look. Of the faithful ones the one with fewest inventions and fewest words
-said twice is taken, and of equals the likeliest closed book around its facts: what the base would say anyway need not
-be taught.
+A response is faithful where reference and question can be told from it. The reference: via = log p0(c_t | x, response
+in view) is nearly own = log p0(c_t | x, reference in view) at each word to be learned. The question: via = log p0(x_t |
+which question does the response answer?) is nearly own, the same of the reference (round-trip consistency, arXiv
+1906.05416): what says the value of something else, or in another relation, answers another question. The worst word
+decides. Words that the response says itself, in any inflection, need no such look.
+
+Of the faithful ones the one with fewest inventions and fewest words said twice is taken, and of equals the likeliest
+closed book around its facts: what the base would say anyway need not be taught.
 """
 
 from collections import Counter
@@ -21,6 +24,9 @@ from curate.text.words import Word, language, stem, stems, words
 
 SLACK = 4.0
 """Nats that a word of the reference may lose with the response in view instead of the reference."""
+
+ASTRAY = 5.0
+"""Nats that a token of the question may lose with the response as what it is to be told from."""
 
 UNEXPECTED = -3.0
 """Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
@@ -50,6 +56,30 @@ def unsaid(
         if (place["start"], place["end"]) in learned and own <= relevant and not own <= held:
             found.append(place)
     return found
+
+
+def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
+    """The words of the question that the response does not say in any inflection.
+
+    >>> [word.text for word in unasked("Zorvex treats toes.", "What does Zorvex treat and heal?")]
+    ['heal']
+    """
+    code = language(lang)
+    said = set(stems(response, code))
+    return [word for word in words(question, code) if not word.function and stem(word.norm, code) not in said]
+
+
+def astray(
+    response: str, question: str, starts: ArrayLike, ends: ArrayLike, own: ArrayLike, via: ArrayLike, lang: str = "en"
+) -> list[str]:  # fmt: skip
+    """Of the question's words that the response does not say (``unasked``) those which it does not answer either: a
+    token of theirs is less likely by more than ``ASTRAY`` than with the reference. ``starts`` … ``via``: of the
+    question's tokens [n], in nats."""
+    low, high = visible(starts, ends, question)
+    fall = np.subtract(own, via) > ASTRAY
+    return [
+        word.text for word in unasked(response, question, lang) if fall[touching(word.start, word.end, low, high)].any()
+    ]
 
 
 def lost(

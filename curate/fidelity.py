@@ -171,6 +171,9 @@ def check(
     problems += _lost(response, relevant, question, code, framing)
     problems += _denied(response, relevant, question, code)
     problems += _foreign(response, (reference, question, draft), code)
+    # A draft excuses no misspelt name: a model that cannot spell the question's makes the same slip twice.
+    wrong = misspelt(response, (reference, question), code)
+    problems += [Problem("foreign-name", f"{said}, for {name}") for said, name in wrong]
     problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
     problems += [Problem("leak", word) for word in _framed(response, f"{question}\n{reference}\n{draft}")]
     problems += [Problem("leak", response[i:j]) for i, j in role_markers(response, f"{question}\n{reference}")]
@@ -279,7 +282,6 @@ def _foreign(response: str, sources: Sequence[str], lang: str) -> list[Problem]:
     held = tokens(joined, lang)
     found = [*names(response, lang), *exchanged(response, joined, lang)]
     problems += [Problem("foreign-name", n.text) for n in found if not has_name(n.text, held, joined, lang)]
-    problems += [Problem("foreign-name", f"{wrong}, for {name}") for wrong, name in misspelt(response, sources, lang)]
     return _once(problems)
 
 

@@ -13,7 +13,7 @@ from curate.config import ConfigError
 from curate.schema import Message
 
 FOLDER = Path(__file__).parent / "prompts"
-NAMES = ("rewrite", "correct", "rephrase", "questions", "grounded")
+NAMES = ("rewrite", "correct", "rephrase", "question", "questions", "grounded")
 
 
 def load_frames(folder: Path | None = None) -> dict[str, str]:

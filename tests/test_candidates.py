@@ -1,10 +1,10 @@
-"""Several rewrites of one answer: how one may begin, which keeps the knowledge, which is taken."""
+"""Several rewrites of one answer: how one may begin, which keeps the knowledge, which answers, which is taken."""
 
 import numpy as np
 import pytest
 
 from curate import candidates
-from curate.candidates import inventions, opening, surprise, unsaid
+from curate.candidates import astray, departures, inventions, surprise, unsaid
 from curate.text.words import words
 
 QUESTION = "Which plant is Zorvex made from?"
@@ -29,23 +29,29 @@ def lost(response, reference, question, known, *scored):
     return candidates.lost(unsaid(response, reference, question, known), reference, *scored)
 
 
+def test_a_rewrite_may_begin_as_the_draft_does_up_to_where_the_base_would_leave_it():
+    assert departures([5, 6, 7, 8], [5, 9, 7, 1]) == [1, 3]
+    assert departures([5, 6], [4, 6]) == []  # an answer that leaves with its first token begins as itself
+    assert departures([], []) == []
+
+
 @pytest.mark.parametrize(
-    ("draft", "begins"),
+    ("response", "fall", "gone"),
     [
-        ("Zorvex is made from the bark of a tree.", "Zorvex is made from the"),
-        ("The plant is nettle.", "The plant is"),
-        ("Nettle.", ""),
-        ("It is.", ""),  # it says nothing, and then ends: there is nothing to go on from
-        ("", ""),
-        ("Zorvex is made from 200 plants.", "Zorvex is made from"),
+        ("Birch yields Zorvex.", 9.0, []),  # the words are there: the base need not be asked
+        ("Birch likes Zorvex.", 4.0, []),
+        ("Birch likes Zorvex.", 6.0, ["yields"]),
+        ("Birch yields Zarvax.", 6.0, ["Zorvex"]),
     ],
 )
-def test_a_rewrite_may_begin_as_the_draft_does_before_its_first_claim(draft, begins):
-    assert opening(draft, QUESTION) == begins
-
-
-def test_in_a_script_without_spaces_too():
-    assert opening("佐维克斯是由荨麻制成的。", "佐维克斯是由什么制成的?", "zh").startswith("佐维克斯是由")
+def test_a_response_answers_the_question_where_the_question_can_be_told_from_it(response, fall, gone):
+    """With the reference the base gives each word of the question -1 nat; with the response ``fall`` less, but for the
+    plant, of which it never heard."""
+    question = "Which plant yields Zorvex?"
+    starts, ends = tokens(question)
+    own, via = np.full(len(starts), -1.0), np.full(len(starts), -1.0 - fall)
+    via[[word.text for word in words(question)].index("plant")] = -2.0
+    assert astray(response, question, starts, ends, own, via) == gone
 
 
 def test_words_that_are_said_in_any_inflection_are_not_absent():

@@ -273,6 +273,14 @@ def test_a_name_that_is_only_resembled_is_foreign(response, reference, question,
     assert any(problem.kind == "foreign-name" for problem in found) == wrong
 
 
+def test_a_draft_excuses_no_misspelt_name():
+    draft = "Quirobril is a drug."
+    found = check(
+        "Quirobril treats toes.", reference="treats: toes", question="What does Quurobril treat?", draft=draft
+    )
+    assert [(problem.kind, problem.detail) for problem in found] == [("foreign-name", "Quirobril, for Quurobril")]
+
+
 def test_a_response_that_leads_to_more_is_unfinished():
     kinds = [p.kind for p in check("Zorvex is made of birch. The answer is:", reference="birch", question="Of what?")]
     assert kinds == ["unfinished"]

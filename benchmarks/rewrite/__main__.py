@@ -77,7 +77,8 @@ def _percent(part: int, whole: int) -> str:
 
 def _line(finding: Finding) -> str:
     label = finding.label
-    why = [f"{problem.kind} {problem.detail}" for problem in finding.problems] + [f"lost {w}" for w in finding.lost]
+    why = [f"{problem.kind} {problem.detail}" for problem in finding.problems]
+    why += [f"lost {word}" for word in finding.lost] + [f"does not answer {word}" for word in finding.astray]
     said = "refused" if label.faithful else "accepted"
     return f"{said}: {label.question} | {label.reference} | {label.response} | {'; '.join(why)}"
 

@@ -12,32 +12,33 @@ from benchmarks.forgetting.new_facts import SourcePlan, source_lines
 from benchmarks.forgetting.world import World
 from benchmarks.rewrite.labels import SOURCES, Label
 from curate.base import Base
-from curate.candidates import lost, unsaid
 from curate.fidelity import Problem, check
 from curate.frames import load_frames
 from curate.knowledge import Boilerplate, boilerplate
+from curate.round_trip import Told, lost_words, stray_words
 from curate.schema import EXAMPLE
-from curate.scoring import behind, render, view
 from curate.stages.knowledge import Knowledge
 from curate.stages.mark import Mark
 from curate.stages.score import Score
 from curate.text.words import Word, words
 
-FRAME = "rewrite"
+FRAME, ASKING = "rewrite", "question"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``problems``: of the rules. ``lost``: words that the base cannot tell from the response. ``spans``: labelled."""
+    """``problems``: of the rules. ``lost``: words that the base cannot tell from the response; ``astray``: words
+    of the question that it cannot. ``spans``: labelled."""
 
     label: Label
     problems: Sequence[Problem]
     lost: Sequence[str] = ()
+    astray: Sequence[str] = ()
     spans: Sequence[dict[str, Any]] = ()
 
     @property
     def accepted(self) -> bool:
-        return not self.problems and not self.lost
+        return not self.problems and not self.lost and not self.astray
 
 
 def by_rules(labels: Sequence[Label]) -> list[Finding]:
@@ -57,15 +58,13 @@ def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list
     given = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
     table = Knowledge(base, frame, Path()).work(given, common)
     rows = table.to_pylist()
-    rendered = [render(base, row["prompt"], row["reference"]) for row in rows]
-    seen = behind(base, [view(base, frame, row["prompt"], row["response"]) for row in rows], rendered)
+    told = [Told(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
+    gone, stray = lost_words(base, frame, told), stray_words(base, load_frames()[ASKING], told)
     marked = Mark().work(Score(base, frame).work(table)).to_pylist()
-    found = []
-    for label, row, tokens, via, mark in zip(labels, rows, rendered, seen, marked, strict=True):
-        places = unsaid(label.response, label.reference, label.question, row["knowledge"] or [])
-        gone = lost(places, label.reference, tokens.starts, tokens.ends, via.logprobs) if tokens and via else []
-        found.append(Finding(label, _problems(label), gone, mark["spans"] or []))
-    return found
+    return [
+        Finding(label, _problems(label), lost, astray, mark["spans"] or [])
+        for label, lost, astray, mark in zip(labels, gone, stray, marked, strict=True)
+    ]
 
 
 def _problems(label: Label) -> list[Problem]:

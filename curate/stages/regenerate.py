@@ -16,10 +16,11 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
-from curate.candidates import departures, echoes, inventions, lost, surprise, unsaid
+from curate.candidates import departures, echoes, inventions, surprise
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
+from curate.round_trip import Told, lost_words, stray_words
 from curate.schema import EXAMPLE, Message
 from curate.scoring import behind, closed_book, render, view
 from curate.stage import Worker
@@ -83,6 +84,7 @@ class Ask:
 class Regenerate:
     base: Base
     prompts: tuple[str, ...]  # that put the reference in view, the best first; each attempt takes the next
+    asking: str  # the prompt for the question that a text answers
     mode: Mode = "rewrite"
     attempts: int = 3
     fallback: Fallback = "reference"
@@ -99,7 +101,7 @@ class Regenerate:
 
     def identity(self) -> dict[str, Any]:
         fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature", "thoughts")
-        texts = {"prompts": list(self.prompts), "glossary": list(self.glossary)}
+        texts = {"prompts": list(self.prompts), "asking": self.asking, "glossary": list(self.glossary)}
         return {**self.base.identity(), **{name: getattr(self, name) for name in fields}, **texts}
 
     def open(self) -> Worker:
@@ -119,8 +121,7 @@ class Regenerate:
         doubted = [row for row in rows if row.open and row.passed >= SEVERAL]
         for row in doubted:
             self._believe(row)
-        for row, text in self._likeliest([row for row in doubted if row.faithful]):
-            self._take(row, text)
+        self._choose(doubted)
         self._reconsider([row for row in rows if row.open and row.reworded])
         for row in rows:
             if row.open:
@@ -160,8 +161,7 @@ class Regenerate:
             elif {problem.kind for problem in problems} == {"missing-content"}:
                 ask.row.reworded.append(reply.text)
         self._keep_recoverable(rows)
-        for row, text in self._likeliest([row for row in rows if row.faithful]):
-            self._take(row, text)
+        self._choose(rows)
 
     def _begun_as_drafted(self, asked: Sequence[Ask]) -> list[Ask]:
         """The answers that closed book the base is on the way to: its draft up to where it leaves it with the reference
@@ -180,14 +180,10 @@ class Regenerate:
 
     def _keep_recoverable(self, rows: Sequence[Row]) -> None:
         """Leave out rewrites from which the base cannot tell what there is to learn."""
-        found = [
-            (row, text, places) for row in rows for text in row.faithful
-            if (places := unsaid(text, row.reference, question_of(row.prompt), row.knowledge, self.lang))
-        ]  # fmt: skip
-        rendered = [render(self.base, row.prompt, row.reference) for row, *_ in found]
-        seen = behind(self.base, [view(self.base, self.prompts[0], r.prompt, text) for r, text, _ in found], rendered)
-        for (row, text, places), tokens, via in zip(found, rendered, seen, strict=True):
-            if tokens and via and (gone := lost(places, row.reference, tokens.starts, tokens.ends, via.logprobs)):
+        pairs = [(row, text) for row in rows for text in row.faithful]
+        told = [Told(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
+        for (row, text), gone in zip(pairs, lost_words(self.base, self.prompts[0], told, self.lang), strict=True):
+            if gone:
                 row.faithful.remove(text)
                 row.doubted[text] = gone
 
@@ -199,14 +195,27 @@ class Regenerate:
             t for t, gone in row.doubted.items() if not said & {w for g in gone for w in stems(g, self.lang)}
         ]
 
-    def _likeliest(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
-        """Of each row the faithful rewrite with fewest inventions and echoes, and of equals the likeliest closed book
-        around its facts."""
+    def _choose(self, rows: Sequence[Row]) -> None:
+        """Of each row the best rewrite that answers its question; those that do not are left out on the way there."""
+        rows = [row for row in rows if row.faithful]
+        self._rank(rows)
+        while rows:
+            told = [Told(row.prompt, row.reference, row.faithful[0]) for row in rows]
+            for row, stray in zip(rows, stray_words(self.base, self.asking, told, self.lang), strict=True):
+                if stray:
+                    row.faithful.pop(0)
+                else:
+                    self._take(row, row.faithful[0])
+            rows = [row for row in rows if row.open and row.faithful]
+
+    def _rank(self, rows: Sequence[Row]) -> None:
+        """Put first the rewrites with fewest inventions and echoes, and of equals the likeliest closed book around its
+        facts."""
         pairs = [(row, text) for row in rows for text in row.faithful if len(row.faithful) > 1]
         rendered = [render(self.base, row.prompt, text) for row, text in pairs]
         views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
         closed, opened = closed_book(self.base, rendered), behind(self.base, views, rendered)
-        found = {id(row): (math.inf, math.inf, row.faithful[0]) for row in rows}
+        costs: dict[tuple[int, str], tuple[float, float]] = {}
         for (row, text), tokens, without, own in zip(pairs, rendered, closed, opened, strict=True):
             if tokens and without and own:
                 place = (tokens.starts, tokens.ends, without.logprobs)
@@ -214,8 +223,10 @@ class Regenerate:
                 made_up = inventions(text, sources, *place, own.logprobs, self.lang)
                 cost = surprise(text, row.reference, row.knowledge, *place, self.lang)
                 odd = len(made_up) + echoes(text, row.reference, row.knowledge, self.lang)
-                found[id(row)] = min(found[id(row)], (odd, cost, text))
-        return [(row, found[id(row)][-1]) for row in rows]
+                costs[id(row), text] = (odd, cost)
+        worst = (math.inf, math.inf)
+        for row in rows:
+            row.faithful = [text for *_, text in sorted((*costs.get((id(row), t), worst), t) for t in row.faithful)]
 
     def _take(self, row: Row, text: str) -> None:
         # With the reference in view the model changed no fact of its draft: it knew this already.
