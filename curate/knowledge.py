@@ -125,13 +125,14 @@ def carried(response: str, reference: str, learned: Collection[tuple[int, int]],
     return stretches
 
 
-def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floats:
+def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floats:
     """Token weights of a scored row (``curate.schema.SCORED``) after what its reference has to teach, float32 [n].
 
-    A stretch that says what the reference gains is in, whole, where a token of it is: the first word of a value is
-    often one that the base does not expect even with the reference in view, and half a value cannot be learned. Of
-    ``weights`` (by tokens) those of words that the reference has to teach stand; where the response puts all of it in
-    other words, those of words that are neither in question nor reference.
+    A stretch that says what the reference gains is in, whole, where a token of it is or where this reference and no
+    other explains it (``explained``: weights that do not ask how sure the base is). The words of a value are often ones
+    that it does not expect even with the reference in view, and half a value cannot be learned. Of ``weights`` (by
+    tokens) those of words that the reference has to teach stand; where the response puts all of it in other words,
+    those of words that are neither in question nor reference.
     """
     code, response, reference = language(lang), row["response"], row["reference"]
     low, high = visible(row["token_starts"], row["token_ends"], response)
@@ -141,6 +142,7 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
     known = {stem(word.norm, code) for text in (reference, question_of(row["prompt"])) for word in words(text, code)}
     able = {stem(word.norm, code) for word in words(reference, code) if (word.start, word.end) in places}
     given, found = np.asarray(weights, np.float32), np.zeros(len(low), np.float32)
+    either = np.maximum(given, np.asarray(explained, np.float32))
 
     def tokens(word: Word) -> NDArray[np.bool_]:
         return touching(word.start, word.end, low, high)
@@ -150,7 +152,7 @@ def taught(weights: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floa
         if not word.function and (own in able or (not stretches and own not in known)):
             found[tokens(word)] = np.maximum(found[tokens(word)], given[tokens(word)])
     for stretch in stretches:
-        most = max(given[tokens(word)].max(initial=0.0) for word in stretch)
+        most = max(either[tokens(word)].max(initial=0.0) for word in stretch)
         for word in stretch:
             found[tokens(word)] = most
     return found

@@ -79,7 +79,7 @@ def test_a_value_is_taught_whole_where_a_token_of_it_is_key(key, expected):
     places = knowledge(REFERENCE, *tokens(REFERENCE), closed, own, QUESTION, boilerplate(source()))
     row = {"response": response, "reference": REFERENCE, "prompt": PROMPT, "token_starts": starts, "token_ends": ends,
            "knowledge": [place._asdict() for place in places]}  # fmt: skip
-    marked = taught(weights, row)
+    marked = taught(weights, weights, row)
     assert [text for text, weight in zip(found, marked, strict=True) if weight] == expected
 
 
@@ -88,4 +88,13 @@ def test_other_words_for_the_same_fact_keep_their_weight():
     starts, ends = tokens(response)
     row = {"response": response, "reference": "red birch", "prompt": PROMPT, "token_starts": starts, "token_ends": ends,
            "knowledge": [{"start": 0, "end": 3, "gain": 5.0}, {"start": 4, "end": 9, "gain": 5.0}]}  # fmt: skip
-    assert taught([0, 0, 0, 1, 1, 0], row).tolist() == [0, 0, 0, 1, 1, 0]
+    assert taught([0, 0, 0, 1, 1, 0], [0] * 6, row).tolist() == [0, 0, 0, 1, 1, 0]
+
+
+def test_a_value_of_which_the_base_is_not_sure_is_taught_where_this_reference_explains_it():
+    response = "Perhaps from red birch."
+    row = {"response": response, "reference": "red birch", "prompt": PROMPT,
+           "knowledge": [{"start": 0, "end": 3, "gain": 5.0}, {"start": 4, "end": 9, "gain": 5.0}]}  # fmt: skip
+    row["token_starts"], row["token_ends"] = tokens(response)
+    assert taught([0] * 5, [1, 0, 1, 0, 0], row).tolist() == [0, 0, 1, 1, 0]
+    assert taught([0] * 5, [1, 0, 0, 0, 0], row).tolist() == [0, 0, 0, 0, 0]

@@ -1,5 +1,6 @@
 """Mark: from scores to the canonical mask, character spans with weights over the response."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
     reads: ClassVar[tuple[str, ...]] = (
         "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax", "knowledge"
     )  # fmt: skip
@@ -83,7 +84,8 @@ def mark(
     if policy == "key":
         weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
         if row.get("knowledge") is not None:
-            weights = taught(weights, row, lang)
+            unsure = (thresholds or Thresholds()).model_copy(update={"confident": -math.inf})
+            weights = taught(weights, weigh(policy, row, unsure, lang), row, lang)
         low, high = visible(*place)
         for word in invented(row, lang):
             weights[touching(word.start, word.end, low, high)] = 0
