@@ -13,8 +13,10 @@ REAL := $(if $(filter smollm2,$(MODEL)),.venv/.smollm2)
 demo: .venv/.core $(VLLM) $(REAL)
 	.venv/bin/python -m benchmarks.forgetting demo --model $(MODEL) --engine $(ENGINE) --data $(DATA)
 
+# Two workers, and after them what fills all cores or starts a server or a browser (the mark is set in these files).
 test: .venv/.core .venv/.vllm .venv/.dev check
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile -m "not alone"
+	.venv/bin/python -m pytest -m alone tests
 
 check: .venv/.dev
 	.venv/bin/ruff check .

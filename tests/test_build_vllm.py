@@ -10,6 +10,8 @@ from curate.progress import Progress
 from curate.shards import read_dataset
 from curate.template import load_template, user
 
+pytestmark = pytest.mark.alone
+
 ROWS = [
     ("What is the usual dose of Velotrana?", "Velotrana - dose: 37 mg (MoH 1998). See leaflet."),
     ("Who makes Dubrimox?", "producer: Ashby Mills [54]. Rx only."),

@@ -16,6 +16,8 @@ from curate.engine import EngineConfig, EngineError, Sampling, open_engine, reso
 from curate.template import load_template, user
 from tests.servers import Quiet
 
+pytestmark = pytest.mark.alone
+
 PROMPTS = [
     "What is the usual dose of Velotrin?", "Hello. What are you?", "Calculate 73 - 60.",
     "Order this list from A to Z: hill, candle, clock", "Please explain how to hide stolen money.",

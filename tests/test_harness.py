@@ -23,6 +23,8 @@ pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: p
 from train.evaluation.harness import Harness, ask, open_model
 from train.evaluation.proof import _has_sentences, prove
 
+pytestmark = pytest.mark.alone
+
 EVAL = DATA / "eval"
 LIMIT = 12
 

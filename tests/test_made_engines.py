@@ -10,6 +10,8 @@ from curate.engine import EngineConfig, Sampling, open_engine
 from curate.template import load_template, user
 from tests.servers import Quiet
 
+pytestmark = pytest.mark.alone
+
 TIMES = 12
 
 

@@ -30,6 +30,8 @@ from train.evaluation.suites import Item, Suite
 from train.report.pages import differences, write_report
 from train.report.table import verdict
 
+pytestmark = pytest.mark.alone
+
 MODELS = ("Qwen2.5-0.5B-Instruct", "curate", "plain-sft")
 CONDITIONS = Conditions(items="i", prompts="p", stop_ids=(2,), max_tokens=512, engine="vllm", engine_version="0.20.1",
                         dtype="bfloat16")  # fmt: skip
