@@ -129,10 +129,10 @@ def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lan
     """Token weights of a scored row (``curate.schema.SCORED``) after what its reference has to teach, float32 [n].
 
     A stretch that says what the reference gains is in, whole, where a token of it is or where this reference and no
-    other explains it (``explained``: weights that do not ask how sure the base is). The words of a value are often ones
-    that it does not expect even with the reference in view, and half a value cannot be learned. Of ``weights`` (by
-    tokens) those of words that the reference has to teach stand; where the response puts all of it in other words,
-    those of words that are neither in question nor reference.
+    other explains it by far (``explained``: weights that do not ask how sure the base is). The words of a value are
+    often ones that it does not expect even with the reference in view, and half a value cannot be learned. Of
+    ``weights`` (by tokens) those of words that the reference has to teach stand; where the response puts all of it in
+    other words, those of words that are neither in question nor reference.
     """
     code, response, reference = language(lang), row["response"], row["reference"]
     low, high = visible(row["token_starts"], row["token_ends"], response)

@@ -119,11 +119,11 @@ def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.
     )
     here, there = _starts(own), _starts(ids)
     tokens = own.flatten().to_numpy()
-    best = pc.list_element(ids.flatten(), 0).to_numpy()
+    known, best = _first(ids.flatten())
     places, said = (
         np.concatenate([np.arange(0), *(starts[row] + on for row, on in enumerate(way))]) for starts in (there, here)
     )
-    left = best[places] != tokens[said]
+    left = known[places] & (best[places] != tokens[said])
     places, certain = places[left], tokens[said[left]]
     return _put(ids, places, certain), _put(logprobs, places, np.zeros(len(places), np.float32))
 
@@ -137,6 +137,14 @@ def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.List
     bounds = np.append(_starts(lists), len(one)).astype(np.int32)
     flat = pa.concat_arrays([one, single.cast(one.type)]).take(pa.array(order))
     return pa.ListArray.from_arrays(pa.array(bounds), flat)
+
+
+def _first(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each list whether there is a first value, and that value."""
+    known = pc.list_value_length(lists).to_numpy() > 0
+    best = np.zeros(len(lists), np.int32)
+    best[known] = lists.flatten().to_numpy()[_starts(lists)[known]]
+    return known, best
 
 
 def _starts(lists: pa.ListArray) -> np.ndarray:

@@ -100,6 +100,13 @@ def test_a_row_that_is_rendered_otherwise_than_it_was_scored_leads_no_other(rend
     assert [top[0] for top in second["anchor_ids"]] == second["input_ids"][second["anchor_start"] :]
 
 
+def test_tokens_of_which_nothing_is_stored_are_held_to_nothing(rendering):
+    scored = score(learn(4), rendering)
+    none = [[] for _ in scored["token_ids"]]
+    row = one(rendering, {**scored, "top_ids": none, "top_logprobs": none})
+    assert [*row["anchor_ids"], *row["anchor_logprobs"]] == [*none, *none]
+
+
 def test_rehearsal_is_held_closed_book_throughout(rendering):
     rows = [elsewhere(learn(1), rendering), elsewhere(hold(3), rendering)]
     table = token_rows(pa.Table.from_pylist(rows, SCORED), rendering, 200).to_pylist()

@@ -18,6 +18,9 @@ from curate.text.words import Word
 LEAK_SHARE = 0.5
 """A row with nothing to learn is a leak where a placebo explains more than this share of what looked like it."""
 
+EXPLAINED = 4.0
+"""Nats that a token of a value of which the base is not sure gains over closed book and over the placebo."""
+
 INVENTION = "invention"
 """Flag of a rewrite with words that stand in no source, and that the base expects neither closed book nor with the
 reference in view. They are never labelled."""
@@ -84,12 +87,17 @@ def mark(
     if policy == "key":
         weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
         if row.get("knowledge") is not None:
-            unsure = (thresholds or Thresholds()).model_copy(update={"confident": -math.inf})
-            weights = taught(weights, weigh(policy, row, unsure, lang), row, lang)
+            weights = taught(weights, weigh(policy, row, _unsure(thresholds or Thresholds()), lang), row, lang)
         low, high = visible(*place)
         for word in invented(row, lang):
             weights[touching(word.start, word.end, low, high)] = 0
     return weights, close(weights, *place, lang, glossary)
+
+
+def _unsure(thresholds: Thresholds) -> Thresholds:
+    """For tokens of which the base is not sure even with the reference in view: the reference must explain far more."""
+    least = {name: max(EXPLAINED, getattr(thresholds, name)) for name in ("gain", "lift")}
+    return thresholds.model_copy(update={"confident": -math.inf, **least})
 
 
 def invented(row: Mapping[str, Any], lang: str = "en") -> list[Word]:
