@@ -103,7 +103,7 @@ def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
     for row in rows:
         learns = row["skip"] is None and row["objective"] == "learn"
         weights = row["weights"][:-1] if learns else np.zeros(0)  # the end of turn is no fact
-        last = np.flatnonzero(weights)[-1:].sum()
+        last = np.flatnonzero(weights).max(initial=0)
         on = np.arange(len(weights)) < last
         on[: row.get("thought_length", 0)] = False
         found.append(np.flatnonzero(on & (weights == 0)))

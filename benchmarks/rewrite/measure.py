@@ -54,12 +54,13 @@ def by_model(labels: Sequence[Label], base: Base, data: Path | None) -> list[Fin
 
 
 def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list[Finding]:
-    frame = load_frames()[FRAME]
+    frames = load_frames()
+    frame = frames[FRAME]
     given = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
     table = Knowledge(base, frame, Path()).work(given, common)
     rows = table.to_pylist()
     told = [Told(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
-    gone, stray = lost_words(base, frame, told), stray_words(base, load_frames()[ASKING], told)
+    gone, stray = lost_words(base, frame, told), stray_words(base, frames[ASKING], told)
     marked = Mark().work(Score(base, frame).work(table)).to_pylist()
     return [
         Finding(label, _problems(label), lost, astray, mark["spans"] or [])
