@@ -97,12 +97,12 @@ def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
-    """Of each row the unlabelled tokens of the response from the end of its thought to its last label; none of
-    rehearsal."""
+    """Of each row the unlabelled tokens of the response from the end of its thought to its last label, which may be the
+    end of turn; none of rehearsal."""
     found = []
     for row in rows:
         learns = row["skip"] is None and row["objective"] == "learn"
-        weights = row["weights"][:-1] if learns else np.zeros(0)  # the end of turn is no fact
+        weights = row["weights"] if learns else np.zeros(0)
         last = np.flatnonzero(weights).max(initial=0)
         on = np.arange(len(weights)) < last
         on[: row.get("thought_length", 0)] = False

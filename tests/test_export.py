@@ -91,6 +91,13 @@ def test_on_the_way_to_the_fact_a_row_is_held_to_its_own_tokens(rendering):
             assert logprobs[0] == pytest.approx(np.log(0.9))
 
 
+def test_where_the_end_of_turn_is_learnt_the_way_to_it_is_held_to_its_own_tokens(rendering):
+    row = one(rendering, elsewhere(learn(4, tier="reference"), rendering))
+    response = row["input_ids"][row["anchor_start"] :]
+    behind = slice(response.index(rendering.tokenizer.convert_tokens_to_ids("<|im_end|>")) - 3, -1)
+    assert [ids[0] for ids in row["anchor_ids"][behind]] == response[behind]
+
+
 def test_a_row_that_is_rendered_otherwise_than_it_was_scored_leads_no_other(rendering):
     other = elsewhere(learn(1), rendering) | {"token_ids": [1, 2], "top_ids": [[1]] * 2, "top_logprobs": [[-0.1]] * 2}
     dropped = {**learn(3), "drop": "test"}
