@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from curate.engine import TokenScores
 from curate.knowledge import carried, learned_places
 from curate.mask import touching, visible
 from curate.text.relevance import bears_on
@@ -40,6 +41,24 @@ def departures(draft: Sequence[int], likeliest: Sequence[int]) -> list[int]:
     [2, 3]
     """
     return [k for k, (own, other) in enumerate(zip(draft, likeliest, strict=True)) if k and own != other]
+
+
+def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tuple[float, int, int] | None:
+    """Where in a text the base would most likely begin one of ``values`` (tokens): log-probability in nats, the place
+    as a number of tokens, and which value. None where no value's first token is among the best in any place. Before the
+    first token is no place: an answer is to begin in the base's own words.
+
+    >>> best, logprobs = np.array([[8, 5], [1, 9], [9, 8]]), np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
+    >>> likeliest_place(TokenScores(logprobs[:, 0], best, logprobs), [[8, 4], [9, 4]])[1:]
+    (2, 1)
+    """
+    found = [
+        (float(scores.top_logprobs[place, rank]), int(place), index)
+        for index, value in enumerate(values)
+        for place, rank in zip(*np.nonzero(scores.top_ids == value[0]), strict=True)
+        if place
+    ]
+    return max(found, default=None)
 
 
 def unsaid(
@@ -79,6 +98,23 @@ def astray(
     fall = np.subtract(own, via) > ASTRAY
     return [
         word.text for word in unasked(response, question, lang) if fall[touching(word.start, word.end, low, high)].any()
+    ]
+
+
+def missing_values(
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
+) -> list[str]:  # fmt: skip
+    """The stretches of the reference to be learned of which the response leaves out a word (``unsaid``).
+
+    >>> places = [{"start": 8, "end": 11, "gain": 4.0}, {"start": 12, "end": 17, "gain": 4.0}]
+    >>> missing_values("It comes from birch.", "source: red birch", "Where is it from?", places)
+    ['red birch']
+    """
+    gone = {place["start"] for place in unsaid(response, reference, question, knowledge, lang)}
+    return [
+        reference[stretch[0].start : stretch[-1].end]
+        for stretch in carried(reference, reference, learned_places(knowledge, reference), lang)
+        if any(word.start in gone for word in stretch)
     ]
 
 

@@ -179,9 +179,12 @@ class Template:
         thinking = self._spelled.close in opening
         return Rendered(ids, length, starts, ends, sum(e <= start for _, e in offsets[:-1]) if thinking else 0)
 
+    def text_ids(self, text: str) -> list[int]:
+        """Tokens of a text on its own; a control token's name in it is text."""
+        return list(self._encode(text).ids)
+
     def count(self, text: str) -> int:
-        """Tokens of a text on its own."""
-        return len(self._encode(text).ids)
+        return len(self.text_ids(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Tokens to text, control tokens left out."""

@@ -67,7 +67,18 @@ def suites_table(results: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("retention, mean", items, *(f"{100 * means[0]:.1f}", f"{100 * means[1]:.1f}", flips[0]),
                   f"{100 * means[2]:.1f}", flips[1])  # fmt: skip
+    if all(comparison["style"] for comparison in results["comparisons"]):  # none where all are multiple choice
+        table.add_row(*words_row(results))
     return table
+
+
+def words_row(results: dict[str, Any]) -> tuple[str, ...]:
+    """Mean words of an answer in the suites that are to be kept: accuracy does not see a manner that is lost."""
+    words = {c["after"]: next(s for s in c["style"] if s["name"] == "words") for c in results["comparisons"]}
+    ours, plain = words["after"], words["plain"]
+    means = (ours["before"], ours["after"], plain["after"])
+    before, after, rival = (f"{mean:.1f}" for mean in means)
+    return "words of a kept answer, mean", str(ours["items"]), before, after, "", rival, ""
 
 
 def percent(correct: int, items: int) -> str:

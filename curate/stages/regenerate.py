@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
-from curate.candidates import departures, echoes, inventions, surprise
+from curate.candidates import departures, echoes, inventions, likeliest_place, missing_values, surprise
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
@@ -39,7 +39,9 @@ WARMTH, WARMING = 0.5, 0.3
 """Temperature of the sampled rewrites, and what each further round of the prompts adds."""
 SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
 BEGUN = 2  # rewrites that begin as the draft does, up to where the base leaves it with the reference in view
-PER_ATTEMPT = max(1 + BEGUN + SAMPLES[0], SAMPLES[1])  # rewrites asked for at most in one attempt
+GIVEN = 2  # rewrites that are given a value to say, where of an attempt's rewrites none stands
+LOOKED = 20  # likeliest tokens of a place among which a value is looked for
+PER_ATTEMPT = max(1 + BEGUN + SAMPLES[0], SAMPLES[1]) + GIVEN  # rewrites asked for at most in one attempt
 SEVERAL = 3  # rewrites that rules let through, to tell by what none of them says
 DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
@@ -61,6 +63,7 @@ class Row:
     faithful: list[str] = field(default_factory=list)  # rewrites that stand
     passed: int = 0  # rewrites that rules let through, equal ones included
     doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that rules let through -> what they lost
+    strayed: list[str] = field(default_factory=list)  # rewrites that answer another question
     reworded: list[str] = field(default_factory=list)  # rewrites that may only put the reference in other words
 
     @property
@@ -96,7 +99,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -141,7 +144,8 @@ class Regenerate:
 
     def _rewrite(self, rows: list[Row], attempt: int) -> None:
         """With each prompt for the likeliest rewrite, as the model likes and begun as its draft, and for a sampled one
-        beside them; when all were tried, for sampled ones alone, warmer with each round."""
+        beside them; when all were tried, for sampled ones alone, warmer with each round. Where none of them stands, for
+        what they are with a value put where it belongs."""
         tried, number = divmod(attempt, len(self.prompts))
         frame = self.prompts[number]
         plain = [Ask(row, in_view(frame, row.prompt, row.reference, row.draft)) for row in rows]
@@ -152,16 +156,47 @@ class Regenerate:
             replies = self._generate(asked, temperature=self.temperature, seed=self.seed)
         more = [ask for ask in plain for _ in range(SAMPLES[min(tried, 1)])]
         replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
-        for ask, reply in zip([*asked, *more], replies, strict=True):
-            problems = self._check(ask.row, reply.text, reply.finished)
+        asked += more
+        self._judge(asked, replies)
+        given = self._given_a_value(asked, replies)
+        self._judge(given, self._generate(given, temperature=self.temperature, seed=self.seed))
+
+    def _judge(self, asked: Sequence[Ask], replies: Sequence[Reply]) -> None:
+        """Settle the rows of which one of these rewrites stands."""
+        for ask, reply in zip(asked, replies, strict=True):
+            row, text = ask.row, reply.text
+            problems = self._check(row, text, reply.finished)
             if not problems:
-                ask.row.passed += 1
-                if reply.text not in (*ask.row.faithful, *ask.row.doubted):
-                    ask.row.faithful.append(reply.text)
+                row.passed += 1
+                if text not in (*row.faithful, *row.doubted, *row.strayed):
+                    row.faithful.append(text)
             elif {problem.kind for problem in problems} == {"missing-content"}:
-                ask.row.reworded.append(reply.text)
+                row.reworded.append(text)
+        rows = list({id(ask.row): ask.row for ask in asked}.values())
         self._keep_recoverable(rows)
         self._choose(rows)
+
+    def _given_a_value(self, asked: Sequence[Ask], replies: Sequence[Reply]) -> list[Ask]:
+        """Of rows still open the rewrites once more, up to where the base with the reference in view would likeliest
+        say a value that they lack, and then with that value to the letter (lexically constrained decoding, arXiv
+        1704.07138): a weak model says half a value, or a more usual one."""
+        template = self.base.template
+        open_ = [(ask, reply.text) for ask, reply in zip(asked, replies, strict=True) if ask.row.open and reply.text]
+        if template.thinks:  # behind a thought
+            return []
+        rendered = [render(self.base, ask.row.prompt, text) for ask, text in open_]
+        seen = behind(self.base, [template.prompt_ids(ask.prompt) for ask, _ in open_], rendered, LOOKED)
+        found: dict[int, dict[tuple[int, ...], tuple[float, Ask]]] = defaultdict(dict)
+        for (ask, text), tokens, scores in zip(open_, rendered, seen, strict=True):
+            row = ask.row
+            lacking = missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
+            values = [template.text_ids(lead + value) for value in lacking for lead in ("", " ")]
+            place = likeliest_place(scores, values) if tokens and scores else None
+            if tokens and place:
+                logprob, before, which = place
+                begins = (*tokens.response_ids[:before], *values[which])
+                found[id(row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
+        return [ask for own in found.values() for _, ask in sorted(own.values(), key=lambda pair: -pair[0])[:GIVEN]]
 
     def _begun_as_drafted(self, asked: Sequence[Ask]) -> list[Ask]:
         """The answers that closed book the base is on the way to: its draft up to where it leaves it with the reference
@@ -203,7 +238,7 @@ class Regenerate:
             told = [Told(row.prompt, row.reference, row.faithful[0]) for row in rows]
             for row, stray in zip(rows, stray_words(self.base, self.asking, told, self.lang), strict=True):
                 if stray:
-                    row.faithful.pop(0)
+                    row.strayed.append(row.faithful.pop(0))
                 else:
                     self._take(row, row.faithful[0])
             rows = [row for row in rows if row.open and row.faithful]
