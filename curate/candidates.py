@@ -6,8 +6,8 @@ which question does the response answer?) is nearly own, the same of the referen
 1906.05416): what says the value of something else, or in another relation, answers another question. The worst word
 decides. Words that the response says itself, in any inflection, need no such look.
 
-Of the faithful ones the one with fewest inventions and fewest words said twice is taken, and of equals the likeliest
-closed book around its facts: what the base would say anyway need not be taught.
+Of the faithful ones the one with fewest inventions, words said twice and words of the note around the fact is taken,
+and of equals the likeliest closed book around its facts: what the base would say anyway need not be taught.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from curate.engine import TokenScores
 from curate.knowledge import carried, learned_places
 from curate.mask import touching, visible
+from curate.text.compare import labels
 from curate.text.relevance import bears_on
 from curate.text.words import Word, language, stem, stems, words
 
@@ -165,6 +166,29 @@ def echoes(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]]
         word for start, end in learned_places(knowledge, reference) for word in stems(reference[start:end], code)
     }
     return sum(max(0, said[word] - given[word]) for word in learned)
+
+
+def notes(
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
+) -> int:  # fmt: skip
+    """How many words of the reference a response copies that are none of its knowledge: citations and boilerplate
+    (``curate.knowledge``), and names of attributes with their colon. So copies the one who copies a note.
+
+    >>> places = [{"start": 5, "end": 10}]
+    >>> notes("Zorvex - use: cough [19].", "use: cough [19].", "What is Zorvex for?", places)
+    2
+    """
+    code = language(lang)
+    heads, asked = labels(reference), set(stems(question, code))
+    left_out = [*heads, *((place["start"], place["end"]) for place in knowledge)]
+    around = {
+        word.norm
+        for word in words(reference, code)
+        if not word.function and stem(word.norm, code) not in asked
+        and not any(start <= word.start < end for start, end in left_out)
+    }  # fmt: skip
+    copied = sum(word.norm in around for word in words(response, code))
+    return copied + sum(reference[start:end].strip() in response for start, end in heads)
 
 
 def surprise(

@@ -30,6 +30,7 @@ def main(
         found = by_rules(labels)
     console = Console(width=110, highlight=False)
     console.print(table(found))
+    console.print(alone(found))
     for finding in found if show else ():
         if finding.accepted != finding.label.faithful:
             console.print(_line(finding), markup=False)
@@ -37,21 +38,28 @@ def main(
 
 def table(found: Sequence[Finding]) -> Table:
     drawn = Table(title="Labelled rewrites", title_justify="left")
-    heads = (
-        "source",
-        "faithful",
-        "refused",
-        "others",
-        "accepted",
-        "right of accepted",
-        "values whole",
-        "outside",
+    _columns(
+        drawn, "source", "faithful", "refused", "others", "accepted", "right of accepted", "values whole", "outside"
     )
-    for head in heads:
-        drawn.add_column(head, justify="left" if head == "source" else "right")
     for source in dict.fromkeys(finding.label.source for finding in found):
         drawn.add_row(source, *cells([finding for finding in found if finding.label.source == source]))
     return drawn
+
+
+def alone(found: Sequence[Finding]) -> Table:
+    """What each check refuses that no other does: one that refuses no other rewrite alone can go."""
+    drawn = Table(title="Refused by one check alone", title_justify="left")
+    _columns(drawn, "check", "faithful", "others")
+    single = [(next(iter(f.checks)), f.label.faithful) for f in found if len(f.checks) == 1]
+    for name in sorted({name for f in found for name in f.checks}):
+        drawn.add_row(name, *(str(single.count((name, faithful))) for faithful in (True, False)))
+    return drawn
+
+
+def _columns(drawn: Table, first: str, *others: str) -> None:
+    drawn.add_column(first)
+    for head in others:
+        drawn.add_column(head, justify="right")
 
 
 def cells(found: Sequence[Finding]) -> list[str]:

@@ -37,8 +37,13 @@ class Finding:
     spans: Sequence[dict[str, Any]] = ()
 
     @property
+    def checks(self) -> set[str]:
+        """Those that refuse the rewrite."""
+        return {*(p.kind for p in self.problems), *("lost" for _ in self.lost), *("astray" for _ in self.astray)}
+
+    @property
     def accepted(self) -> bool:
-        return not self.problems and not self.lost and not self.astray
+        return not self.checks
 
 
 def by_rules(labels: Sequence[Label]) -> list[Finding]:

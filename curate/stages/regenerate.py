@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 
 from curate.base import Base
-from curate.candidates import departures, echoes, inventions, likeliest_place, missing_values, surprise
+from curate.candidates import departures, echoes, inventions, likeliest_place, missing_values, notes, surprise
 from curate.engine import Sampling
 from curate.fidelity import Problem, check, framed, same_facts, states
 from curate.frames import in_view, question_of
@@ -60,7 +60,8 @@ class Row:
     tier: str | None = None
     finished: bool | None = None
     drop: str | None = None
-    faithful: list[str] = field(default_factory=list)  # rewrites that stand
+    faithful: list[str] = field(default_factory=list)  # rewrites that stand, the best first once ranked
+    ranks: dict[str, tuple[float, float]] = field(default_factory=dict)  # of these: oddities, surprise closed book
     passed: int = 0  # rewrites that rules let through, equal ones included
     doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that rules let through -> what they lost
     strayed: list[str] = field(default_factory=list)  # rewrites that answer another question
@@ -69,6 +70,11 @@ class Row:
     @property
     def open(self) -> bool:
         return self.tier is None and self.drop is None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is odd about the best rewrite."""
+        return self.ranks[self.faithful[0]][0] == 0
 
     def settle(self, tier: str, response: str, finished: bool) -> None:
         self.tier, self.response, self.finished = tier, response, finished
@@ -99,7 +105,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -121,10 +127,11 @@ class Regenerate:
         self._draft(rows)
         for attempt in range(self.attempts):
             self._rewrite([row for row in rows if row.open], attempt)
+        self._choose(rows, at_last=True)
         doubted = [row for row in rows if row.open and row.passed >= SEVERAL]
         for row in doubted:
             self._believe(row)
-        self._choose(doubted)
+        self._choose(doubted, at_last=True)
         self._reconsider([row for row in rows if row.open and row.reworded])
         for row in rows:
             if row.open:
@@ -215,7 +222,7 @@ class Regenerate:
 
     def _keep_recoverable(self, rows: Sequence[Row]) -> None:
         """Leave out rewrites from which the base cannot tell what there is to learn."""
-        pairs = [(row, text) for row in rows for text in row.faithful]
+        pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
         told = [Told(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
         for (row, text), gone in zip(pairs, lost_words(self.base, self.prompts[0], told, self.lang), strict=True):
             if gone:
@@ -230,38 +237,39 @@ class Regenerate:
             t for t, gone in row.doubted.items() if not said & {w for g in gone for w in stems(g, self.lang)}
         ]
 
-    def _choose(self, rows: Sequence[Row]) -> None:
-        """Of each row the best rewrite that answers its question; those that do not are left out on the way there."""
-        rows = [row for row in rows if row.faithful]
+    def _choose(self, rows: Sequence[Row], at_last: bool = False) -> None:
+        """Of each row the best rewrite that answers its question; those that do not are left out on the way there. One
+        with something odd about it waits, until at last, for what later attempts give."""
+        rows = [row for row in rows if row.open and row.faithful]
         self._rank(rows)
-        while rows:
+        while rows := [row for row in rows if row.open and row.faithful and (at_last or row.is_plain)]:
             told = [Told(row.prompt, row.reference, row.faithful[0]) for row in rows]
             for row, stray in zip(rows, stray_words(self.base, self.asking, told, self.lang), strict=True):
                 if stray:
                     row.strayed.append(row.faithful.pop(0))
                 else:
                     self._take(row, row.faithful[0])
-            rows = [row for row in rows if row.open and row.faithful]
 
     def _rank(self, rows: Sequence[Row]) -> None:
-        """Put first the rewrites with fewest inventions and echoes, and of equals the likeliest closed book around its
-        facts."""
-        pairs = [(row, text) for row in rows for text in row.faithful if len(row.faithful) > 1]
+        """Put first the rewrites with fewest inventions, echoes and copied notes, and of equals the likeliest closed
+        book around its facts."""
+        pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
         rendered = [render(self.base, row.prompt, text) for row, text in pairs]
         views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
         closed, opened = closed_book(self.base, rendered), behind(self.base, views, rendered)
-        costs: dict[tuple[int, str], tuple[float, float]] = {}
         for (row, text), tokens, without, own in zip(pairs, rendered, closed, opened, strict=True):
+            row.ranks[text] = (math.inf, math.inf)
             if tokens and without and own:
                 place = (tokens.starts, tokens.ends, without.logprobs)
                 sources = (row.reference, *(turn["content"] for turn in row.prompt))
-                made_up = inventions(text, sources, *place, own.logprobs, self.lang)
-                cost = surprise(text, row.reference, row.knowledge, *place, self.lang)
-                odd = len(made_up) + echoes(text, row.reference, row.knowledge, self.lang)
-                costs[id(row), text] = (odd, cost)
-        worst = (math.inf, math.inf)
+                odd = (
+                    len(inventions(text, sources, *place, own.logprobs, self.lang))
+                    + echoes(text, row.reference, row.knowledge, self.lang)
+                    + notes(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
+                )
+                row.ranks[text] = (odd, surprise(text, row.reference, row.knowledge, *place, self.lang))
         for row in rows:
-            row.faithful = [text for *_, text in sorted((*costs.get((id(row), t), worst), t) for t in row.faithful)]
+            row.faithful.sort(key=lambda text: (row.ranks[text], text))
 
     def _take(self, row: Row, text: str) -> None:
         # With the reference in view the model changed no fact of its draft: it knew this already.
