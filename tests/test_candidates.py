@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from curate import candidates
-from curate.candidates import astray, departures, inventions, surprise, unsaid
+from curate.candidates import (
+    astray,
+    departures,
+    inventions,
+    likeliest_place,
+    missing_values,
+    notes,
+    surprise,
+    unsaid,
+)
+from curate.engine import TokenScores
 from curate.text.words import words
 
 QUESTION = "Which plant is Zorvex made from?"
@@ -33,6 +43,34 @@ def test_a_rewrite_may_begin_as_the_draft_does_up_to_where_the_base_would_leave_
     assert departures([5, 6, 7, 8], [5, 9, 7, 1]) == [1, 3]
     assert departures([5, 6], [4, 6]) == []  # an answer that leaves with its first token begins as itself
     assert departures([], []) == []
+
+
+def test_a_value_is_put_where_the_base_would_likeliest_begin_it():
+    ids = np.array([[7, 1], [2, 7], [3, 7], [4, 5]])
+    logprobs = np.log(np.array([[0.9, 0.1], [0.8, 0.2], [0.5, 0.3], [0.6, 0.4]]))
+    scores = TokenScores(logprobs[:, 0], ids, logprobs)
+    assert likeliest_place(scores, [[7, 8]]) == pytest.approx((np.log(0.3), 2, 0))  # not as the very first token
+    assert likeliest_place(scores, [[7, 8], [5]])[1:] == (3, 1)
+    assert likeliest_place(scores, [[9]]) is None
+    assert likeliest_place(scores, []) is None
+
+
+def test_a_value_of_which_a_word_is_not_said_is_missing_whole():
+    assert missing_values("It is made from birch bark.", REFERENCE, QUESTION, KNOWN) == ["red birch"]
+    assert missing_values("It is made from red birches.", REFERENCE, QUESTION, KNOWN) == []
+
+
+@pytest.mark.parametrize(
+    ("response", "copied"),
+    [
+        ("Zorvex is made from red birch.", 0),
+        ("Zorvex comes from red birch [31].", 1),
+        ("Zorvex - source: red birch [31].", 2),
+        ("The source of Zorvex is red birch.", 0),  # the attribute's name in a sentence
+    ],
+)
+def test_a_copied_note_shows_by_its_citation_and_its_heading(response, copied):
+    assert notes(response, REFERENCE, QUESTION, KNOWN) == copied
 
 
 @pytest.mark.parametrize(
