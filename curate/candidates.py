@@ -28,7 +28,8 @@ SLACK = 4.0
 """Nats that a word of the reference may lose with the response in view instead of the reference."""
 
 ASTRAY = 5.0
-"""Nats that a token of the question may lose with the response as what it is to be told from."""
+"""Nats that a token of the question may lose with the response as what it is to be told from, of what it gains with the
+reference: a base that cannot tell "Tell me" from either says nothing about the response."""
 
 UNEXPECTED = -3.0
 """Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
@@ -90,13 +91,14 @@ def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
 
 
 def astray(
-    response: str, question: str, starts: ArrayLike, ends: ArrayLike, own: ArrayLike, via: ArrayLike, lang: str = "en"
+    response: str, question: str, starts: ArrayLike, ends: ArrayLike, own: ArrayLike, via: ArrayLike, none: ArrayLike,
+    lang: str = "en",
 ) -> list[str]:  # fmt: skip
     """Of the question's words that the response does not say (``unasked``) those which it does not answer either: a
-    token of theirs is less likely by more than ``ASTRAY`` than with the reference. ``starts`` … ``via``: of the
-    question's tokens [n], in nats."""
+    token of theirs is less likely by more than ``ASTRAY`` than with the reference, and with the reference likelier by
+    as much than with no text at all. ``starts`` … ``none``: of the question's tokens [n], the last three in nats."""
     low, high = visible(starts, ends, question)
-    fall = np.subtract(own, via) > ASTRAY
+    fall = np.subtract(own, np.maximum(via, none)) > ASTRAY
     return [
         word.text for word in unasked(response, question, lang) if fall[touching(word.start, word.end, low, high)].any()
     ]

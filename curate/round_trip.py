@@ -38,13 +38,13 @@ def stray_words(base: Base, frame: str, rows: Sequence[Told], lang: str = "en") 
     ``frame``: the prompt for the question that a text answers."""
     asked = [i for i, row in enumerate(rows) if unasked(row.response, question_of(row.prompt), lang)]
     rendered = [render(base, rows[i].prompt, question_of(rows[i].prompt)) for i in asked]
-    own, via = (
+    own, via, none = (
         behind(base, [view(base, frame, rows[i].prompt, text) for i, text in zip(asked, texts, strict=True)], rendered)
-        for texts in ([rows[i].reference for i in asked], [rows[i].response for i in asked])
+        for texts in ([rows[i].reference for i in asked], [rows[i].response for i in asked], [""] * len(asked))
     )
     found: list[list[str]] = [[] for _ in rows]
-    for i, tokens, wanted, given in zip(asked, rendered, own, via, strict=True):
-        if tokens and wanted and given:
-            place = (tokens.starts, tokens.ends, wanted.logprobs, given.logprobs)
+    for i, tokens, wanted, given, unread in zip(asked, rendered, own, via, none, strict=True):
+        if tokens and wanted and given and unread:
+            place = (tokens.starts, tokens.ends, wanted.logprobs, given.logprobs, unread.logprobs)
             found[i] = astray(rows[i].response, question_of(rows[i].prompt), *place, lang)
     return found

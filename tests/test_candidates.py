@@ -87,9 +87,10 @@ def test_a_response_answers_the_question_where_the_question_can_be_told_from_it(
     plant, of which it never heard."""
     question = "Which plant yields Zorvex?"
     starts, ends = tokens(question)
-    own, via = np.full(len(starts), -1.0), np.full(len(starts), -1.0 - fall)
+    own, via, none = (np.full(len(starts), -1.0 - less) for less in (0, fall, 12))
     via[[word.text for word in words(question)].index("plant")] = -2.0
-    assert astray(response, question, starts, ends, own, via) == gone
+    assert astray(response, question, starts, ends, own, via, none) == gone
+    assert astray(response, question, starts, ends, own, via, own) == []  # the reference does not tell them either
 
 
 def test_words_that_are_said_in_any_inflection_are_not_absent():
