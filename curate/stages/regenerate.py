@@ -1,10 +1,11 @@
 """Regenerate: the response is the base model's own, checked against the reference.
 
 Draft closed book; where the draft already states the reference the row is known. Else several rewrites with the
-reference in view, of which a faithful one is taken, without inventions where there is one and then the likeliest closed
-book; else the source's wording, or no row (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). Where all that
-speaks against a rewrite is a pair of words in another pair's place, more drafts decide: a pair that stands in each of
-them is how the model puts the answer, and no part of the fact.
+reference in view; where none says a value whole, several that are given the value. Of the faithful ones a plain one is
+taken, and of those the likeliest closed book; one with something odd about it only where attempts give no other. Else
+the source's wording, or no row (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). Where all that speaks against
+a rewrite is a pair of words in another pair's place, more drafts decide: a pair that stands in each of them is how the
+model puts the answer, and no part of the fact.
 """
 
 import math
@@ -188,22 +189,27 @@ class Regenerate:
         say a value that they lack, and then with that value to the letter (lexically constrained decoding, arXiv
         1704.07138): a weak model says half a value, or a more usual one."""
         template = self.base.template
-        open_ = [(ask, reply.text) for ask, reply in zip(asked, replies, strict=True) if ask.row.open and reply.text]
-        if template.thinks:  # behind a thought
+        if template.thinks:  # the answer stands behind a thought
             return []
-        rendered = [render(self.base, ask.row.prompt, text) for ask, text in open_]
-        seen = behind(self.base, [template.prompt_ids(ask.prompt) for ask, _ in open_], rendered, LOOKED)
+        short = [
+            (ask, reply.text, lacking)
+            for ask, reply in zip(asked, replies, strict=True)
+            if ask.row.open and reply.text and (lacking := self._missing(ask.row, reply.text))
+        ]
+        rendered = [render(self.base, ask.row.prompt, text) for ask, text, _ in short]
+        seen = behind(self.base, [template.prompt_ids(ask.prompt) for ask, *_ in short], rendered, LOOKED)
         found: dict[int, dict[tuple[int, ...], tuple[float, Ask]]] = defaultdict(dict)
-        for (ask, text), tokens, scores in zip(open_, rendered, seen, strict=True):
-            row = ask.row
-            lacking = missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
+        for (ask, _, lacking), tokens, scores in zip(short, rendered, seen, strict=True):
             values = [template.text_ids(lead + value) for value in lacking for lead in ("", " ")]
             place = likeliest_place(scores, values) if tokens and scores else None
             if tokens and place:
                 logprob, before, which = place
                 begins = (*tokens.response_ids[:before], *values[which])
-                found[id(row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
+                found[id(ask.row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
         return [ask for own in found.values() for _, ask in sorted(own.values(), key=lambda pair: -pair[0])[:GIVEN]]
+
+    def _missing(self, row: Row, text: str) -> list[str]:
+        return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
 
     def _begun_as_drafted(self, asked: Sequence[Ask]) -> list[Ask]:
         """The answers that closed book the base is on the way to: its draft up to where it leaves it with the reference
