@@ -184,6 +184,7 @@ class Template:
         return list(self._encode(text).ids)
 
     def count(self, text: str) -> int:
+        """How many tokens a text has on its own."""
         return len(self.text_ids(text))
 
     def decode(self, ids: Sequence[int]) -> str:
