@@ -106,7 +106,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 14
+    version: ClassVar[int] = 15
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -291,9 +291,9 @@ class Regenerate:
         ]
         for row, *drafts in zip(rows, *more, strict=True):
             framing = framed([row.draft, *(reply.text for reply in drafts)], self.lang)
-            found = next((text for text in row.reworded if not self._check(row, text, True, framing)), None)
-            if found is not None:
-                self._take(row, found)
+            row.faithful = [text for text in dict.fromkeys(row.reworded) if not self._check(row, text, True, framing)]
+        self._keep_recoverable(rows)
+        self._choose(rows, at_last=True)
 
     def _check(self, row: Row, text: str, finished: bool, framing: Collection[str] = ()) -> list[Problem]:
         seen = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words the model may bring in again
