@@ -1,21 +1,21 @@
 """The errors that say, in a sentence, what was asked, what was found and what to do."""
 
 
+class CurateError(Exception):
+    """What a person can mend; the message says what was asked, what was found and what to do.
+
+    ``exit_code``: of the command that ends with the error: 2 where the command or its input was wrong, 1 where the
+    data or a machine was.
+    """
+
+    exit_code = 2
+
+
 def known() -> tuple[type[Exception], ...]:
-    """Error types that a command reports without a trace. Imported late: some of their homes are heavy."""
+    """Error types that a command reports without a trace."""
     from pydantic import ValidationError
 
-    from curate.config import ConfigError
-    from curate.engine import EngineError
-    from curate.ingest import SourceError
-    from curate.mix import MixError
-    from curate.run import TooManyDrops
-    from curate.shards import DatasetError
-    from curate.template import TemplateError
-    from curate.trainable import NothingToLearn
-
-    return (ConfigError, EngineError, SourceError, MixError, TooManyDrops, NothingToLearn, DatasetError, TemplateError,
-            ValidationError, OSError)  # fmt: skip
+    return (CurateError, ValidationError, OSError)
 
 
 def sentence(error: Exception) -> str:

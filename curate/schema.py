@@ -31,7 +31,7 @@ Drop = Literal[
     "no-target",  # nothing is marked for loss, so there is nothing to train
     "passage",  # of plain text; the questions asked about it are the rows
     "refused",  # a question about a passage, or its answer, that does not stand; meta says why
-    "contaminated",  # holds an item of an evaluation suite (mix --suites)
+    "contaminated",  # holds an item of an evaluation suite (mix --decontaminate)
     "excluded",  # named by --exclude
     "test",  # tells a fact that --test holds out of training
     "boilerplate",  # the answer is empty, a stub ("N/A"), navigation, or only points to a page

@@ -23,7 +23,7 @@ def vllm_settings(base_model):
 
 @pytest.fixture(scope="session")
 def vllm_engine(vllm_settings):
-    from curate.base import find_base
-    from curate.engine import EngineConfig
+    from curate.model.base import find_base
+    from curate.model.engine import EngineConfig
 
     return find_base(EngineConfig(**vllm_settings)).engine

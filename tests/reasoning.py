@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curate.template import Template
+from curate.model.template import Template
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}ANSWER{% else %}{{ m.content }}"

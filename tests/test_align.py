@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.align import changed
+from curate.text.align import changed
 from tests.paths import DATA, needs_data
 
 GOLD = DATA / "gold" / "mask_gold_dev.jsonl"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from curate.fidelity import check
-from curate.text.apparatus import bare
+from curate.text.citations import bare
+from curate.text.fidelity import check
 from tests.paths import DATA, needs_data
 
 CLAIM = "Zorvex treats swollen knees"

@@ -12,18 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner
 
 from curate.clean.rules import CleanRules
+from curate.clean.stage import Clean
 from curate.cli import app
+from curate.commands.verify import verify
+from curate.dedup.decontaminate import Decontaminate
+from curate.dedup.items import read_items
+from curate.dedup.near.overlap import Item
+from curate.dedup.stage import Dedupe
 from curate.ingest import Source, SourceError, read_source
-from curate.items import read_items
-from curate.load import load_source
-from curate.near.overlap import Item
-from curate.run import run_stage
-from curate.shards import load_manifest, read_dataset
-from curate.stages.clean import Clean
-from curate.stages.decontaminate import Decontaminate
-from curate.stages.dedupe import Dedupe
-from curate.topics import topics
-from curate.verify import verify
+from curate.ingest.load import load_source
+from curate.rehearsal.topics import topics
+from curate.store.files import load_manifest, read_dataset
+from curate.store.runner import run_stage
 from tests.paths import BASE, DATA, needs_data
 from tests.test_ingest import LINES
 

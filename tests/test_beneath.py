@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from tests.paths import BASE
 from tests.test_report import folder, results, save, suite  # noqa: F401 - a fixture
 from train.cli import app
-from train.evaluation.beneath import LEAST, passages, style_changes
+from train.evaluation.changes import LEAST, passages, style_changes
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
 from train.evaluation.prepare import prepare

@@ -5,9 +5,11 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from curate.build import BuildConfig, advice, build
-from curate.progress import Progress
-from curate.shards import REJECTED, load_manifest, read_dataset
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.build.summary import advice
+from curate.commands.progress import Progress
+from curate.store.files import REJECTED, load_manifest, read_dataset
 from tests.paths import BASE
 
 LINES = 260  # of the source: enough of every kind, and a build of some ten seconds

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from curate.build import BuildConfig, build
-from curate.engine import Sampling
-from curate.progress import Progress
-from curate.shards import read_dataset
-from curate.template import load_template, user
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.progress import Progress
+from curate.model.engine import Sampling
+from curate.model.template import load_template, user
+from curate.store.files import read_dataset
 
 pytestmark = pytest.mark.alone
 

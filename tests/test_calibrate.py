@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from curate.build import BuildConfig, build
-from curate.calibrate import calibrate
-from curate.config import ConfigError
-from curate.excerpt import excerpt
-from curate.frames import load_frames, variants
-from curate.preview import preview
-from curate.progress import Progress
-from curate.shards import load_manifest, read_dataset
+from curate.commands.build.build import build
+from curate.commands.build.calibrate import calibrate
+from curate.commands.build.preview import preview
+from curate.commands.build.settings import BuildConfig
+from curate.commands.progress import Progress
+from curate.config.settings import ConfigError
+from curate.model.prompts import load_frames, variants
+from curate.store.excerpt import excerpt
+from curate.store.files import load_manifest, read_dataset
 from tests.paths import BASE
 from tests.training_folder import dataset, learn, template
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from curate import candidates
-from curate.candidates import (
+from curate.model.engine import TokenScores
+from curate.rewrite import candidates
+from curate.rewrite.candidates import (
     astray,
     departures,
     inventions,
@@ -14,7 +15,6 @@ from curate.candidates import (
     surprise,
     unsaid,
 )
-from curate.engine import TokenScores
 from curate.text.words import words
 
 QUESTION = "Which plant is Zorvex made from?"

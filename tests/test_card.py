@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from curate.card import render
 from curate.cli import app
-from curate.config import ConfigError
-from curate.evaluated import put_evaluation
-from curate.export import mix_and_export
+from curate.commands.evaluated import put_evaluation
+from curate.commands.verify import verify
+from curate.config.settings import ConfigError
+from curate.export.card import render
+from curate.export.folder import mix_and_export
 from curate.ingest import Accepted, read_source
-from curate.mix import MixConfig
-from curate.rehearse import cards, licence, read_card, resolve, shipped
-from curate.verify import verify
+from curate.mixture.settings import MixtureConfig
+from curate.rehearsal.cards import cards, licence, read_card, resolve, shipped
 from tests.paths import DATA, ROOT, needs_data
 from tests.training_folder import FACTS, dataset, hold, learn, template
 
@@ -141,7 +141,7 @@ def made(tmp_path_factory):
     rows += [learn(31, drop="duplicate")]
     build = dataset(root / "build", rows, rendering)
     sets = [dataset(root / "dolly", [hold(i) for i in range(30)], rendering)]
-    config = MixConfig(ratio=0.7, validation=0.1)
+    config = MixtureConfig(ratio=0.7, validation=0.1)
     return mix_and_export(build, sets, rendering, config, root / "out", FACTS), root / "out"
 
 

@@ -23,14 +23,14 @@ from curate.clean.personal import find_personal, mask
 from curate.clean.repair import repair
 from curate.clean.repetition import repeated_ngrams, repetitive, top_ngram
 from curate.clean.rules import CleanRules
+from curate.clean.stage import Clean
 from curate.clean.toxic import LIST, toxic
 from curate.clean.truncated import signs, truncated
-from curate.engine import TokenScores
 from curate.ingest import Accepted, Source, read_source
-from curate.run import apply
+from curate.model.engine import TokenScores
+from curate.model.template import load_template
 from curate.schema import DROPS, EXAMPLE
-from curate.stages.clean import Clean
-from curate.template import load_template
+from curate.store.runner import apply
 from tests.paths import BASE, DATA, needs_data
 
 RULES = CleanRules()

@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from curate.build import BuildConfig, build
-from curate.cli import _cleaning, app
-from curate.config import ConfigError, settle
-from curate.engine import EngineConfig
+from curate.cli import app
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.cleaning_flags import with_cleaning
+from curate.commands.notices import of_language, of_machine
+from curate.commands.pipeline import flags
+from curate.commands.progress import Progress
+from curate.config.settings import ConfigError, settle
+from curate.dedup.stage import Dedupe
 from curate.ingest import Source
-from curate.load import load_source
-from curate.notices import of_language, of_machine
-from curate.pipeline import flags
-from curate.progress import Progress
-from curate.shards import load_manifest, read_dataset
-from curate.stages.dedupe import Dedupe
+from curate.ingest.load import load_source
+from curate.model.engine import EngineConfig
+from curate.store.files import load_manifest, read_dataset
 from tests.paths import BASE
 
 ROWS = [
@@ -103,7 +105,7 @@ NOTHING = {"languages": None, "judge": None}
     ],
 )  # fmt: skip
 def test_flags_win_over_what_the_file_says(given, file, found):
-    assert _cleaning(dict(given), file) == found
+    assert with_cleaning(dict(given), file) == found
 
 
 def test_a_file_may_switch_rules_off():
@@ -117,7 +119,7 @@ def test_a_file_may_switch_rules_off():
     assert settle(BuildConfig, {"source": "x", "clean": False}, {}).clean is None
     line = flags("build", {"clean": {"toxic": False, "languages": ["en", "vi"], "top_2gram": 0.3}})
     assert line == ["--clean", "toxic=off,languages=en,vi,top_2gram=0.3"]
-    again = _cleaning({"clean": [line[1]], **NOTHING}, {})
+    again = with_cleaning({"clean": [line[1]], **NOTHING}, {})
     assert settle(BuildConfig, {"source": "x"}, again).clean.languages == ("en", "vi")
 
 
@@ -160,7 +162,7 @@ def test_a_language_that_the_rules_do_not_know_or_that_is_another_is_said(tmp_pa
      ("avx2", "float32", "bfloat16", 1), ("avx2", "bfloat16", "float32", 0)],
 )  # fmt: skip
 def test_arithmetic_that_is_slow_here_is_said(tmp_path, monkeypatch, flags, saved, asked, told):
-    monkeypatch.setattr("curate.notices._on_gpu", lambda: False)
+    monkeypatch.setattr("curate.commands.notices._on_gpu", lambda: False)
     (tmp_path / "config.json").write_text(json.dumps({"dtype": saved}))
     (tmp_path / "cpuinfo").write_text(f"flags: {flags}\n")
     config = EngineConfig(str(tmp_path), engine="transformers", dtype=asked)

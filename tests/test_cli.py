@@ -10,8 +10,8 @@ import yaml
 from typer.testing import CliRunner
 
 from curate.cli import app
-from curate.config import CHECK_ONLY, ConfigError
-from curate.pipeline import STEPS, commands, flags
+from curate.commands.pipeline import STEPS, commands, flags
+from curate.config.settings import CHECK_ONLY, ConfigError
 from tests.paths import BASE, DATA, ROOT, needs_data
 
 runner = CliRunner()
@@ -106,11 +106,11 @@ def test_defaults_taken_are_said():
 
 
 def test_the_shipped_pipelines_are_commands_with_known_settings():
-    from curate.blend import BlendConfig
-    from curate.build import BuildConfig
-    from train.sft_config import SftConfig
+    from curate.commands.build.settings import BuildConfig
+    from curate.commands.mix.settings import MixConfig
+    from train.config.sft import SftConfig
 
-    known = {"build": BuildConfig, "mix": BlendConfig, "sft": SftConfig}
+    known = {"build": BuildConfig, "mix": MixConfig, "sft": SftConfig}
     for path in sorted((ROOT / "pipelines").glob("*.yaml")):
         assert commands(path)
         for step, settings in yaml.safe_load(path.read_text()).items():
@@ -205,7 +205,7 @@ def test_a_check_of_settings_does_nothing_else(tmp_path, step):
 
 @pytest.mark.parametrize(
     ("step", "wrong", "word"),
-    [("mix", {"ratio": 7}, "ratio"), ("mix", {"by": "pages"}, "pages"), ("sft", {"epochs": -1}, "epochs"),
+    [("mix", {"ratio": 7}, "ratio"), ("mix", {"ratio_unit": "pages"}, "pages"), ("sft", {"epochs": -1}, "epochs"),
      ("evaluate", {"max_tokens": 0}, "max_tokens"), ("build", {"source": None}, "source")],
 )  # fmt: skip
 def test_a_check_of_settings_finds_every_wrong_value(step, wrong, word):
@@ -230,29 +230,3 @@ def test_a_file_called_train_in_the_users_folder_does_not_run(tmp_path):
     result = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
     assert "nothing/here" in result.stderr
     assert not (tmp_path / "ran").exists()
-
-
-def test_every_flag_of_the_readme_exists():
-    """Commands in the README's code blocks, against the commands' own help."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    lines = [line.split("#")[0].strip() for line in text.splitlines() if line.startswith("    ")]
-    checked = 0
-    for line in lines:
-        match = re.match(r"(curate|python -m train) (\w+)(.*)", line)
-        if not match:
-            continue
-        program, verb, rest = match.groups()
-        assert verb in {**STEPS, "peek": "", "verify": "", "run": ""}, line
-        available = _help(program, verb)
-        for flag in re.findall(r"--[a-z][a-z-]*", rest):
-            assert flag in available, f"{line}: {flag}"
-            checked += 1
-    assert checked >= 8
-
-
-def _help(program, verb):
-    from train.cli import app as train
-
-    found = runner.invoke(app if program == "curate" else train, [verb, "--help"], env={"COLUMNS": "200"})
-    assert found.exit_code == 0, found.output
-    return found.output

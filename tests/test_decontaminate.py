@@ -1,4 +1,4 @@
-"""What is measured is never trained on: evaluation items, from `train items` through `mix --suites` to the card."""
+"""What is measured is never trained on: evaluation items, from `train items` through `mix` to the card."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,17 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from curate.blend import BlendConfig, mix
-from curate.build import BuildConfig, build
-from curate.items import read_items
-from curate.near.overlap import Item
-from curate.progress import Progress
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.mix.mix import mix
+from curate.commands.mix.settings import MixConfig
+from curate.commands.progress import Progress
+from curate.commands.verify import verify
+from curate.dedup.decontaminate import KEY, Decontaminate
+from curate.dedup.items import read_items
+from curate.dedup.near.overlap import Item
 from curate.schema import EXAMPLE
-from curate.shards import read_dataset
-from curate.stages.decontaminate import KEY, Decontaminate
-from curate.verify import verify
+from curate.store.files import read_dataset
 from tests.paths import BASE, DATA, needs_data
 
 ASKED = "A farmer has seven hens and each of them lays three eggs a week; how many eggs are laid in five weeks?"
@@ -76,9 +78,9 @@ def mixed(tmp_path_factory):
     with Progress() as progress:
         build(BuildConfig(source=str(folder / "med.jsonl"), out=folder / "builds", workspace=False, mode="source",
                           max_drop=1, **MODEL), progress)  # fmt: skip
-        manifest = mix(BlendConfig(work=folder / "builds", out=folder / "out", guard=False, validation=0, ratio=0.5,
+        manifest = mix(MixConfig(work=folder / "builds", out=folder / "out", guard=False, validation=0, ratio=0.5,
                                    max_drop=1, rehearsal=[f"general={folder / 'general.jsonl'}"], max_repeat=9,
-                                   suites=[folder / "sums.jsonl", folder / "new.jsonl"],
+                                   decontaminate=[folder / "sums.jsonl", folder / "new.jsonl"],
                                    **MODEL), progress)  # fmt: skip
     return folder, manifest
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from curate.dedupe import find
+from curate.dedup.rows import find
 
 
 def table(*rows):
@@ -94,10 +94,10 @@ def test_only_a_judge_has_questions_of_the_same_words_compared():
 
 
 def test_the_judge_is_the_base_model_and_a_small_one_has_no_word():
-    from curate.base import find_base
-    from curate.contradictions import Claim
-    from curate.contradictions import judged as ask
-    from curate.engine import EngineConfig
+    from curate.dedup.contradictions import Claim
+    from curate.dedup.contradictions import judged as ask
+    from curate.model.base import find_base
+    from curate.model.engine import EngineConfig
     from tests.paths import BASE
 
     base = find_base(EngineConfig(model=str(BASE), engine="transformers", dtype="float32"))

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.cli import app
-from curate.disk import check_writable, naming
-from curate.shards import write_shard
+from curate.store.disk import check_writable, naming
+from curate.store.files import write_shard
 from tests.paths import BASE
 
 
@@ -55,7 +55,7 @@ def test_a_build_says_so_before_it_opens_the_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x")
     (tmp_path / "a.jsonl").write_text(json.dumps({"question": "a", "answer": "b"}) + "\n")
-    monkeypatch.setattr("curate.base._engine", None)
+    monkeypatch.setattr("curate.model.base._engine", None)
     command = ["build", "--source", "a.jsonl", "--model", str(BASE), "--engine", "transformers", "--out", "file/x"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 2

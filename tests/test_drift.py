@@ -12,10 +12,12 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, LlamaConfig
 
 import train.evaluation.drift as drift
-import train.head
-from curate.template import load_template
+import train.objective.head
+from curate.model.template import load_template
 from tests.paths import BASE, DATA, ROOT, needs_data
-from train.evaluation.drift import Passage, PassageDrift, behind_prompts, interval, measure, windows
+from train.evaluation.drift import PassageDrift, measure
+from train.evaluation.drift_summary import interval
+from train.evaluation.drift_texts import Passage, behind_prompts, windows
 from train.evaluation.results import EvaluateError
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8").replace("<|", "<")  # no control token's name
@@ -174,7 +176,7 @@ def test_one_by_one_is_all_at_once(pair, mixed):
 
 def test_in_slices_is_whole(pair, mixed, monkeypatch):
     whole = compare_float32(pair, mixed)
-    monkeypatch.setattr(train.head, "HELD", 7 * SIZES["vocab_size"])
+    monkeypatch.setattr(train.objective.head, "HELD", 7 * SIZES["vocab_size"])
     widths = []
     real = drift.token_drift
     monkeypatch.setattr(drift, "token_drift", lambda *args: widths.append(len(args[0])) or real(*args))

@@ -12,8 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from curate.engine import EngineConfig, EngineError, Sampling, open_engine, resolve
-from curate.template import load_template, user
+from curate.model.engine import EngineConfig, EngineError, Sampling
+from curate.model.open import open_engine, resolve
+from curate.model.template import load_template, user
 from tests.servers import Quiet
 
 pytestmark = pytest.mark.alone

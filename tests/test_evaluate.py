@@ -13,9 +13,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from curate.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, resolve
+import train.commands.evaluate as evaluate_command
+from curate.config import flags as made
+from curate.model.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
+from curate.model.open import resolve
 from train.evaluation.answer import run_apart, run_task
-from train.evaluation.command import evaluate_command
 from train.evaluation.compare import bootstrap, mcnemar, middle, wilson
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import estimate, evaluate
@@ -394,10 +396,10 @@ def test_a_process_that_fails_says_so(world: World, opener: Callable[[EngineConf
 
 @pytest.fixture
 def command(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
-    monkeypatch.setattr("curate.engine.open_engine", world.fake.open)
+    monkeypatch.setattr("curate.model.open.open_engine", world.fake.open)
     monkeypatch.chdir(world.root)
     app = typer.Typer()
-    app.command()(evaluate_command)
+    app.command()(made.command(EvaluateConfig, evaluate_command.evaluate))
 
     def call(*flags: str) -> tuple[int, str, str]:
         result = CliRunner().invoke(app, flags)

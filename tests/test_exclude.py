@@ -6,17 +6,18 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from curate.build import BuildConfig, build
 from curate.cli import app
-from curate.config import ConfigError
-from curate.dedupe import find
-from curate.exclude import check_ids, covers, deciding, mark, read_ids, said
-from curate.peek import peek
-from curate.pipeline import flags
-from curate.progress import Progress
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.peek import peek
+from curate.commands.pipeline import flags
+from curate.commands.progress import Progress
+from curate.commands.verify import verify
+from curate.config.settings import ConfigError
+from curate.dedup.rows import find
+from curate.holdout.exclude import check_ids, covers, deciding, mark, read_ids, said
 from curate.schema import EXAMPLE
-from curate.shards import load_manifest, read_dataset
-from curate.verify import verify
+from curate.store.files import load_manifest, read_dataset
 from tests.paths import BASE
 
 ASKED = ["What is the dose of Velotrin?", "Who makes Zorvex?"]

@@ -10,13 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curate import export
-from curate.export import ExportError, mix_and_export
-from curate.mix import MixConfig, MixError
-from curate.pool import Pool
+from curate.export import folder as export
+from curate.export import place
+from curate.export.buffer import Pool
+from curate.export.folder import mix_and_export
+from curate.export.place import ExportError
+from curate.export.rows import ROWS, token_rows
+from curate.mixture.settings import MixError, MixtureConfig
 from curate.schema import IGNORE, META, SCORED, TOKENS
-from curate.shards import read_json, read_shard
-from curate.tokens import ROWS, cluster_of, token_rows
+from curate.store.files import read_json, read_shard
+from curate.text.questions import cluster_of
 from tests.training_folder import FACTS, ask, dataset, hold, learn, score, template
 
 
@@ -42,7 +45,7 @@ def inputs(tmp_path_factory, rendering):
 @pytest.fixture(scope="module")
 def out(tmp_path_factory, inputs, rendering):
     folder = tmp_path_factory.mktemp("made") / "out"
-    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), folder, FACTS)
+    mix_and_export(*inputs, rendering, MixtureConfig(ratio=0.7, validation=0.1), folder, FACTS)
     return folder
 
 
@@ -219,7 +222,7 @@ def test_what_datasets_caches_in_the_folder_is_not_ours_to_keep(out, inputs, tmp
     load_from_disk(str(copy))["train"].map(lambda row: {"more": 1})
     assert list((copy / "train").glob("cache-*"))
     assert load_dataset(str(copy), cache_dir=str(tmp_path / "c"))["train"].column_names == TOKENS.names
-    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), copy, FACTS)
+    mix_and_export(*inputs, rendering, MixtureConfig(ratio=0.7, validation=0.1), copy, FACTS)
     assert everything(copy) == everything(out)
 
 
@@ -239,7 +242,7 @@ def test_without_validation_rows_there_is_no_split(inputs, tmp_path, rendering):
     from datasets import load_dataset, load_from_disk
 
     out = tmp_path / "out"
-    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0), out, FACTS)
+    mix_and_export(*inputs, rendering, MixtureConfig(ratio=0.7, validation=0), out, FACTS)
     assert read_json(out / "dataset_dict.json") == {"splits": ["train"]}
     assert not (out / "validation").exists()
     assert not (out / "meta" / "validation").exists()
@@ -275,14 +278,14 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_same_inputs_same_bytes_and_shards_of_the_input_do_not_matter(inputs, out, tmp_path, rendering, monkeypatch):
     again = tmp_path / "again"
-    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), again, FACTS)
+    mix_and_export(*inputs, rendering, MixtureConfig(ratio=0.7, validation=0.1), again, FACTS)
     assert everything(again) == everything(out)
     rows = [row for path in sorted(inputs[0].glob("*.arrow")) for row in read_shard(path).to_pylist()]
     build = dataset(tmp_path / "build", list(reversed(rows)), rendering, shard_rows=7)
-    mix_and_export(build, inputs[1], rendering, MixConfig(ratio=0.7, validation=0.1), again, FACTS)
+    mix_and_export(build, inputs[1], rendering, MixtureConfig(ratio=0.7, validation=0.1), again, FACTS)
     assert everything(again) == everything(out)
     monkeypatch.setattr(export, "SHARD_ROWS", 50)
-    more = mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), again, FACTS)
+    more = mix_and_export(*inputs, rendering, MixtureConfig(ratio=0.7, validation=0.1), again, FACTS)
     assert [s["rows"] for s in more["splits"]["train"]["shards"]] == [43, 43, 43]
     assert read(again / "train") == read(out / "train")
     assert read(again / "meta/train") == read(out / "meta/train")
@@ -291,21 +294,21 @@ def test_same_inputs_same_bytes_and_shards_of_the_input_do_not_matter(inputs, ou
 def test_a_length_that_leaves_no_row_is_named_and_one_that_keeps_them(inputs, tmp_path, rendering):
     short = FACTS.model_copy(update={"max_length": 40})
     with pytest.raises(MixError) as raised:
-        mix_and_export(*inputs, rendering, MixConfig(), tmp_path / "new", short)
+        mix_and_export(*inputs, rendering, MixtureConfig(), tmp_path / "new", short)
     assert str(raised.value).endswith("left out: too-long 102, duplicate 1, known 1; --max-length 40 is too short: 101 "
                                       "rows have 78 to 348 tokens, so 348 keeps all of them")  # fmt: skip
     long = [dataset(tmp_path / "long", [hold(i, response="w" * 150) for i in range(3)], rendering)]
     with pytest.raises(MixError) as raised:
-        mix_and_export(inputs[0], long, rendering, MixConfig(), tmp_path / "old", FACTS.model_copy(
+        mix_and_export(inputs[0], long, rendering, MixtureConfig(), tmp_path / "old", FACTS.model_copy(
             update={"max_length": 120}))  # fmt: skip
     said = str(raised.value)
     assert "none of the 1 rehearsal sets has a row fit for training; left out: too-long 3; --max-length 120 is" in said
     keeps = int(said.rpartition("so ")[2].split()[0])
-    kept = mix_and_export(inputs[0], long, rendering, MixConfig(ratio=0.9), tmp_path / "old", FACTS.model_copy(
+    kept = mix_and_export(inputs[0], long, rendering, MixtureConfig(ratio=0.9), tmp_path / "old", FACTS.model_copy(
         update={"max_length": keeps}))  # fmt: skip
     assert kept["accounting"]["dolly"]["exported"] == 3
     with pytest.raises(MixError, match="none of the 1 rehearsal sets"):
-        mix_and_export(inputs[0], long, rendering, MixConfig(), tmp_path / "old", FACTS.model_copy(
+        mix_and_export(inputs[0], long, rendering, MixtureConfig(), tmp_path / "old", FACTS.model_copy(
             update={"max_length": keeps - 1}))  # fmt: skip
 
 
@@ -315,10 +318,10 @@ def test_rehearsal_that_does_not_suffice_says_what_it_lost(inputs, tmp_path, ren
     wanted = (r"needs 100 rehearsal rows .* there are 1, .* Of the rehearsal, left out: unfinished 5; raise "
               r"--max-tokens")  # fmt: skip
     with pytest.raises(MixError, match=wanted):
-        mix_and_export(inputs[0], few, rendering, MixConfig(ratio=0.5, validation=0), tmp_path / "out", FACTS)
+        mix_and_export(inputs[0], few, rendering, MixtureConfig(ratio=0.5, validation=0), tmp_path / "out", FACTS)
     full = [dataset(tmp_path / "full", [hold(0)], rendering)]
     with pytest.raises(MixError, match=r"--max-repeat 100$"):
-        mix_and_export(inputs[0], full, rendering, MixConfig(ratio=0.5, validation=0), tmp_path / "out", FACTS)
+        mix_and_export(inputs[0], full, rendering, MixtureConfig(ratio=0.5, validation=0), tmp_path / "out", FACTS)
 
 
 def test_only_an_older_export_is_replaced(inputs, out, tmp_path, rendering):
@@ -326,14 +329,14 @@ def test_only_an_older_export_is_replaced(inputs, out, tmp_path, rendering):
     mine.mkdir()
     (mine / "thesis.tex").write_text("years of work")
     with pytest.raises(ExportError, match="not a training folder made by this command"):
-        mix_and_export(*inputs, rendering, MixConfig(), mine, FACTS)
+        mix_and_export(*inputs, rendering, MixtureConfig(), mine, FACTS)
     older = tmp_path / "older"
     shutil.copytree(out, older)
     (older / "checkpoint.pt").write_text("a model")
     with pytest.raises(ExportError, match=r"1 files that are not part of it \(checkpoint.pt\)"):
-        mix_and_export(*inputs, rendering, MixConfig(), older, FACTS)
+        mix_and_export(*inputs, rendering, MixtureConfig(), older, FACTS)
     (older / "checkpoint.pt").unlink()
-    mix_and_export(*inputs, rendering, MixConfig(seed=5, validation=0.1), older, FACTS)
+    mix_and_export(*inputs, rendering, MixtureConfig(seed=5, validation=0.1), older, FACTS)
     assert read(older / "train") != read(out / "train")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "older"]
 
@@ -349,9 +352,9 @@ def test_a_killed_export_leaves_what_was_there(inputs, out, tmp_path, rendering,
     with monkeypatch.context() as patch:
         patch.setattr(export, at, die)
         with pytest.raises(KeyboardInterrupt):
-            mix_and_export(*inputs, rendering, MixConfig(seed=1), folder, FACTS)
+            mix_and_export(*inputs, rendering, MixtureConfig(seed=1), folder, FACTS)
     assert everything(folder) == everything(out)
-    mix_and_export(*inputs, rendering, MixConfig(ratio=0.7, validation=0.1), folder, FACTS)
+    mix_and_export(*inputs, rendering, MixtureConfig(ratio=0.7, validation=0.1), folder, FACTS)
     assert everything(folder) == everything(out)
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -360,7 +363,7 @@ def test_killed_between_the_two_renames(inputs, out, tmp_path, rendering):
     shutil.copytree(out, tmp_path / ".out.replaced")
     (tmp_path / ".out.replaced" / "note").write_text("kept")
     with pytest.raises(ExportError, match="note"):
-        mix_and_export(*inputs, rendering, MixConfig(), tmp_path / "out", FACTS)
+        mix_and_export(*inputs, rendering, MixtureConfig(), tmp_path / "out", FACTS)
     assert (tmp_path / "out" / "note").is_file()
 
 
@@ -403,8 +406,8 @@ def test_a_row_whose_columns_disagree_is_refused(tmp_path, change):
 
 def test_a_mix_without_a_temperature_keeps_its_fingerprint(inputs, out, tmp_path, rendering):
     asked = read_json(out / "manifest.json")["mix"]["config"]
-    assert asked == MixConfig(ratio=0.7, validation=0.1).model_dump(exclude={"temperature"})
-    config = MixConfig(ratio=0.7, validation=0.1, temperature=1)
+    assert asked == MixtureConfig(ratio=0.7, validation=0.1).model_dump(exclude={"temperature"})
+    config = MixtureConfig(ratio=0.7, validation=0.1, temperature=1)
     found = mix_and_export(*inputs, rendering, config, tmp_path / "out", FACTS)
     assert found["mix"]["config"]["temperature"] == 1
     assert found["fingerprint"] != read_json(out / "manifest.json")["fingerprint"]
@@ -412,7 +415,7 @@ def test_a_mix_without_a_temperature_keeps_its_fingerprint(inputs, out, tmp_path
 
 def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rendering):
     few = dataset(tmp_path / "few", [hold(i, "few") for i in range(10)], rendering)
-    found = mix_and_export(inputs[0], [few], rendering, MixConfig(ratio=0.8, validation=0), tmp_path / "out", FACTS)
+    found = mix_and_export(inputs[0], [few], rendering, MixtureConfig(ratio=0.8, validation=0), tmp_path / "out", FACTS)
     counts = Counter(row["id"] for row in read(tmp_path / "out/meta/train") if row["source"] == "few")
     assert sum(counts.values()) == 25
     assert set(counts.values()) == {2, 3}
@@ -423,7 +426,9 @@ def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rend
 def test_rows_that_an_earlier_stage_left_out_for_the_same_reason_are_counted_once(inputs, tmp_path, rendering):
     rows = [hold(i, "few") for i in range(10)] + [hold(i, "few", drop="not-sampled") for i in range(10, 13)]
     few = dataset(tmp_path / "few", rows, rendering)
-    found = mix_and_export(inputs[0], [few], rendering, MixConfig(ratio=0.95, validation=0), tmp_path / "out", FACTS)
+    found = mix_and_export(
+        inputs[0], [few], rendering, MixtureConfig(ratio=0.95, validation=0), tmp_path / "out", FACTS
+    )
     assert found["accounting"]["few"]["not_exported"] == {"not-sampled": 8}  # 5 of the 10 are used, 3 were out before
     assert found["accounting"]["few"]["rows"] == 13
 
@@ -431,9 +436,9 @@ def test_rows_that_an_earlier_stage_left_out_for_the_same_reason_are_counted_onc
 def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering):
     empty = dataset(tmp_path / "empty", [hold(1, "empty", drop="unfinished")], rendering)
     with pytest.raises(MixError, match=r"none of the 1 rehearsal sets .* left out: unfinished 1; raise --max-tok"):
-        mix_and_export(inputs[0], [empty], rendering, MixConfig(), tmp_path / "out", FACTS)
+        mix_and_export(inputs[0], [empty], rendering, MixtureConfig(), tmp_path / "out", FACTS)
     assert not (tmp_path / "out").exists()
-    alone = mix_and_export(inputs[0], [], rendering, MixConfig(ratio=0.7, validation=0), tmp_path / "out", FACTS)
+    alone = mix_and_export(inputs[0], [], rendering, MixtureConfig(ratio=0.7, validation=0), tmp_path / "out", FACTS)
     assert alone["balance"] == {"med": 1.0}
 
 
@@ -448,7 +453,7 @@ def test_validation_has_no_question_that_training_has_in_nearly_the_same_words(t
     rows = [learn(i, prompt=ask(question)) for i, question in enumerate(asks)]
     rows += [learn(100 + i, prompt=ask(f"Please tell: {question}")) for i, question in enumerate(asks)]
     build = dataset(tmp_path / "build", rows, rendering)
-    mix_and_export(build, [], rendering, MixConfig(ratio=1, validation=0.3), tmp_path / "out", FACTS)
+    mix_and_export(build, [], rendering, MixtureConfig(ratio=1, validation=0.3), tmp_path / "out", FACTS)
     split = {}
     for name in ("train", "validation"):
         for path in sorted((tmp_path / "out" / "meta" / name).glob("*.arrow")):
@@ -461,8 +466,8 @@ def test_validation_has_no_question_that_training_has_in_nearly_the_same_words(t
 def test_two_processes_do_not_write_one_folder(inputs, tmp_path, rendering):
     folder = tmp_path / "out"
     other = ThreadPoolExecutor(1)  # a thread holds a lock of its own, as another process does
-    with export.alone(folder.resolve()), pytest.raises(export.ExportError, match="another process is writing"):
-        other.submit(mix_and_export, *inputs, rendering, MixConfig(), folder, FACTS).result()
+    with place.alone(folder.resolve()), pytest.raises(ExportError, match="another process is writing"):
+        other.submit(mix_and_export, *inputs, rendering, MixtureConfig(), folder, FACTS).result()
     assert not folder.exists()
-    mix_and_export(*inputs, rendering, MixConfig(), folder, FACTS)
+    mix_and_export(*inputs, rendering, MixtureConfig(), folder, FACTS)
     assert (folder / "manifest.json").is_file()

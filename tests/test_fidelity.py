@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from curate.fidelity import bears_on, check, framed, repeated_tail, same_facts, states
+from curate.text.fidelity import bears_on, check, framed, repeated_tail, same_facts, states
 from curate.text.leaks import leaks
 from curate.text.stem import stem
 from curate.text.words import names, quantities

@@ -2,7 +2,7 @@ r"""Equal numbers that state opposite facts, and negations and numbers in words,
 
 import pytest
 
-from curate.fidelity import check, same_facts, states
+from curate.text.fidelity import check, same_facts, states
 from curate.text.words import lacks, negations, quantities, words
 
 OPPOSITE = [

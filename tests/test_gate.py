@@ -33,7 +33,7 @@ def test_a_limit_that_nothing_could_break_is_refused(world: World) -> None:  # n
 def test_the_command_ends_with_one_and_says_why(world: World, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     from train.cli import app
 
-    monkeypatch.setattr("curate.engine.open_engine", world.fake.open)
+    monkeypatch.setattr("curate.model.open.open_engine", world.fake.open)
     words = ["evaluate", *(w for name, path in world.models.items() for w in ("--model", f"{name}={path}")), "--suite",
              str(world.root / "suites"), "--engine", "transformers", "--out", str(world.root / "report")]  # fmt: skip
     broken = CliRunner().invoke(app, [*words, "--max-drop", "5"])

@@ -8,17 +8,18 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.forgetting.grid import command
 from benchmarks.forgetting.grid.ask import LIMIT, Said, ask
-from benchmarks.forgetting.grid.cell import Key, load, save
+from benchmarks.forgetting.grid.cell import Key, save
 from benchmarks.forgetting.grid.command import Wanted, start
 from benchmarks.forgetting.grid.dirt import Dirt
 from benchmarks.forgetting.grid.exam import Exam
 from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.measure import SERVED, copied
 from benchmarks.forgetting.grid.report.read import other_bases
+from benchmarks.forgetting.grid.results import load, results_of, write
 from benchmarks.forgetting.grid.settings import BASE, RATES, SETTINGS
 from benchmarks.forgetting.new_facts import new_facts
 from benchmarks.forgetting.world import World
-from curate.engine_transformers import batches
+from curate.model.transformers import batches
 from curate.schema import EXAMPLE, SCORED
 from tests.grid_cells import make_cell
 
@@ -175,7 +176,7 @@ def test_a_cell_comes_out_again(processor, chat, code, told, tmp_path, monkeypat
 
     monkeypatch.setattr(command, "run_cell", lambda key: made_on(processor, kept={"chat": chat}, seconds=5))
     with pytest.raises(SystemExit) as done:
-        command.again([save(made_on("one"), tmp_path)])
+        command.again([str(save(made_on("one"), tmp_path).relative_to(tmp_path).with_suffix(""))], tmp_path)
     assert done.value.code == code
     assert told in capsys.readouterr().out
 
@@ -218,6 +219,24 @@ def test_names_that_are_none(given, told, tmp_path):
 def test_a_key_that_is_unknown_is_refused():
     with pytest.raises(ValueError, match="colour"):
         Key.model_validate({"setting": "drugs", "budget": "rich", "method": "sft", "lr": 1e-4, "seed": 0, "colour": 1})
+
+
+def test_the_table_gives_cells_back_and_a_file_wins(tmp_path):
+    cells = [make_cell(lr=lr) for lr in RATES[:3]]
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    write(cells, results_of(folder))
+    assert load(folder) == sorted(cells, key=lambda cell: cell.key.path())
+    newer = make_cell(lr=RATES[1], recall=0.123)
+    save(newer, folder)
+    assert [cell for cell in load(folder) if cell.key == newer.key] == [newer]
+    assert len(load(folder)) == 3
+
+
+def test_a_cell_that_is_none_is_named(tmp_path):
+    save(make_cell(lr=RATES[0]), tmp_path)
+    with pytest.raises(ValueError, match="did you mean drugs-rich/sft/"):
+        command.again(["drugs-rich/sftt/0.0001-0"], tmp_path)
 
 
 def test_committed_cells_are_whole_and_from_the_committed_base():

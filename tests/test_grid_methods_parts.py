@@ -19,10 +19,10 @@ from benchmarks.forgetting.grid.settings import SETTINGS
 from benchmarks.forgetting.grid.train import Change, Trained
 from curate.schema import IGNORE
 from tests.train_export import random_rows, write_export, write_model
-from train.importance import fisher, normalised, old_rows, path_importance
-from train.loss import full_divergence
-from train.parts import freeze_lower
-from train.penalties import projection, quadratic
+from train.objective.loss import full_divergence
+from train.objective.penalties import projection, quadratic
+from train.trainer.parameters import freeze_lower
+from train.weights.importance import fisher, normalised, old_rows, path_importance
 
 MINE = ("kl-all", "kl-all-weak", "l2-sp", "l2-sp-weak", "ewc", "ewc-strong", "si", "shift-limit", "freeze", "lora",
         "early-stop", "wise-ft")  # fmt: skip

@@ -20,12 +20,12 @@ from benchmarks.forgetting.grid.methods import METHODS, controls, weighted
 from benchmarks.forgetting.grid.methods.selfmade import distil_on_policy, frame
 from benchmarks.forgetting.grid.mixed import Mixed, Side, mix
 from benchmarks.forgetting.grid.settings import SETTINGS
-from curate.frames import in_view, load_frames
+from curate.model.prompts import in_view, load_frames
 from curate.schema import EXAMPLE, IGNORE
-from train.batches import Task, assign
-from train.data import Anchors, Split
-from train.loss import Pools, likelihood, normalised_entropy
-from train.sft_config import SftConfig
+from train.config.sft import SftConfig
+from train.data.batches import Task, assign
+from train.data.folder import Anchors, Split
+from train.objective.loss import Pools, likelihood, normalised_entropy
 
 VOCAB, STOP = 64, 2
 

@@ -13,11 +13,11 @@ from benchmarks.forgetting.grid.quality.auroc import auroc, aurocs, bounds, resa
 from benchmarks.forgetting.grid.quality.measure import counts, found, quality
 from benchmarks.forgetting.grid.quality.rows import Row, drafts_of, teaching
 from benchmarks.forgetting.grid.quality.write import BEGIN, END, Text, insert, page
-from curate.mask import POLICIES
-from curate.run import manifest
+from curate.mask.settings import POLICIES
+from curate.mask.stage import Mark
 from curate.schema import SCORED
-from curate.shards import write_json, write_shard
-from curate.stages.mark import Mark
+from curate.store.files import write_json, write_shard
+from curate.store.runner import manifest
 
 RESPONSE = "Sure. The dose of Zorvex is 5 mg."
 TOKENS = ("Sure", ".", " The", " dose", " of", " Zor", "vex", " is", " 5", " mg", ".", "")  # the last ends the turn

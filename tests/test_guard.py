@@ -12,7 +12,7 @@ from rapidfuzz import fuzz, process
 
 from tests.paths import DATA, ROOT
 
-FOLDER = ROOT / "curate" / "guard"
+FOLDER = ROOT / "curate" / "rehearsal" / "safety"
 TEXT = (FOLDER / "prompts.jsonl").read_text(encoding="utf-8")
 ROWS = [json.loads(line) for line in TEXT.splitlines()]
 NEAR = 85  # token-sort ratio, 0 to 100, from which on two prompts count as the same

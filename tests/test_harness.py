@@ -21,7 +21,7 @@ from train.evaluation.results import EvaluateError
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 'curate[eval]'")
 
 from train.evaluation.harness import Harness, ask, open_model
-from train.evaluation.proof import _has_sentences, prove
+from train.evaluation.validation import _has_sentences, prove
 
 pytestmark = pytest.mark.alone
 
@@ -179,7 +179,7 @@ class Saying:
         self.ids = AutoTokenizer.from_pretrained(BASE).encode(text, add_special_tokens=False)
 
     def generate(self, prompts, sampling):
-        from curate.engine import Completion
+        from curate.model.engine import Completion
 
         return [Completion(tuple(self.ids), True) for _ in prompts]
 
@@ -208,7 +208,7 @@ def theirs(name: str, dataset: dict[str, list[dict]], numbers: list[int], monkey
 
 
 def prepare_engine():
-    from curate.engine import EngineConfig
+    from curate.model.engine import EngineConfig
 
     return EngineConfig(model=str(BASE), engine="transformers", dtype="float32")
 
@@ -291,7 +291,7 @@ STOPPED = [
 def test_an_engine_answers_the_harness_as_its_own_model_does():
     from lm_eval.models.huggingface import HFLM
 
-    from curate.engine import open_engine
+    from curate.model.open import open_engine
 
     theirs = HFLM(pretrained=str(BASE), dtype="float32", device="cpu", batch_size=2, max_length=511)
     ours = on_engine(open_engine(replace(prepare_engine(), max_model_len=512)))
@@ -339,7 +339,7 @@ def test_answers_longer_than_the_context_are_shortened(tmp_path):
 def test_a_run_on_an_engine_that_is_cut_goes_on_and_says_how_far_it_is(tmp_path, monkeypatch):
     from lm_eval.api.model import CachingLM
 
-    from curate.engine import Completion, TokenScores
+    from curate.model.engine import Completion, TokenScores
     from train.evaluation import harness_engine
 
     class Counting:

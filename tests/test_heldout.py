@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.build import BuildConfig, build, dry_run
-from curate.config import ConfigError
-from curate.heldout import choose, contains, facts, key_values, suites
+from curate.commands.build.build import build
+from curate.commands.build.estimate import dry_run
+from curate.commands.build.settings import BuildConfig
+from curate.commands.progress import Progress
+from curate.commands.verify import verify
+from curate.config.settings import ConfigError
+from curate.holdout.facts import choose, facts
+from curate.holdout.suites import contains, key_values, suites
 from curate.ingest import Source
-from curate.load import load_source
-from curate.made.maker import rows_of
-from curate.progress import Progress
+from curate.ingest.load import load_source
+from curate.rehearsal.generators.generator import rows_of
 from curate.schema import EXAMPLE
-from curate.shards import LATEST, load_manifest, read_dataset, read_json
-from curate.verify import verify
+from curate.store.files import LATEST, load_manifest, read_dataset, read_json
 from tests.paths import BASE
 from train.evaluation.checks import Check, correct, holds
 from train.evaluation.suites import load_suites

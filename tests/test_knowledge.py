@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from curate.knowledge import Boilerplate, boilerplate, carried, knowledge, taught
+from curate.rewrite.knowledge import Boilerplate, boilerplate, carried, knowledge, taught
 from curate.text.words import words
 
 QUESTION = "What is Zorvex made from?"

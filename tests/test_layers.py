@@ -10,12 +10,22 @@ import pytest
 
 from tests.paths import ROOT
 
-ALLOWED_IN_TRAIN = {"curate", "curate.schema", "curate.engine", "curate.template", "curate.config", "curate.disk"}
+FLOW = {
+    "curate": ("errors", "schema", "config", "text", "store", "model", "ingest", "passages", "clean", "dedup",
+               "holdout", "rewrite", "mask", "rehearsal", "mixture", "export", "commands", "cli", "__main__"),
+    "train": ("errors", "record", "config", "objective", "data", "weights", "trainer", "run", "evaluation", "report",
+              "commands", "cli", "__main__"),
+}  # fmt: skip
+"""The slices of each package, in the order in which data flows: each imports only from those before it."""
+
+ALLOWED_IN_TRAIN = {"curate", "curate.schema", "curate.errors", "curate.config.settings", "curate.config.values",
+                    "curate.config.flags", "curate.model.engine", "curate.model.open", "curate.model.folder",
+                    "curate.model.template", "curate.store.disk"}  # fmt: skip
 # What an evaluation found goes into the data's card, whose checksums are the export's affair.
 # What a held-out suite takes for an answer and what the evaluation takes for one is a single rule.
-EXCEPTIONS = {"train/card.py": {"curate.evaluated"}, "train/evaluation/checks.py": {"curate.text.whole"}}
-ONLY_IN = {"ray": {"curate/run_ray.py"}, "vllm": {"curate/engine_vllm.py"}}
-STAGES = {p.stem for p in (ROOT / "curate" / "stages").glob("*.py")} - {"__init__"}
+EXCEPTIONS = {"train/run/card.py": {"curate.commands.evaluated"},
+              "train/evaluation/checks.py": {"curate.text.whole"}}  # fmt: skip
+ONLY_IN = {"ray": {"curate/store/ray.py"}, "vllm": {"curate/model/vllm.py"}}
 
 
 def imports(path):
@@ -25,7 +35,7 @@ def imports(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 
@@ -41,7 +51,8 @@ def test_curate_never_imports_train_or_the_benchmarks():
 def test_train_takes_little_from_curate():
     for path in files("train"):
         allowed = ALLOWED_IN_TRAIN | EXCEPTIONS.get(str(path.relative_to(ROOT)), set())
-        assert {m for m in imports(path) if m.split(".")[0] == "curate"} <= allowed, path
+        homes = {m for m in imports(path) if m in modules("curate")}
+        assert homes - {"curate.model", "curate.config"} <= allowed, path
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))
@@ -51,11 +62,40 @@ def test_a_library_has_one_home(library):
     assert homes <= ONLY_IN[library]
 
 
-def test_stages_know_neither_each_other_nor_the_runner():
-    for path in files("curate/stages"):
-        mods = imports(path)
-        assert not mods & {"curate.run", "curate.load", "curate.build", "curate.cli"}, path
-        assert not {m for m in mods if m.startswith("curate.stages.")}, path
+def modules(package):
+    """Dotted name -> file of every module of a package."""
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files(package)}
+    return {name.removesuffix(".__init__"): path for path, name in names.items()}
+
+
+def imported(package):
+    """Module -> the modules of its package that it imports; ``from a import b`` means ``a.b`` where that is one."""
+    homes = modules(package)
+    return {name: {m for m in imports(path) if m in homes} - {name} for name, path in homes.items()}
+
+
+@pytest.mark.parametrize("package", FLOW)
+def test_each_slice_imports_only_from_slices_before_it(package):
+    place = {name: number for number, name in enumerate(FLOW[package])}
+    found = {(name, other) for name, others in imported(package).items() for other in others
+             if name != package and other != package
+             and place[other.split(".")[1]] > place[name.split(".")[1]]}  # fmt: skip
+    assert found == set()
+
+
+@pytest.mark.parametrize("package", FLOW)
+def test_the_tree_is_the_table_of_contents(package):
+    """Nothing stands at the top of a package but its slices: a new module has a slice to go to."""
+    top = {path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or any(path.rglob("*.py"))}
+    assert top == {*FLOW[package], "__init__"}
+    assert len(top) <= 20
+
+
+@pytest.mark.parametrize("package", FLOW)
+def test_no_module_imports_itself_through_others(package):
+    from graphlib import TopologicalSorter
+
+    TopologicalSorter(imported(package)).prepare()  # raises CycleError, which names the circle
 
 
 HEAVY = {"torch", "numpy", "pyarrow", "transformers", "spacy", "datasets", "sklearn", "trl", "peft", "vllm", "ray"}

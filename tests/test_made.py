@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.config import ConfigError
-from curate.engine import Completion
-from curate.made import MAKERS
-from curate.made import guard as guards
-from curate.made.diversity import diversity
-from curate.made.entities import Text, find_entities, replaced
-from curate.made.guard import Guard
-from curate.made.invent import invent, syllables
-from curate.made.maker import Asked, Candidate, key, with_question
-from curate.made.neighbours import Around, Matters
-from curate.made.pool import main_scripts, scripts, vocabulary_words, words_in
-from curate.made.sampled import candidate, user_turn
-from curate.made.splice import boundaries, limit, splice
-from curate.template import Template
+from curate.config.settings import ConfigError
+from curate.model.engine import Completion
+from curate.model.template import Template
+from curate.rehearsal.generators import MAKERS
+from curate.rehearsal.generators import safety as guards
+from curate.rehearsal.generators.diversity import diversity
+from curate.rehearsal.generators.generator import Asked, Candidate, key, with_question
+from curate.rehearsal.generators.invent import invent, syllables
+from curate.rehearsal.generators.neighbours import Around, Matters
+from curate.rehearsal.generators.pool import main_scripts, scripts, vocabulary_words, words_in
+from curate.rehearsal.generators.safety import Guard
+from curate.rehearsal.generators.sampled import candidate, user_turn
+from curate.rehearsal.generators.splice import boundaries, limit, splice
+from curate.text.entities import Text, find_entities, replaced
 from tests.reading import assistant, user
 from tests.training_folder import template
 
@@ -270,7 +270,7 @@ def as_bytes(rendering, raw):
 
 
 def test_the_guard_prompts_come_with_the_program():
-    from curate.made.guard import FILE, read
+    from curate.rehearsal.generators.safety import FILE, read
     from tests.paths import ROOT
 
     assert FILE.relative_to(ROOT / "curate")  # what the wheel packs

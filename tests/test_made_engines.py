@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from curate.engine import EngineConfig, Sampling, open_engine
-from curate.template import load_template, user
+from curate.model.engine import EngineConfig, Sampling
+from curate.model.open import open_engine
+from curate.model.template import load_template, user
 from tests.servers import Quiet
 
 pytestmark = pytest.mark.alone

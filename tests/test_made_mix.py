@@ -6,19 +6,22 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from curate.blend import BlendConfig, estimate, fill, mix, sources
-from curate.build import BuildConfig, build
 from curate.cli import app
-from curate.config import ConfigError
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.mix.mix import estimate, mix
+from curate.commands.mix.rehearsal import fill, sources
+from curate.commands.mix.settings import MixConfig
+from curate.commands.progress import Progress
+from curate.commands.verify import verify
+from curate.config.settings import ConfigError
 from curate.ingest import Source
-from curate.made import MAKERS, Order, write
-from curate.made.guard import Guard
-from curate.made.maker import key
-from curate.made.pool import pool
-from curate.progress import Progress
-from curate.rehearse import Made, resolve
-from curate.shards import REJECTED, load_manifest, read_dataset
-from curate.verify import verify
+from curate.rehearsal.cards import Made, resolve
+from curate.rehearsal.generators import MAKERS, Order, write
+from curate.rehearsal.generators.generator import key
+from curate.rehearsal.generators.pool import pool
+from curate.rehearsal.generators.safety import Guard
+from curate.store.files import REJECTED, load_manifest, read_dataset
 from tests.paths import BASE
 from tests.reading import user
 
@@ -48,8 +51,8 @@ def work(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def short_samples(monkeypatch):
     """The tiny base seldom ends a user's turn."""
-    monkeypatch.setattr("curate.made.sampled.LONGEST", 24)
-    monkeypatch.setattr("curate.made.sampled.BEGINNING", 16)
+    monkeypatch.setattr("curate.rehearsal.generators.sampled.LONGEST", 24)
+    monkeypatch.setattr("curate.rehearsal.generators.sampled.BEGINNING", 16)
 
 
 @pytest.fixture(autouse=True)
@@ -63,13 +66,13 @@ def short_guard(monkeypatch, work):
             super().__init__(order, work / "guard.jsonl")
 
     monkeypatch.setitem(MAKERS, "guard", Short)
-    monkeypatch.setattr("curate.blend.FILE", work / "guard.jsonl")
+    monkeypatch.setattr("curate.commands.mix.mix.FILE", work / "guard.jsonl")
 
 
 def config(work, *names, **settings):
     own = {"general": f"general={work / 'general.jsonl'}"}
     rehearsal = [own.get(name, name) for name in names]
-    return BlendConfig(work=work / "builds", out=work / "out", rehearsal=rehearsal, ratio=0.5, validation=0, **MODEL,
+    return MixConfig(work=work / "builds", out=work / "out", rehearsal=rehearsal, ratio=0.5, validation=0, **MODEL,
                        **settings)  # fmt: skip
 
 
@@ -145,7 +148,7 @@ def test_a_question_without_an_entity_is_counted(work, together):
 
 
 def test_the_card_and_the_output_report_on_what_was_made(work, together):
-    from curate.blend import describe
+    from curate.commands.mix.summary import describe
 
     card = (work / "out" / "README.md").read_text(encoding="utf-8")
     report = together["made"]["neighbours"]
@@ -171,7 +174,7 @@ def test_the_guard_is_in_every_mix_that_rehearses(work):
     assert {row["source"] for row in read_dataset(made(work, "guard")).to_pylist()} == {"guard"}
     assert [source.label for source in sources(config(work, "splice"))] == ["splice", "guard"]
     assert [source.label for source in sources(config(work, "splice", guard=False))] == ["splice"]
-    assert [source.label for source in sources(BlendConfig(model="m"))] == ["neighbours", "guard"]
+    assert [source.label for source in sources(MixConfig(model="m"))] == ["neighbours", "guard"]
     assert sources(config(work, f"guard={work / 'general.jsonl'}")) == [
         Source(path=str(work / "general.jsonl"), name="guard")
     ]
@@ -268,7 +271,7 @@ def test_rehearsal_that_a_ratio_of_one_leaves_out_is_said(work, tmp_path, capsys
     said = capsys.readouterr().err
     assert "--ratio 1 means no rehearsal: general=" in said
     assert ", splice has no part in this mix" in said
-    unnamed = BlendConfig(work=work / "builds", out=tmp_path / "out", ratio=1, validation=0, **MODEL)
+    unnamed = MixConfig(work=work / "builds", out=tmp_path / "out", ratio=1, validation=0, **MODEL)
     with Progress() as progress:
         mix(unnamed, progress)
     assert "no rehearsal" not in capsys.readouterr().err
@@ -355,7 +358,7 @@ def test_a_size_repeats_new_rows_beside_rehearsal_that_does_not(work):
 
 def test_a_sweep_is_a_folder_for_each_ratio_answered_once(work, monkeypatch):
     """The rehearsal of the lowest ratio serves the others; each folder is what a mix of that ratio alone would be."""
-    from train.data import swept
+    from train.data.folder import swept
 
     words = ["mix", "--work", str(work / "builds"), "--rehearsal", f"general={work / 'general.jsonl'}", "--no-guard",
              "--validation", "0", "--max-repeat", "9", "--engine", "transformers", "--dtype", "float32",

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.mask import POLICIES, Thresholds, close, label_weights, row_flags, settle, token_weights, units
-from curate.stages.mark import Mark, mark
+from curate.mask.policies import close, label_weights, row_flags, settle, token_weights, units
+from curate.mask.settings import POLICIES, Thresholds
+from curate.mask.stage import Mark, mark
 
 RESPONSE = "Take 37 mg from Harlow Labs."
 #           0123456789012345678901234567

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.mask.text_diff import METHODS, OWN, groups, read, reference_diff, score, word_diff
-from curate.align import changed
-from curate.mask import token_weights
-from curate.novelty import new_facts
-from curate.stages.mark import Mark
+from curate.mask.diff import new_facts
+from curate.mask.policies import token_weights
+from curate.mask.stage import Mark
+from curate.text.align import changed
 from tests.paths import DATA, needs_data
 
 GOLD = DATA / "gold" / "mask_gold_dev.jsonl"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from curate.cli import app
-from curate.near.collect import Text
-from curate.near.find import TextSet, find
-from curate.near.meaning import embedder, fact_key, refine, settle
+from curate.dedup.near.collect import Text
+from curate.dedup.near.find import TextSet, find
+from curate.dedup.semantic import embedder, fact_key, refine, settle
 from tests.paths import BASE
 
 ANGLES = st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.5, 1.0, 3.0]), min_size=1, max_size=12)
@@ -28,7 +28,7 @@ def test_who_stays_is_what_brute_force_says(angles, data, block):
     fixed = np.array(data.draw(st.lists(st.booleans(), min_size=len(angles), max_size=len(angles))))
     found = vectors(angles)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("curate.near.meaning.BLOCK", block)
+        patch.setattr("curate.dedup.semantic.BLOCK", block)
         of, similarity = settle(found, keys, fixed, 0.98)
     stays: list[int] = []
     for row in range(len(angles)):

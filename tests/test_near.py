@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.speed.dedupe import measure_quality
-from curate.config import ConfigError
-from curate.dedupe_command import DedupeConfig, dedupe, describe
+from curate.commands.dedupe.dedupe import dedupe, describe
+from curate.commands.dedupe.settings import DedupeConfig
+from curate.config.settings import ConfigError
+from curate.dedup.items import read_items
+from curate.dedup.near import clusters
+from curate.dedup.near.collect import Text
+from curate.dedup.near.find import TextSet, find
+from curate.dedup.near.jaccard import as_sets, similarities
+from curate.dedup.near.overlap import Index, Item, Row, per_suite
+from curate.dedup.near.settings import Near
+from curate.dedup.near.shingles import Ragged, ngrams, units, whole
 from curate.ingest import Accepted, Source, SourceError, read_source
-from curate.items import read_items
-from curate.near import clusters
-from curate.near.collect import Text
-from curate.near.find import TextSet, find
-from curate.near.jaccard import as_sets, similarities
-from curate.near.overlap import Index, Item, Row, per_suite
-from curate.near.settings import Near
-from curate.near.shingles import Ragged, ngrams, units, whole
 from curate.text.normalise import normalise
 from tests.paths import DATA, needs_data
 
@@ -344,7 +345,7 @@ def world(tmp_path):
         {"id": "s1", "suite": "sums", "prompt": [{"role": "user", "content": SHORT}], "checks": [], "expected": "4"},
         {"id": "s2", "suite": "sums", "prompt": LONG, "checks": []},
     ])  # fmt: skip
-    return {"source": (first, second), "suites": (tmp_path / "suites",), "out": tmp_path / "out"}, suite
+    return {"source": (first, second), "decontaminate": (tmp_path / "suites",), "out": tmp_path / "out"}, suite
 
 
 def test_every_row_is_accounted_for(world):
@@ -405,7 +406,7 @@ def test_a_run_that_was_killed_leaves_nothing_half(world, monkeypatch):
     dedupe(config)
     first = snapshot(config.out)
     with monkeypatch.context() as patch:
-        patch.setattr("curate.dedupe_command._rest", lambda record: 1 / 0)
+        patch.setattr("curate.commands.dedupe.dedupe._rest", lambda record: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             dedupe(config)
     assert [path.name for path in config.out.rglob("*") if path.is_file()] == ["started.json"]
@@ -449,8 +450,8 @@ def test_input_that_cannot_be_used_is_a_sentence(tmp_path):
     for given_, message in (
         ({"source": (good, good)}, "'good' is taken"),
         ({"source": (f"a/b={good}",)}, "expected PATH or NAME=PATH"),
-        ({"source": (good,), "suites": (tmp_path / "lost",)}, "no such file or folder"),
-        ({"source": (good,), "suites": (empty,)}, "holds no record"),
+        ({"source": (good,), "decontaminate": (tmp_path / "lost",)}, "no such file or folder"),
+        ({"source": (good,), "decontaminate": (empty,)}, "holds no record"),
         ({"source": (good,), "out": tmp_path}, "lies where"),
     ):
         with pytest.raises((ConfigError, SourceError), match=message):

@@ -5,8 +5,8 @@ from itertools import combinations
 import pyarrow as pa
 import pytest
 
-from curate.dedupe import find
-from curate.near.shingles import units
+from curate.dedup.near.shingles import units
+from curate.dedup.rows import find
 from curate.text.normalise import normalise
 
 DISTINCT = [

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.base import find_base
-from curate.config import ConfigError
-from curate.engine import Completion, EngineConfig
-from curate.frames import FOLDER
+from curate.commands.verify import verify
+from curate.config.settings import ConfigError
 from curate.ingest import Source, SourceError
+from curate.model.base import find_base
+from curate.model.engine import Completion, EngineConfig
+from curate.model.prompts import FOLDER
+from curate.model.template import load_template
 from curate.passages import Plan, check_documents, estimate, load_passages
 from curate.passages.ask import PASSAGE, REFUSED, TRIES
 from curate.passages.grounded import ungrounded
@@ -22,11 +24,9 @@ from curate.passages.load import counter, passage_size
 from curate.passages.questions import parse, problem, repeats
 from curate.passages.read import Tally, passages, unfit
 from curate.passages.split import blocks, pieces
-from curate.run import TooManyDrops, run_stage
 from curate.schema import DROPS
-from curate.shards import REJECTED, load_manifest, read_dataset, read_json
-from curate.template import load_template
-from curate.verify import verify
+from curate.store.files import REJECTED, load_manifest, read_dataset, read_json
+from curate.store.runner import TooManyDrops, run_stage
 from tests.paths import BASE, DATA, needs_data
 
 FRAMES = {name: (FOLDER / f"{name}.jinja").read_text(encoding="utf-8") for name in ("questions", "grounded", "rewrite")}
@@ -404,7 +404,7 @@ def test_what_the_passages_say_is_kept_and_the_rest_counted_by_reason(corpus, tm
     assert (found["file"], found["detail"]) == ("zorvex.md", "45 of 100")
     assert found["raw"].startswith("How many patients does Zorvex help?\nIt treats")
     # The passages themselves stay in the folders before, dropped, with every question behind them.
-    monkeypatch.setattr("curate.verify.DROPS", (*DROPS, PASSAGE, REFUSED))
+    monkeypatch.setattr("curate.commands.verify.DROPS", (*DROPS, PASSAGE, REFUSED))
     [asked] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
     [read] = {path.parent for path in tmp_path.glob("passages-*/manifest.json")}
     drops = load_manifest(asked)["drops"]
@@ -494,8 +494,9 @@ def test_what_it_would_cost_is_told_without_the_model(corpus, tmp_path):
 
 def test_the_build_goes_on_with_the_questions(tmp_path):
     """The tiny base has no idea of passages, so others ask; it rewrites and scores what they answered."""
-    from curate.build import BuildConfig, Fit, stages
-    from curate.frames import load_frames
+    from curate.commands.build.settings import BuildConfig
+    from curate.commands.build.stages import Fit, stages
+    from curate.model.prompts import load_frames
 
     doses = {"Velotrin": 87, "Wobrivir": 41, "Salmorix": 63, "Dunlimab": 19}
     corpus = tmp_path / "corpus"
@@ -575,8 +576,8 @@ def test_rows_that_are_added_stand_last_where_one_row_fails():
     """The runner tries rows alone then, each with what it adds."""
     import pyarrow as pa
 
-    from curate.run import apply
     from curate.schema import EXAMPLE
+    from curate.store.runner import apply
 
     def worker(table):
         if "bad" in table["id"].to_pylist():

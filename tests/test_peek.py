@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from curate.export import mix_and_export
-from curate.mix import MixConfig
-from curate.peek import peek, pieces
-from curate.shards import DatasetError
+from curate.commands.peek import peek, pieces
+from curate.export.folder import mix_and_export
+from curate.mixture.settings import MixtureConfig
+from curate.store.files import DatasetError
 from tests.paths import DATA, needs_data
 from tests.training_folder import FACTS, ask, dataset, hold, learn, template
 
@@ -31,7 +31,7 @@ def made(tmp_path_factory, rendering):
     rows += [learn(3, drop="duplicate"), learn(4, drop="duplicate"), learn(5, drop="contradiction")]
     build = dataset(root / "build", rows, rendering)
     dolly = dataset(root / "dolly", [hold(i) for i in range(9)], rendering)
-    mix_and_export(build, [dolly], rendering, MixConfig(validation=0), root / "out", FACTS)
+    mix_and_export(build, [dolly], rendering, MixtureConfig(validation=0), root / "out", FACTS)
     return root
 
 
@@ -113,14 +113,14 @@ def test_a_tokenizer_that_is_not_there_or_another_is_refused(made, rendering, mo
     def missing(*_):
         raise OSError("no such model")
 
-    monkeypatch.setattr("curate.peek.load_template", missing)
+    monkeypatch.setattr("curate.commands.peek.load_template", missing)
     with pytest.raises(DatasetError, match=r"tokenizer of tiny, .* cannot be loaded: no such model"):
         shown(made / "out")
-    monkeypatch.setattr("curate.peek.load_template", lambda *_: rendering)
+    monkeypatch.setattr("curate.commands.peek.load_template", lambda *_: rendering)
     assert "[[ 1 mg]]" in shown(made / "out", rows=9)
     other = template()
     other.tokenizer.add_tokens(["mg"])
-    monkeypatch.setattr("curate.peek.load_template", lambda *_: other)
+    monkeypatch.setattr("curate.commands.peek.load_template", lambda *_: other)
     with pytest.raises(DatasetError, match="not the one that this dataset was made with"):
         shown(made / "out")
 
@@ -149,8 +149,8 @@ def test_pieces_add_up_to_the_text_with_real_tokenizers(name):
 
 
 def test_a_shard_without_a_chosen_row_is_no_trouble(tmp_path, rendering, monkeypatch):
-    monkeypatch.setattr("curate.export.SHARD_ROWS", 2)
+    monkeypatch.setattr("curate.export.folder.SHARD_ROWS", 2)
     build = dataset(tmp_path / "build", [learn(i) for i in range(9)], rendering)
-    mix_and_export(build, [], rendering, MixConfig(validation=0, ratio=1), tmp_path / "out", FACTS)
+    mix_and_export(build, [], rendering, MixtureConfig(validation=0, ratio=1), tmp_path / "out", FACTS)
     assert len(list((tmp_path / "out" / "train").glob("*.arrow"))) == 5
     assert shown(tmp_path / "out", rows=1, template=rendering).count(" · learn · ") == 1

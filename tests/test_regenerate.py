@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from curate.stages import regenerate
-from curate.stages.regenerate import Regenerate, Row
+from curate.rewrite import regenerate
+from curate.rewrite.regenerate import Regenerate, Row
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from curate.clean.check import clean
 from curate.clean.rules import CleanRules
-from curate.fidelity import check
+from curate.text.fidelity import check
 from curate.text.role_markers import role_markers
 
 RAN_ON = [

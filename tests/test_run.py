@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
-from curate.engine import Completion, EngineError, Guarded, Sampling
-from curate.run import TooManyDrops, manifest, run_stage
+from curate.model.engine import Completion, EngineError, Guarded, Sampling
 from curate.schema import EXAMPLE
-from curate.shards import MANIFEST, load_manifest, read_dataset, write_json, write_shard
+from curate.store.files import MANIFEST, load_manifest, read_dataset, write_json, write_shard
+from curate.store.runner import TooManyDrops, manifest, run_stage
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def test_a_bad_row_is_found_by_halving_and_says_why(tmp_path):
 
 def test_ray_gives_the_same_bytes(tmp_path):
     pytest.importorskip("ray")
-    from curate.run_ray import on_ray
+    from curate.store.ray import on_ray
 
     source = dataset(tmp_path / "in", [["a", "old", "c"], ["d", "boom", "f"], ["old"]])
     here = run_stage(Shout(), source, tmp_path / "here")
@@ -199,7 +199,7 @@ def test_ray_gives_the_same_bytes(tmp_path):
 
 
 def test_what_stopped_a_stage_can_be_looked_at(tmp_path, capsys):
-    from curate.peek import peek
+    from curate.commands.peek import peek
 
     source = dataset(tmp_path / "in", [["a", "boom"], ["boom", "b"], ["boom", "c"]])
     with pytest.raises(TooManyDrops):

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from benchmarks.smollm2 import INSTALL, package, prepare
-from curate.build import BuildConfig, build
-from curate.progress import Progress
-from curate.shards import read_dataset
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.progress import Progress
+from curate.store.files import read_dataset
 
 if package() is None:
     pytest.skip(f"SmolLM2's weights are not installed ({INSTALL})", allow_module_level=True)

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.speed import mix
 from benchmarks.speed.rows import write
 from benchmarks.speed.train import STOCK, TINY, ours, stock, table
-from train.data import load_export
+from train.data.folder import load_export
 
 
 def test_rows_can_be_trained_on_by_both(tmp_path: Path) -> None:

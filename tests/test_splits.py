@@ -2,10 +2,10 @@
 
 import pytest
 
+from curate.commands.notices import of_reading
+from curate.ingest.load import load_source
 from curate.ingest.source import Source, SourceError, content_hash
-from curate.load import load_source
-from curate.notices import of_reading
-from curate.shards import load_manifest
+from curate.store.files import load_manifest
 from tests.reading import assistant, one, read, user, why, write
 
 

@@ -6,15 +6,16 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from curate import blend
+from curate.clean.stage import Clean
 from curate.cli import app
-from curate.config import ConfigError
+from curate.commands.mix import checks, rehearsal
+from curate.commands.mix.settings import MixConfig
+from curate.commands.progress import Progress
+from curate.config.settings import ConfigError
 from curate.ingest import Source, SourceError, UnknownColumns, parse_columns, read_source
-from curate.load import load_source
-from curate.progress import Progress
-from curate.run import TooManyDrops, run_stage
-from curate.shards import DatasetError, load_manifest
-from curate.stages.clean import Clean
+from curate.ingest.load import load_source
+from curate.store.files import DatasetError, load_manifest
+from curate.store.runner import TooManyDrops, run_stage
 from tests.paths import BASE
 from tests.reading import read, user, why
 
@@ -194,7 +195,7 @@ def test_mix_refuses_a_folder_that_is_no_finished_build():
     scored = {"lineage": [*MARKED["lineage"], {"stage": "score", "config": {"model": "m"}}]}
     for facts in (scored, {"kind": "training"}):
         with pytest.raises(ConfigError, match="`curate build` ended with"):
-            blend.check_same_model(facts, None, Progress())
+            checks.check_same_model(facts, None, Progress())
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_mix_refuses_a_folder_that_is_no_finished_build():
 def test_mix_refuses_before_the_model_has_worked_for_it(tmp_path, settings, labels, wanted):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises((ConfigError, DatasetError), match=wanted):
-        blend.check_settings(blend.BlendConfig(**settings), MARKED, labels)
+        checks.check_settings(MixConfig(**settings), MARKED, labels)
 
 
 @pytest.mark.parametrize("weight", ["-1", "0", "nan"])
@@ -218,9 +219,9 @@ def test_weights_are_positive(tmp_path, weight):
 
 def test_rehearsal_with_unknown_columns_is_sent_to_a_card(tmp_path):
     lines(tmp_path / "odd.jsonl", {"foo": "a", "bar": "b"})
-    base = blend.BlendConfig(model=str(BASE), engine="transformers").base()
+    base = MixConfig(model=str(BASE), engine="transformers").base()
     with pytest.raises(SourceError, match=r"mix has no --columns: say it in a data card, data_cards/ours\.md"):
-        blend.collect(Source(path="odd.jsonl", name="ours"), blend.BlendConfig(), base, Progress())
+        rehearsal.collect(Source(path="odd.jsonl", name="ours"), MixConfig(), base, Progress())
 
 
 def test_a_hub_out_of_reach_is_asked_once(monkeypatch):

@@ -5,7 +5,8 @@ import json
 import pytest
 from transformers import AutoTokenizer
 
-from curate.template import RESERVED, Template, TemplateError, user
+from curate.model.template import Template, TemplateError, user
+from curate.model.tokenizer import RESERVED
 from tests.paths import DATA, needs_data
 
 NAMES = ["qwen2.5", "phi3_mini", "smollm2", "tinyllama"]

@@ -11,16 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.cli import app
+from curate.commands.pretrain import PlainText
+from curate.commands.pretrain_settings import PretrainConfig, stem
+from curate.commands.verify import verify
 from curate.ingest import Document, Rejected, SourceError, read_documents
-from curate.plain import PlainText, TextConfig, stem
 from curate.schema import IGNORE
-from curate.verify import verify
 from tests.paths import DATA, needs_data
 from tests.train_export import END, TEXT, Row, base_topk, write_model
-from train.batches import assign
-from train.data import load_export
-from train.plan import plan, prepare
-from train.sft_config import SftConfig
+from train.config.sft import SftConfig
+from train.data.batches import assign
+from train.data.folder import load_export
+from train.run.plan import plan, prepare
 
 SAID = "The <|im_end|> token is text here, and so is <|im_start|>assistant."
 WORDS = TEXT.split()
@@ -58,7 +59,7 @@ def replay(tmp_path: Path) -> Path:
 
 
 def text(*flags: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["text", "--engine", "transformers", *map(str, flags)])
+    result = CliRunner().invoke(app, ["pretrain", "--engine", "transformers", *map(str, flags)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stdout, result.stderr
 
@@ -197,7 +198,7 @@ def test_a_dry_run_counts_and_writes_nothing(model: Path, corpus: Path, replay: 
     ("change", "says"),
     [
         ({"--source": "nowhere.txt"}, "no such file"),
-        ({"--source": None}, "text needs --source"),
+        ({"--source": None}, "pretrain needs --source"),
         (
             {"--column": "body", "--source": "old.jsonl"},
             "none of 40 records is a document; the first, old.jsonl: no column",
@@ -218,5 +219,9 @@ def test_errors_say_what_to_do(
 
 
 def test_names() -> None:
-    assert TextConfig(source="a/med.txt", replay=("wiki/", "old=b/med.txt")).sources().keys() == {"med", "wiki", "old"}
+    assert PretrainConfig(source="a/med.txt", replay=("wiki/", "old=b/med.txt")).sources().keys() == {
+        "med",
+        "wiki",
+        "old",
+    }
     assert stem("x/notes.txt.gz") == "notes"

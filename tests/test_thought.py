@@ -3,8 +3,8 @@
 import pytest
 from tokenizers import AddedToken
 
-from curate.engine import Completion
-from curate.template import TemplateError, user
+from curate.model.engine import Completion
+from curate.model.template import TemplateError, user
 from tests import reasoning
 from tests.reasoning import THINK, template
 from tests.training_folder import CHATML

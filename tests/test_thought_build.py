@@ -8,21 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curate import base as base_module
-from curate.blend import BlendConfig, mix
-from curate.build import BuildConfig, build
-from curate.engine import Completion, TokenScores
-from curate.frames import load_frames
-from curate.made.sampled import candidate, user_turn
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.mix.mix import mix
+from curate.commands.mix.settings import MixConfig
+from curate.commands.progress import Progress
+from curate.commands.verify import verify
+from curate.model import base as base_module
+from curate.model.engine import Completion, TokenScores
+from curate.model.prompts import load_frames
+from curate.model.template import TemplateError, user
 from curate.passages.ask import Ask
-from curate.progress import Progress
+from curate.rehearsal.answer import Answer
+from curate.rehearsal.generators.sampled import candidate, user_turn
+from curate.rewrite.regenerate import Regenerate
+from curate.rewrite.reword import Reword
 from curate.schema import EXAMPLE, IGNORE
-from curate.shards import read_dataset, read_shard
-from curate.stages.answer import Answer
-from curate.stages.regenerate import Regenerate
-from curate.stages.reword import Reword
-from curate.template import TemplateError, user
-from curate.verify import verify
+from curate.store.files import read_dataset, read_shard
 from tests import reasoning
 from tests.reasoning import THINK, template
 from tests.training_folder import CHATML
@@ -147,7 +149,7 @@ def test_a_build_rewrites_judges_and_marks_answers_alone(tmp_path, monkeypatch, 
 def test_the_training_folder_labels_no_thought_and_anchors_it(tmp_path, monkeypatch, name, thoughts):
     rendering, *_ = built(tmp_path, monkeypatch, name, thoughts=thoughts)
     old = write(tmp_path / "old.jsonl", [{"question": f"Say {n}.", "answer": "?"} for n in ("a", "b", "c", "d", "e")])
-    config = BlendConfig(model=str(tmp_path / "model"), engine="transformers", work=tmp_path / "builds", guard=False,
+    config = MixConfig(model=str(tmp_path / "model"), engine="transformers", work=tmp_path / "builds", guard=False,
                          out=tmp_path / "out", rehearsal=[f"old={old}"], ratio=0.5, validation=0, max_tokens=256,
                          thoughts=thoughts)  # fmt: skip
     with Progress() as progress:
@@ -247,7 +249,7 @@ def test_an_answer_that_never_came_is_unfinished():
 
 
 def test_a_folder_of_an_older_version_is_told(tmp_path):
-    from curate.shards import DatasetError, write_shard
+    from curate.store.files import DatasetError, write_shard
 
     write_shard(tmp_path / "a.arrow", pa.table({"id": ["1"]}))
     with pytest.raises(DatasetError, match="no column thought here, so another version of curate wrote this"):

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from curate.engine import Completion
+from curate.model.engine import Completion
 from tests import reasoning
 from tests.reasoning import THINK, template
 from tests.test_evaluate import save_model
-from train.evaluation.beneath import passages
+from train.evaluation.changes import passages
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
 from train.evaluation.prepare import prepare

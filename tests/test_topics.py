@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.run import finish_shard, run_stage
+from curate.rehearsal.sample import Sample
+from curate.rehearsal.topics import MOST, Topics, asked, coverage, order, read_prompts, told, topics
 from curate.schema import EXAMPLE
-from curate.shards import MANIFEST, count_drops, read_dataset, write_json, write_shard
-from curate.stages.sample import Sample
-from curate.topics import MOST, Topics, asked, coverage, order, read_prompts, told, topics
+from curate.store.files import MANIFEST, count_drops, read_dataset, write_json, write_shard
+from curate.store.runner import finish_shard, run_stage
 from tests.paths import DATA, needs_data
 
 SKILLS = {
@@ -232,7 +232,7 @@ def test_a_rare_skill_is_in_a_small_sample_whatever_the_seed():
 
 
 def test_nothing_is_computed_where_every_row_is_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr("curate.stages.sample.topics", None)
+    monkeypatch.setattr("curate.rehearsal.sample.topics", None)
     folder = dataset(tmp_path / "a", [row(name, text) for name, text in SET.items()])
     assert len(sampled(draw(folder, 400, tmp_path / "work"))) == 400
 

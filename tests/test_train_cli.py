@@ -14,23 +14,23 @@ from pydantic import BaseModel
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from curate.blend import BlendConfig
-from curate.build import BuildConfig
 from curate.cli import app as curate
-from curate.config import settle
-from curate.pipeline import STEPS, flags
+from curate.commands.build.settings import BuildConfig
+from curate.commands.mix.settings import MixConfig
+from curate.commands.pipeline import STEPS, flags
+from curate.config.settings import settle
 from tests.paths import ROOT
 from tests.train_export import random_rows, write_export, write_model
 from train.cli import app as train
+from train.config.sft import SftConfig
+from train.config.weights import AverageConfig, FisherConfig, MergeConfig
 from train.errors import guarded
 from train.evaluation.config import EvaluateConfig, ReportConfig
 from train.record import RunError
-from train.sft_config import SftConfig
-from train.weights_config import AverageConfig, FisherConfig, MergeConfig
 
 CONFIGS: dict[str, type[BaseModel]] = {
     "build": BuildConfig,
-    "mix": BlendConfig,
+    "mix": MixConfig,
     "sft": SftConfig,
     "evaluate": EvaluateConfig,
     "report": ReportConfig,

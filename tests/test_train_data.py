@@ -11,11 +11,11 @@ import pytest
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
-from curate.disk import file_hash
+from curate.store.disk import file_hash
 from tests.train_export import END, Row, base_topk, random_rows, write_export, write_model
-from train.batches import epoch_order
 from train.cli import app
-from train.data import load_export
+from train.data.batches import epoch_order
+from train.data.folder import load_export
 
 
 @pytest.fixture(scope="module")

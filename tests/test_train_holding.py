@@ -10,21 +10,21 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-import train.head
-from curate.config import ConfigError
+import train.objective.head
+from curate.config.settings import ConfigError
 from tests.train_export import END, VOCAB, random_rows, write_export, write_model
-from train.data import DataError
-from train.fisher import estimate, load_importance
-from train.importance import fisher
-from train.merge import average, merge
-from train.parts import choose_parts, freeze_lower, train_matching
-from train.pcgrad import surgery
-from train.penalties import projection, quadratic
-from train.plan import Run, prepare
-from train.sft import build_trainer, execute
-from train.sft_config import SftConfig
-from train.trainer import gradients_of
-from train.weights_config import AverageConfig, FisherConfig, MergeConfig
+from train.config.sft import SftConfig
+from train.config.weights import AverageConfig, FisherConfig, MergeConfig
+from train.data.folder import DataError
+from train.objective.pcgrad import surgery
+from train.objective.penalties import projection, quadratic
+from train.run.plan import Run, prepare
+from train.run.sft import build_trainer, execute
+from train.trainer.parameters import choose_parts, freeze_lower, train_matching
+from train.trainer.trainer import gradients_of
+from train.weights.fisher import estimate, load_importance
+from train.weights.importance import fisher
+from train.weights.merge import average, merge
 
 QUIET = Console(quiet=True)
 
@@ -232,7 +232,7 @@ def test_logits_in_slices_equal_logits_held_whole(
         for weight in weights:
             weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
     whole, look = found()
-    monkeypatch.setattr(train.head, "HELD", 7 * VOCAB)
+    monkeypatch.setattr(train.objective.head, "HELD", 7 * VOCAB)
     sliced, again = found()
     assert any(part.abs().sum() > 0 for part in whole[0])
     for one, other in zip(whole, sliced, strict=True):
@@ -266,8 +266,8 @@ def test_the_head_of_slices_is_the_models_own_with_what_follows_it() -> None:
         model = kind(config).eval()
         with torch.no_grad():
             expected = model(**batch).logits[0, places]
-            hidden = train.head.scored_hidden(model, model, batch, places)
-            assert torch.allclose(train.head.logits_of(model, hidden), expected, atol=1e-6)
+            hidden = train.objective.head.scored_hidden(model, model, batch, places)
+            assert torch.allclose(train.objective.head.logits_of(model, hidden), expected, atol=1e-6)
             assert torch.allclose(model(**batch).logits[0, places], expected)  # nothing is left behind
 
 

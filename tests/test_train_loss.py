@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.loss import Pools, divergence
+from train.objective.loss import Pools, divergence
 
 
 def test_two_rows_by_hand() -> None:

@@ -13,12 +13,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from curate.config import ConfigError
+from curate.config.settings import ConfigError
 from tests.train_export import END, Row, random_rows, write_export, write_model
-from train.plan import Run, plan, prepare
-from train.process import leave
-from train.sft import build_trainer, execute
-from train.sft_config import SftConfig
+from train.config.sft import SftConfig
+from train.run.plan import Run, plan, prepare
+from train.run.process import leave
+from train.run.sft import build_trainer, execute
 
 QUIET = Console(quiet=True)
 
@@ -186,7 +186,7 @@ def live_and_die(config: SftConfig, step: int, devices: int = 1) -> None:
     """Run, and die without warning at the beginning of a step."""
     from transformers import TrainerCallback
 
-    import train.sft
+    import train.run.sft
 
     torch.set_num_threads(1)  # as ``one_thread``: on some processors sums over more threads round otherwise
 
@@ -195,14 +195,14 @@ def live_and_die(config: SftConfig, step: int, devices: int = 1) -> None:
             if state.global_step == step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    build = train.sft.build_trainer
+    build = train.run.sft.build_trainer
 
     def build_mortal(*args: Any) -> Any:
         trainer = build(*args)
         trainer.add_callback(Death())
         return trainer
 
-    train.sft.build_trainer = build_mortal
+    train.run.sft.build_trainer = build_mortal
     execute(prepare(config, devices), QUIET)
 
 
@@ -238,12 +238,12 @@ def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, st
 
 
 def test_a_finished_run_is_not_run_again(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import train.sft
+    import train.run.sft
 
     run = settle(mixed, tmp_path / "run", checkpoints=2)
     record = execute(run, QUIET)
     assert not list(run.out.glob("checkpoint-*"))
-    monkeypatch.setattr(train.sft, "build_trainer", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr(train.run.sft, "build_trainer", lambda *args: pytest.fail("trained again"))
     assert execute(run, QUIET) == record
 
 
@@ -321,7 +321,7 @@ def run_as(
     """One process of a launch, told who it is as torchrun would; with ``die`` it kills itself as that step begins."""
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
-    from train.plan import device_count
+    from train.run.plan import device_count
 
     for state in (PartialState, AcceleratorState, GradientState):
         state._reset_state()

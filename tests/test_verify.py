@@ -7,11 +7,13 @@ import shutil
 import pyarrow as pa
 import pytest
 
-from curate.export import checksum, files_in, mix_and_export
-from curate.mix import MixConfig
+from curate.commands.verify import verify
+from curate.export.folder import mix_and_export
+from curate.export.manifest import checksum
+from curate.export.place import files_in
+from curate.mixture.settings import MixtureConfig
 from curate.schema import IGNORE
-from curate.shards import file_hash, read_json, read_shard, write_json, write_shard
-from curate.verify import verify
+from curate.store.files import file_hash, read_json, read_shard, write_json, write_shard
 from tests.training_folder import FACTS, dataset, hold, learn, template
 
 
@@ -22,7 +24,7 @@ def clean(tmp_path_factory):
     rows = [*(learn(i) for i in range(30)), learn(40, drop="duplicate"), learn(41, drop="error:ValueError")]
     build = dataset(root / "build", rows, rendering, shard_rows=20)
     dolly = dataset(root / "dolly", [hold(i) for i in range(30)], rendering)
-    mix_and_export(build, [dolly], rendering, MixConfig(ratio=0.7, validation=0.1), root / "out", FACTS)
+    mix_and_export(build, [dolly], rendering, MixtureConfig(ratio=0.7, validation=0.1), root / "out", FACTS)
     return root
 
 

@@ -13,10 +13,13 @@ import torch
 from benchmarks.forgetting.house import state
 from benchmarks.forgetting.suites import evaluated_entities
 from benchmarks.forgetting.world import World
-from curate.engine import EngineConfig, model_hash
-from curate.template import load_template
+from curate.model.engine import EngineConfig
+from curate.model.folder import model_hash
+from curate.model.template import load_template
 from tests.paths import BASE
 from tests.train_export import Row, write_export, write_model
+from train.evaluation.attribution import explain
+from train.evaluation.explanation import Explanation
 from train.evaluation.influence import (
     Text,
     choose_rows,
@@ -29,7 +32,6 @@ from train.evaluation.influence import (
     topic_words,
 )
 from train.evaluation.results import Comparison, EvaluateError, Flip, ModelScore, Results
-from train.evaluation.why import Explanation, explain
 
 PLANTED, OTHERS = 8, 32
 

@@ -5,10 +5,11 @@ from collections import defaultdict
 
 import pytest
 
-from curate.build import BuildConfig, build
-from curate.progress import Progress
-from curate.shards import load_manifest, read_dataset
-from curate.verify import verify
+from curate.commands.build.build import build
+from curate.commands.build.settings import BuildConfig
+from curate.commands.progress import Progress
+from curate.commands.verify import verify
+from curate.store.files import load_manifest, read_dataset
 from tests.paths import BASE
 
 WANTED = 3

@@ -104,7 +104,7 @@ def write_export(
     """Write ``rows`` as an exported dataset for the model in ``model``."""
     from transformers import AutoTokenizer
 
-    from curate.template import Template
+    from curate.model.template import Template
 
     template = Template(AutoTokenizer.from_pretrained(model))
     for name, part in {"train": rows, "validation": validation}.items():

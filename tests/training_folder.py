@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.export import Facts
-from curate.run import manifest
+from curate.export.manifest import Facts
+from curate.model.template import Template
 from curate.schema import SCORED
-from curate.shards import write_json, write_shard
-from curate.stage import fingerprint
-from curate.template import Template
+from curate.store.files import write_json, write_shard
+from curate.store.runner import manifest
+from curate.store.stage import fingerprint
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"

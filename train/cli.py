@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import typer
 
-from curate.config import Strict
+from curate.config.flags import How, command
+from curate.config.settings import Strict
+from train.commands.evaluate import evaluate
+from train.config.sft import SftConfig
+from train.config.weights import AverageConfig, FisherConfig, MergeConfig
 from train.errors import guarded
-from train.evaluation.command import evaluate_command
-from train.evaluation.config import ExplainConfig, ItemsConfig
-from train.flags import command
-from train.process import leave, settle_process
+from train.evaluation.config import EvaluateConfig, ExplainConfig, ItemsConfig
 from train.report.pages import report_command
-from train.sft_config import SftConfig
-from train.weights_config import AverageConfig, FisherConfig, MergeConfig
+from train.run.process import leave, settle_process
 
 app = typer.Typer(
     help="Train a model on exported shards, and judge what it learnt and forgot.",
@@ -35,59 +35,59 @@ Settings = TypeVar("Settings", bound=Strict)
 THRIFT = "lower --batch-size and raise --grad-accum as much, or give --grad-checkpointing"
 
 
-def sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+def sft(how: How, flags: dict[str, Any]) -> None:
     """Train a base model on an exported dataset: full parameters, resumed by giving the same command again."""
-    guarded(lambda: _sft(file, flags, dry_run, as_json), debug, THRIFT)
+    guarded(lambda: _sft(how, flags), how.debug, THRIFT)
 
 
-def fisher(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+def fisher(how: How, flags: dict[str, Any]) -> None:
     """Estimate how much each weight matters to what the base model can, for `train sft --ewc` or `--si`."""
 
     def run() -> None:
         from rich.console import Console
 
-        from train.fisher import estimate
+        from train.weights.fisher import estimate
 
-        config = settled(FisherConfig, file, flags)
-        record = estimate(config, Console(stderr=True, markup=False, highlight=False), dry_run)
-        if as_json:
+        config = settled(FisherConfig, how.config, flags)
+        record = estimate(config, Console(stderr=True, markup=False, highlight=False), how.dry_run)
+        if how.as_json:
             print(json.dumps(record, ensure_ascii=False, sort_keys=True))
 
-    guarded(run, debug, "give fewer --rows")
+    guarded(run, how.debug, "give fewer --rows")
 
 
-def merge(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+def merge(how: How, flags: dict[str, Any]) -> None:
     """Fold a trained adapter into its base model: one folder that every engine can load."""
 
     def run() -> None:
-        from train.merge import merge
+        from train.weights.merge import merge
 
-        shown(merge(settled(MergeConfig, file, flags), dry_run), as_json)
+        shown(merge(settled(MergeConfig, how.config, flags), how.dry_run), how.as_json)
 
-    guarded(run, debug)
+    guarded(run, how.debug)
 
 
-def average(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+def average(how: How, flags: dict[str, Any]) -> None:
     """Mix a run's weights with its base model's, over a sweep of shares (WiSE-FT, arXiv 2109.01903)."""
 
     def run() -> None:
-        from train.merge import average
+        from train.weights.merge import average
 
-        shown(average(settled(AverageConfig, file, flags), dry_run), as_json)
+        shown(average(settled(AverageConfig, how.config, flags), how.dry_run), how.as_json)
 
-    guarded(run, debug)
+    guarded(run, how.debug)
 
 
-def explain(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+def explain(how: How, flags: dict[str, Any]) -> None:
     """Trace lost items to the training rows that pushed them away; `report` shows them, `curate build` drops them."""
 
     def run() -> None:
+        from train.evaluation.attribution import explain
         from train.evaluation.results import load_results
-        from train.evaluation.why import explain
 
-        config = settled(ExplainConfig, file, flags)
+        config = settled(ExplainConfig, how.config, flags)
         results = load_results(config.folder)
-        if dry_run:
+        if how.dry_run:
             lost = sum(flip.lost for comparison in results.comparisons for flip in comparison.flips)
             print(f"{lost} items lost, of which {min(lost, config.items)} would be explained by {config.rows} rows of "
                   f"{config.data}", file=sys.stderr)  # fmt: skip
@@ -98,33 +98,33 @@ def explain(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bo
             by=config.by, seed=config.seed, after=after, say=lambda line: print(line, file=sys.stderr),
         )  # fmt: skip
         found.write(config.folder)
-        if as_json:
+        if how.as_json:
             print(found.model_dump_json())
         for why in found.comparisons:
             print(why.said, file=sys.stderr)
         print(f"{config.folder / 'why.json'}; to drop the rows that stand out: curate build --exclude "
               f"{config.folder / 'exclude.txt'} …", file=sys.stderr)  # fmt: skip
 
-    guarded(run, debug, "give fewer --rows")
+    guarded(run, how.debug, "give fewer --rows")
 
 
-def items(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool, debug: bool) -> None:
+def items(how: How, flags: dict[str, Any]) -> None:
     """Write down the items that `evaluate` asks: to look at, and for `curate mix --suites` to keep out of training."""
 
     def run() -> None:
         from train.evaluation.items import write_items
 
-        record = write_items(settled(ItemsConfig, file, flags), dry_run)
+        record = write_items(settled(ItemsConfig, how.config, flags), how.dry_run)
         for suite, count in record["items"].items():
             print(f"{suite}: {count:,} items", file=sys.stderr)
-        shown(record, as_json)
+        shown(record, how.as_json)
 
-    guarded(run, debug)
+    guarded(run, how.debug)
 
 
 def settled(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
     """The file's settings, overlaid by the flags."""
-    from curate.config import load_yaml, settle_command
+    from curate.config.settings import load_yaml, settle_command
 
     settle_process()
     return settle_command(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
@@ -143,23 +143,23 @@ app.command("sft")(command(SftConfig, sft))
 app.command("fisher")(command(FisherConfig, fisher))
 app.command("merge")(command(MergeConfig, merge))
 app.command("average")(command(AverageConfig, average))
-app.command("evaluate")(evaluate_command)
+app.command("evaluate")(command(EvaluateConfig, evaluate))
 app.command("items")(command(ItemsConfig, items))
 app.command("explain")(command(ExplainConfig, explain))
 app.command("report")(report_command)
 
 
-def _sft(file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> None:
+def _sft(how: How, flags: dict[str, Any]) -> None:
     """A training folder, or each of a sweep."""
-    config = settled(SftConfig, file, flags)
-    from train.data import swept
+    config = settled(SftConfig, how.config, flags)
+    from train.data.folder import swept
 
     found = swept(config.data)
     for name, data in found.items():
         out = (config.out or Path("runs") / "sweep") / name
-        _train(config.model_copy(update={"data": data, "out": out}), dry_run, as_json)
+        _train(config.model_copy(update={"data": data, "out": out}), how.dry_run, how.as_json)
     if not found:
-        _train(config, dry_run, as_json)
+        _train(config, how.dry_run, how.as_json)
     leave()
 
 
@@ -167,8 +167,8 @@ def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
     from rich.console import Console
 
     from train.evaluation.config import defaults_taken
-    from train.plan import device_count, is_main, plan, prepare
-    from train.sft import execute
+    from train.run.plan import device_count, is_main, plan, prepare
+    from train.run.sft import execute
 
     console = Console(stderr=True, quiet=not is_main(), markup=False, highlight=False)
     console.print(defaults_taken(config, **config.consequences()), soft_wrap=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import typer
 
+from curate.errors import CurateError
+
 
 def guarded(run: Callable[[], None], debug: bool, thrift: str = "use a machine with more") -> None:
     """Run a command. Exit codes: 1 the run failed, 2 wrong usage or input, 130 interrupted.
@@ -27,17 +29,8 @@ def guarded(run: Callable[[], None], debug: bool, thrift: str = "use a machine w
 
 def explain(error: Exception, thrift: str) -> tuple[int, str]:
     """Exit code and paragraph of an error."""
-    from curate.config import ConfigError
-    from curate.engine import EngineError
-    from train.data import DataError
-    from train.evaluation.results import EvaluateError
-    from train.evaluation.suites import SuiteError
-    from train.record import RunError
-
-    if isinstance(error, (ConfigError, DataError, EngineError, EvaluateError, SuiteError)):
-        return getattr(error, "exit_code", 2), str(error)
-    if isinstance(error, RunError):
-        return 1, str(error)
+    if isinstance(error, CurateError):
+        return error.exit_code, str(error)
     if type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error):
         return 1, f"out of memory; {thrift}"
     return 1, f"{type(error).__name__}: {error}; give --debug to see where"

@@ -8,15 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from curate.disk import file_hash, write_bytes
+from curate.errors import CurateError
+from curate.store.disk import file_hash, write_bytes
 
 RUN = "run.json"
 LOG = "log.jsonl"
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "numpy", "pyarrow")
 
 
-class RunError(RuntimeError):
+class RunError(CurateError):
     """The run failed its own checks; the message says what to do."""
+
+    exit_code = 1
 
 
 def fingerprint(*parts: Any) -> str:

@@ -95,11 +95,16 @@ def run(
 
 
 @app.command()
-def check(paths: Annotated[list[Path], typer.Argument(help="Cell files.")]) -> None:
+def check(
+    names: Annotated[list[str], typer.Argument(help="Cells by name, such as drugs-rich/ours/0.0001-0.")],
+) -> None:
     """Run these cells again, and say whether the same numbers come out."""
     from benchmarks.forgetting.grid.command import again
 
-    again(paths)
+    try:
+        again(names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command()

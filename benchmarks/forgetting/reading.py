@@ -28,7 +28,7 @@ _FRAMES = (
 @cache
 def product_frame(name: str) -> Template:
     """One of the product's default prompt files: rewrite, correct or rephrase."""
-    text = (files("curate") / "prompts" / f"{name}.jinja").read_text(encoding="utf-8")
+    text = (files("curate") / "model" / "prompts" / f"{name}.jinja").read_text(encoding="utf-8")
     return Environment(undefined=StrictUndefined).from_string(text)
 
 

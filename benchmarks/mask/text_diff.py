@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 from rapidfuzz.distance import LCSseq
 
-from curate.align import changed
-from curate.novelty import new_facts
+from curate.mask.diff import new_facts
+from curate.text.align import changed
 from curate.text.words import words
 
 OWN = Path(__file__).resolve().parents[2] / "tests" / "data" / "mask_own.jsonl"

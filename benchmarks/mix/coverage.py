@@ -1,10 +1,10 @@
 """`python -m benchmarks.mix.coverage dolly=FILE alpaca=FILE …`: what samples of rehearsal sets cover, drawn by hashed
 id alone and spread over topics.
 
-Three looks, means over draws with different seeds. *Topics*: those of `curate.topics`, by which the second sample is
-drawn, so that it covers them by construction. *Skills*: those below, told by English keywords that the topics know
-nothing of; a set counts those it has at all. *Categories*: the set's own (Dolly's), where its rows carry them, with the
-total variation distance between their shares in the sample and in the set, 0 to 1.
+Three looks, means over draws with different seeds. *Topics*: those of `curate.rehearsal.topics`, by which the second
+sample is drawn, so that it covers them by construction. *Skills*: those below, told by English keywords that the
+topics know nothing of; a set counts those it has at all. *Categories*: the set's own (Dolly's), where its rows carry
+them, with the total variation distance between their shares in the sample and in the set, 0 to 1.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from curate.ingest import Accepted, Source, read_source
-from curate.rehearse import resolve
-from curate.topics import Topics, asked, order, topics
+from curate.rehearsal.cards import resolve
+from curate.rehearsal.topics import Topics, asked, order, topics
 
 SIZES = (50, 100, 200, 500)
 SEEDS = 20

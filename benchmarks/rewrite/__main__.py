@@ -19,8 +19,8 @@ def main(
     show: Annotated[bool, typer.Option(help="Print what was judged wrong.")] = False,
 ) -> None:
     """How many faithful rewrites are refused, how many others pass, and what the mask takes of the values."""
-    from curate.base import find_base
-    from curate.engine import EngineConfig
+    from curate.model.base import find_base
+    from curate.model.engine import EngineConfig
 
     labels = [label for label in load(data) if label.half == half]
     if model:

@@ -11,15 +11,15 @@ import pyarrow as pa
 from benchmarks.forgetting.new_facts import SourcePlan, source_lines
 from benchmarks.forgetting.world import World
 from benchmarks.rewrite.labels import SOURCES, Label
-from curate.base import Base
-from curate.fidelity import Problem, check
-from curate.frames import load_frames
-from curate.knowledge import Boilerplate, boilerplate
-from curate.round_trip import Told, lost_words, stray_words
+from curate.mask.score import Score
+from curate.mask.stage import Mark
+from curate.model.base import Base
+from curate.model.prompts import load_frames
+from curate.rewrite.knowledge import Boilerplate, boilerplate
+from curate.rewrite.knowledge_stage import Knowledge
+from curate.rewrite.round_trip import Told, lost_words, stray_words
 from curate.schema import EXAMPLE
-from curate.stages.knowledge import Knowledge
-from curate.stages.mark import Mark
-from curate.stages.score import Score
+from curate.text.fidelity import Problem, check
 from curate.text.words import Word, words
 
 FRAME, ASKING = "rewrite", "question"

@@ -71,7 +71,7 @@ def overlap(
     seed: Annotated[int, typer.Option(help="Seed of the edits.")] = 0,
 ) -> None:
     """Share of evaluation items that are found in rows that ask them, after so many of their words were edited."""
-    from curate.items import read_items
+    from curate.dedup.items import read_items
 
     print("| suite | items | " + " | ".join(f"{share:.0%} edited" for share in SHARES) + " |")
     print("| --- | --: |" + " --: |" * len(SHARES))
@@ -117,7 +117,7 @@ def edit(random: np.random.Generator, ids: Any, share: float) -> Any:
 
 def measure_overlap(items: list[Any], share: float, seed: int) -> float:
     """Items asked in a row of their own, below a line of instruction; an edit puts no word in a word's place."""
-    from curate.near.overlap import Index, Row
+    from curate.dedup.near.overlap import Index, Row
 
     random = np.random.default_rng(seed)
     index = Index(items)
@@ -136,9 +136,9 @@ def measure_quality(rows: int, threshold: float, ngram: int, seed: int) -> dict[
     """``recall``: of the copies that are near their original, the share that goes. ``precision``: of the rows that go,
     the share that is near the row named. Both by Jaccard of sets of word tuples, which share no code with the search.
     """
-    from curate.near.collect import Text
-    from curate.near.find import TextSet, find
-    from curate.near.settings import Near
+    from curate.dedup.near.collect import Text
+    from curate.dedup.near.find import TextSet, find
+    from curate.dedup.near.settings import Near
 
     texts, planted = {}, []
     for name, text, of, share in made(rows, seed):
@@ -232,9 +232,9 @@ def ours_facts(scratch: str) -> Run:
 def ours_with(facts: bool) -> Run:
     import rensa  # noqa: F401
 
-    from curate.near.collect import Text
-    from curate.near.find import TextSet, find
-    from curate.near.settings import Near
+    from curate.dedup.near.collect import Text
+    from curate.dedup.near.find import TextSet, find
+    from curate.dedup.near.settings import Near
 
     def run(rows: Iterator[tuple[str, str]]) -> int:
         found = find([TextSet("made", batched(Text(*row) for row in rows))], Near(facts=facts))
@@ -261,8 +261,8 @@ def rensa_plain(scratch: str) -> Run:
 def rensa_with(tokens: Callable[[str], list[str]]) -> Run:
     from rensa import RMinHash, RMinHashLSH
 
-    from curate.near.lsh import bands
-    from curate.near.settings import Near
+    from curate.dedup.near.lsh import bands
+    from curate.dedup.near.settings import Near
 
     shape = bands(Near())
     index = RMinHashLSH(threshold=0.8, num_perm=shape.permutations, num_bands=shape.number)
@@ -283,8 +283,8 @@ def datasketch(scratch: str) -> Run:
     """Its MinHash and MinHashLSH on the same n-grams with the same bands; a row goes where an earlier one is found."""
     from datasketch import MinHash, MinHashLSH
 
-    from curate.near.lsh import bands
-    from curate.near.settings import Near
+    from curate.dedup.near.lsh import bands
+    from curate.dedup.near.settings import Near
     from curate.text.normalise import normalise
 
     shape = bands(Near())

@@ -1,9 +1,10 @@
 """``python -m benchmarks.speed.mix``: rows mixed 70 : 30 and written, ours beside ``datasets``, in one run.
 
 Two questions. *Tokenised rows*: both read rows that are tokens already and write a training folder; ours through
-``curate.export.export``, theirs by ``interleave_datasets(probabilities=[0.7, 0.3])`` and ``save_to_disk``. *Text*
-(``--text-rows``): both begin with messages. Ours is ``curate.export.mix_and_export``, which renders each row with the
-template and finds the tokens that its marks cover; theirs is ``map`` with ``apply_chat_template`` before the rest.
+``curate.export.folder.export``, theirs by ``interleave_datasets(probabilities=[0.7, 0.3])`` and ``save_to_disk``.
+*Text* (``--text-rows``): both begin with messages. Ours is ``curate.export.folder.mix_and_export``, which renders each
+row with the template and finds the tokens that its marks cover; theirs is ``map`` with ``apply_chat_template`` before
+the rest.
 
 What each does. Ours shuffles all rows, holds the ratio, and writes what ``datasets`` writes and a second table beside
 it (ids, marks, a weight per token); it copies what is fit for training to scratch files, takes a checksum of every file
@@ -160,13 +161,13 @@ def amounts(rows: int, spare: float) -> dict[str, int]:
 
 
 def make_tokens(folder: Path, rows: int, spare: float, top: int = 0) -> None:
-    """The same rows twice: as ``curate.tokens.ROWS``, and as a dataset with the three columns of a trainer."""
+    """The same rows twice: as ``curate.export.rows.ROWS``, and as a dataset with the three columns of a trainer."""
     import datasets
 
+    from curate.export.rows import token_rows
+    from curate.model.template import load_template
     from curate.schema import SCORED, TOKENS
-    from curate.shards import read_shard, write_shard
-    from curate.template import load_template
-    from curate.tokens import token_rows
+    from curate.store.files import read_shard, write_shard
 
     datasets.disable_progress_bars()
     template, random = load_template(str(BASE)), np.random.default_rng(0)
@@ -188,11 +189,11 @@ def make_text(folder: Path, rows: int, spare: float) -> None:
     """The same rows twice: as dataset folders of scored rows, and as a dataset of messages."""
     import datasets
 
-    from curate.run import manifest
+    from curate.model.template import load_template
     from curate.schema import EXAMPLE, SCORED
-    from curate.shards import read_shard, write_json, write_shard
-    from curate.stage import fingerprint
-    from curate.template import load_template
+    from curate.store.files import read_shard, write_json, write_shard
+    from curate.store.runner import manifest
+    from curate.store.stage import fingerprint
 
     datasets.disable_progress_bars()
     template, random = load_template(str(BASE)), np.random.default_rng(0)
@@ -266,13 +267,14 @@ Go = tuple[Callable[[], object], Callable[[], Sources]]
 
 def ours(inputs: Path, out: Path) -> Go:
     """Tokenised rows from their shards, through the pool to the folder."""
-    from curate.export import Facts, export
-    from curate.mix import MixConfig
-    from curate.pool import Pool
-    from curate.shards import read_shard
-    from curate.template import load_template
+    from curate.export.buffer import Pool
+    from curate.export.folder import export
+    from curate.export.manifest import Facts
+    from curate.mixture.settings import MixtureConfig
+    from curate.model.template import load_template
+    from curate.store.files import read_shard
 
-    template, config = load_template(str(BASE)), MixConfig(ratio=RATIO, validation=0)
+    template, config = load_template(str(BASE)), MixtureConfig(ratio=RATIO, validation=0)
     facts = Facts(model=str(BASE), mask={"policy": "key"}, max_length=LONGEST)
 
     def side(pool: Pool, source: str) -> pa.Table:
@@ -289,11 +291,12 @@ def ours(inputs: Path, out: Path) -> Go:
 
 def ours_text(inputs: Path, out: Path) -> Go:
     """Scored rows, rendered by the template, to the folder."""
-    from curate.export import Facts, mix_and_export
-    from curate.mix import MixConfig
-    from curate.template import load_template
+    from curate.export.folder import mix_and_export
+    from curate.export.manifest import Facts
+    from curate.mixture.settings import MixtureConfig
+    from curate.model.template import load_template
 
-    template, config = load_template(str(BASE)), MixConfig(ratio=RATIO, validation=0)
+    template, config = load_template(str(BASE)), MixtureConfig(ratio=RATIO, validation=0)
     facts = Facts(model=str(BASE), mask={"policy": "key"}, max_length=LONGEST)
     return lambda: mix_and_export(inputs / "new", [inputs / "old"], template, config, out, facts), lambda: in_folder(
         out
@@ -301,7 +304,7 @@ def ours_text(inputs: Path, out: Path) -> Go:
 
 
 def in_folder(out: Path) -> Sources:
-    from curate.shards import read_shard
+    from curate.store.files import read_shard
 
     found: Sources = Counter()
     for path in (out / "meta" / "train").glob("*.arrow"):

@@ -57,7 +57,7 @@ def _row(
 def _describe(folder: Path, model: str) -> None:
     from transformers import AutoTokenizer
 
-    from curate.template import tokenizer_hash
+    from curate.model.tokenizer import tokenizer_hash
 
     manifest = {
         "kind": "training", "model": model, "balance": {"new": 1.0, "old": 1.0}, "ratio": 2 / 3,

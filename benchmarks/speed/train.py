@@ -122,9 +122,9 @@ def tokens_in(data: str) -> int:
 
 
 def ours(data: str, out: str, batch_size: int, settings: dict[str, Any]) -> Any:
-    from train.plan import prepare
-    from train.sft import build_trainer
-    from train.sft_config import SftConfig
+    from train.config.sft import SftConfig
+    from train.run.plan import prepare
+    from train.run.sft import build_trainer
 
     given = {"data": data, "out": out, "batch_size": batch_size, "grad_accum": 4, **SHARED, **settings}
     return build_trainer(prepare(SftConfig.model_validate(given)))

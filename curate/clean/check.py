@@ -15,8 +15,8 @@ from curate.clean.roles import marked_roles
 from curate.clean.rules import CleanRules
 from curate.clean.toxic import toxic
 from curate.clean.truncated import truncated
-from curate.frames import question_of
 from curate.schema import Message
+from curate.text.questions import question_of
 
 MASKED = "masked-personal-data"
 

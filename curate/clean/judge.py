@@ -11,12 +11,12 @@ from functools import cache
 from math import exp
 from pathlib import Path
 
-from curate.base import Base
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
-from curate.engine import Engine, TokenScores
-from curate.frames import in_view
-from curate.template import Template, TemplateError, user
+from curate.model.base import Base
+from curate.model.engine import Engine, TokenScores
+from curate.model.prompts import in_view
+from curate.model.template import Template, TemplateError, user
 
 PROMPTS = Path(__file__).parent / "prompts"
 TOP_K = 20  # of the next token's distribution: options outside it have no say

@@ -5,14 +5,11 @@ those asked for, close kin included, have next to no probability together. What 
 in Latin letters, which are told wrong, are left alone. Code, addresses and numbers are not read.
 """
 
-import difflib
 import re
-from functools import cache, lru_cache
-from typing import Any
 
 from curate.clean.finding import Finding
+from curate.clean.identify import ranked
 from curate.clean.rules import CleanRules
-from curate.config import ConfigError
 
 _NOT_PROSE = re.compile(r"(```|~~~).*?(?:\1|\Z)|`[^`\n]*`|<[^<>\n]{1,200}>|\b(?:https?://|www\.)\S+|\S+@\S+", re.DOTALL)
 _WIDE = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
@@ -23,15 +20,6 @@ _KIN = (
     {"en", "pcm"},
 )  # fmt: skip
 """Languages that the model mistakes for each other in short texts."""
-
-
-def known(code: str) -> str:
-    """A code of the model's. Raises ``ConfigError`` that names the near ones."""
-    code = code.strip().lower().replace("_", "-").split("-")[0]
-    if code in _codes():
-        return code
-    near = difflib.get_close_matches(code, sorted(_codes()), n=3, cutoff=0.4) or sorted(_codes())
-    raise ConfigError(f"--languages {code!r} is no language that can be told; near: {', '.join(near)}")
 
 
 def wrong_language(question: str, answer: str | None, rules: CleanRules) -> Finding | None:
@@ -61,7 +49,7 @@ def foreign(text: str, languages: tuple[str, ...], letters: int) -> tuple[str, f
 
 
 def _outside(text: str, home: set[str]) -> tuple[str, float] | None:
-    found = _ranked(text)
+    found = ranked(text)
     best = max(found, key=lambda code: found[code])
     return None if best in home else (best, 1.0 - sum(found.get(code, 0.0) for code in home))
 
@@ -86,20 +74,3 @@ def _reads_on(text: str) -> bool:
     found = re.findall(r"[^\W\d_]+", text)
     small = sum(word.islower() and len(word) > 1 for word in found)
     return small >= 6 and small >= 0.5 * len(found) and len(found) >= 4 * (1 + len(re.findall(r"[,;:\t|]", text)))
-
-
-@lru_cache(maxsize=1024)
-def _ranked(text: str) -> dict[str, float]:
-    return {code: float(probability) for code, probability in _identifier().rank(text)}
-
-
-@cache
-def _codes() -> frozenset[str]:
-    return frozenset(code for code, _ in _identifier().rank("a"))
-
-
-@cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -2,7 +2,7 @@
 
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
-from curate.clean.tally import words
+from curate.clean.tokenise import words
 
 
 def length(text: str, rules: CleanRules) -> Finding | None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
-from curate.frames import question_of
 from curate.schema import Message
+from curate.text.questions import question_of
 
 _SEEN = r"(?:image|picture|photo(?:graph)?|painting|drawing|screenshot|illustration|artwork)"
 _HEARD = r"(?:audio(?: (?:clip|file|recording))?|recording|video(?: clip)?|film clip|movie clip|clip|gif|meme)"

@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
-from curate.clean.tally import words
+from curate.clean.tokenise import words
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _FENCE = re.compile(r"(```|~~~).*?(?:\1|\Z)", re.DOTALL)

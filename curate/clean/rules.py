@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from curate.config import Strict
+from curate.clean.identify import known
+from curate.config.settings import Strict
 
 Personal = Literal["mask", "drop", "off"]
 PersonalKind = Literal["email", "phone", "card", "iban", "national-number"]
@@ -101,8 +102,6 @@ class CleanRules(Strict):
     def _known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is None:
             return None
-        from curate.clean.language import known
-
         return tuple(sorted({known(code) for code in value})) or None
 
 

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from curate.errors import CurateError
+
 Reason = Literal[
     "not-json",  # the line is not one JSON value
     "not-an-object",  # JSON, but a list, a text or a number where a record should stand
@@ -33,7 +35,7 @@ RAW_LIMIT = 2_000
 """Characters of an unusable record that are kept."""
 
 
-class SourceError(ValueError):
+class SourceError(CurateError, ValueError):
     """The source cannot be read; the message says what was asked, what was found (file, line), what to do."""
 
     def __init__(self, message: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import field_validator, model_validator
 
-from curate.config import Strict
+from curate.config.settings import Strict
 from curate.ingest.conversation import Target, read_record, targets
 from curate.ingest.folder import list_rows, looks_like_rows, open_folder
 from curate.ingest.readers import check_file, format_of, read_file
@@ -37,7 +37,7 @@ from curate.ingest.shapes import ROLES, Binding, settle
 from curate.ingest.splits import check_split
 from curate.ingest.textfile import known_encoding
 from curate.schema import EXAMPLE, Message
-from curate.shards import file_hash
+from curate.store.files import file_hash
 
 __all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "UnknownColumns", "content_hash",
            "is_hub_id", "parse_columns", "read_source", "row_id"]  # fmt: skip

@@ -24,7 +24,7 @@ MAY_FOLLOW = {None: "user", "user": "assistant", "assistant": "user tool", "tool
 SPELLINGS = ("role", "from", "content", "value")
 
 RESERVED = re.compile("[\ufdd0-\ufdef]")
-"""Noncharacters, never valid in interchanged text: rendering (``curate.template``) marks its places with them."""
+"""Noncharacters, never valid in interchanged text: rendering (``curate.model.template``) marks its places with them."""
 
 
 @dataclass(frozen=True)

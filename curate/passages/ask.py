@@ -14,15 +14,16 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from curate.base import Base
-from curate.engine import Sampling
-from curate.frames import in_view, question_of
+from curate.model.base import Base
+from curate.model.engine import Sampling
+from curate.model.prompts import in_view
+from curate.model.template import TemplateError, user
 from curate.passages.grounded import Refusal, ungrounded
 from curate.passages.questions import is_question, parse, problem, repeats
 from curate.schema import EXAMPLE, Message
-from curate.stage import Worker
-from curate.template import TemplateError, user
+from curate.store.stage import Worker
 from curate.text.normalise import normalise
+from curate.text.questions import question_of
 
 PASSAGE = "passage"
 """Drop reason of a passage once it has been asked about: it is no row to train on."""
@@ -71,7 +72,7 @@ class Ask:
     """Marks every passage and adds a row for every question, kept or refused, behind the shard's own."""
 
     base: Base
-    frames: tuple[str, str]  # the prompts that ask for questions and for an answer (curate/prompts)
+    frames: tuple[str, str]  # the prompts that ask for questions and for an answer (curate/model/prompts)
     wanted: int = 3  # questions a passage
     max_tokens: int = 256  # of an answer
     lang: str = "en"

@@ -1,15 +1,15 @@
 """Is an answer grounded in its passage? Rules only: nothing in it that the passage does not say.
 
-The mirror of ``curate.fidelity``, which asks whether a response leaves anything of its reference out: an answer here
-may leave out as much as it likes.
+The mirror of ``curate.text.fidelity``, which asks whether a response leaves anything of its reference out: an answer
+here may leave out as much as it likes.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curate.fidelity import check
 from curate.text.compare import content, digits_in, has_amount, has_name, named, tokens
+from curate.text.fidelity import check
 from curate.text.words import names, quantities, sentences, stems
 
 HELD = 0.9

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
-from curate.base import Base
-from curate.config import ConfigError, Strict
-from curate.frames import in_view, question_of
+from curate.config.settings import ConfigError
 from curate.ingest import Source, read_documents, row_id
+from curate.model.base import Base
+from curate.model.prompts import in_view
+from curate.model.template import user
+from curate.model.tokenizer import text_encoder
 from curate.passages.ask import PASSAGE, REFUSED, TOKENS, Ask
 from curate.passages.read import rejection, write_passages
+from curate.passages.settings import SMALLEST, Plan
 from curate.passages.split import Count
-from curate.run import Executor, Report, TooManyDrops, in_process, manifest, receipt_path, run_stage
 from curate.schema import EXAMPLE, Message
-from curate.shards import (
+from curate.store.files import (
     MANIFEST,
     REJECTED,
     file_hash,
@@ -35,30 +36,18 @@ from curate.shards import (
     write_json,
     write_shard,
 )
-from curate.stage import fingerprint
-from curate.template import text_encoder, user
+from curate.store.runner import Executor, Report, TooManyDrops, in_process, manifest, receipt_path, run_stage
+from curate.store.stage import fingerprint
+from curate.text.questions import question_of
 
 STAGE = "ingest"  # what follows takes it for a source that was read
 VERSION = 3
 
 SPARE = 64  # tokens of the headings above a passage, and of what its parts cost more together than alone
-SMALLEST = 64
-"""Tokens of a passage below which there is little to ask about."""
 LONGEST_ANSWER = 256
 """Tokens of an answer. It is one to three sentences, however much ``--max-tokens`` allows its rewrite."""
 
 Fits = Callable[[list[Message], str], bool]
-
-
-class Plan(Strict):
-    """What is made of the text. ``size``: tokens of a passage at most."""
-
-    column: str = "text"
-    questions: int = Field(3, ge=1, le=20)
-    size: int = Field(512, ge=SMALLEST)
-    max_tokens: int = Field(512, ge=1)
-    lang: str = "en"
-    seed: int = 0
 
 
 def check_documents(source: Source, plan: Plan) -> None:
@@ -73,8 +62,8 @@ def load_passages(
     """Passages, questions and grounded answers of a source of plain text; returns the folder of the last.
 
     ``frames``: the prompts by name, "questions" and "grounded" among them. ``fits`` and ``limits`` as in
-    ``curate.load.load_source``. Raises ``ConfigError`` where the context has no room for a passage, ``TooManyDrops``
-    where there is too little text in the source, or no question survives.
+    ``curate.ingest.load.load_source``. Raises ``ConfigError`` where the context has no room for a passage,
+    ``TooManyDrops`` where there is too little text in the source, or no question survives.
     """
     read = _passages(source, plan, base, frames, work, max(1, shard_rows // plan.questions), max_drop, report)
     stage = _stage(plan, base, frames)
@@ -214,5 +203,5 @@ def _nothing(source: Source, asked: int, reasons: Counter[str], first: dict[str,
         f"{source.path}: none of the questions that the model asked about {asked:,} passages can be kept ({seen}). "
         f"The first, {first['reason']}: {first['detail']!r}. All are in {out / REJECTED}. The model has to follow "
         "instructions to ask about a text: take an instruct model or a larger one, or other prompts (--prompts), or "
-        "train on the text itself (`curate text`)."
+        "train on the text itself (`curate pretrain`)."
     )

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from curate.fidelity import repeated_tail
 from curate.passages.grounded import Refusal, foreign
+from curate.text.fidelity import repeated_tail
 from curate.text.leaks import leaks
 from curate.text.words import names, quantities, stems, words
 

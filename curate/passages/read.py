@@ -14,15 +14,15 @@ from string import punctuation
 from typing import Any, Literal
 
 from curate.ingest import Document, Rejected, Source, read_documents, row_id
+from curate.ingest.load import write_rows
 from curate.ingest.readers import format_of
 from curate.ingest.records import RAW_LIMIT, encodable
-from curate.load import write_rows
+from curate.model.template import user
 from curate.passages.split import LONG, Count, Piece, pieces
-from curate.run import Report, TooManyDrops, manifest
 from curate.schema import EXAMPLE
-from curate.shards import MANIFEST, REJECTED, batched, file_hash, write_bytes, write_json
-from curate.stage import fingerprint
-from curate.template import user
+from curate.store.files import MANIFEST, REJECTED, batched, file_hash, write_bytes, write_json
+from curate.store.runner import Report, TooManyDrops, manifest
+from curate.store.stage import fingerprint
 from curate.text.normalise import normalise
 from curate.text.words import words
 
@@ -66,7 +66,7 @@ class Tally:
 
 
 def rejection(file: str, line: int, reason: str, detail: str, raw: str) -> dict[str, Any]:
-    """A line of ``rejected.jsonl``, of the form that ``curate.load`` gives it."""
+    """A line of ``rejected.jsonl``, of the form that ``curate.ingest.load`` gives it."""
     text = encodable(raw[:RAW_LIMIT])[:RAW_LIMIT]
     return {"file": file, "line": line, "reason": reason, "detail": encodable(detail), "raw": text}
 

@@ -1,6 +1,6 @@
 """Whether one text holds what another has: content words, names, amounts, sentences about the same thing.
 
-The pieces that ``curate.fidelity`` decides with; none of them decides by itself. ``lang`` is a spaCy code.
+The pieces that ``curate.text.fidelity`` decides with; none of them decides by itself. ``lang`` is a spaCy code.
 """
 
 import re

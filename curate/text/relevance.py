@@ -2,7 +2,7 @@
 
 import re
 
-from curate.text.apparatus import PAPERS, bare
+from curate.text.citations import PAPERS, bare
 from curate.text.quantity import quantities
 from curate.text.words import language, names, sentences, stems
 
@@ -34,7 +34,7 @@ _ASKING = frozenset(
 
 def bears_on(reference: str, question: str, lang: str = "en") -> str:
     """The sentences of the reference that bear on the question, one per line, without boilerplate ("see the label")
-    and what ``curate.text.apparatus`` takes away; the whole where nothing tells the sentences apart.
+    and what ``curate.text.citations`` takes away; the whole where nothing tells the sentences apart.
 
     >>> bears_on("Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. See the label.", "Who makes Zorvex?")
     'Harlow Labs makes Zorvex.'

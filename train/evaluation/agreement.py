@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from curate.config import Strict
+from curate.config.settings import Strict
 from train.evaluation.refusal import refuses
 
 LABELS = Path(__file__).parent / "data" / "refusals.jsonl"

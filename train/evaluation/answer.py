@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from curate.engine import Completion, Engine, EngineConfig, EngineError, Sampling
+from curate.model.engine import Completion, Engine, EngineConfig, EngineError, Sampling
 from train.evaluation.checks import correct, lenient, repeated_tail
 from train.evaluation.language import switched
 from train.evaluation.results import Answer, Conditions, EvaluateError, Receipt, digest, write_text
@@ -19,7 +19,7 @@ from train.evaluation.suites import Item, Suite
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from curate.template import Reply, Template
+    from curate.model.template import Reply, Template
 
 Open = Callable[[EngineConfig], Engine]
 Say = Callable[[str], None]

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curate.config import Strict
+from curate.config.settings import Strict
 from curate.text.whole import whole
 from train.evaluation.refusal import refuses
 

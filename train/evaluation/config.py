@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from curate.config import Strict, TemplateArgs
-from curate.engine import EngineName, WeightsDtype
+from curate.config.settings import Strict
+from curate.config.values import TemplateArgs
+from curate.model.engine import EngineName, WeightsDtype
 from train.evaluation.results import EvaluateError
 
 
@@ -88,19 +89,36 @@ class ItemsConfig(Suites):
 class EvaluateConfig(Suites):
     """The same questions to one or more models, the one from before first."""
 
-    model: Annotated[dict[Annotated[str, AfterValidator(folder_name)], str], BeforeValidator(named_models)]
-    engine: EngineName = "auto"
-    url: str | None = None  # of a running server
-    dtype: WeightsDtype = "auto"
-    trust_remote_code: bool = False
-    template_args: TemplateArgs = {}  # variables of the models' chat template, such as enable_thinking
-    max_tokens: int = Field(96, ge=1)  # of an answer, with the thought before it
-    drift: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()  # texts on which the distributions are compared
-    judge: str | None = None  # a model that says yes or no where rules cannot tell
-    max_drop: float | None = Field(None, ge=0)  # points that mean retention may fall
-    max_drop_suite: float | None = Field(None, ge=0)  # points that any suite of it may fall
-    min_recall: float | None = Field(None, ge=0, le=1)  # share of new knowledge
-    knowledge: Annotated[tuple[str, ...] | None, BeforeValidator(split)] = None  # None: the suites named new_…
+    model: Annotated[dict[Annotated[str, AfterValidator(folder_name)], str], BeforeValidator(named_models)] = Field(
+        description="Model folder or hub id, or NAME=PATH; repeat it, the one from before first."
+    )
+    engine: EngineName = Field("auto", description="auto (vLLM where installed), vllm, transformers or server.")
+    url: str | None = Field(None, description="Of a running OpenAI-compatible server (engine server).")
+    dtype: WeightsDtype = Field("auto", description="Of the weights: auto (as saved), float32, bfloat16, float16.")
+    trust_remote_code: bool = Field(False, description="Run code that comes with the model.")
+    template_args: TemplateArgs = Field(
+        {}, description="Variables of the models' chat template: enable_thinking=false."
+    )
+    max_tokens: int = Field(
+        96, ge=1, description="Longest answer, its thought included; one that reaches it counts as never ending."
+    )
+    knowledge: Annotated[tuple[str, ...] | None, BeforeValidator(split)] = Field(
+        None, description="Suites of new knowledge, by commas or repeated. Default: named new_…."
+    )
+    drift: Annotated[tuple[Path, ...], BeforeValidator(listed)] = Field(
+        (),
+        description="Text on which distributions are compared (KL, perplexity), beside the suites' prompts; repeat it.",
+    )
+    judge: str | None = Field(
+        None, description="Model that judges answers to new knowledge, and items that ask for a judge."
+    )
+    max_drop: float | None = Field(
+        None, ge=0, description="Gate: exit code 1 where mean retention falls by more points than this."
+    )
+    max_drop_suite: float | None = Field(
+        None, ge=0, description="Gate: the same for each suite of what was to be kept."
+    )
+    min_recall: float | None = Field(None, ge=0, le=1, description="Gate: least share of new knowledge, 0 to 1.")
 
     def asking(self) -> dict[str, Any]:
         """How it was asked, without who and what: goes into the results."""

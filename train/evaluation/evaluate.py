@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from train.evaluation.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
-from train.evaluation.beneath import measure_drift, style_changes
+from train.evaluation.changes import measure_drift, style_changes
 from train.evaluation.compare import Answers, compare, wilson
 from train.evaluation.gate import breaches
 from train.evaluation.harness import run_harness
@@ -91,7 +91,7 @@ def _compare(
 
 
 def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
-    from curate import engine as seam
+    from curate.model import open as seam
 
     left = [task for task in pending if task.jobs]
     if len(left) > 1 and left[0].config.engine == "server" and open_engine is None:
@@ -127,7 +127,7 @@ def _put_to_judge(
     say: Say,
 ) -> None:
     """Replaces the answers that a judge is asked about by those with its verdicts."""
-    from curate import engine as seam
+    from curate.model import open as seam
 
     pairs = [(task.name, job, answers[task.name][job.suite.name]) for task in evaluation.tasks for job in task.jobs
              if wanted(job, evaluation.knowledge)]  # fmt: skip

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.engine import EngineConfig, locate_model, positions, resolve
+from curate.model.engine import EngineConfig
+from curate.model.folder import locate_model, positions
+from curate.model.open import resolve
 from train.evaluation.answer import Job, Say, save
 from train.evaluation.local import LOCAL, write_tasks
 from train.evaluation.results import Answer, EvaluateError, digest
@@ -25,7 +27,7 @@ from train.evaluation.suites import Item, Message, Suite, draw
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-    from curate.template import Template
+    from curate.model.template import Template
 
 METRICS = (
     "acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "em", "f1",
@@ -116,7 +118,7 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
 def open_model(config: EngineConfig, say: Say = lambda line: None, chat: bool = False) -> "LM":
     """The model as the harness sees it: its own wrapper of transformers, else ours of the engine. ``chat``: its
     prompts are turns, so it may think before it answers."""
-    from curate.template import load_template
+    from curate.model.template import load_template
 
     template = None
     if chat:
@@ -126,7 +128,7 @@ def open_model(config: EngineConfig, say: Say = lambda line: None, chat: bool = 
         return _by_transformers(config, template)
     from transformers import AutoTokenizer
 
-    from curate.engine import open_engine
+    from curate.model.open import open_engine
     from train.evaluation.harness_engine import EngineLM
 
     folder = locate_model(config)

@@ -18,10 +18,10 @@ from lm_eval.models.utils import (
 )
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from curate.engine import Completion, Engine, Sampling
+from curate.model.engine import Completion, Engine, Sampling
 
 if TYPE_CHECKING:
-    from curate.template import Template
+    from curate.model.template import Template
 
 CHUNK = 1024
 """Requests that the engine gets at once, and so the most that a kill loses."""

@@ -26,13 +26,13 @@ import numpy as np
 import torch
 
 from curate.schema import Message
-from train.batches import Task
-from train.data import LABEL
-from train.head import scored_logits
-from train.loss import divergence, likelihood, normalised_entropy
+from train.data.batches import Task
+from train.data.folder import LABEL
+from train.objective.head import scored_logits
+from train.objective.loss import divergence, likelihood, normalised_entropy
 
 if TYPE_CHECKING:
-    from curate.template import Template
+    from curate.model.template import Template
 
 SIDE = 64
 """Rows of each projection: 64 × 64 = 4,096 numbers for a gradient."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.engine import Engine, EngineConfig, Sampling
+from curate.model.engine import Engine, EngineConfig, Sampling
 from train.evaluation.answer import Job, Open, Say
 from train.evaluation.results import Answer, EvaluateError, digest, write_text
 from train.evaluation.suites import Item
 
 if TYPE_CHECKING:
-    from curate.template import Template
+    from curate.model.template import Template
 
 PROMPT = """Judge an answer to a question. Reply with one word: yes if it fulfils the criterion, no if it does not.
 

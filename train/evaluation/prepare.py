@@ -6,22 +6,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.disk import check_writable
-from curate.engine import EngineConfig, locate_model, model_hash, positions, resolve
+from curate.model.engine import EngineConfig
+from curate.model.folder import locate_model, model_hash, positions
+from curate.model.open import resolve
+from curate.store.disk import check_writable
 from train.evaluation.answer import Job, Task
-from train.evaluation.beneath import read_text
 from train.evaluation.builtin import BUILTIN, load_builtin
+from train.evaluation.changes import read_text
 from train.evaluation.compare import refuse_unlike
 from train.evaluation.config import EvaluateConfig, Suites
 from train.evaluation.gate import refuse_blind
 from train.evaluation.harness import Harness, backend, harness_version, settings_of
 from train.evaluation.judge import Judge
-from train.evaluation.proof import prove
 from train.evaluation.results import Conditions, EvaluateError, digest
 from train.evaluation.suites import Item, Suite, load_suites, sample
+from train.evaluation.validation import prove
 
 if TYPE_CHECKING:
-    from curate.template import Template
+    from curate.model.template import Template
 
 NEW = "new_"  # suites whose names begin so measure new knowledge, unless told otherwise
 
@@ -96,7 +98,7 @@ def knowledge_suites(names: Sequence[str], told: Sequence[str] | None) -> list[s
 
 
 def _task(name: str, model: str, suites: Sequence[Suite], config: EvaluateConfig) -> Task:
-    from curate.template import load_template
+    from curate.model.template import load_template
 
     where = EngineConfig(
         model=model, engine=config.engine, dtype=config.dtype, url=config.url,
@@ -187,7 +189,7 @@ def _refuse_unlike(tasks: Sequence[Task]) -> None:
 
 
 def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
-    from curate.template import load_template
+    from curate.model.template import load_template
 
     if config.judge is None:
         if asking := [s.name for s in suites if any(c.kind == "judge" for item in s.items for c in item.checks)]:

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from curate.disk import write_bytes
+from curate.errors import CurateError
+from curate.store.disk import write_bytes
 
 RESULTS = "results.json"
 
 
-class EvaluateError(RuntimeError):
+class EvaluateError(CurateError):
     """The evaluation cannot go on; the message says what was asked, what was found, and what to do."""
 
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from curate.config import Strict
+from curate.config.settings import Strict
+from curate.errors import CurateError
 from train.evaluation.checks import Check, correct
 
 MOST_ERRORS = 10  # shown at once; a file that is wrong is mostly wrong everywhere
@@ -22,7 +23,7 @@ MOST_ERRORS = 10  # shown at once; a file that is wrong is mostly wrong everywhe
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # it also names a file
 
 
-class SuiteError(ValueError):
+class SuiteError(CurateError, ValueError):
     """A suite cannot be used; the message lists file, line, and what is wrong there."""
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from train.card import fill_in
 from train.errors import guarded
 from train.evaluation.results import (
     RESULTS,
@@ -31,11 +30,12 @@ from train.evaluation.results import (
 )
 from train.report.sections import asked, feature, lenient_rows, load_why, refusal_words
 from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
+from train.run.card import fill_in
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from train.evaluation.why import Why
+    from train.evaluation.explanation import Why
 
 TEMPLATES = Path(__file__).parent / "templates"
 ALIKE = 0.6  # share of words in common from which highlighting the others helps the eye
@@ -308,7 +308,7 @@ def report_command(
 
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
-    from curate.config import load_yaml, settle_command
+    from curate.config.settings import load_yaml, settle_command
     from train.evaluation.config import ReportConfig, defaults_taken
 
     config = settle_command(

@@ -9,7 +9,7 @@ from train.evaluation.results import EvaluateError, ModelScore, Results, StyleCh
 from train.report.table import percent
 
 if TYPE_CHECKING:
-    from train.evaluation.why import Why
+    from train.evaluation.explanation import Why
 
 SHOWN = 5  # items that are named of those left out
 REFUSALS = {"advbench": "harmful", "xstest_unsafe": "harmful", "xstest_safe": "safe"}
@@ -47,7 +47,7 @@ def load_why(folder: Path) -> "dict[str, Why]":
     """What ``train explain`` found about each later model, where it was asked. Raises ``EvaluateError``."""
     from pydantic import ValidationError
 
-    from train.evaluation.why import Explanation
+    from train.evaluation.explanation import Explanation
 
     path = folder / "why.json"
     if not path.is_file():

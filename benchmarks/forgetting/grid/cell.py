@@ -1,12 +1,11 @@
 """One cell of the grid: what one run of one method came to, as a small JSON file."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
 
-from curate.config import Strict
-from curate.shards import write_json
+from curate.config.settings import Strict
+from curate.store.files import write_json
 
 CELLS = Path("benchmarks/forgetting/cells")
 
@@ -101,9 +100,3 @@ def save(cell: Cell, folder: Path = CELLS) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, cell.model_dump(mode="json"))
     return path
-
-
-def load(folder: Path = CELLS) -> Iterator[Cell]:
-    """All cells of a folder, in the order of their names."""
-    for path in sorted(folder.glob("*/*/*.json")):
-        yield Cell.model_validate_json(path.read_bytes())

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from benchmarks.forgetting.grid.cell import Cell, Key, Outcome, load
+from benchmarks.forgetting.grid.cell import CELLS, Cell, Key, Outcome
 from benchmarks.forgetting.grid.report.choose import choose_rate, validation_of
+from benchmarks.forgetting.grid.results import gather, load
 from benchmarks.forgetting.grid.run import run_all, run_cell, summary
 from benchmarks.forgetting.grid.settings import BUDGETS, RATES, SETTINGS
 from train.evaluation.compare import mcnemar
@@ -54,24 +55,32 @@ def start(
     )  # fmt: skip
     processes = processes or os.cpu_count() or 1
     for keys in (wanted.grid, lambda: wanted.repeats(load(cells))):
-        missing = [key for key in keys() if not key.path(cells).is_file()]
+        there = {cell.key for cell in load(cells)}
+        missing = [key for key in keys() if key not in there]
         minutes = MINUTES * len(missing) / processes
         print(f"{len(missing)} cells to run, {processes} at a time: about {minutes:.0f} minutes", flush=True)
         if dry_run:
             print("\n".join(str(key.path(Path())) for key in missing))
         elif missing:
             run_all(missing, cells, processes)
+            gather(cells)
 
 
-def again(paths: Sequence[Path]) -> None:
-    """The command ``check``. Exits with 1 where a cell does not come out again; times do not count."""
+def again(names: Sequence[str], cells: Path = CELLS) -> None:
+    """The command ``check``. Exits with 1 where a cell does not come out again; times do not count. Raises ValueError
+    for a name that no cell has."""
+    there = {str(cell.key.path(Path()).with_suffix("")): cell for cell in load(cells)}
+    if unknown := [name for name in names if name not in there]:
+        near = difflib.get_close_matches(unknown[0], there, n=1)
+        raise ValueError(f"no cell {unknown[0]!r}; " + (f"did you mean {near[0]}?" if near else "such as drugs-rich/"
+                         "ours/0.0001-0"))  # fmt: skip
     failed = 0
-    for path in paths:
-        stored = Cell.model_validate_json(path.read_bytes())
+    for name in names:
+        stored = there[name]
         found = run_cell(stored.key)
         fine, verdict = compared(stored, found)
         failed += not fine
-        print(f"{path}: {verdict}\n  stored {summary(stored)}\n  again  {summary(found)}", flush=True)
+        print(f"{name}: {verdict}\n  stored {summary(stored)}\n  again  {summary(found)}", flush=True)
     raise SystemExit(failed > 0)
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.exam import template
-from curate.frames import in_view, load_frames
-from curate.shards import load_manifest, read_json, read_shard, write_json
+from curate.model.prompts import in_view, load_frames
+from curate.store.files import load_manifest, read_json, read_shard, write_json
 
 CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 1, "random": 1, "inverted": 1}
 """Scoring passes closed book that a mask needs; none where it is not named."""

@@ -14,18 +14,20 @@ from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.mixed import Mixed
 from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS, Setting
 from benchmarks.forgetting.new_facts import new_facts
-from curate import build
-from curate.blend import BlendConfig, mix
-from curate.build import BuildConfig, Fit
-from curate.engine import EngineConfig, model_hash
-from curate.frames import load_frames
-from curate.load import load_source
-from curate.mask import POLICIES
-from curate.progress import Progress
-from curate.run import run_stage
-from curate.shards import read_dataset
-from curate.stage import Stage, fingerprint
-from curate.stages.regenerate import Regenerate
+from curate.commands.build.settings import BuildConfig
+from curate.commands.build.stages import Fit, stages
+from curate.commands.mix.mix import mix
+from curate.commands.mix.settings import MixConfig
+from curate.commands.progress import Progress
+from curate.ingest.load import load_source
+from curate.mask.settings import POLICIES
+from curate.model.engine import EngineConfig
+from curate.model.folder import model_hash
+from curate.model.prompts import load_frames
+from curate.rewrite.regenerate import Regenerate
+from curate.store.files import read_dataset
+from curate.store.runner import run_stage
+from curate.store.stage import Stage, fingerprint
 
 GENERAL = "general"
 """The rehearsal set that comes with the world."""
@@ -109,7 +111,7 @@ class Place:
         base, frames = config.base(), load_frames(None)
         fits = Fit(base, frames[config.frame], config.max_tokens)
         folder = load_source(config.input(), config.out, config.shard_rows, 1.0, fits, fits.identity(), progress)
-        for stage in self._stages(recipe, build.stages(config, base, frames, folder)):
+        for stage in self._stages(recipe, stages(config, base, frames, folder)):
             folder = run_stage(stage, folder, config.out, 1.0, progress)
         return folder
 
@@ -148,9 +150,9 @@ class Place:
         facts = new_facts(self.setting.world, self.setting.plan(self.budget))
         return tuple((w.format(e=fact.entity), fact.value) for fact, wordings in facts for w in wordings)
 
-    def _blend(self, recipe: Recipe, built: Path, out: Path) -> BlendConfig:
+    def _blend(self, recipe: Recipe, built: Path, out: Path) -> MixConfig:
         files = {GENERAL: f"{GENERAL}={self.world_files() / 'rehearsal.jsonl'}"}
-        return BlendConfig.model_validate({
+        return MixConfig.model_validate({
             **ENGINE, "build": built, "work": self.folder / "builds", "out": out,
             "rehearsal": [files.get(name, name) for name in recipe.rehearsal], "answers": recipe.answers,
             "ratio": recipe.ratio if recipe.rehearsal else 1.0, "validation": 0, "guard": recipe.guard,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.schema import EXAMPLE
-from curate.stage import Worker
+from curate.store.stage import Worker
 
 LEADS = (
     "According to the passage, ",

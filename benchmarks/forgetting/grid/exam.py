@@ -11,7 +11,7 @@ from benchmarks.forgetting.indirect import both, pair, reverse
 from benchmarks.forgetting.item import Item
 from benchmarks.forgetting.reading import fact_item
 from benchmarks.forgetting.world import Fact, World
-from curate.template import Template, load_template
+from curate.model.template import Template, load_template
 
 INDIRECT, NEAR = 200, 150
 """Items of each suite of indirect questions, and of each kind of neighbour."""

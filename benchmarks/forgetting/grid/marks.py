@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from curate.frames import question_of
 from curate.schema import SCORED
-from curate.stage import Worker
+from curate.store.stage import Worker
+from curate.text.questions import question_of
 
 Span = tuple[int, int]
 

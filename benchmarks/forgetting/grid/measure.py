@@ -17,11 +17,12 @@ from benchmarks.forgetting.grid.exam import Exam, Suites
 from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.house import CLOSING, REFUSAL
 from benchmarks.forgetting.item import Item, passes
-from curate.engine import EngineConfig, model_hash
-from curate.engine_transformers import batches
-from curate.shards import read_json, write_json
-from curate.stage import fingerprint
-from curate.template import Template
+from curate.model.engine import EngineConfig
+from curate.model.folder import model_hash
+from curate.model.template import Template
+from curate.model.transformers import batches
+from curate.store.files import read_json, write_json
+from curate.store.stage import fingerprint
 from train.evaluation.checks import repeated_tail
 
 DIAGNOSED = 40

@@ -14,12 +14,13 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 from benchmarks.forgetting.grid.marks import value_spans
-from curate.base import Base
-from curate.engine_transformers import batches
-from curate.fidelity import check
-from curate.frames import in_view, question_of
+from curate.model.base import Base
+from curate.model.prompts import in_view
+from curate.model.transformers import batches
 from curate.schema import EXAMPLE
-from curate.stage import Worker
+from curate.store.stage import Worker
+from curate.text.fidelity import check
+from curate.text.questions import question_of
 
 BATCH_TOKENS = 32_768
 

@@ -12,15 +12,15 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, TrainerCallback
 
 from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS
-from train.batches import Task
-from train.data import load_export
-from train.plan import Run, prepare
-from train.sft import build_trainer
-from train.sft_config import SftConfig
-from train.trainer import AnchoredSFTTrainer
+from train.config.sft import SftConfig
+from train.data.batches import Task
+from train.data.folder import load_export
+from train.run.plan import Run, prepare
+from train.run.sft import build_trainer
+from train.trainer.trainer import AnchoredSFTTrainer
 
 Batch = dict[str, Tensor]
-"""What ``train.batches.Collator`` makes: see there for the fields."""
+"""What ``train.data.batches.Collator`` makes: see there for the fields."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ NOTHING = Change()
 
 @dataclass(frozen=True)
 class Loss:
-    """How the product's loss is put together (``train.sft_config.SftConfig`` explains each)."""
+    """How the product's loss is put together (``train.config.sft.SftConfig`` explains each)."""
 
     anchor_weight: float = 0.0
     distil: bool = False

@@ -26,7 +26,7 @@ from benchmarks.forgetting.new_facts import new_facts
 from benchmarks.forgetting.reading import fact_item
 from benchmarks.forgetting.stream import DRUGS, TOWNS, conversation, training_conversations
 from curate.schema import IGNORE
-from train.sft_config import SftConfig
+from train.config.sft import SftConfig
 
 RANDOM, INVERTED, ORACLE = (replace(REHEARSED, mask=mask) for mask in ("random", "inverted", "oracle"))
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from benchmarks.forgetting.grid.methods.ours import FULL, REHEARSED, variant
-from curate.mask import POLICIES
+from curate.mask.settings import POLICIES
 
 for _policy in POLICIES:
     if _policy != REHEARSED.mask:

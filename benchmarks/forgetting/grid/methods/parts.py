@@ -7,8 +7,8 @@ import torch
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Change, Trained
-from train.parts import adapter_config, freeze_lower
-from train.sft_config import SftConfig
+from train.config.sft import SftConfig
+from train.trainer.parameters import adapter_config, freeze_lower
 
 FROZEN = 0.6
 """Share of the layers that freezing holds, from below; recommendations go from a half to 70 %."""

@@ -21,10 +21,10 @@ from benchmarks.forgetting.grid.lab import Lab, fresh, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.settings import ROWS
 from benchmarks.forgetting.grid.train import Batch, Change, Trained
-from train.head import scored_logits
-from train.importance import fisher, old_rows, path_importance
-from train.loss import full_divergence
-from train.penalties import Weights, projection, quadratic
+from train.objective.head import scored_logits
+from train.objective.loss import full_divergence
+from train.objective.penalties import Weights, projection, quadratic
+from train.weights.importance import fisher, old_rows, path_importance
 
 OLD = Recipe(text="source", mask="all", rehearsal=(GENERAL,), fresh=False)
 """Holds the base model's own answers beside the source; these alone are read from it."""

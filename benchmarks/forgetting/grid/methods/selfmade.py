@@ -13,8 +13,8 @@ from benchmarks.forgetting.grid.lab import Lab, fresh, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.settings import ROWS, STEPS
 from benchmarks.forgetting.grid.train import Loss, Trained
-from curate.frames import load_frames
-from train.sft_config import SftConfig
+from curate.model.prompts import load_frames
+from train.config.sft import SftConfig
 
 EVERY = Recipe(mask="all")
 HELD = Recipe(mask="all", rehearsal=(GENERAL,), ratio=0.7)

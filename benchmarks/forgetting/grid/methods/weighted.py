@@ -8,9 +8,9 @@ from benchmarks.forgetting.grid.data import Recipe
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Change, Trained
-from curate.mask import Thresholds
-from train.batches import Task
-from train.loss import likelihood, normalised_entropy
+from curate.mask.settings import Thresholds
+from train.data.batches import Task
+from train.objective.loss import likelihood, normalised_entropy
 
 FAMILIAR = Recipe(text="source", mask="low-perplexity")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.forgetting.grid.quality.auroc import Floats, auroc, aurocs, bounds, resamples
 from benchmarks.forgetting.grid.quality.rows import Row
-from curate.mask import Policy
+from curate.mask.settings import Policy
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from benchmarks.forgetting.grid.marks import value_spans
 from benchmarks.forgetting.grid.quality.auroc import Floats
-from curate.align import changed
-from curate.frames import question_of
-from curate.mask import Policy, difference, label_weights
-from curate.shards import read_dataset
-from curate.stages.mark import mark, weigh
+from curate.mask.policies import difference, label_weights
+from curate.mask.settings import Policy
+from curate.mask.stage import mark, weigh
+from curate.store.files import read_dataset
+from curate.text.align import changed
+from curate.text.questions import question_of
 
 TIERS = ("rewritten", "reference")
 MARKED = 0.5

@@ -12,8 +12,8 @@ from benchmarks.forgetting.grid.quality.rows import drafts_of, teaching
 from benchmarks.forgetting.grid.report.pages import between, markers
 from benchmarks.forgetting.grid.report.wording import NOTHING, table
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS, WORK
-from curate.progress import Progress
-from curate.shards import write_bytes, write_json
+from curate.commands.progress import Progress
+from curate.store.files import write_bytes, write_json
 
 PAGE, FIGURES = "README.md", "marks.json"
 TIERS = {"rewritten": "the base's wording", "reference": "the source's wording"}

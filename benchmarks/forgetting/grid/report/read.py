@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from benchmarks.forgetting.grid.cell import Cell
+from benchmarks.forgetting.grid.results import load
 
 KNOWLEDGE = ("new_trained", "new_tuning", "new_unseen", "new_both", "new_reverse", "known")
 REFUSED = ("refusal", "lookalike")
@@ -17,18 +18,20 @@ class ReportError(ValueError):
 
 
 def read_cells(folder: Path) -> list[Cell]:
-    """All cells of a folder, in the order of their paths.
+    """All cells of a folder, in its table or beside it, in the order of their names.
 
     Raises ``ReportError`` where there are none, and where a file is no whole cell or does not stand under its own name.
     """
-    cells = [_read(path, folder) for path in sorted(folder.glob("*/*/*.json"))]
+    for path in sorted(folder.glob("*/*/*.json")):
+        _check(path, folder)
+    cells = load(folder)
     if not cells:
         found = "holds no cells" if folder.is_dir() else "no such folder"
         raise ReportError(f"--cells {folder}: {found}; `python -m benchmarks.forgetting run` makes them")
     return cells
 
 
-def _read(path: Path, folder: Path) -> Cell:
+def _check(path: Path, folder: Path) -> None:
     try:
         cell = Cell.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -40,7 +43,6 @@ def _read(path: Path, folder: Path) -> Cell:
                           "would count twice: move or delete it")  # fmt: skip
     for lack in _lacks(cell):
         raise ReportError(f"{path}: {lack}; delete it and run that cell again")
-    return cell
 
 
 def _lacks(cell: Cell) -> Iterator[str]:

@@ -11,7 +11,7 @@ from benchmarks.forgetting.grid.report.readme import PLAIN, full, picture, short
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, panels
 from benchmarks.forgetting.grid.report.wording import listed
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
-from curate.shards import write_bytes
+from curate.store.files import write_bytes
 
 
 def write_report(

@@ -1,0 +1,61 @@
+"""All cells in one table, ``results.parquet``, which is tracked. The files of single cells beside the table are what a
+run writes on the way there; they are not tracked."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks.forgetting.grid.cell import CELLS, Cell, Key
+
+BY_SUITE = ("retention", "knowledge", "locality")  # suite -> outcome
+COUNTS = ("lenient", "strict", "refused")  # suite -> answers
+
+
+def results_of(folder: Path = CELLS) -> Path:
+    """The table in a folder of cells."""
+    return folder / "results.parquet"
+
+
+def load(folder: Path = CELLS) -> list[Cell]:
+    """The cells of the table and those of the folder, which win, in the order of their names."""
+    found = {cell.key: cell for cell in _stored(results_of(folder))}
+    for path in folder.glob("*/*/*.json"):
+        cell = Cell.model_validate_json(path.read_bytes())
+        found[cell.key] = cell
+    return [found[key] for key in sorted(found, key=Key.path)]
+
+
+def gather(folder: Path = CELLS) -> Path:
+    """Write the table anew, with the cells of the folder in it."""
+    path = results_of(folder)
+    write(load(folder), path)
+    return path
+
+
+def write(cells: Iterable[Cell], path: Path) -> None:
+    pl.DataFrame([_flat(cell) for cell in cells], infer_schema_length=None).write_parquet(path, compression="zstd")
+
+
+def _stored(path: Path) -> list[Cell]:
+    return [_deep(row) for row in pl.read_parquet(path).iter_rows(named=True)] if path.is_file() else []
+
+
+def _flat(cell: Cell) -> dict[str, Any]:
+    """A row: mappings by suite as lists, since a table has no column for each suite that some world has."""
+    row = cell.model_dump(mode="json")
+    row |= {name: [{"suite": suite, **outcome} for suite, outcome in row[name].items()] for name in BY_SUITE}
+    row |= {name: [{"suite": suite, "answers": count} for suite, count in row[name].items()] for name in COUNTS}
+    row["versions"] = [{"package": name, "version": text} for name, text in row["versions"].items()]
+    return {**row.pop("key"), **row}
+
+
+def _deep(row: dict[str, Any]) -> Cell:
+    for name in BY_SUITE:
+        row[name] = {part.pop("suite"): part for part in row[name]}
+    for name in COUNTS:
+        row[name] = {part["suite"]: part["answers"] for part in row[name]}
+    row["versions"] = {part["package"]: part["version"] for part in row["versions"]}
+    key = {name: row.pop(name) for name in Key.model_fields}
+    return Cell.model_validate({"key": key, **row})

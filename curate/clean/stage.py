@@ -1,0 +1,96 @@
+"""Clean: source rows mended in place, and those unfit to learn from marked with a reason; nothing is deleted.
+
+``meta`` keeps, under "clean", every rule that caught the row with its score and what it found, not only the one that
+became the reason, so that rows can be counted per rule and thresholds moved afterwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.clean.check import Cleaned, clean
+from curate.clean.finding import KEY, Finding
+from curate.clean.rules import CleanRules
+from curate.model.base import Base
+from curate.schema import EXAMPLE
+from curate.store import stage
+from curate.store.stage import Worker
+from curate.text.questions import question_of
+
+
+@dataclass(frozen=True)
+class Clean:
+    rules: CleanRules = CleanRules()  # noqa: RUF009 - frozen
+    answers: bool = True  # off where the model answers anew: only the question matters
+    base: Base | None = None  # the judge, with ``rules.judge``
+
+    name: ClassVar[str] = "clean"
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "flags", "meta")
+
+    def identity(self) -> dict[str, Any]:
+        own = {"rules": self.rules.model_dump(mode="json"), "answers": self.answers}
+        return {**own, **self._judge().identity(), "prompts": _prompts()} if self.rules.judge else own
+
+    def open(self) -> Worker:
+        return self.work
+
+    def work(self, table: pa.Table) -> pa.Table:
+        """The same rows in the same order. Raises ``ValueError`` where there is to be a judge and none was given."""
+        rows = table.select(["prompt", "reference", "flags", "meta"]).to_pylist()
+        cleaned = [clean(row["prompt"], row["reference"] or "", self.rules, self.answers) for row in rows]
+        findings = self._judged(cleaned)
+        columns = {
+            "prompt": [found.prompt for found in cleaned],
+            "reference": [
+                None if row["reference"] is None else found.reference for row, found in zip(rows, cleaned, strict=True)
+            ],
+            "flags": [_flags(row["flags"], found) for row, found in zip(rows, cleaned, strict=True)],
+            "drop": [own[0].rule if own else None for own in findings],
+            "meta": [noted(row["meta"], own) for row, own in zip(rows, findings, strict=True)],
+        }
+        for name, values in columns.items():
+            table = table.set_column(
+                table.column_names.index(name), EXAMPLE.field(name), pa.array(values, EXAMPLE.field(name).type)
+            )
+        return table
+
+    def _judged(self, cleaned: Sequence[Cleaned]) -> list[list[Finding]]:
+        found = [list(row.findings) for row in cleaned]
+        if self.rules.judge:
+            from curate.clean.judge import judge
+
+            asked = [index for index, own in enumerate(found) if not own]  # a row that is out costs no judge
+            pairs = [(question_of(cleaned[index].prompt), cleaned[index].reference) for index in asked]
+            said = judge(pairs, self.answers, self.rules, self._judge())
+            for index, own in zip(asked, said, strict=True):
+                found[index] += own
+        return found
+
+    def _judge(self) -> Base:
+        if self.base is None:
+            raise ValueError("rules.judge needs a base model to judge: give Clean(rules, base=…)")
+        return self.base
+
+
+def noted(meta: str | None, findings: Sequence[Finding]) -> str | None:
+    """``meta`` with the findings; unchanged where there are none and none stood there."""
+    if not findings:
+        return meta
+    own = [{"rule": f.rule, "score": f.score, "detail": f.detail} for f in findings]
+    return stage.noted(meta, **{KEY: own})
+
+
+def _flags(before: Sequence[str] | None, found: Cleaned) -> list[str] | None:
+    """What was said of the row before, and what was changed now; null stays null where nothing is to be said."""
+    if before is None and not found.flags:
+        return None
+    return list(dict.fromkeys([*(before or ()), *found.flags]))
+
+
+def _prompts() -> list[str]:
+    from curate.clean.judge import questions
+
+    return [question.frame for question in questions()]

@@ -1,0 +1,1 @@
+"""What each command does: settings, steps, and the lines for a person."""

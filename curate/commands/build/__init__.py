@@ -1,0 +1,1 @@
+"""``curate build``: a source in, a built dataset out."""

@@ -1,0 +1,138 @@
+"""``curate build``: a source in, a built dataset out, stage after stage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from curate.commands import notices
+from curate.commands.build.calibrate import calibrate
+from curate.commands.build.settings import BuildConfig
+from curate.commands.build.stages import Fit, check_choices, heldout_suites, longest, regenerate, say_unmatched, stages
+from curate.commands.build.summary import advice, advice_on_thoughts, in_words, summarise
+from curate.commands.progress import Progress
+from curate.commands.shared import cleaned, executor, say_thinking
+from curate.dedup.stage import Dedupe
+from curate.export.trainable import NothingToLearn, why_nothing
+from curate.holdout.exclude import Exclude
+from curate.holdout.facts import HoldOut
+from curate.ingest import content_hash
+from curate.ingest.load import load_source
+from curate.model.base import Base
+from curate.model.prompts import load_frames
+from curate.passages import check_documents, load_passages
+from curate.rewrite.knowledge_stage import Knowledge
+from curate.store.disk import check_writable
+from curate.store.files import LATEST, load_manifest, write_json
+from curate.store.runner import run_stage
+from curate.store.stage import Stage
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where the built dataset lies and what became of the rows; ``summary`` prints, and travels as JSON. ``nothing``:
+    why no row of it can be trained on; None where one at least can."""
+
+    folder: Path
+    summary: dict[str, Any]
+    nothing: str | None = None
+
+    def check(self) -> None:
+        """Raises ``NothingToLearn``."""
+        if self.nothing:
+            raise NothingToLearn(f"{self.folder}: no row is fit for training, so there is nothing to learn; "
+                                 f"{self.nothing}. Look at them with `curate peek {self.folder}`")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A source that was read and cleaned: ``folder``, what was ``rejected`` by reason, the model and its prompts."""
+
+    base: Base
+    frames: dict[str, str]
+    folder: Path
+    rejected: dict[str, int]
+
+
+def begin(config: BuildConfig, progress: Progress) -> Begun:
+    """Read and clean the source, and check all that needs no work of the model."""
+    check_writable(config.out)
+    check_source(config)  # a source that is not there should not first cost the download of a model
+    config.terms()  # nor should a glossary
+    config.excluded()
+    base = config.chat_base()
+    say_thinking(config, config.max_tokens, base, progress)
+    progress.say_all(notices.of_machine(base.config))
+    frames = load_frames(config.prompts)
+    fits = Fit(base, longest(frames, config.frame), config.max_tokens)
+    folder = ingest(config, base, frames, fits, progress)
+    progress.say_all(notices.of_language(folder, config.lang))
+    rejected = load_manifest(folder)["rejected"]
+    folder = cleaned(config, folder, base, config.out, config.max_drop, progress, executor(config.ray))
+    check_choices(config, folder)
+    return Begun(base, frames, folder, rejected)
+
+
+def build(config: BuildConfig, progress: Progress) -> Built:
+    """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
+    begun = begin(config, progress)
+    base, frames, ingested, rejected = begun.base, begun.frames, begun.folder, begun.rejected
+    prompts = calibrated(config, begun, progress)
+    folder = run_stages(config, stages(config, base, frames, ingested, prompts), ingested, progress)
+    write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
+    summary = {"rejected": rejected, **summarise(folder)}
+    if config.exclude:
+        say_unmatched(config.exclude, config.excluded(), folder, progress)
+    if config.test:
+        summary["test"] = heldout_suites(config, base, frames, ingested, folder)
+        progress.say(f"curate: test: {in_words(summary['test'])}")
+    for line in (*advice(summary["tiers"], config.mode), *advice_on_thoughts(folder, config, base)):
+        progress.say(f"curate: {line}; `curate peek {folder}` shows them")
+    return Built(folder, summary, why_nothing([folder], base.template, base.config.max_model_len))
+
+
+def run_stages(config: BuildConfig, stages: Sequence[Stage], folder: Path, progress: Progress) -> Path:
+    for stage in stages:
+        asked = stage.name in (Exclude.name, HoldOut.name)  # so many drops are no surprise
+        most = 1.0 if asked else config.max_drop
+        # What compares all rows is done once, here; each actor of a cluster would do it again.
+        here = stage.name == Dedupe.name
+        folder = run_stage(stage, folder, config.out, most, progress, executor(None if here else config.ray))
+    return folder
+
+
+def calibrated(config: BuildConfig, begun: Begun, progress: Progress) -> tuple[str, ...]:
+    """The prompts that put a reference in view, best first, as a trial on the first rows finds them."""
+
+    def rewrite(prompt: str, rows: Path) -> Path:
+        steps = (
+            Knowledge(begun.base, prompt, begun.folder, config.lang),
+            replace(regenerate(config, begun.base, begun.frames, (prompt,)), attempts=1, fallback="drop"),
+        )
+        for stage in steps:
+            rows = run_stage(stage, rows, config.out, 1.0, None, executor(config.ray))
+        return rows
+
+    count = 0 if config.mode == "source" else config.calibrate
+    return tuple(calibrate(begun.frames, config.frame, begun.folder, config.out, count, rewrite, progress))
+
+
+def check_source(config: BuildConfig) -> None:
+    if config.kind == "text":
+        check_documents(config.input(), config.passages())
+    else:
+        content_hash(config.input())
+
+
+def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit", progress: Progress) -> Path:
+    """The rows to begin with: those of the source, or what is asked about its passages."""
+    if config.kind == "qa":
+        folder = load_source(
+            config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress
+        )  # fmt: skip
+        progress.say_all(notices.of_reading(folder))
+        return folder
+    return load_passages(
+        config.input(), config.passages(), base, frames, config.out, config.shard_rows, config.max_drop, fits,
+        fits.identity(), progress, executor(config.ray),
+    )  # fmt: skip

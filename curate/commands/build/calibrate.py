@@ -1,0 +1,52 @@
+"""Calibrate: which of the prompts for a rewrite this model follows best, tried on the first rows of the source.
+
+A prompt that one model follows another does not, and rows on which one prompt fails another saves. Each is tried on
+the same rows, with the same checks as in the build. The one with most faithful rewrites comes first.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.commands.progress import Progress
+from curate.model.prompts import variants
+from curate.store.excerpt import excerpt
+from curate.store.files import read_dataset
+
+WORDED = ("rewritten", "corrected")
+Rewrite = Callable[[str, Path], Path]
+"""Rewrites a dataset with this prompt; gives the folder of what came out."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a prompt gave. ``asked``: rows that were not known already; ``kept``: those with a faithful rewrite."""
+
+    prompt: str
+    kept: int
+    asked: int
+
+    def line(self) -> str:
+        share = f" ({self.kept / self.asked:.0%})" if self.asked else ""
+        return f"prompt {self.prompt}: {self.kept} of {self.asked} rows with a faithful rewrite{share}"
+
+
+def calibrate(
+    frames: Mapping[str, str], mode: str, folder: Path, work: Path, count: int, rewrite: Rewrite, progress: Progress
+) -> list[str]:  # fmt: skip
+    """The texts of the prompts for ``mode``, best first, by the first ``count`` rows of a dataset."""
+    names = variants(frames, mode)
+    if len(names) < 2 or not count:
+        return [frames[name] for name in names]
+    rows = excerpt(folder, count, work)
+    trials = [_trial(name, rewrite(frames[name], rows)) for name in names]
+    trials.sort(key=lambda trial: -trial.kept)
+    for trial in trials:
+        progress.say(f"curate: {trial.line()}")
+    progress.say(f"curate: taking {trials[0].prompt} first; --prompts DIR tries your own")
+    return [frames[trial.prompt] for trial in trials]
+
+
+def _trial(name: str, folder: Path) -> Trial:
+    tiers = read_dataset(folder, ["tier"])["tier"].to_pylist()
+    return Trial(name, sum(tier in WORDED for tier in tiers), sum(tier != "known" for tier in tiers))

@@ -1,0 +1,38 @@
+"""``curate build --preview N``: the whole way for a few rows, to see in a minute what an hour will give."""
+
+from pathlib import Path
+from typing import Any
+
+from curate.commands.build.build import begin, calibrated, run_stages
+from curate.commands.build.settings import BuildConfig
+from curate.commands.build.stages import stages
+from curate.commands.build.summary import summarise
+from curate.commands.progress import Progress
+from curate.config.settings import ConfigError
+from curate.store.excerpt import NAME, excerpt
+from curate.store.files import load_manifest, read_json
+from curate.store.runner import RECEIPTS
+
+
+def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any]:
+    """Build the first ``rows`` rows; what became of them, and the minutes that all rows take at this pace, which is the
+    most: an engine is slow on a few rows."""
+    if config.kind == "text":
+        raise ConfigError("--preview is for questions and answers: of documents, give --source a file with a few")
+    begun = begin(config, progress)
+    prompts = calibrated(config, begun, progress)
+    few = excerpt(begun.folder, rows, config.out)
+    steps = stages(config, begun.base, begun.frames, begun.folder, prompts)
+    built = run_stages(config.model_copy(update={"max_drop": 1.0}), steps, few, progress)
+    source, seen = load_manifest(begun.folder)["kept"], load_manifest(few)["kept"]
+    seconds = _seconds(config.out, built) * source / max(seen, 1)
+    progress.say(f"curate: the same without --preview builds all {source:,} rows, and repeats no trial of the prompts")
+    return {**summarise(built), "source_rows": source, "minutes_at_most": round(seconds / 60, 1)}
+
+
+def _seconds(work: Path, built: Path) -> float:
+    """What the stages of a preview took, when they ran."""
+    lineage = load_manifest(built)["lineage"]
+    begins = next(index for index, entry in enumerate(lineage) if entry["stage"] == NAME)
+    folders = [work / f"{entry['stage']}-{entry['fingerprint']}" for entry in lineage[begins + 1 :]]
+    return sum(float(read_json(path)["seconds"]) for folder in folders for path in (folder / RECEIPTS).glob("*.json"))

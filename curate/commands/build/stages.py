@@ -1,0 +1,124 @@
+"""Which stages a build has, with what, and what they would fail on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.commands.build.settings import BuildConfig
+from curate.commands.progress import Progress
+from curate.dedup.stage import Dedupe
+from curate.holdout.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, said
+from curate.holdout.facts import HoldOut, split
+from curate.holdout.suites import write_suites
+from curate.mask.score import Score
+from curate.mask.stage import Mark
+from curate.model.base import Base
+from curate.model.prompts import in_view, variants
+from curate.model.template import TemplateError
+from curate.rewrite.knowledge_stage import Knowledge
+from curate.rewrite.regenerate import Regenerate
+from curate.rewrite.reword import Reword
+from curate.schema import Message
+from curate.store.files import read_dataset, read_live
+from curate.store.stage import Stage
+
+
+def longest(frames: Mapping[str, str], prompt: str) -> str:
+    """The longest variant of a prompt: a row must fit the context with any of them."""
+    return max((frames[name] for name in variants(frames, prompt)), key=len)
+
+
+def regenerate(config: BuildConfig, base: Base, frames: Mapping[str, str], prompts: tuple[str, ...]) -> Regenerate:
+    return Regenerate(
+        base, prompts, frames["question"], config.mode, config.attempts, config.fallback, config.max_tokens,
+        config.lang, config.terms(), config.seed, thoughts=config.thoughts,
+    )  # fmt: skip
+
+
+def stages(
+    config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, prompts: tuple[str, ...] = ()
+) -> list[Stage]:  # fmt: skip
+    """The build, in order: what a new stage is added to. What a person left out and what is held out for a test is
+    marked last, so that choosing otherwise repeats no work of the model. ``prompts``: that put a reference in view, the
+    best first; without them the shipped ones in their order."""
+    terms, ids = config.terms(), config.excluded()
+    prompts = prompts or tuple(frames[name] for name in variants(frames, config.frame))
+    reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed, config.max_tokens)
+    return [
+        compare(Dedupe(ingested, config.lang, judge=base if config.judged else None), ids),
+        *([reword] if config.wordings > 1 else []),
+        Knowledge(base, prompts[0], ingested, config.lang),
+        regenerate(config, base, frames, prompts),
+        Score(base, prompts[0], config.top_k),
+        Mark(config.mask, config.thresholds, config.lang, terms),
+        *([Exclude(ids)] if ids else []),
+        *([HoldOut(ingested, config.test, config.lang, config.seed)] if config.test else []),
+    ]  # fmt: skip
+
+
+def compare(dedupe: Dedupe, ids: Sequence[str]) -> Stage:
+    """The comparison of all rows; without those that are excluded where that changes what becomes of others."""
+    if not ids:
+        return dedupe
+    # A judge also compares rows that rules would not, so with one any row may decide about others.
+    without = tuple(ids) if dedupe.judge else deciding(read_live(dedupe.dataset, Dedupe.reads), ids, dedupe.lang)
+    return DedupeWithout(dedupe, without) if without else dedupe
+
+
+def check_choices(config: BuildConfig, ingested: Path) -> None:
+    """What --exclude and --test would fail on, before the model does any work."""
+    if config.exclude:
+        rows = set(read_dataset(ingested, ["id"])["id"].to_pylist())
+        check_ids(config.excluded(), rows, config.wordings, config.exclude)
+    if config.test:
+        split(ingested, config.test, config.seed, config.lang)
+
+
+def say_unmatched(path: Path, ids: Sequence[str], built: Path, progress: Progress) -> None:
+    warning = said(ids, read_dataset(built, ["id"])["id"].to_pylist(), path)
+    if warning:
+        progress.say(warning)
+
+
+def heldout_suites(
+    config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, built: Path
+) -> dict[str, Any]:  # fmt: skip
+    """Suites of the facts held out, and of facts that are not, beside the build."""
+    reword = Reword(base, frames["rephrase"], config.wordings + 1, config.lang, config.seed + 1, config.max_tokens)
+    found = split(ingested, config.test, config.seed, config.lang)
+    return write_suites(built, found, config.seed, config.lang, None if config.ray else reword)
+
+
+def choices(config: BuildConfig, ingested: Path) -> dict[str, Any]:
+    """What --exclude and --test would leave out of this source's rows."""
+    found: dict[str, Any] = {}
+    if config.exclude:
+        ids = config.excluded()
+        rows = read_dataset(ingested, ["id"])["id"].to_pylist()
+        found["excluded"] = sum(covers(ids, row) for row in rows)
+    if config.test:
+        found["test"] = split(ingested, config.test, config.seed, config.lang).numbers()
+    return found
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a row fits the context: with its reference in view and room for an answer, and with that reference as
+    the answer."""
+
+    base: Base
+    frame: str
+    max_tokens: int
+
+    def identity(self) -> dict[str, Any]:
+        return {"context": self.base.config.max_model_len, "room": self.max_tokens, "frame": self.frame,
+                "template": self.base.template.hash, "tokenizer": self.base.template.tokenizer_hash}  # fmt: skip
+
+    def __call__(self, prompt: list[Message], answer: str) -> bool:
+        template = self.base.template
+        try:
+            ids = template.prompt_ids(in_view(self.frame, prompt, answer))
+        except TemplateError:
+            return True  # not a question of length: the stage that renders it will say what is wrong
+        return len(ids) + self.max_tokens <= self.base.config.max_model_len

@@ -1,0 +1,38 @@
+"""The three flags about cleaning, ``--clean``, ``--languages`` and ``--judge``, as one setting."""
+
+from typing import Any
+
+import typer
+
+from curate.commands.settings import Cleaning
+from curate.config.flags import Flag, heading
+
+_PANEL = heading(Cleaning)
+CLEANING: dict[str, Flag] = {
+    "clean": (list[str] | None, typer.Option(
+        help=Cleaning.model_fields["clean"].description, rich_help_panel=_PANEL), None),
+    "languages": (str | None, typer.Option(
+        help="Languages that a row may be in: en,vi. Default: any.", rich_help_panel=_PANEL), None),
+    "judge": (bool | None, typer.Option(
+        "--judge", help="Let the base model judge the rows' quality and toxicity too.", rich_help_panel=_PANEL), None),
+}  # fmt: skip
+
+
+def with_cleaning(given: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
+    """The three flags about cleaning as one setting, over what the file says of it."""
+    said, languages, judge = (given.pop(name, None) for name in ("clean", "languages", "judge"))
+    parts = [part.strip() for text in said or [] for part in text.split(",")]
+    if [part.lower() for part in parts] in (["off"], ["none"]):
+        return {**given, "clean": False}
+    found: dict[str, str | bool] = {}
+    name = ""
+    for part in parts:
+        before, equals, value = part.partition("=")
+        if not equals and not name:
+            raise typer.BadParameter(f"{part!r}: expected RULE=VALUE, such as toxic=off", param_hint="--clean")
+        name = before.strip().replace("-", "_") if equals else name
+        found[name] = value if equals else f"{found[name]},{part}"  # a list goes on behind its comma
+    found |= {"languages": languages} if languages else {}
+    found |= {"judge": judge} if judge is not None else {}
+    own = file.get("clean") if isinstance(file.get("clean"), dict) else {}
+    return {**given, **({"clean": {**(own or {}), **found}} if found else {})}

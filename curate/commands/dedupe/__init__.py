@@ -1,0 +1,1 @@
+"""``curate dedupe``: files in, files without repeats out."""

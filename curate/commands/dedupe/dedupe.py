@@ -1,0 +1,221 @@
+"""``curate dedupe``: sources without rows that repeat one another, other sets, or the items of an evaluation.
+
+Reads each source twice: once to compare, once to write. What is kept lies in ``kept/NAME.jsonl`` as conversations that
+every command reads as a source, with the ids they had; what is not, in ``dropped.jsonl`` with its reason.
+"""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from curate.commands.dedupe.files import Folder
+from curate.commands.dedupe.settings import DedupeConfig
+from curate.config.settings import ConfigError
+from curate.dedup.items import read_items
+from curate.dedup.near.collect import Text
+from curate.dedup.near.find import Found, TextSet, find
+from curate.dedup.near.overlap import Hit, Index, Row, per_suite, row_of
+from curate.dedup.semantic import embedder, refine
+from curate.ingest import Accepted, Rejected, Source, SourceError, content_hash, read_source
+from curate.store.stage import fingerprint
+from curate.text.words import language
+
+VERSION = 1
+BATCH = 1_000
+OWN_KEYS = ("file", "line", "key", "turn", "turns_cut")  # where a row stood: what it says of itself is the rest
+
+Say = Callable[[str], None]
+
+
+def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]:
+    """Compare, write ``config.out``, and return what became of the rows (``manifest.json`` holds the same).
+
+    The same input gives the same bytes. Raises ``ConfigError`` and ``SourceError``.
+    """
+    sources, against = config.sources()
+    _check_apart(config.out, [*sources.values(), *against.values()])
+    index = Index(read_items(config.decontaminate), config.run, config.overlap) if config.decontaminate else None
+    if index:
+        say(f"curate: {len(index.items):,} items of {len({item.suite for item in index.items})} suites")
+    looks = {name: _Look(source, index) for name, source in sources.items()}
+    held = [TextSet(name, _Look(source, None).batches(), fixed=True) for name, source in against.items()]
+    found = find([*held, *(TextSet(name, look.batches()) for name, look in looks.items())], config.near())
+    if config.semantic:
+        read = [*(_Look(source, None) for source in against.values()), *looks.values()]
+        texts = chain.from_iterable(look.again() for look in read)
+        embed = embedder(config.semantic)
+        found = refine(found, texts, embed, config.alike, config.keep, config.facts, language(config.lang))
+    say(f"curate: {len(found.ids):,} rows compared, {int((~found.kept).sum()):,} of them repeat another")
+    with Folder(config.out, [f"kept/{name}.jsonl" for name in sources]) as folder:
+        rows = {name: _write(name, look, found, folder) for name, look in looks.items()}
+        summary = {
+            "kind": "deduped",
+            "fingerprint": _fingerprint(config, sources, against, index),
+            "settings": config.shaping(),
+            "sources": rows,
+            "against": {name: int((found.set_of == number).sum()) for number, name in enumerate(against)},
+            "spared": found.spared,
+            "clusters": {str(size): count for size, count in found.clusters().items()},
+            "suites": per_suite(index, chain(*(look.hits for look in looks.values()))) if index else {},
+        }
+        folder.finish(summary)
+    return {**summary, "out": str(config.out)}
+
+
+def _check_apart(out: Path, sources: list[Source]) -> None:
+    """Raises ``ConfigError`` where the output would be written over, or into, what is read."""
+    for source in sources:
+        path = Path(source.path).resolve()
+        if path.exists() and (path.is_relative_to(out.resolve()) or out.resolve().is_relative_to(path)):
+            raise ConfigError(f"--out {out}: lies where {source.path} is read from; give a folder apart from it")
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """What became of the rows, for people."""
+    lines = []
+    for name, counts in summary["sources"].items():
+        parts = [f"{counts['rows']:,} rows", f"{counts['kept']:,} kept"]
+        parts += [f"{reason} {count:,}" for reason, count in counts["dropped"].items()]
+        parts += [f"rejected {reason} {count:,}" for reason, count in counts["rejected"].items()]
+        lines.append(f"{name}: {', '.join(parts)}")
+    if summary["spared"]:
+        lines.append(f"{summary['spared']:,} rows stay that are as near to another, for a word or number that differs")
+    for name, counts in summary["suites"].items():
+        lines.append(f"suite {name}: {counts['items_found']:,} of {counts['items']:,} items found, in "
+                     f"{counts['rows']:,} rows ({counts['rows_with_answer']:,} with the answer)")  # fmt: skip
+    return "\n".join([*lines, f"kept rows: {summary['out']}/kept, the others with their reasons: "
+                              f"{summary['out']}/dropped.jsonl"])  # fmt: skip
+
+
+class _Look:
+    """The first reading of a source: rows that hold an item are set aside, the others go on to be compared."""
+
+    def __init__(self, source: Source, index: Index | None) -> None:
+        self.source, self.index = source, index
+        self.contaminated: dict[int, list[Hit]] = {}  # by the row's place among the usable ones
+        self.lengths = array("q")  # characters: a source that changes between the readings is told by them
+        self.first: Rejected | None = None
+
+    @property
+    def hits(self) -> Iterator[Hit]:
+        return chain.from_iterable(self.contaminated.values())
+
+    def batches(self) -> Iterator[list[Text]]:
+        batch: list[Row] = []
+        for found in read_source(self.source):
+            if isinstance(found, Rejected):
+                self.first = self.first or found
+                continue
+            batch.append(row_of(found.row))
+            if len(batch) == BATCH:
+                yield self._clean(batch)
+                batch = []
+        if batch:
+            yield self._clean(batch)
+        if not self.lengths:
+            why = f"the first, {self.first.file} line {self.first.line}: {self.first.detail}" if self.first else "empty"
+            raise SourceError(f"{self.source.path}: none of its records can be used ({why}); mend them: one at least "
+                              "must be usable")  # fmt: skip
+
+    def again(self) -> Iterator[str]:
+        """The texts that were compared, read once more."""
+        place = 0
+        for found in read_source(self.source):
+            if not isinstance(found, Rejected):
+                if place not in self.contaminated:
+                    yield _text(row_of(found.row))
+                place += 1
+
+    def _clean(self, batch: list[Row]) -> list[Text]:
+        start = len(self.lengths)
+        texts = [_text(row) for row in batch]
+        self.lengths.extend(map(len, texts))
+        places = {row.id: place for place, row in enumerate(batch, start)}
+        for hit in self.index.search(batch) if self.index else ():
+            self.contaminated.setdefault(places[hit.row], []).append(hit)
+        rows = enumerate(zip(batch, texts, strict=True), start)
+        return [Text(row.id, text, row.said[-1]) for place, (row, text) in rows if place not in self.contaminated]
+
+
+def _text(row: Row) -> str:
+    return "\n".join([*row.asked, *row.said])
+
+
+def _write(name: str, look: _Look, found: Found, folder: Folder) -> dict[str, Any]:
+    """The second reading: every record goes to one of three files, and is counted."""
+    dropped: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    compared = iter((found.set_of == found.sets.index(name)).nonzero()[0].tolist())
+    place = 0
+    for record in read_source(look.source):
+        if isinstance(record, Rejected):
+            rejected[record.reason] += 1
+            folder.write("rejected.jsonl", {"source": name, **_rejected(record)})
+            continue
+        reason = _why(look, found, compared, place, record)
+        place += 1
+        if reason:
+            dropped[reason["reason"]] += 1
+            folder.write("dropped.jsonl", {"id": record.row["id"], "source": name, **reason, **_said(record)})
+        else:
+            folder.write(f"kept/{name}.jsonl", {"id": record.row["id"], **_said(record), **_rest(record)})
+    if place != len(look.lengths):
+        raise _changed(look)
+    return {
+        "content": content_hash(look.source), "records": place + rejected.total(), "rows": place,
+        "kept": place - dropped.total(), "dropped": dict(sorted(dropped.items())),
+        "rejected": dict(sorted(rejected.items())),
+    }  # fmt: skip
+
+
+def _why(look: _Look, found: Found, compared: Iterator[int], place: int, record: Accepted) -> dict[str, Any] | None:
+    """Why this row goes; None where it stays. Raises ``SourceError`` where it is not the row that was compared."""
+    if place >= len(look.lengths) or look.lengths[place] != len(_text(row_of(record.row))):
+        raise _changed(look)
+    if place in look.contaminated:
+        hits = look.contaminated[place]
+        worst = max(hits, key=lambda hit: hit.score)
+        every = [{"suite": hit.suite, "item": hit.item, "score": hit.score, "answered": hit.answered} for hit in hits]
+        return {"reason": "contaminated", "of": worst.item, "of_source": worst.suite, "similarity": worst.score,
+                "items": every}  # fmt: skip
+    row = next(compared)
+    if found.ids[row] != record.row["id"]:
+        raise _changed(look)
+    verdict = found.verdict(row)
+    if verdict is None:
+        return None
+    return {"reason": verdict.reason, "of": verdict.of, "of_source": verdict.of_set, "similarity": verdict.similarity}
+
+
+def _changed(look: _Look) -> SourceError:
+    return SourceError(f"{look.source.path}: changed while it was read; run the command again when it is at rest")
+
+
+def _said(record: Accepted) -> dict[str, Any]:
+    answer = {"role": "assistant", "content": record.row["reference"]}
+    return {"messages": [*record.row["prompt"], answer]}
+
+
+def _rest(record: Accepted) -> dict[str, Any]:
+    """What else the record said, under the names it had there."""
+    meta = json.loads(record.row["meta"])
+    rest = {key.removeprefix("record."): value for key, value in meta.items() if key not in OWN_KEYS}
+    return {key: value for key, value in rest.items() if key not in ("id", "messages")}
+
+
+def _rejected(record: Rejected) -> dict[str, Any]:
+    return {"file": record.file, "line": record.line, "reason": record.reason, "detail": record.detail,
+            "raw": record.raw}  # fmt: skip
+
+
+def _fingerprint(
+    config: DedupeConfig, sources: dict[str, Source], against: dict[str, Source], index: Index | None
+) -> str:
+    read = [[name, content_hash(source)] for name, source in (*sources.items(), *against.items())]
+    items = [[item.suite, item.id, item.prompt, item.expected] for item in index.items] if index else []
+    settings = config.shaping()
+    return fingerprint("dedupe", VERSION, settings, len(sources), read, items)

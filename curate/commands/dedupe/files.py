@@ -1,0 +1,93 @@
+"""The folder that ``curate dedupe`` writes: files appear whole, and ``manifest.json`` last.
+
+``started.json`` lists what a run is about to write, so that one that was killed can be followed by one that cleans up;
+nothing else in the folder is touched.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from curate.config.settings import ConfigError
+from curate.store.disk import naming
+from curate.store.files import MANIFEST, REJECTED, file_hash, read_json, write_json
+
+STARTED = "started.json"
+DROPPED = "dropped.jsonl"
+
+
+class Folder:
+    """Use as a context. ``files``: those that may be written, relative to the folder; ``finish`` puts them in place."""
+
+    def __init__(self, path: Path, files: Sequence[str]) -> None:
+        self.path, self.files = path, [*files, DROPPED, REJECTED]
+        self._open: dict[str, IO[str]] = {}
+
+    def __enter__(self) -> "Folder":
+        earlier = self._earlier()
+        write_json(self.path / STARTED, sorted({*earlier, *self.files}))
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        for name in earlier:
+            (self.path / name).unlink(missing_ok=True)
+        for name in self.files:
+            place = self._temporary(name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+        return self
+
+    def write(self, name: str, row: dict[str, Any]) -> None:
+        if name not in self._open:
+            self._open[name] = self._temporary(name).open("w", encoding="utf-8")
+        with naming(self.path / name):
+            try:
+                self._open[name].write(json.dumps(row, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError:  # a lone surrogate in a rejected record: JSON can spell it, UTF-8 cannot
+                self._open[name].write(json.dumps(row) + "\n")
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """A file without a row is not written."""
+        for name, file in self._open.items():
+            with naming(self.path / name):
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+            self._temporary(name).replace(self.path / name)
+        files = {name: file_hash(self.path / name) for name in sorted(self._open)}
+        write_json(self.path / MANIFEST, {**manifest, "files": files})
+        (self.path / STARTED).unlink()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name, file in self._open.items():
+            file.close()
+            self._temporary(name).unlink(missing_ok=True)
+
+    def _temporary(self, name: str) -> Path:
+        place = self.path / name
+        return place.with_name(f".{place.name}.tmp")
+
+    def _earlier(self) -> list[str]:
+        """The files of an earlier run. Raises ``ConfigError`` where the folder, or a file in it, is somebody else's."""
+        if not self.path.exists():
+            return []
+        if not self.path.is_dir():
+            raise ConfigError(f"--out {self.path}: a file of this name is there; give a folder")
+        earlier: set[str] = set()
+        if (self.path / STARTED).is_file():
+            earlier |= set(read_json(self.path / STARTED))
+        if (self.path / MANIFEST).is_file():
+            manifest = read_json(self.path / MANIFEST)
+            if not isinstance(manifest, dict) or manifest.get("kind") != "deduped":
+                raise ConfigError(f"--out {self.path}: another command's output lies there; give another folder")
+            earlier |= set(manifest["files"])
+        kept = self.path / "kept"
+        here = {f"kept/{file.name}" for file in kept.glob("[!.]*")}
+        strange = sorted(here - earlier)
+        if strange:
+            raise ConfigError(f"--out {self.path}: holds {', '.join(strange[:5])}, which no earlier run wrote; give "
+                              "another folder")  # fmt: skip
+        return sorted(earlier)

@@ -1,0 +1,1 @@
+"""``curate mix``: a build and rehearsal, as training shards."""

@@ -1,0 +1,204 @@
+"""The rehearsal of a mix: which sets, how many rows of each, read or made, cleaned, sampled and answered."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from curate.commands import notices
+from curate.commands.mix.settings import GUARD, SPARE, MixConfig
+from curate.commands.progress import Progress
+from curate.commands.shared import cleaned, executor
+from curate.config.settings import ConfigError
+from curate.dedup.decontaminate import Decontaminate, contamination
+from curate.dedup.items import read_items
+from curate.dedup.near.overlap import Item
+from curate.dedup.stage import Dedupe
+from curate.ingest import Source, SourceError, UnknownColumns
+from curate.ingest.load import load_source
+from curate.mask.score import Score
+from curate.model.base import Base
+from curate.model.template import TemplateError
+from curate.rehearsal.answer import Answer
+from curate.rehearsal.cards import Made, resolve
+from curate.rehearsal.generators import MAKERS, Order, write
+from curate.rehearsal.sample import Sample
+from curate.rehearsal.topics import coverage
+from curate.schema import Message
+from curate.store.files import load_manifest, read_live
+from curate.store.runner import run_stage
+from curate.store.stage import Stage
+
+
+def decontaminated(folder: Path, config: MixConfig, progress: Progress) -> Path:
+    """A dataset whose rows that hold an item of ``--decontaminate`` are marked."""
+    items = asked(tuple(config.decontaminate))
+    if not items:
+        return folder
+    stage = Decontaminate(items)
+    return run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
+
+
+@lru_cache(maxsize=1)
+def asked(suites: tuple[Path, ...]) -> tuple[Item, ...]:
+    """The items of these files. Suites named ``new_…`` ask for what is to be learned, so rows may well hold them."""
+    return tuple(item for item in read_items(suites) if not item.suite.startswith("new_"))
+
+
+def contaminated(folders: dict[str, Path]) -> dict[str, dict[str, dict[str, int]]]:
+    """What was found, by source and suite."""
+    return {name: found for name, folder in folders.items() if (found := contamination(folder))}
+
+
+def wanted(new: int, config: MixConfig) -> int:
+    """Rehearsal rows to prepare for so many new ones; 0 without rehearsal.
+
+    With a size, the rehearsal is as large as if no row of it repeated: what is said once about more things holds more.
+    In tokens a long new row may stand against several short rehearsal rows; in targets a rehearsal row counts for many
+    new ones, so the count in rows is enough.
+    """
+    if config.size and config.ratio_unit == "rows":
+        new = math.ceil(config.size * config.ratio)
+    rows = new * (1 - config.ratio) / config.ratio
+    return 0 if config.ratio == 1 else math.ceil(rows * SPARE * (3 if config.ratio_unit == "tokens" else 1)) + 16
+
+
+def fill(total: int, sizes: Sequence[int], weights: Sequence[float] | None = None) -> list[int]:
+    """Shares of ``total`` by weight, equal ones where none is given, as far as the sets' sizes allow.
+
+    >>> fill(90, [10, 500, 500]), fill(90, [500, 500], [2, 1])
+    ([10, 40, 40], [60, 30])
+    """
+    by = list(weights or [1.0] * len(sizes))
+    shares = [0] * len(sizes)
+    left, rest = total, sum(by)
+    for index in sorted(range(len(sizes)), key=lambda i: sizes[i] / by[i]):
+        shares[index] = min(sizes[index], math.ceil(left * by[index] / rest - 1e-9))
+        left, rest = left - shares[index], rest - by[index]
+    return shares
+
+
+def weights(config: MixConfig, labels: Sequence[str]) -> list[float]:
+    return [config.weights.get(label, 1.0) for label in labels]
+
+
+def sources(config: MixConfig) -> list[Source | Made]:
+    """The rehearsal sets named, and the guard, unless it is not wanted."""
+    found = [resolve(spec, config.cards) for spec in config.rehearsal]
+    labels = [source.label for source in found]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ConfigError(f"--rehearsal {twice[0]}: two sets have this name; give one of them another (name=path)")
+    if not config.guard and Made(GUARD) in found:
+        raise ConfigError("--rehearsal guard and --no-guard: take one of them away")
+    return found if GUARD in labels or not config.guard else [*found, Made(GUARD)]
+
+
+def gather(
+    sets: Sequence[Source | Made], rows: int, built: Path, config: MixConfig, base: Base, progress: Progress
+) -> dict[str, Path]:
+    """A dataset of prompts for each set. What is read comes first, for its words and names go into what is made; what
+    the model itself makes comes last, when it is known how much the others leave to it."""
+    read = {source.label: collect(source, config, base, progress) for source in sets if isinstance(source, Source)}
+    names = [name for name in MAKERS if Made(name) in sets]
+    found = dict(read)
+    for name in sorted(names, key=lambda name: name == "self"):
+        count = rows
+        if name == "self":
+            sizes = [load_manifest(folder)["kept"] for folder in found.values()]
+            count = fill(rows, [*sizes, rows], weights(config, [*found, name]))[-1]
+        order = Order(base, built, max(count, 1), config.seed, language_of(built, config), tuple(read.values()),
+                      config.splice_words, config.max_tokens)  # fmt: skip
+        found[name] = make(name, order, config, progress)
+    return found
+
+
+def make(name: str, order: Order, config: MixConfig, progress: Progress) -> Path:
+    """So many prompts of this kind, as far as there are so many, near copies marked."""
+    maker = MAKERS[name](order)
+    fits = Room(order.base, config.max_tokens)
+    folder = write(maker, order, config.work, fits, fits.identity(), progress)
+    folder = decontaminated(folder, config, progress)
+    if maker.dedupe:
+        stage = Dedupe(folder, order.lang, contradictions=False)
+        folder = run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
+    kept = load_manifest(folder)["kept"]
+    if kept < order.count and name != GUARD:
+        progress.say(f"curate: {name}: {kept:,} prompts of {order.count:,} wanted; `curate peek {folder}` shows what "
+                     "became of the others")  # fmt: skip
+    return folder
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What the writing of made prompts reported, found from a stage's output too."""
+    first = load_manifest(folder)["lineage"][0]
+    return dict(load_manifest(folder.parent / f"{first['stage']}-{first['fingerprint']}")["report"])
+
+
+def language_of(built: Path, config: MixConfig) -> str:
+    """The language that the build was made in."""
+    said = [entry["config"]["lang"] for entry in load_manifest(built)["lineage"] if "lang" in entry["config"]]
+    return str(said[0]) if said else config.lang
+
+
+def own_answers(config: MixConfig, source: Source | Made) -> MixConfig:
+    """Made prompts have no answers of their own, so the base model's are taken, whatever ``--answers`` says; and no
+    more of them are made than are needed."""
+    return config.model_copy(update={"answers": "own", "stratify": False}) if isinstance(source, Made) else config
+
+
+def collect(source: Source, config: MixConfig, base: Base, progress: Progress) -> Path:
+    """A rehearsal set as rows that fit the context, cleaned, its repeats marked."""
+    fits = Room(base, config.max_tokens)
+    try:
+        folder = load_source(source, config.work, config.shard_rows, 1.0, fits, fits.identity(), progress)
+    except UnknownColumns as error:
+        raise SourceError(f"{error}\n  mix has no --columns: say it in a data card, {config.cards}/{source.label}.md, "
+                          "under `columns`, as the program's own cards do") from None  # fmt: skip
+    progress.say_all(notices.of_reading(folder))
+    execute = executor(config.ray)
+    given = config.answers == "given"  # else they are answered anew, and only the questions matter
+    folder = cleaned(config, folder, base, config.work, 1.0, progress, execute, given)
+    folder = decontaminated(folder, config, progress)
+    stage = Dedupe(folder, config.lang, contradictions=False)
+    return run_stage(stage, folder, config.work, 1.0, progress, execute)
+
+
+def answer(folder: Path, rows: int, config: MixConfig, base: Base, progress: Progress) -> Path:
+    """So many of its rows, answered by the base model, with the model's distribution as anchors."""
+    execute = executor(config.ray)
+    sample = Sample(folder, rows, config.seed, config.stratify)
+    folder = run_stage(sample, folder, config.work, 1.0, progress)  # here: each actor would look for topics again
+    steps: list[Stage] = [
+        Answer(base, config.answers, config.max_tokens, config.thoughts),
+        Score(base, "", config.top_k),
+    ]
+    for stage in steps:
+        folder = run_stage(stage, folder, config.work, config.max_drop, progress, execute)
+    return folder
+
+
+def covered(answered: Path) -> dict[str, Any]:
+    """The topics of a rehearsal set, and those of its rows that were sampled and answered."""
+    sampled = next(entry for entry in load_manifest(answered)["lineage"] if entry["stage"] == Sample.name)
+    return coverage(answered.parent / f"{Sample.name}-{sampled['fingerprint']}",
+                    read_live(answered, ["id"])["id"].to_pylist())  # fmt: skip
+
+
+class Room:
+    """Whether a rehearsal prompt leaves room for an answer."""
+
+    def __init__(self, base: Base, max_tokens: int):
+        self.base, self.max_tokens = base, max_tokens
+
+    def identity(self) -> dict[str, Any]:
+        template = self.base.template
+        return {"context": self.base.config.max_model_len, "room": self.max_tokens, "template": template.hash,
+                "tokenizer": template.tokenizer_hash}  # fmt: skip
+
+    def __call__(self, prompt: list[Message], answer: str) -> bool:
+        try:
+            return len(self.base.template.prompt_ids(prompt)) + self.max_tokens <= self.base.config.max_model_len
+        except TemplateError:
+            return True  # not a question of length: the stage that renders it will say what is wrong

@@ -1,0 +1,92 @@
+"""What reading and cleaning did to a source that leaves no row out: lines for a person, from what the folders say."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from curate.clean.check import MASKED
+from curate.clean.language import foreign
+from curate.model.engine import EngineConfig
+from curate.model.folder import locate_model
+from curate.model.open import resolve
+from curate.store.files import load_manifest, read_dataset
+from curate.text.words import lacks
+
+MOST = 8
+"""Columns named in a line; the manifest has all."""
+
+LOOK, LETTERS, SURE = 200, 40, 0.99
+"""Answers that are looked at for their language, letters needed to tell, and how sure that must be."""
+
+CHANGES = {
+    MASKED: "personal data masked (--clean personal=off leaves it, personal=drop leaves such rows out)",
+    "repaired-html": "HTML taken out",
+    "repaired-encoding": "wrongly decoded text put right",
+    "repaired-control": "control and invisible characters taken out",
+}
+"""Flags of rows whose text the rules of ``--clean`` changed."""
+
+
+def of_reading(folder: Path) -> Iterator[str]:
+    """What became of the rest of the records of a source that was read into this folder."""
+    facts = load_manifest(folder)
+    name = facts["lineage"][0]["config"].get("name", folder.name)
+    if facts.get("unused"):
+        yield f"curate: {name}: columns that nothing uses (records): {_counted(facts['unused'])}"
+    if count := facts.get("earlier_answers"):
+        yield (f"curate: {name}: {count:,} earlier answers of conversations are context only (build --all-turns learns "
+               "them)")  # fmt: skip
+    if count := facts.get("held_answers"):
+        yield f"curate: {name}: {count:,} answers are context only, as their records say (weight 0, train false)"
+
+
+def of_cleaning(folder: Path) -> Iterator[str]:
+    """How many rows have another text than the source gave them."""
+    rows = read_dataset(folder, ["source", "flags"])
+    flags = Counter(flag for own in rows["flags"].to_pylist() for flag in own or [])
+    name = rows["source"][0].as_py() if len(rows) else folder.name
+    for flag, what in CHANGES.items():
+        if flags[flag]:
+            yield f"curate: {name}: {what}: {flags[flag]:,} rows, flagged {flag}"
+
+
+def of_language(folder: Path, lang: str) -> Iterator[str]:
+    """What the rules do not know of the language, and whether the answers look like another one."""
+    if missing := lacks(lang):
+        yield (f"curate: warning: no list of {' or '.join(missing)} for --lang {lang}: a rewrite that loses one is not "
+               "noticed by rules; digits, names and words are still compared")  # fmt: skip
+    texts = read_dataset(folder, ["reference"])["reference"].slice(0, LOOK).to_pylist()
+    told = [foreign(text, (lang,), LETTERS) for text in texts if text]
+    others = Counter(found[0] for found in told if found and found[1] >= SURE)
+    if others and 2 * others.total() > len(texts):
+        other = others.most_common(1)[0][0]
+        yield (f"curate: warning: most answers look like {other!r}, and --lang is {lang!r}: negations, names and "
+               f"numbers in words are told by the rules of a language; give --lang {other}")  # fmt: skip
+
+
+def of_machine(config: EngineConfig, cpu: Path = Path("/proc/cpuinfo")) -> Iterator[str]:
+    """Where the model's arithmetic is slow on this processor: without instructions for it bfloat16 takes 30 times as
+    long as float32 (measured on AVX2)."""
+    if resolve(config) == "server" or not cpu.is_file() or "bf16" in cpu.read_text(encoding="utf-8", errors="replace"):
+        return
+    facts = json.loads((locate_model(config) / "config.json").read_text(encoding="utf-8"))
+    dtype = config.dtype if config.dtype != "auto" else facts.get("dtype") or facts.get("torch_dtype")
+    if dtype == "bfloat16" and not _on_gpu():
+        yield ("curate: the model is in bfloat16, for which this processor has no instructions; --dtype float32 is "
+               "many times faster here")  # fmt: skip
+
+
+def _on_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    """
+    >>> _counted({"tools": 1200, "id": 3})
+    'tools 1,200, id 3'
+    """
+    shown = ", ".join(f"{name} {count:,}" for name, count in list(found.items())[:MOST])
+    return shown + (f" and {len(found) - MOST} more" if len(found) > MOST else "")

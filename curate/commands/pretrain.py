@@ -1,0 +1,269 @@
+"""``curate pretrain``: plain text to a training folder, for continued pre-training with replay.
+
+A document is one sequence: what the tokenizer puts before a text, the text, its end-of-text token. Longer ones are cut
+into rows, each of which begins with the last token of the row before, so that every token but the first is trained
+once.
+Replay is text of the kind that the model learned from before; its rows hold the base model's distribution.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+
+from curate.commands.pretrain_settings import PretrainConfig
+from curate.commands.progress import Progress
+from curate.config.settings import ConfigError
+from curate.export.buffer import Pool
+from curate.export.folder import export
+from curate.export.manifest import Facts
+from curate.export.place import check_replaceable
+from curate.export.rows import ROWS, objective
+from curate.export.trainable import counted
+from curate.ingest import Rejected, read_documents
+from curate.mixture.settings import MixError
+from curate.model.base import Base
+from curate.model.folder import locate_model
+from curate.model.tokenizer import text_encoder, tokenizer_hash
+from curate.schema import IGNORE
+from curate.store.disk import check_writable
+from curate.store.files import REJECTED
+
+BATCH = 256
+"""Rows scored and written at a time."""
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """Text to tokens where there are no turns: no template, no end of turn. What a text says is never control."""
+
+    tokenizer: Any
+    hash: None = None
+    stop_ids: tuple[int, ...] = ()
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return text_encoder(self.tokenizer)
+
+    @cached_property
+    def tokenizer_hash(self) -> str:
+        return tokenizer_hash(self.tokenizer)
+
+    @cached_property
+    def lead(self) -> list[int]:
+        """What the tokenizer puts before a text (bos), if anything."""
+        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        whole = self.tokenizer("a")["input_ids"]
+        return list(whole[: next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)])
+
+    def ids(self, text: str) -> list[int]:
+        """A whole document, its end included."""
+        end = self.tokenizer.eos_token_id
+        return [*self.lead, *self._encoder.encode(text, add_special_tokens=False).ids, *([] if end is None else [end])]
+
+    def pieces(self, text: str, longest: int) -> Iterator[list[int]]:
+        """The document in rows of at most ``longest`` tokens, which share a token where they meet."""
+        ids = self.ids(text)
+        for start in range(0, max(len(ids) - 1, 1), longest - 1):
+            yield ids[start : start + longest]
+
+    def decode(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+@dataclass
+class Reading:
+    """One source as it is read: rejected documents are kept, repeated ones marked, everything counted."""
+
+    name: str
+    path: Path
+    tier: str  # of its rows: reference (to learn) or given (to hold)
+    documents: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def rows(
+        self,
+        config: PretrainConfig,
+        plain: PlainText,
+        longest: int,
+        seen: set[str],
+        wanted: Container[str] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Rows as ``curate.export.rows.ROWS`` has them, without anchors. ``seen``: documents of all sources so far.
+        ``wanted``: ids of the rows that this mix needs; None: all."""
+        for item in read_documents(self.path, config.column, config.encoding):
+            if isinstance(item, Rejected):
+                self.rejected.append(item)
+                continue
+            self.documents += 1
+            key = hashlib.sha256(item.text.encode()).hexdigest()[:16]
+            self.digest.update(key.encode())
+            repeated = key in seen
+            seen.add(key)
+            for number, ids in enumerate(plain.pieces(item.text, longest)):
+                name = f"{key}-{number}"
+                reason = "duplicate" if repeated else "no-target" if len(ids) < 2 else None
+                reason = reason or ("not-sampled" if wanted is not None and name not in wanted else None)
+                yield self._row(name, key, ids, plain.decode(ids), reason)
+
+    def _row(self, name: str, key: str, ids: list[int], text: str, reason: str | None) -> dict[str, Any]:
+        blank: dict[str, Any] = dict.fromkeys(ROWS.names)
+        row = blank | {"id": name, "source": self.name, "tier": self.tier, "question": "", "response": text,
+                       "skip": reason, "anchored": self.tier == "reference"}  # fmt: skip
+        if reason:
+            return row
+        return row | {
+            "input_ids": ids,
+            "attention_mask": [1] * len(ids),
+            "labels": [IGNORE, *ids[1:]],
+            "objective": objective(self.tier),
+            "spans": [{"start": 0, "end": len(text), "weight": 1.0, "kind": "text"}] if text else [],
+            "weights": [0.0] + [1.0] * (len(ids) - 1),
+            "anchor_start": 1,
+            "anchor_ids": [],
+            "anchor_logprobs": [],
+            "cluster": key,
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "stage": "text", "fingerprint": self.digest.hexdigest()[:16], "rows": self.documents,
+            "records": self.documents + len(self.rejected),
+            "rejected": dict(sorted(Counter(item.reason for item in self.rejected).items())), "lineage": [],
+        }  # fmt: skip
+
+
+def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
+    """Write the training folder; returns its manifest. Raises the errors of its parts, all with what to do."""
+    check_replaceable(config.out.resolve())
+    check_writable(config.out)
+    base, plain, longest, readings = _open(config)
+    if config.replay and config.ratio == 1:
+        progress.say(f"curate: warning: --ratio 1 means no replay: {', '.join(config.replay)} has no part in this mix; "
+                     "give a lower --ratio")  # fmt: skip
+    inputs: list[dict[str, Any]] = []
+
+    def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
+        seen: set[str] = set()
+        sides: list[pa.Table] = []
+        for reading in readings:
+            wanted = _sample(reading, config, plain, longest, seen, sides[0]) if sides else None
+            rows = reading.rows(config, plain, longest, seen, wanted)
+            sides.append(pool.extend(_tables(rows, reading, base, config.top_k, progress)))
+            inputs.append(reading.facts)
+            _check(reading)
+        if not sides[0].num_rows:
+            why = counted(pool.skipped.get(readings[0].name, {}))
+            raise MixError(f"{readings[0].path}: no row is fit for training, so there is nothing to learn; {why}")
+        return sides[0], pa.concat_tables([sides[0].slice(0, 0), *sides[1:]])
+
+    facts = Facts(model=config.model, revision=config.revision, mask={"policy": "all"}, max_length=longest)
+    try:
+        return export(fill, inputs, plain, config.mixture(), config.out, facts, lambda out: _keep(readings, out))
+    except MixError as error:  # the mix speaks of rehearsal, as its own command does
+        raise MixError(str(error).replace("rehearsal", "replay")) from None
+
+
+def dry_run(config: PretrainConfig) -> dict[str, Any]:
+    """What there is to train on, by source, without loading weights."""
+    check_replaceable(config.out.resolve())
+    _, plain, longest, readings = _open(config)
+    seen: set[str] = set()
+    found = {}
+    for reading in readings:
+        kept = [len(row["input_ids"]) for row in reading.rows(config, plain, longest, seen) if not row["skip"]]
+        found[reading.name] = {"documents": reading.documents, "rejected": reading.facts["rejected"],
+                               "rows": len(kept), "tokens": sum(kept)}  # fmt: skip
+        _check(reading)
+    return {"sources": found, "longest_row": longest, "out": str(config.out)}
+
+
+def _open(config: PretrainConfig) -> tuple[Base, PlainText, int, list[Reading]]:
+    from transformers import AutoTokenizer
+
+    tiers = ["reference"] + ["given"] * len(config.replay)
+    readings = [Reading(name, path, tier) for (name, path), tier in zip(config.sources().items(), tiers, strict=True)]
+    for reading in readings:  # a source that is not there should not first cost the download of a model
+        next(read_documents(reading.path, config.column, config.encoding), None)
+    base = config.base()
+    folder = locate_model(base.config)
+    plain = PlainText(AutoTokenizer.from_pretrained(folder, trust_remote_code=config.trust_remote_code))
+    room = base.config.max_model_len - 1  # an engine wants room for a token besides what it scores
+    return base, plain, max(2, min(config.max_length or room, room)), readings
+
+
+SPARE = 1.25
+"""Replay that is scored beyond what the ratio asks for: some of it is held out, and rows do not fill a quota evenly."""
+
+
+def _sample(
+    reading: Reading, config: PretrainConfig, plain: PlainText, longest: int, seen: set[str], new: pa.Table
+) -> set[str]:
+    """Rows of a replay source, at random, that hold as many tokens as the ratio asks for beside the new ones: scoring
+    is dear, so that a large corpus is not scored whole."""
+    quota = SPARE * sum(new["n_tokens"].to_pylist()) * (1 - config.ratio) / config.ratio
+    trial = Reading(reading.name, reading.path, reading.tier)
+    rows = [(row["id"], len(row["input_ids"])) for row in trial.rows(config, plain, longest, set(seen))
+            if not row["skip"]]  # fmt: skip
+    Random(config.seed).shuffle(rows)
+    before = accumulate((count for _, count in rows), initial=0)
+    return {name for (name, _), passed in zip(rows, before, strict=False) if passed < quota}
+
+
+def _check(reading: Reading) -> None:
+    if not reading.documents:
+        first = f"; the first, {reading.rejected[0].file}: {reading.rejected[0].detail}" if reading.rejected else ""
+        raise ConfigError(f"{reading.path}: none of {len(reading.rejected)} records is a document{first}")
+
+
+def _tables(
+    rows: Iterable[dict[str, Any]], reading: Reading, base: Base, top_k: int, progress: Progress
+) -> Iterator[pa.Table]:
+    """In batches; replay with the base model's distribution."""
+    rows, done = iter(rows), 0
+    while batch := list(islice(rows, BATCH)):
+        if reading.tier == "given":
+            _anchor([row for row in batch if not row["skip"]], base, top_k)
+        yield pa.Table.from_pylist(batch, ROWS)
+        done += len(batch)
+        progress(reading.name, done, 0)
+
+
+def _anchor(rows: list[dict[str, Any]], base: Base, top_k: int) -> None:
+    scores = base.engine.score([row["input_ids"] for row in rows], [1] * len(rows), top_k) if rows else []
+    for row, found in zip(rows, scores, strict=True):
+        row |= {"anchored": True, "anchor_ids": found.top_ids.tolist(), "anchor_logprobs": found.top_logprobs.tolist()}
+
+
+def _keep(readings: Iterable[Reading], out: Path) -> None:
+    """What could not be read, for people to look at."""
+    lines = [
+        json.dumps({"source": reading.name, "file": item.file, "line": item.line, "reason": item.reason,
+                    "detail": item.detail, "raw": item.raw}, ensure_ascii=True)
+        for reading in readings for item in reading.rejected
+    ]  # fmt: skip
+    (out / REJECTED).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """The result in plain lines."""
+    from curate.commands.mix.summary import describe as of_mix
+
+    if "splits" in result:
+        return of_mix({"made": {}, **result})
+    lines = [
+        f"{name}: {facts['documents']:,} documents, {facts['rows']:,} rows, {facts['tokens']:,} tokens; rejected: "
+        + (", ".join(f"{reason} {count:,}" for reason, count in facts["rejected"].items()) or "none")
+        for name, facts in result["sources"].items()
+    ]
+    return "\n".join([*lines, f"longest row: {result['longest_row']:,} tokens", f"out: {result['out']}"])

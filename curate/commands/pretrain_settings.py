@@ -1,0 +1,51 @@
+"""The settings of ``curate pretrain``: each field is a flag and a key of its YAML file."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from curate.commands.settings import ModelConfig
+from curate.config.settings import ConfigError
+from curate.mixture.settings import MixtureConfig
+
+
+class PretrainConfig(ModelConfig):
+    source: str = Field(description="Text file, folder of such, or records with a text column.")
+    replay: tuple[str, ...] = Field((), description="Text of the kind that the model learned from before, PATH or "
+                                    "NAME=PATH; held, not learned. May be repeated.")  # fmt: skip
+    ratio: float = Field(0.8, gt=0, le=1, description="Share of new text beside replay, in tokens.")
+    column: str = Field("text", description="Column of the text in files of records.")
+    encoding: str = Field("utf-8", description="Text encoding of the source.")
+    name: str | None = Field(None, description="Name of the source. Default: the file's.")
+    out: Path = Field(Path("out"), description="Folder of the training shards.")
+    max_length: int = Field(0, ge=0, description="Longest row, in tokens. Default: the context.")
+    max_repeat: int = Field(4, ge=1, description="How often a row may stand in the training split.")
+    validation: float = Field(0.02, ge=0, lt=1, description="Share of the documents held out.")
+    top_k: int = Field(20, ge=1, le=64, description="Log-probabilities kept per token of replay.")
+    seed: int = Field(0, description="Seed of everything random.")
+
+    def sources(self) -> dict[str, Path]:
+        """Name -> path: the new text first, then replay. Raises ``ConfigError`` for a name that is given twice."""
+        found = {self.name or stem(self.source): Path(self.source)}
+        for given in self.replay:
+            name, equals, path = given.partition("=")
+            name, path = (name, path) if equals else (stem(given), given)
+            if name in found:
+                raise ConfigError(f"--replay {given}: {name!r} is taken; give it another name (NAME=PATH)")
+            found[name] = Path(path)
+        return found
+
+    def mixture(self) -> MixtureConfig:
+        return MixtureConfig(
+            ratio=self.ratio if self.replay else 1.0, ratio_unit="tokens", seed=self.seed, max_repeat=self.max_repeat,
+            validation=self.validation,
+        )  # fmt: skip
+
+
+def stem(path: str) -> str:
+    """The name of a file or folder, without suffixes.
+
+    >>> stem("data/notes.txt.gz"), stem("corpus/")
+    ('notes', 'corpus')
+    """
+    return Path(path).resolve().name.partition(".")[0]

@@ -1,0 +1,61 @@
+"""Where settings come from: flags, the file of ``--config``, and ``curate.yaml``, which the first build writes."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from curate.config.settings import load_yaml, settle, settle_command
+
+WORKSPACE = Path("curate.yaml")
+"""Written by the first build in a folder: the model that the other commands take when they are not told."""
+
+MANY = 10  # settings of a group from which on it is not spelled out among the defaults taken
+
+
+def file_settings(config: Path | None, shared: Any) -> dict[str, Any]:
+    """curate.yaml, overlaid by the file that --config names."""
+    workspace = load_yaml(WORKSPACE) if WORKSPACE.is_file() else {}
+    if workspace:
+        settle(shared, workspace, {}, str(WORKSPACE))
+        print(f"curate: model settings from {WORKSPACE}: {in_a_line(workspace)}", file=sys.stderr)
+    return {**workspace, **(load_yaml(config) if config else {})}
+
+
+def settled(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
+    """Validate, and say which values were nobody's choice."""
+    config = settle_command(model, file, given)
+    chosen = {key for key, value in given.items() if value is not None} | set(file)
+    taken = {key: value for key, value in config.model_dump(mode="json").items() if key not in chosen}
+    print(
+        f"curate: defaults taken: {in_a_line({k: v for k, v in taken.items() if v not in (None, {}, [])})}",
+        file=sys.stderr,
+    )
+    return config
+
+
+def in_a_line(values: dict[str, Any]) -> str:
+    def said(value: Any) -> str:  # a group of many is not read in a line
+        return "{…}" if isinstance(value, dict) and len(value) > MANY else json.dumps(value, ensure_ascii=False)
+
+    return ", ".join(f"{key}={said(value)}" for key, value in values.items())
+
+
+def keep_workspace(config: Any, say: Callable[[str], None]) -> None:
+    """curate.yaml, by the first build that succeeds in a folder."""
+    if WORKSPACE.exists() or not config.workspace:
+        return
+    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in config.said().items())
+    WORKSPACE.write_text(f"# The base model of this folder: what commands take that are not told.\n{lines}", "utf-8")
+    say(f"curate: wrote {WORKSPACE} with the model, for the commands that follow")
+
+
+def dataset_of(folder: Path) -> Path:
+    """The dataset meant: the folder itself, or the latest build in it."""
+    from curate.store.files import LATEST, DatasetError, latest_build
+
+    if not folder.is_dir():
+        found = "a file" if folder.is_file() else "nothing of this name"
+        raise DatasetError(f"{folder}: expected a folder that curate wrote (out, or builds), found {found}")
+    return latest_build(folder) if (folder / LATEST).is_file() else folder

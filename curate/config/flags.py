@@ -1,0 +1,102 @@
+"""A command's flags, made from its settings: one field, its type, default and description, is one flag."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from curate.config.settings import Strict
+
+
+@dataclass(frozen=True)
+class How:
+    """How a command runs, not what: ``config``, a file of settings, and what is to be shown."""
+
+    config: Path | None
+    dry_run: bool = False
+    as_json: bool = False
+    debug: bool = False
+
+
+Body = Callable[[How, dict[str, Any]], None]
+"""Runs a command: how, and the flags that were given; the others are absent, so that a file's values stand."""
+
+Flag = tuple[Any, Any, Any]
+"""Type, typer's option, and default."""
+
+ACTIONS: dict[str, Flag] = {
+    "config": (Path | None, typer.Option("--config", help="YAML file with these settings; flags win over it."), None),
+    "dry_run": (bool, typer.Option("--dry-run", help="Say what would run, and stop."), False),
+    "as_json": (bool, typer.Option("--json", help="Print the result as JSON on standard output."), False),
+    "debug": (bool, typer.Option("--debug", help="Show the traceback of an error."), False),
+}
+
+
+def command(settings: type[Strict], body: Body, extra: Mapping[str, Flag] | None = None) -> Callable[..., None]:
+    """A function for typer with a flag for every field of ``settings``, whose help is ``body``'s docstring.
+
+    ``extra``: further flags by name, or others than those of fields; ``body`` gets them among those given.
+    """
+
+    def run(**flags: Any) -> None:
+        how = How(**{name: flags.pop(name) for name in ACTIONS})
+        body(how, {name: value for name, value in flags.items() if value is not None and value != []})
+
+    found: dict[str, Flag] = {
+        name: (_kind(field), typer.Option(help=_help(field), rich_help_panel=_panel(settings, name)), None)
+        for name, field in sorted(settings.model_fields.items(), key=lambda pair: _rank(settings, pair[0]))
+    }
+    every = {**found, **(extra or {}), **ACTIONS}
+    run.__doc__ = body.__doc__
+    run.__annotations__ = {name: Annotated[kind, option] for name, (kind, option, _) in every.items()}
+    run.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+        for name, (kind, option, default) in every.items()
+    ])  # fmt: skip
+    return run
+
+
+def _kind(field: FieldInfo) -> Any:
+    """The type that typer parses; what is more than a word, pydantic settles."""
+    kind = field.annotation
+    inner = [part for part in get_args(kind) if part is not NoneType] if NoneType in get_args(kind) else [kind]
+    if inner[0] in (bool, int, float, Path):
+        return inner[0] | None
+    return list[str] | None if get_origin(inner[0]) in (tuple, dict, list) else str | None
+
+
+def _help(field: FieldInfo) -> str:
+    """The description, and the default where the description does not tell it."""
+    said, default = str(field.description), field.default
+    if "Default: " in said or default is None or field.is_required() or isinstance(default, Strict):
+        return said
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
+    elif isinstance(default, tuple | list | dict):
+        default = "none"
+    return f"{said} Default: {default:g}." if isinstance(default, float) else f"{said} Default: {default}."
+
+
+def _owners(settings: type[Strict], name: str) -> list[type]:
+    return [group for group in settings.__mro__ if name in getattr(group, "__annotations__", {})]
+
+
+def _rank(settings: type[Strict], name: str) -> int:
+    """Groups of settings come in the order in which the class names them, its own settings first."""
+    return settings.__mro__.index(_owners(settings, name)[0])
+
+
+def _panel(settings: type[Strict], name: str) -> str | None:
+    """The heading of a flag in the help: that of the group of settings that has it."""
+    owner = _owners(settings, name)[0]
+    return None if owner is settings else heading(owner)
+
+
+def heading(group: type) -> str:
+    """The first line of what a group of settings says of itself."""
+    return inspect.cleandoc(group.__doc__ or "").partition("\n")[0].rstrip(".")

@@ -1,0 +1,1 @@
+"""What says the same twice: rows, contradictions, near and semantic duplicates, and what a benchmark asks."""

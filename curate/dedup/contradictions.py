@@ -1,0 +1,122 @@
+"""Which rows answer one question incompatibly. Both are held out, for a person to decide.
+
+By rule: other quantities or bounds, else other names, else a denial more, else each with content words that the other
+lacks. With a judge (``build --judge``) rules only propose: the base model confirms each pair, and then questions count
+as one that merely ask with the same content words ("the usual dose of X?", "X: usual dose"), which rules alone should
+not compare: "does A cause B" has the words of "does B cause A".
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from curate.model.base import Base
+from curate.text.bounds import beside
+from curate.text.bounds import contradict as opposite
+from curate.text.fidelity import bears_on
+from curate.text.quantity import Quantity, quantities
+from curate.text.words import names, negations, stems, words
+
+SHORT = 40  # words: two longer answers may differ in what they mention without contradicting each other
+SURE = 0.5  # probability of the judge's yes, from which a pair is a contradiction
+CROWD = 50  # rows of one question that are compared pair by pair; of more, each with as many that follow
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row: what it asks, in words and normalised, and what it answers."""
+
+    id: str
+    question: str
+    normal: str
+    answer: str
+
+
+Pair = tuple[Claim, Claim]
+Confirm = Callable[[Sequence[Pair]], Sequence[float | None]]
+"""How sure somebody is that two answers contradict each other, 0 to 1; None where there is no telling."""
+
+
+def contradictions(rows: Sequence[Claim], lang: str, confirm: Confirm | None = None) -> dict[str, str]:
+    """Row ids, each with that of a row that it contradicts."""
+    same = [pair for pair in _pairs(rows, lambda row: row.normal) if contradict(*pair, lang)]
+    if confirm is None:
+        return _each(same)
+    seen = {(one.id, other.id) for one, other in same}
+    alike = [pair for pair in _pairs(rows, lambda row: _asks(row, lang))
+             if (pair[0].id, pair[1].id) not in seen and contradict(*pair, lang)]  # fmt: skip
+    said = list(confirm([*same, *alike]))
+    # Of one question the rules know well enough where the judge does not; of two, it takes his word.
+    agreed = [pair for pair, sure in zip(same, said, strict=False) if sure is None or sure >= SURE]
+    agreed += [pair for pair, sure in zip(alike, said[len(same) :], strict=True) if sure is not None and sure >= SURE]
+    return _each(agreed)
+
+
+def contradict(one: Claim, other: Claim, lang: str) -> bool:
+    """Two short answers to one question that cannot both be the answer. Long answers are left alone: they may both be
+    right."""
+    if any(len(row.answer.split()) > SHORT for row in (one, other)):
+        return False
+    texts = [bears_on(row.answer, row.question, lang=lang) for row in (one, other)]
+    amounts = [quantities(text, lang) for text in texts]
+    if all(amounts):
+        left, right = ([(q, beside(q, text, lang)) for q in own] for own, text in zip(amounts, texts, strict=True))
+        return not any(_agree(p, q) and not opposite(mark, sign) for p, mark in left for q, sign in right)
+    asked = f"{one.question} {other.question}"
+    called = [{text[n.start : n.end].casefold() for n in names(text, lang)} - _content(asked, lang) for text in texts]
+    called = [{name for name in found if name not in asked.casefold()} for found in called]
+    if all(called):
+        return called[0].isdisjoint(called[1])
+    said = [_content(text, lang) - _content(asked, lang) for text in texts]
+    return _denies(texts, lang) or (bool(said[0] - said[1]) and bool(said[1] - said[0]))
+
+
+def judged(pairs: Sequence[Pair], base: Base) -> list[float | None]:
+    """The base model's word on each pair: the probability of its yes."""
+    from curate.clean.judge import asked, verdicts
+
+    frame = asked("contradict", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
+    rows = [(one.question, f"First answer: {one.answer}\n\nSecond answer: {other.answer}") for one, other in pairs]
+    return verdicts(rows, frame, base.engine, base.template, base.config.max_model_len)
+
+
+def _pairs(rows: Sequence[Claim], key: Callable[[Claim], object]) -> Iterator[Pair]:
+    groups: dict[object, list[Claim]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    for group in groups.values():
+        if len(group) <= CROWD:
+            yield from combinations(group, 2)
+        else:
+            yield from ((row, other) for at, row in enumerate(group) for other in group[at + 1 : at + 1 + CROWD])
+
+
+def _asks(row: Claim, lang: str) -> object:
+    """Content words of the question; a question without any is like no other."""
+    found = frozenset(stems(row.question, lang))
+    return found or row.id
+
+
+def _each(pairs: Sequence[Pair]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one, other in pairs:
+        found.setdefault(one.id, other.id)
+        found.setdefault(other.id, one.id)
+    return found
+
+
+def _denies(texts: Sequence[str], lang: str) -> bool:
+    """The same content words, and one of the two is denied: "it is safe", "it is not safe"."""
+    deny = [[word.norm for word in negations(text, lang)] for text in texts]
+    one, other = (_content(text, lang) - set(words) for text, words in zip(texts, deny, strict=True))
+    return bool(one) and one == other and len(deny[0]) % 2 != len(deny[1]) % 2
+
+
+def _agree(p: Quantity, q: Quantity) -> bool:
+    """The same amount; "37 mg a day" and "37 mg" agree too."""
+    return p.agrees(q) or (p.written == q.written and p.unit.partition("/")[0] == q.unit.partition("/")[0])
+
+
+def _content(text: str, lang: str) -> set[str]:
+    return {word.norm for word in words(text, lang) if not word.function}

@@ -1,0 +1,101 @@
+"""Evaluation items, as far as decontamination needs them: what they ask, and an answer that is right.
+
+Suites are the files that ``train evaluate --suite`` takes: JSONL, one item a line, ``{"id", "suite", "prompt",
+"checks", "expected"?}`` with the prompt a string or a list of turns. Read leniently: any lines with a question, prompt
+or query will do, and so will any other file that the sources' readers know as questions and answers; the file's name
+is then the suite's.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from curate.config.settings import ConfigError
+from curate.dedup.near.overlap import Item
+from curate.ingest import Accepted, Rejected, Source, SourceError, read_source
+
+PROMPTS = ("question", "prompt", "query", "context", "ctx", "goal")
+ANSWERS = ("expected", "answer", "completion", "response")
+
+
+def read_items(paths: Sequence[Path]) -> list[Item]:
+    """All items of these files, and of the ``*.jsonl`` files of these folders, each once.
+
+    Raises ``ConfigError`` for a path that leads nowhere, holds no item, or is of no kind that is known here.
+    """
+    items: dict[Item, None] = {}
+    for path in paths:
+        found = [item for file in _files(path) for item in _items(file)]
+        if not found:
+            raise ConfigError(f"--decontaminate {path}: no item in it; give a suite file, or a folder of them")
+        items |= dict.fromkeys(found)
+    return list(items)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(path.glob("*.jsonl"))
+        if not found:
+            raise ConfigError(
+                f"--decontaminate {path}: no *.jsonl file in this folder; give a suite file, or their folder"
+            )
+        return found
+    if not path.is_file():
+        raise ConfigError(f"--decontaminate {path}: no such file or folder; give a suite file, or a folder of them")
+    return [path]
+
+
+def _items(file: Path) -> Iterator[Item]:
+    lines = list(_objects(file)) if file.name.endswith((".jsonl", ".jsonl.gz")) else []
+    if any(_is_item(line) for _, line in lines):
+        for number, line in lines:
+            if not _is_item(line):
+                raise ConfigError(f"--decontaminate {file}:{number}: no item; expected a JSON object with a prompt")
+            yield _item(line, file, number)
+        return
+    for found in _records(file):
+        if isinstance(found, Accepted):
+            turns = [turn["content"] for turn in found.row["prompt"] if turn["role"] != "system"]
+            yield Item(f"{found.line}", Source(path=str(file)).label, "\n".join(turns), found.row["reference"])
+
+
+def _records(file: Path) -> Iterator[Accepted | Rejected]:
+    """A file that is no suite, as the sources' readers know it."""
+    try:
+        yield from read_source(Source(path=str(file)))
+    except SourceError as error:
+        raise ConfigError(f"--decontaminate {file}: neither a suite nor questions and answers "
+                          f"({str(error).splitlines()[0]}). The items of a task are written by `python -m train items "
+                          "--suite NAME --data-dir FOLDER --out items`: give that folder") from None  # fmt: skip
+
+
+def _objects(file: Path) -> Iterator[tuple[int, Any]]:
+    try:
+        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError, EOFError):
+        return  # the sources' reader says what is wrong with it
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() also splits at U+2028, inside strings
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except json.JSONDecodeError:
+                yield number, None
+
+
+def _is_item(found: Any) -> bool:
+    return isinstance(found, dict) and any(isinstance(found.get(key), str | list) for key in PROMPTS)
+
+
+def _item(found: dict[str, Any], file: Path, number: int) -> Item:
+    prompt = next(found[key] for key in PROMPTS if isinstance(found.get(key), str | list))
+    if isinstance(prompt, list):
+        turns = [turn for turn in prompt if isinstance(turn, dict) and turn.get("role") != "system"]
+        prompt = "\n".join(str(turn.get("content") or "") for turn in turns)
+    expected = next((found[key] for key in ANSWERS if found.get(key)), None)
+    expected = expected[0] if isinstance(expected, list) else expected
+    name = Source(path=str(file)).label
+    return Item(str(found.get("id", number)), str(found.get("suite") or name), prompt,
+                expected if isinstance(expected, str) else None)  # fmt: skip

@@ -1,0 +1,142 @@
+"""Duplicates within sets and across them: each row stays, or names the row that it repeats."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.dedup.near.clusters import Measure, settle
+from curate.dedup.near.collect import Collected, Text
+from curate.dedup.near.jaccard import Facts, as_sets
+from curate.dedup.near.keep import rank
+from curate.dedup.near.lsh import bands, keys, select, suspects
+from curate.dedup.near.settings import Near
+
+Reason = Literal["duplicate", "near-duplicate", "semantic-duplicate"]
+
+
+@dataclass(frozen=True)
+class TextSet:
+    """Rows to compare. Rows of an earlier set win over those of a later one; of a ``fixed`` set none ever goes."""
+
+    name: str
+    batches: Iterable[Sequence[Text]]
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A row that goes, and the row for which it goes. ``similarity``: the exact Jaccard of their n-grams; of a semantic
+    duplicate the cosine of their embeddings."""
+
+    id: str
+    set: str
+    reason: Reason
+    of: str
+    of_set: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of every row, in the order in which the rows came, set after set."""
+
+    sets: tuple[str, ...]
+    ids: Sequence[str]
+    set_of: npt.NDArray[np.int32]
+    of: npt.NDArray[np.int64]  # the place of the row that this one repeats; -1: it stays
+    similarity: npt.NDArray[np.float32]
+    exact: npt.NDArray[np.bool_]
+    meant: npt.NDArray[np.bool_]  # it repeats another by its meaning (``curate.dedup.semantic``)
+    fixed: npt.NDArray[np.bool_]  # a row of a set that must stay whole
+    compared: int  # texts that shared a band with another one
+    spared: int  # texts that stay although one as near stays, because they say something else
+
+    @property
+    def kept(self) -> npt.NDArray[np.bool_]:
+        return self.of < 0
+
+    def verdict(self, row: int) -> Verdict | None:
+        """Why the row at this place goes; None where it stays."""
+        of = int(self.of[row])
+        if of < 0:
+            return None
+        reason: Reason = "duplicate" if self.exact[row] else "near-duplicate"
+        reason = "semantic-duplicate" if self.meant[row] else reason
+        return Verdict(
+            self.ids[row], self.sets[self.set_of[row]], reason, self.ids[of], self.sets[self.set_of[of]],
+            round(float(self.similarity[row]), 4),
+        )  # fmt: skip
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Every row that goes, in order."""
+        for row in np.flatnonzero(self.of >= 0):
+            found = self.verdict(int(row))
+            if found:
+                yield found
+
+    def clusters(self) -> dict[int, int]:
+        """How many clusters there are of each size, the row that stays counted in."""
+        sizes = Counter(np.unique(self.of[self.of >= 0], return_counts=True)[1].tolist())
+        return {size + 1: count for size, count in sorted(sizes.items())}
+
+
+def find(sets: Iterable[TextSet], near: Near | None = None) -> Found:
+    """Compare all rows of all sets. Each batch is read once and let go of; no text is kept.
+
+    Holds 8 bytes for each n-gram and, while signatures are compared, about a kilobyte for each distinct text. The
+    outcome does not depend on how rows are cut into batches, nor, with ``keep="longest"``, on their order in a set.
+    """
+    near = near or Near()
+    collected, names, numbers, fixed = _collect(sets, near)
+    set_of, whole_sets = np.array(numbers, np.int32), np.array(fixed, bool)
+    stays = whole_sets[set_of] if len(set_of) else np.zeros(0, bool)
+    ranks = rank(near.keep, set_of, stays, np.array(collected.lengths, np.int64), collected.ids)
+    text_of = np.array(collected.text_of, np.int64)
+    order = np.argsort(ranks)
+    texts, first = np.unique(text_of[order], return_index=True)
+    best = order[first]  # the row that stands for each text: its best
+    leader, similarity, compared, spared = _near(collected, ranks[best], stays[best], near)
+    place = np.arange(len(text_of))
+    chosen = np.where(leader[text_of] >= 0, best[leader[text_of]], best[text_of]) if len(texts) else place
+    goes = (chosen != place) & ~stays
+    return Found(
+        tuple(names), collected.ids, set_of, np.where(goes, chosen, -1),
+        np.where(goes, similarity[text_of], 0).astype(np.float32), goes & (leader[text_of] < 0),
+        np.zeros(len(goes), bool), stays, compared, spared,
+    )  # fmt: skip
+
+
+def _collect(sets: Iterable[TextSet], near: Near) -> tuple[Collected, list[str], list[int], list[bool]]:
+    collected = Collected(near)
+    names, numbers, fixed = [], [], []
+    for number, each in enumerate(sets):
+        names.append(each.name)
+        fixed.append(each.fixed)
+        for batch in each.batches:
+            collected.add(batch)
+            numbers.extend([number] * len(batch))
+    return collected, names, numbers, fixed
+
+
+def _near(
+    collected: Collected, ranks: npt.NDArray[np.int64], fixed: npt.NDArray[np.bool_], near: Near
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], int, int]:
+    """For each text the one that it goes for, or −1, with the similarity; how many were looked at, how many spared."""
+    grams, shape = collected.grams, bands(near)
+    leader, similarity = np.full(len(ranks), -1, np.int64), np.ones(len(ranks))
+    texts = suspects(grams, shape)
+    texts = texts[np.argsort(ranks[texts])]
+    spared = 0
+    if len(texts):
+        facts = tuple(Facts(select(words, texts)) for words in collected.words) if near.facts else ()
+        measure = Measure(as_sets(select(grams, texts)), near.threshold, facts)
+        settled = settle(keys(grams, texts, shape), measure, fixed[texts])
+        spared = int((settled.spared & ~fixed[texts]).sum())
+        goes = settled.of >= 0
+        leader[texts[goes]] = texts[settled.of[goes]]
+        similarity[texts[goes]] = settled.similarity[goes]
+    return leader, similarity, len(texts), spared

@@ -1,0 +1,157 @@
+"""Rows that say the same in other words: embeddings that point the same way, and the same facts.
+
+An embedding is the mean of a model's last hidden states over a text, of length 1 (Reimers and Gurevych,
+"Sentence-BERT", 2019, section 3). Embeddings know topics better than doses: two rows about two drugs are as near as two
+wordings of one. So rows are compared only where numbers, names and denials are the same, which also keeps it small.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.dedup.near.find import Found
+from curate.dedup.near.keep import rank
+from curate.dedup.near.settings import Keep
+from curate.store.files import batched
+from curate.text.quantity import quantities
+from curate.text.words import names, negations
+
+Vectors = npt.NDArray[np.float32]
+Embed = Callable[[Sequence[str]], Vectors]
+"""Texts to vectors of length 1: float32 [n, d]."""
+
+TOKENS = 512  # of a text that are read
+AT_ONCE = 256  # texts embedded at once
+BLOCK = 2048  # rows compared at once with those that stay
+
+
+def refine(found: Found, texts: Iterable[str], embed: Embed, alike: float, keep: Keep, facts: bool, lang: str) -> Found:
+    """``found`` with rows that stayed so far and mean what a better one means: by rank, as everywhere.
+
+    texts: of all rows, in order, read once. Holds a vector for each row that stayed.
+    """
+    stayed = np.flatnonzero(found.kept)
+    vectors, keys, lengths = _read(texts, found.kept, embed, facts, lang)
+    sets, fixed = found.set_of[stayed], found.fixed[stayed]
+    order = np.argsort(rank(keep, sets, fixed, lengths, [found.ids[row] for row in stayed.tolist()]))
+    of, similarity = settle(vectors[order], keys[order], fixed[order], alike)
+    goes = np.flatnonzero(of >= 0)
+    whole, similar, meant = found.of.copy(), found.similarity.copy(), found.meant.copy()
+    rows = stayed[order]
+    whole[rows[goes]], similar[rows[goes]], meant[rows[goes]] = rows[of[goes]], similarity[goes], True
+    # Who went for a row that goes now, goes for that row's own, and by that one's word.
+    moved = np.flatnonzero((whole >= 0) & (whole[whole] >= 0))
+    meant[moved], similar[moved] = True, similar[whole[moved]]
+    whole[moved] = whole[whole[moved]]
+    return replace(found, of=whole, similarity=similar, meant=meant)
+
+
+def settle(
+    vectors: Vectors, keys: npt.NDArray[np.uint64], fixed: npt.NDArray[np.bool_], alike: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """For each row, the best one first, the row with the same key that it goes for, or −1; and their cosine. ``fixed``
+    rows stay."""
+    of, similarity = np.full(len(keys), -1, np.int64), np.zeros(len(keys), np.float32)
+    order = np.argsort(keys, kind="stable")
+    edges = np.flatnonzero(np.diff(keys[order])) + 1
+    for group in np.split(order, edges):
+        if len(group) > 1:
+            of[group], similarity[group] = _group(vectors, group, fixed, alike)
+    return of, similarity
+
+
+def _group(
+    vectors: Vectors, group: npt.NDArray[np.int64], fixed: npt.NDArray[np.bool_], alike: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    of, similarity = np.full(len(group), -1, np.int64), np.zeros(len(group), np.float32)
+    stays: list[int] = []
+    for start in range(0, len(group), BLOCK):
+        block = group[start : start + BLOCK]
+        best, nearest = _nearest(vectors[block], vectors, stays)
+        inside = vectors[block] @ vectors[block].T
+        new: list[int] = []  # places in the block of rows that stay
+        for place, row in enumerate(block.tolist()):
+            if new and (own := inside[place, new]).max() > best[place]:
+                best[place], nearest[place] = own.max(), block[new[int(own.argmax())]]
+            if best[place] >= alike and not fixed[row]:
+                of[start + place], similarity[start + place] = nearest[place], best[place]
+            else:
+                new.append(place)
+        stays += [int(block[place]) for place in new]
+    return of, similarity
+
+
+def _nearest(block: Vectors, vectors: Vectors, stays: Sequence[int]) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    """For each row of a block the nearest of those that stay, and how near."""
+    best, nearest = np.full(len(block), -2, np.float32), np.full(len(block), -1, np.int64)
+    for start in range(0, len(stays), BLOCK * 8):
+        part = np.array(stays[start : start + BLOCK * 8])
+        cosines = block @ vectors[part].T
+        at = cosines.argmax(1)
+        value = cosines[np.arange(len(block)), at]
+        nearest, best = np.where(value > best, part[at], nearest), np.maximum(best, value)
+    return best, nearest
+
+
+def _read(
+    texts: Iterable[str], wanted: npt.NDArray[np.bool_], embed: Embed, facts: bool, lang: str
+) -> tuple[Vectors, npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Vectors, keys and lengths of the rows wanted."""
+    vectors, keys, lengths = [], [], []
+    for batch in batched((text for text, yes in zip(texts, wanted.tolist(), strict=True) if yes), AT_ONCE):
+        vectors.append(embed(batch))
+        keys += [fact_key(text, lang) if facts else 0 for text in batch]
+        lengths += list(map(len, batch))
+    whole = np.concatenate(vectors) if vectors else np.zeros((0, 1), np.float32)
+    return whole, np.array(keys, np.uint64), np.array(lengths, np.int64)
+
+
+def fact_key(text: str, lang: str = "en") -> int:
+    """Numbers with their units, names, and how often it denies, as 64 bits.
+
+    >>> fact_key("The dose is 37 mg.") == fact_key("Take 37 mg.") != fact_key("Take 73 mg.")
+    True
+    """
+    amounts = sorted({(str(q.written), q.unit) for q in quantities(text, lang)})
+    called = sorted({text[n.start : n.end].casefold() for n in names(text, lang)})
+    said = repr((amounts, called, len(negations(text, lang))))
+    return int.from_bytes(blake2b(said.encode(), digest_size=8).digest(), "little")
+
+
+def embedder(model: str, trust_remote_code: bool = False) -> Embed:
+    """The mean last hidden state of a model, a folder or a hub id. Raises ``EngineError`` where it cannot be loaded."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from curate.model.engine import EngineConfig, EngineError
+    from curate.model.folder import locate_model
+
+    folder = locate_model(EngineConfig(model))
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        network: Any = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{model}: transformers cannot load this model: {error}") from error
+    network = network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # of like length, for little padding
+        found = np.zeros((len(texts), network.config.hidden_size), np.float32)
+        for start in range(0, len(order), 32):
+            places = order[start : start + 32]
+            given = tokenizer([texts[at] or " " for at in places], padding=True, truncation=True, max_length=TOKENS,
+                              return_tensors="pt").to(network.device)  # fmt: skip
+            with torch.inference_mode():
+                states = network(given.input_ids, attention_mask=given.attention_mask).last_hidden_state.float()
+            mask = given.attention_mask[..., None]
+            mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+            found[places] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        return found
+
+    return embed

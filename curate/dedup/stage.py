@@ -1,0 +1,48 @@
+"""Dedupe: marks what the verdict table says."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.dedup.contradictions import judged
+from curate.dedup.rows import Verdict, find
+from curate.model.base import Base
+from curate.schema import EXAMPLE
+from curate.store.files import read_live
+from curate.store.stage import Worker
+
+
+@dataclass(frozen=True)
+class Dedupe:
+    dataset: Path  # all of whose rows are compared; by content it is the stage's input, so no part of the identity
+    lang: str = "en"
+    contradictions: bool = True  # off for rehearsal: its answers are not what the model learns
+    judge: Base | None = None  # confirms contradictions
+
+    name: ClassVar[str] = "dedupe"
+    version: ClassVar[int] = 7
+    reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
+
+    def identity(self) -> dict[str, Any]:
+        own = {"lang": self.lang, "contradictions": self.contradictions}
+        return own if self.judge is None else {**own, "judge": self.judge.identity()}
+
+    def open(self) -> Worker:
+        return Marker(self.find(read_live(self.dataset, self.reads)))
+
+    def find(self, table: pa.Table) -> dict[str, Verdict]:
+        confirm = partial(judged, base=self.judge) if self.judge else None
+        return find(table, self.lang, self.contradictions, confirm)
+
+
+@dataclass(frozen=True)
+class Marker:
+    verdicts: dict[str, Verdict]
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        found = [self.verdicts.get(row) for row in table["id"].to_pylist()]
+        drop = pa.array([verdict.reason if verdict else None for verdict in found], pa.string())
+        return table.set_column(EXAMPLE.get_field_index("drop"), "drop", drop)

@@ -1,0 +1,1 @@
+"""Training shards, their card, and what is needed to check them."""

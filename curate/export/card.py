@@ -1,0 +1,291 @@
+"""The data card of a training folder: its README.md. It reads the manifest and computes nothing anew."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from curate.export.highlight import marked, runs, visible
+from curate.export.licences import combined
+from curate.export.snippets import loading
+from curate.rehearsal.topics import told
+
+SHOWN = 700
+"""Characters of a question or an answer that an example shows."""
+
+TOPICS = 10
+"""Topics of a rehearsal set that are shown though they are covered."""
+
+SAMPLING = (
+    "mode",
+    "attempts",
+    "fallback",
+    "answers",
+    "max_tokens",
+    "max_model_len",
+    "engine",
+    "dtype",
+    "temperature",
+    "seed",
+)
+"""What of a stage's settings says how answers were sampled."""
+
+Manifest = Mapping[str, Any]
+
+
+def render(manifest: Manifest) -> str:
+    """The card as Markdown, front matter first. Without its ``configs:`` block ``load_dataset`` reads ``meta/`` too."""
+    parts = [
+        f"---\n{_front_matter(manifest)}\n---\n",
+        f"# Training data for `{manifest['model']}`\n",
+        _summary(manifest),
+        _ratio(manifest),
+        _sources(manifest),
+        _funnel(manifest),
+        _coverage(manifest),
+        _contamination(manifest),
+        _made(manifest),
+        _evaluations(manifest),
+        _examples(manifest),
+        loading(manifest),
+        _limits(manifest),
+        _lineage(manifest),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _front_matter(manifest: Manifest) -> str:
+    from huggingface_hub import DatasetCardData
+
+    files = [{"split": split, "path": f"{split}/data-*.arrow"} for split in manifest["splits"]]
+    data = DatasetCardData(
+        license=combined(_licences(manifest))[0],
+        size_categories=[_size(sum(split["rows"] for split in manifest["splits"].values()))],
+        task_categories=["text-generation"],
+        tags=["tokenized", "fine-tuning"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    return str(data.to_yaml()).strip()
+
+
+def _size(rows: int) -> str:
+    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
+        if rows < limit:
+            return name
+    return "n>1M"
+
+
+def _template(manifest: Manifest) -> str:
+    return f"`{manifest['template_hash']}`" if manifest["template_hash"] else "none: text without turns"
+
+
+def _summary(manifest: Manifest) -> str:
+    train = manifest["splits"]["train"]
+    rows = [
+        ("base model", f"`{manifest['model']}`, revision {manifest['revision'] or 'not stated'}"),
+        ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, {_template(manifest)}"),
+        ("longest row allowed", f"{manifest['max_length']:,} tokens"),
+        ("mask", _settings(manifest["mask"])),
+        *_asked(manifest),
+    ]
+    for name, split in manifest["splits"].items():
+        rows.append((name, f"{split['rows']:,} rows, {split['tokens']:,} tokens, {split['targets']:,} of them trained"))
+    learnt = [s for s, found in _train(manifest).items() if found["role"] == "new"]
+    targets = sum(_train(manifest)[s]["targets"] for s in learnt)
+    response = sum(train["response_tokens"][s] for s in learnt)
+    share = f"{targets:,} of {response:,} response tokens ({targets / response:.1%})"
+    rows.append(("trained in new knowledge", share))
+    return _table(["", ""], rows)
+
+
+def _asked(manifest: Manifest) -> list[tuple[str, str]]:
+    """How the base model was asked for its answers, by source: a row each."""
+    rows = []
+    for found in manifest["inputs"]:
+        stages = {entry["stage"]: entry["config"] for entry in found["lineage"] or []}
+        name = (found["lineage"] or [{"config": {}}])[0]["config"].get("name", found["stage"])
+        for stage in ("regenerate", "answer"):
+            said = {key: value for key, value in stages.get(stage, {}).items() if key in SAMPLING}
+            if said:
+                rows.append((f"answers of {name}", _settings(said)))
+    return rows
+
+
+def _settings(values: Manifest) -> str:
+    """Settings in a line; a group of them in brackets, numbers to three digits, empty ones left out.
+
+    >>> _settings({"policy": "key", "glossary": [], "thresholds": {"gain": 1.0, "confident": -0.91629}})
+    'policy key, thresholds (confident -0.916, gain 1)'
+    """
+
+    def plain(value: Any) -> str:
+        if isinstance(value, dict):
+            return f"({_settings(value)})"
+        if isinstance(value, list):
+            return "/".join(map(str, value))
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{key} {plain(value)}" for key, value in sorted(values.items()) if value not in ([], None))
+
+
+def _ratio(manifest: Manifest) -> str:
+    found = manifest["mix"]["splits"]
+    head = (f"## Mix\n\nAsked for: {manifest['ratio']:g} new knowledge by {manifest['by']}. Achieved share of new "
+            "knowledge:\n\n")  # fmt: skip
+    units = ("rows", "tokens", "targets")
+    rows = [(split, *(f"{numbers['ratio'][unit]:.4f}" for unit in units)) for split, numbers in found.items()]
+    tail = ("\nOur trainer weighs each source by its λ, so that the shares of the gradient are as asked; a stock "
+            "trainer weighs all trained tokens alike, so there the share is the one in the last column.\n")  # fmt: skip
+    return head + _table(["split", "rows", "tokens", "trained tokens"], rows) + tail
+
+
+def _sources(manifest: Manifest) -> str:
+    rows = []
+    revisions = _revisions(manifest)
+    for name, found in _train(manifest).items():
+        repeat = found["repeat"]
+        often = str(repeat["most"]) if repeat["least"] == repeat["most"] else f"{repeat['least']} to {repeat['most']}"
+        numbers = (f"{found[unit]:,}" for unit in ("rows", "tokens", "targets"))
+        says = manifest["licences"].get(name, "unknown")
+        rows.append((name, found["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says,
+                     revisions.get(name, "")))  # fmt: skip
+    head = ["source", "role", "rows", "tokens", "trained tokens", "times each row", "λ", "licence", "revision"]
+    return "## Sources (train)\n\n" + _table(head, rows)
+
+
+def _funnel(manifest: Manifest) -> str:
+    lines = ["## What became of the rows\n"]
+    for name, found in manifest["accounting"].items():
+        left = ", ".join(f"{reason} {count:,}" for reason, count in found["not_exported"].items()) or "none"
+        tiers = ", ".join(f"{tier} {count:,}" for tier, count in found["tiers"].items()) or "none"
+        written = ", ".join(f"{split} {count:,}" for split, count in found["written"].items()) or "none"
+        lines.append(f"- **{name}**: {found['rows']:,} rows = {found['exported']:,} exported + "
+                     f"{sum(found['not_exported'].values()):,} not ({left}). Answers by tier: {tiers}. "
+                     f"Rows written, repeats counted: {written}.")  # fmt: skip
+    for found in manifest["inputs"]:
+        if found.get("rejected"):
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["rejected"].items())
+            lines.append(f"- Of {found['records']:,} records read, {sum(found['rejected'].values()):,} were no usable "
+                         f"row: {reasons}.")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _coverage(manifest: Manifest) -> str:
+    """What the rehearsal read is about, and whether its sample is about the same; nothing where none was sampled."""
+    lines = []
+    for name, found in manifest.get("coverage", {}).items():
+        shown = [topic for place, topic in enumerate(found["each"]) if place < TOPICS or not topic["sampled"]]
+        rows = [(visible(" ".join(topic["words"])), f"{topic['rows']:,}", f"{topic['sampled']:,}") for topic in shown]
+        lines += [f"{told(name, found)}. The largest, and those missed:\n", _table(["topic", "rows", "sampled"], rows)]
+    return "\n".join(["## Topics of the rehearsal\n", *lines]) if lines else ""
+
+
+def _contamination(manifest: Manifest) -> str:
+    """Evaluation items that stood in the rows, which were left out for it; nothing where none were looked for."""
+    rows = []
+    for source, suites in manifest.get("contamination", {}).items():
+        for suite, found in suites.items():
+            numbers = (f"{found[key]:,}" for key in ("items", "items_found", "rows", "rows_with_answer"))
+            rows.append((source, suite, *numbers))
+    if not rows:
+        return ""
+    head = ["source", "suite", "items", "items found", "rows left out", "of them with the answer"]
+    tail = ("\nRows that hold an evaluation item, word for word or nearly; paraphrases and translations are not "
+            "found.\n")  # fmt: skip
+    return "## Contamination\n\n" + _table(head, rows) + tail
+
+
+def _made(manifest: Manifest) -> str:
+    """What is known of the prompts that were made for rehearsal; nothing where none were."""
+    rows = []
+    for name, found in manifest.get("made", {}).items():
+        values = (found[key] for key in ("distinct_1", "distinct_2", "similarity"))
+        ratios = ("" if value is None else f"{value:.3f}" for value in values)
+        kinds, left = ({k: f"{count:,}" for k, count in found.get(key, {}).items()} for key in ("kinds", "dropped"))
+        first = ", ".join(f"{visible(word)} {count:,}" for word, count in found["first_words"])
+        rows.append((name, f"{found['made']:,}", f"{found['distinct']:,}", _settings(left), _settings(kinds), *ratios,
+                     first))  # fmt: skip
+    if not rows:
+        return ""
+    head = ["source", "made", "distinct", "left out", "kinds", "distinct-1", "distinct-2", "similarity", "first words"]
+    tail = ("\ndistinct-n: distinct word n-grams over all of them. similarity: words that two prompts share, over all "
+            "they have, mean over a sample.\n")  # fmt: skip
+    return "## Made prompts\n\n" + _table(head, rows) + tail
+
+
+def _evaluations(manifest: Manifest) -> str:
+    """What became of models that were trained on this, where that is known (``curate.commands.evaluated``)."""
+    found = sorted(manifest.get("evaluations", {}).items())
+    return "\n".join(f"## Trained on it: {name}\n\n{words}\n" for name, words in found)
+
+
+def _examples(manifest: Manifest) -> str:
+    lines = ["## Examples\n\n`[[…]]` carries loss; the rest does not.\n"]
+    for found in manifest["examples"]:
+        text = marked([(visible(piece), weight) for piece, weight in runs(found["response"], found["spans"])])
+        kind = "learnt" if found["objective"] == "learn" else "held: every token keeps the base model's distribution"
+        ends = " + end of turn" if found["end_of_turn"] and manifest["template_hash"] else ""
+        lines.append(f"{found['source']}, {found['tier']}; {kind}{ends}\n")
+        asked = f"Q: {_cut(visible(found['question']))}\n\nA: " if found["question"] else ""
+        lines.append(_fence(f"{asked}{_cut(text)}"))
+    return "\n".join(lines)
+
+
+def _limits(manifest: Manifest) -> str:
+    lines = [
+        "- The token ids are those of the tokenizer named above; another model needs its own export.",
+        "- The labels come from the base model's own probabilities. They are not checked by people."
+        if manifest["template_hash"]
+        else "- Every token of the new text is a label; nobody checked what it says.",
+    ]
+    if "validation" in manifest["splits"]:
+        lines.append("- The splits share no question in the same or nearly the same words, nor a document; a "
+                     "paraphrase of a training question may be in validation.")  # fmt: skip
+    if not manifest.get("contamination"):
+        lines.append("- Nobody looked whether evaluation items stand in these rows (`mix --decontaminate`).")
+    if any(found["role"] == "rehearsal" for found in _train(manifest).values()):
+        lines.append("- Rehearsal rows are made to be distilled. A stock trainer imitates their text instead, which "
+                     "holds the old abilities less well.")  # fmt: skip
+    unanchored = sum(found["unanchored"] for found in manifest["accounting"].values())
+    if unanchored:
+        lines.append(f"- {unanchored:,} rows have no anchors: the scoring pass saw other tokens than are written here.")
+    lines.append(f"- Licence: {'; '.join(combined(_licences(manifest)))}.")
+    return "## Known limits\n\n" + "\n".join(lines) + "\n"
+
+
+def _lineage(manifest: Manifest) -> str:
+    lines = [f"export {manifest['fingerprint']}"]
+    for found in manifest["inputs"]:
+        for depth, entry in enumerate(reversed(found["lineage"] or [])):
+            lines.append(f"{'  ' * depth}└─ {entry['stage']} {entry['fingerprint']}")
+    return "## Lineage\n\n" + _fence("\n".join(lines))
+
+
+def _licences(manifest: Manifest) -> dict[str, str]:
+    return {source: manifest["licences"].get(source, "unknown") for source in _train(manifest)}
+
+
+def _revisions(manifest: Manifest) -> dict[str, str]:
+    """Per source the revision that was read from the hub, else the beginning of its content's digest."""
+    read = [entry["config"] for found in manifest["inputs"] for entry in (found["lineage"] or [])[:1]]
+    return {config["name"]: str(config.get("revision") or str(config.get("content", ""))[:12]) for config in read
+            if "name" in config}  # fmt: skip
+
+
+def _train(manifest: Manifest) -> dict[str, Any]:
+    return dict(manifest["mix"]["splits"]["train"]["sources"])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + " …"
+
+
+def _fence(text: str) -> str:
+    """A code block whose fence the text cannot close."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}text\n{text}\n{ticks}\n"

@@ -1,0 +1,112 @@
+"""What the manifest of a training folder says."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from curate import __version__
+from curate.config.settings import Strict
+from curate.export.buffer import Pool
+from curate.export.rows import Renderer
+from curate.mixture.plan import Plan
+from curate.mixture.settings import MixtureConfig
+from curate.store.files import (
+    MANIFEST,
+    load_manifest,
+    read_json,
+)
+from curate.store.stage import fingerprint
+
+VERSION = 2
+
+
+KIND = "training"
+
+
+class Facts(Strict):
+    """What the manifest says of the run and the export cannot know: who is trained, on what mask, up to what length."""
+
+    model: str
+    revision: str | None = None
+    template_args: dict[str, Any] = {}  # variables of the chat template that rows are rendered with
+    mask: dict[str, Any]
+    max_length: int
+    licences: dict[str, str] = Field({})  # source -> licence, as its card says
+
+
+def input_of(folder: Path) -> dict[str, Any]:
+    """What the manifest keeps of an input's own, and what its ingest rejected where that still lies beside it."""
+    found = load_manifest(folder)
+    kept = {key: found.get(key) for key in ("stage", "fingerprint", "rows", "kept", "drops", "lineage")}
+    for entry in found.get("lineage", []):
+        beside = folder.parent / f"{entry['stage']}-{entry['fingerprint']}" / MANIFEST
+        if beside.is_file() and "rejected" in (first := read_json(beside)):
+            kept |= {"records": first["records"], "rejected": first["rejected"]}
+    return kept
+
+
+def manifest_of(
+    pool: Pool, planned: Plan, config: MixtureConfig, facts: Facts, template: Renderer, inputs: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    unsaid = {"temperature"} if config.temperature is None else None  # older folders keep their fingerprint
+    mix = config.model_dump(exclude=unsaid)
+    identity = {
+        "inputs": [found["fingerprint"] for found in inputs],
+        "mix": mix,
+        # Where a model lies is not what it is: inputs know that. The template's name says what its variables are.
+        **facts.model_dump(exclude={"model", "revision", "template_args"}),
+        "tokenizer": template.tokenizer_hash,
+        "template": template.hash,
+    }
+    return {
+        "kind": KIND,
+        "version": VERSION,
+        "curate": __version__,
+        "fingerprint": fingerprint("export", VERSION, identity),
+        **facts.model_dump(),
+        "tokenizer": {"name": facts.model, "hash": template.tokenizer_hash},
+        "template_hash": template.hash,
+        "end_of_turn": next(iter(template.stop_ids), None),
+        "ratio": config.ratio,
+        "by": config.ratio_unit,
+        "mix": {**planned.numbers, "config": mix},
+        "balance": planned.balance,
+        "accounting": _accounting(pool, planned),
+        "left_out": pool.left_out,
+        "inputs": inputs,
+    }
+
+
+def _accounting(pool: Pool, planned: Plan) -> dict[str, Any]:
+    """Per source: rows in = exported + not exported by reason; ``written`` counts repeats and ``unanchored`` those
+    whose anchors were dropped because the scoring pass saw other tokens."""
+    exported: Counter[str] = Counter()
+    written: dict[str, dict[str, int]] = {}
+    for split, numbers in planned.numbers["splits"].items():
+        for source, found in numbers["sources"].items():
+            exported[source] += found["distinct"]
+            written.setdefault(source, {})[split] = found["rows"]
+    accounting = {}
+    for source in sorted(pool.rows_in):
+        reasons = Counter(pool.skipped[source])
+        reasons["not-sampled"] += pool.rows_in[source] - reasons.total() - exported[source]
+        accounting[source] = {
+            "rows": pool.rows_in[source],
+            "exported": exported[source],
+            "not_exported": {reason: count for reason, count in sorted(reasons.items()) if count},
+            "tiers": dict(sorted(pool.tiers[source].items())),
+            "written": written.get(source, {}),
+            "unanchored": pool.unanchored[source],
+        }
+    return accounting
+
+
+def checksum(manifest: Mapping[str, Any]) -> str:
+    """sha256 of a manifest without this entry."""
+    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

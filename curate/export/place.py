@@ -1,0 +1,80 @@
+"""Where a training folder goes: what it may replace, and how it takes a folder's place."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from curate.export.manifest import KIND
+from curate.store.files import (
+    MANIFEST,
+    DatasetError,
+    read_json,
+)
+
+
+class ExportError(DatasetError):
+    """The folder cannot be written; the message says what is in the way."""
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the folder against other processes; the lock ends with this one, however it ends. Raises ``ExportError``
+    where another process of this machine is writing into the same folder."""
+    from filelock import FileLock, Timeout
+
+    # Beside the folder the lock would stay behind: a lock that is removed is no lock for who waits for it.
+    name = hashlib.sha256(str(out).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    try:
+        with FileLock(Path(tempfile.gettempdir()) / f"curate-{name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise ExportError(
+            f"{out}: another process is writing this folder now; wait for it, or give another --out"
+        ) from None
+
+
+def check_replaceable(out: Path) -> None:
+    """Only an export of ours and nothing besides may stand where the export goes, for it is deleted."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        found = read_json(out / MANIFEST)
+        ours = set(found["files"]) | {MANIFEST} if found["kind"] == KIND else set()
+    except (OSError, ValueError, LookupError, TypeError):
+        ours = set()
+    if not ours:
+        raise ExportError(f"{out}: there is something here that is not a training folder made by this command; choose "
+                          "another --out, or remove it yourself")  # fmt: skip
+    foreign = sorted(set(files_in(out)) - ours)
+    if foreign:
+        raise ExportError(f"{out}: the older training folder here holds {len(foreign)} files that are not part of it "
+                          f"({', '.join(foreign[:3])}); move them away, or choose another --out")  # fmt: skip
+
+
+def files_in(folder: Path) -> list[str]:
+    """Every file, by relative path; what ``datasets`` caches beside the shards it opens does not count."""
+    found = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return [p.relative_to(folder).as_posix() for p in found if not p.name.startswith(("cache-", "tmp"))]
+
+
+def recover(out: Path) -> None:
+    """An export killed between its two renames left the older folder under this name."""
+    old = _aside(out)
+    if old.is_dir() and not out.exists():
+        os.rename(old, out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def replace(partial: Path, out: Path) -> None:
+    if out.exists():
+        os.rename(out, _aside(out))
+    os.rename(partial, out)
+    shutil.rmtree(_aside(out), ignore_errors=True)
+
+
+def _aside(out: Path) -> Path:
+    return out.with_name(f".{out.name}.replaced")

@@ -1,0 +1,208 @@
+"""Scored rows to training rows: tokens, labels and weights, and what is kept of the base model's distribution."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.mask.policies import label_weights
+from curate.model.template import Rendered, TemplateError
+from curate.schema import IGNORE, META, TOKENS
+from curate.text.questions import cluster_of
+
+READS = ("id", "source", "prompt", "reference", "response", "thought", "tier", "finished", "spans", "drop", "token_ids",
+         "top_ids", "top_logprobs")  # fmt: skip
+HEAVY = ("token_ids", "top_ids", "top_logprobs")
+ROWS = pa.schema(
+    [
+        *TOKENS,
+        *META,
+        ("skip", pa.string()),  # why the row is not exported; null where it is
+        ("cluster", pa.string()),
+        ("anchored", pa.bool_()),  # the scoring pass saw these very tokens
+        ("question", pa.string()),
+        ("response", pa.string()),
+    ]
+)
+
+
+class Renderer(Protocol):
+    """What the export needs of ``curate.model.template.Template``; of text without turns the first three alone."""
+
+    @property
+    def hash(self) -> str | None: ...
+
+    @property
+    def tokenizer_hash(self) -> str: ...
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]: ...
+
+
+class ChatRenderer(Renderer, Protocol):
+    def render(self, messages: Sequence[dict[str, str]], response: str, thought: str | None = None) -> Rendered: ...
+
+
+def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.Table:
+    """SCORED rows (columns ``READS``) to ``ROWS``: same rows, same order; ``skip`` says why a row is not for training.
+
+    A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for token
+    what the scoring pass saw, and are empty elsewhere. They are the base model's closed-book distribution; at tokens on
+    the way to a label which closed book are not its likeliest, the token itself: held closed book there, the model
+    begins an answer that never comes to the fact. Rows longer than ``max_length`` are skipped, not cut: a cut row would
+    teach an answer without an end.
+    """
+    scored = scored.select(READS)
+    texts = scored.select([name for name in READS if name not in HEAVY])
+    rows = [_token_row(row, template, max_length) for row in texts.to_pylist()]
+    skipped = np.array([row["skip"] is not None for row in rows], dtype=bool)
+    bounds, ids, weights = _flat(rows)
+    same = _anchored(scored["token_ids"], rows, bounds, ids)
+    keep = pa.array(same)
+    lists = {
+        "input_ids": ids,
+        "attention_mask": np.ones(len(ids), dtype=np.int8),
+        "labels": np.where(weights > 0, ids, np.int32(IGNORE)),
+        "weights": weights,
+    }
+    found: dict[str, Any] = {"anchored": keep}
+    for name, flat in lists.items():
+        found[name] = pa.ListArray.from_arrays(pa.array(bounds), pa.array(flat), mask=pa.array(skipped))
+    marks = pc.coalesce(scored["spans"], pa.scalar([], scored.schema.field("spans").type))
+    found["spans"] = pc.if_else(pa.array(skipped), pa.scalar(None, marks.type), marks)
+    way = [tokens if known else tokens[:0] for tokens, known in zip(_on_the_way(rows), same, strict=True)]
+    for name, targets in zip(("anchor_ids", "anchor_logprobs"), _anchors(scored, way), strict=True):
+        found[name] = pc.if_else(keep, targets, pa.scalar([], ROWS.field(name).type))
+    for column in ROWS:
+        if column.name not in found:
+            found[column.name] = pa.array([row.get(column.name) for row in rows], column.type)
+    return pa.table([found[name] for name in ROWS.names], schema=ROWS)
+
+
+def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds (int32 [rows + 1]), ids and weights of the rows' tokens, end to end; rows that are skipped have none."""
+    made = [row for row in rows if row["skip"] is None]
+    bounds = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum([0 if row["skip"] else len(row["ids"]) for row in rows], out=bounds[1:])
+    ids = np.fromiter(chain.from_iterable(row["ids"] for row in made), np.int32, bounds[-1])
+    weights = np.zeros(len(ids), dtype=np.float32)
+    for row, end in zip(made, np.cumsum([len(row["ids"]) for row in made], dtype=np.int64), strict=True):
+        weights[end - len(row["weights"]) : end] = row["weights"]
+    return bounds, ids, weights
+
+
+def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+    """Of each row the unlabelled tokens of the response from the end of its thought to its last label, which may be the
+    end of turn; none of rehearsal."""
+    found = []
+    for row in rows:
+        learns = row["skip"] is None and row["objective"] == "learn"
+        weights = row["weights"] if learns else np.zeros(0)
+        last = np.flatnonzero(weights).max(initial=0)
+        on = np.arange(len(weights)) < last
+        on[: row.get("thought_length", 0)] = False
+        found.append(np.flatnonzero(on & (weights == 0)))
+    return found
+
+
+def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.Array]:
+    """Ids and log-probabilities [rows, tokens, k] to hold each token to: the best k closed book; on the ``way``, where
+    the token is not the best of them, the token itself and 0."""
+    own, ids, logprobs = (
+        scored[name].combine_chunks().cast(ROWS.field(kind).type)
+        for name, kind in (("token_ids", "input_ids"), ("top_ids", "anchor_ids"), ("top_logprobs", "anchor_logprobs"))
+    )
+    here, there = _starts(own), _starts(ids)
+    tokens = own.flatten().to_numpy()
+    known, best = _first(ids.flatten())
+    places, said = (
+        np.concatenate([np.arange(0), *(starts[row] + on for row, on in enumerate(way))]) for starts in (there, here)
+    )
+    left = known[places] & (best[places] != tokens[said])
+    places, certain = places[left], tokens[said[left]]
+    return _put(ids, places, certain), _put(logprobs, places, np.zeros(len(places), np.float32))
+
+
+def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.ListArray:
+    """``lists`` [rows, tokens, k] with one value at each of these tokens, counted through all rows."""
+    one = lists.flatten()
+    single = pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), pa.array(values))
+    order = np.arange(len(one))
+    order[places] = len(one) + np.arange(len(values))
+    bounds = np.append(_starts(lists), len(one)).astype(np.int32)
+    flat = pa.concat_arrays([one, single.cast(one.type)]).take(pa.array(order))
+    return pa.ListArray.from_arrays(pa.array(bounds), flat)
+
+
+def _first(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each list whether there is a first value, and that value."""
+    known = pc.list_value_length(lists).to_numpy() > 0
+    best = np.zeros(len(lists), np.int32)
+    best[known] = lists.flatten().to_numpy()[_starts(lists)[known]]
+    return known, best
+
+
+def _starts(lists: pa.ListArray) -> np.ndarray:
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    found: np.ndarray = np.cumsum(lengths) - lengths
+    return found
+
+
+def _anchored(
+    scored: pa.ChunkedArray, rows: Sequence[Mapping[str, Any]], bounds: np.ndarray, ids: np.ndarray
+) -> np.ndarray:
+    """bool per row: the rendered response is token for token what was scored."""
+    seen = scored.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(seen), -1).to_numpy()
+    ends = np.cumsum(np.maximum(lengths, 0))
+    flat = seen.flatten().to_numpy()
+    found = np.zeros(len(rows), dtype=bool)
+    for index, row in enumerate(rows):
+        if row["skip"] is None and lengths[index] == len(row["weights"]):
+            end, count = bounds[index + 1], lengths[index]
+            found[index] = np.array_equal(ids[end - count : end], flat[ends[index] - count : ends[index]])
+    return found
+
+
+def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> dict[str, Any]:
+    """Values of ``ROWS``, but for those with an entry for each token: ``ids`` and, of the response, ``weights``."""
+    known: dict[str, Any] = {name: row[name] for name in ("id", "source", "tier")}
+    known |= {"question": row["prompt"][-1]["content"], "response": row["response"] or row["reference"]}
+    reason = row["drop"] or ("known" if row["tier"] == "known" else None) or (None if row["response"] else "no-target")
+    if reason:
+        return known | {"skip": reason}
+    try:
+        rendered = template.render(row["prompt"], row["response"], row["thought"])
+    except TemplateError:
+        return known | {"skip": "error:TemplateError"}
+    weights = _weights(row, rendered)
+    skip = "too-long" if len(rendered.ids) > max_length else None if weights.any() else "no-target"
+    if skip:
+        return known | {"skip": skip}
+    return known | {
+        "skip": None,
+        "objective": objective(row["tier"]),
+        "anchor_start": rendered.prompt_length,
+        "cluster": cluster_of(row["prompt"]),
+        "ids": rendered.ids,
+        "weights": weights,
+        "thought_length": rendered.thought_length,
+    }
+
+
+def objective(tier: str) -> str:
+    """``distil`` for rehearsal (hold the base model's distribution), ``learn`` for new knowledge."""
+    return "distil" if tier in ("own", "given") else "learn"
+
+
+def _weights(row: dict[str, Any], rendered: Rendered) -> np.ndarray:
+    """float32 per response token. The end of turn is known where the base model ended the text itself. A thought is
+    held, not imitated: an empty one would teach the model to think no more."""
+    if objective(row["tier"]) == "distil":
+        return np.array(np.arange(len(rendered.starts)) >= rendered.thought_length, dtype=np.float32)
+    weights = np.array(label_weights(row["spans"] or [], rendered.starts, rendered.ends, row["response"]))
+    weights[-1] = 0.0 if row["finished"] and row["tier"] != "reference" else weights.any()
+    return weights

@@ -1,0 +1,1 @@
+"""What is kept out of training: rows to exclude, and facts that are asked later."""

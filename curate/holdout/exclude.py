@@ -1,0 +1,152 @@
+"""Exclude: rows that a person has named by their ids are marked, never deleted.
+
+An id is that of a row, as ``curate peek`` shows it. A plain id stands for the row and all its wordings, an id that ends
+in ``-w1`` for that wording alone. Marking comes last, so that another list repeats no work of the model; only where
+another row is a repeat of an excluded one, or contradicts it, is the comparison itself made without it.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.config.settings import ConfigError
+from curate.dedup.rows import Verdict, find
+from curate.dedup.stage import Dedupe, Marker
+from curate.schema import EXAMPLE
+from curate.store.files import read_live
+from curate.store.stage import Worker, fingerprint
+
+SHOWN = 5  # ids named in a message
+
+_WORDING = re.compile(r"(.+)-w(\d+)")
+
+
+def read_lines(path: Path, flag: str, holds: str) -> list[str]:
+    """The lines of a text file that a flag names, without the blank ones."""
+    if not path.is_file():
+        raise ConfigError(f"{flag} {path}: no such file; give a text file with {holds} on each line")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{flag} {path}: not UTF-8 ({error}); save it as UTF-8") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """The ids in a file, sorted, each once; ``#`` begins a comment."""
+    lines = read_lines(path, "--exclude", "the id of a row")
+    return tuple(sorted({line.partition("#")[0].strip() for line in lines} - {""}))
+
+
+def row_of(name: str) -> str:
+    """The row of the source that an id belongs to.
+
+    >>> row_of("3f2a-w2"), row_of("3f2a"), row_of("3f2a-2")
+    ('3f2a', '3f2a', '3f2a-2')
+    """
+    match = _WORDING.fullmatch(name)
+    return match[1] if match else name
+
+
+def covers(ids: Collection[str], name: str) -> bool:
+    return name in ids or row_of(name) in ids
+
+
+def unmatched(ids: Iterable[str], rows: Iterable[str]) -> list[str]:
+    """The ids that no row has."""
+    return sorted(set(ids) - set(rows))
+
+
+def check_ids(ids: Sequence[str], rows: Collection[str], wordings: int, path: Path) -> None:
+    """Raises ``ConfigError`` where none of the ids can be one of this source, whose rows are asked in so many ways."""
+    if ids and not any(_possible(name, rows, wordings) for name in ids):
+        raise ConfigError(f"--exclude {path}: none of its {len(ids):,} ids is one of this source's {len(rows):,} rows "
+                          f"({_some(ids)}), so it was written for another source, or another --name; `curate peek` "
+                          "shows a row's id behind its source's name")  # fmt: skip
+
+
+def said(ids: Sequence[str], rows: Iterable[str], path: Path) -> str | None:
+    """What is to be said of ids that no row has; None where each has its row."""
+    lost = unmatched(ids, rows)
+    if not lost:
+        return None
+    return f"curate: warning: --exclude {path}: {len(lost):,} of {len(ids):,} ids match no row: {_some(lost)}"
+
+
+def _possible(name: str, rows: Collection[str], wordings: int) -> bool:
+    match = _WORDING.fullmatch(name)
+    return name in rows or bool(match and match[1] in rows and 0 < int(match[2]) < wordings)
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
+
+
+def deciding(table: pa.Table, ids: Collection[str], lang: str = "en") -> tuple[str, ...]:
+    """Those of the ids that other rows' fates hang on: rows that others repeat or contradict.
+
+    With one of two contradicting rows excluded the other one is right; with the first of several equal rows excluded
+    the next one stays. The others can be marked at the end without anything else changing. Columns id, prompt,
+    reference.
+    """
+    decided: set[str] = set()
+    while ids:
+        verdicts = find(_without(table, decided), lang)
+        more = {verdict.of for verdict in verdicts.values()} & set(ids)
+        if not more:
+            break
+        decided |= more
+    return tuple(sorted(decided))
+
+
+def _without(table: pa.Table, ids: Collection[str]) -> pa.Table:
+    return table.filter(pc.invert(pc.is_in(table["id"], pa.array(sorted(ids), pa.string()))))
+
+
+@dataclass(frozen=True)
+class DedupeWithout:
+    """The comparison of all rows, made without some of them, which it marks as excluded."""
+
+    dedupe: Dedupe
+    without: tuple[str, ...]
+
+    name: ClassVar[str] = Dedupe.name
+    version: ClassVar[int] = Dedupe.version
+    reads: ClassVar[tuple[str, ...]] = Dedupe.reads
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.dedupe.identity(), "without": list(self.without)}
+
+    def open(self) -> Worker:
+        table = _without(read_live(self.dedupe.dataset, self.reads), self.without)
+        verdicts = self.dedupe.find(table)
+        return Marker({**verdicts, **{name: Verdict("excluded", name) for name in self.without}})
+
+
+@dataclass(frozen=True)
+class Exclude:
+    """Marks the rows whose ids are listed."""
+
+    ids: tuple[str, ...]
+
+    name: ClassVar[str] = "exclude"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("id",)
+
+    def identity(self) -> dict[str, Any]:
+        return {"ids": fingerprint(list(self.ids)), "count": len(self.ids)}
+
+    def open(self) -> Worker:
+        listed = frozenset(self.ids)
+        return lambda table: mark(table, "excluded", [covers(listed, name) for name in table["id"].to_pylist()])
+
+
+def mark(table: pa.Table, reason: str, chosen: Sequence[bool]) -> pa.Table:
+    """The rows still in, those chosen with this reason in ``drop``."""
+    drop = pa.array([reason if yes else None for yes in chosen], pa.string())
+    return table.set_column(EXAMPLE.get_field_index("drop"), "drop", drop)

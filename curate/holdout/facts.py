@@ -1,0 +1,244 @@
+"""Held out by fact: a share of the facts is never trained on, and a suite asks for them, and for facts that are.
+
+**Which rows tell one fact.** In doubt two rows do: a fact on both sides would make a test of memory look like one of
+honesty. Rows are joined, and what is joined to the same row is one fact, where
+
+1. they ask the same question (``curate.text.questions.cluster_of``: the first user turn, without case and
+   punctuation), or
+2. they are about the same thing, and their answers share a number, a name, or a word that neither question holds; or
+   one's question holds what the other's answer says ("What is Zorvex for?", "Does Zorvex treat gout?"), or
+3. no name says what they are about, and their answers share a number that is 10 or more or has a unit, or their
+   answers, or their questions, have the same content words.
+
+What a row is about: the names in its question and its entity (``curate.text.entities``), less names that more than half
+of the questions have; where there are none, the names in its answer. Near duplicates meet rule 2 or 3; those that
+``curate.dedup.rows`` finds are dropped anyway.
+The split depends on source, share and seed alone, so that builds with other models and modes hold out the same facts.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.config.settings import ConfigError
+from curate.holdout.exclude import mark, row_of
+from curate.schema import Message
+from curate.store.files import read_live
+from curate.store.stage import Worker
+from curate.text.entities import LONGEST, Text, find_entities
+from curate.text.normalise import normalise
+from curate.text.quantity import quantities
+from curate.text.questions import cluster_of, question_of
+from curate.text.relevance import bears_on
+from curate.text.words import names, stems
+
+SHORT = 40  # words of an answer; a longer one tells many things
+FEW = 8  # rows that one fact may always have
+PLAIN = 3  # questions with a name, in any case, for each in which it is written as one
+
+
+# ---- which rows tell one fact
+
+
+@dataclass(frozen=True)
+class Told:
+    """A row, as far as it says what fact it tells."""
+
+    id: str
+    prompt: list[Message]
+    asked: str  # every user turn
+    answer: str  # what of the reference bears on the question
+
+
+def told(table: pa.Table, lang: str) -> list[Told]:
+    columns = (table[name].to_pylist() for name in ("id", "prompt", "reference"))
+    return [
+        Told(name, prompt, "\n".join(m["content"] for m in prompt if m["role"] == "user"),
+             bears_on(reference or "", question_of(prompt), lang))
+        for name, prompt, reference in zip(*columns, strict=True)
+    ]  # fmt: skip
+
+
+def facts(table: pa.Table, lang: str = "en") -> dict[str, str]:
+    """For each row (columns id, prompt, reference) the fact that it tells, named by the least id of its rows."""
+    rows = told(table, lang)
+    matters = _matters(rows, lang)
+    root = {row.id: row.id for row in rows}
+
+    def top(name: str) -> str:
+        while root[name] != name:
+            root[name] = root[root[name]]
+            name = root[name]
+        return name
+
+    def join(one: str, other: str) -> None:
+        low, high = sorted((top(one), top(other)))
+        root[high] = low
+
+    first: dict[Hashable, str] = {}
+    for row, matter in zip(rows, matters, strict=True):
+        for key in _keys(row, matter):
+            join(first.setdefault(key, row.id), row.id)
+    for row, matter in zip(rows, matters, strict=True):
+        for key in _pairs(matter.subjects, matter.asks, lang):
+            join(first.get(key, row.id), row.id)
+    return {row.id: top(row.id) for row in rows}
+
+
+@dataclass(frozen=True)
+class Matter:
+    """What a row is about and what it says of it, normalised."""
+
+    subjects: frozenset[str]
+    named: bool  # one of them is a name
+    called: frozenset[str]  # names in the answer
+    counted: frozenset[str]  # numbers in the answer
+    asked: frozenset[str]  # numbers in the question
+    says: frozenset[str]  # stems of the answer
+    asks: frozenset[str]  # stems of the question
+    short: bool
+    lang: str
+
+    @property
+    def new(self) -> frozenset[str]:
+        return self.says - self.asks
+
+
+def _matters(rows: Sequence[Told], lang: str) -> list[Matter]:
+    """A name that one question has is looked for in all rows, in any case."""
+    entities = find_entities([Text(row.asked, row.answer) for row in rows], lang)
+    known = _known_names({row.asked for row in rows}, lang)
+    mentioned = [_mentioned(row.asked, known) for row in rows]
+    return [
+        _matter(row, found, {normalise(entity)} if entity else set(), known, lang)
+        for row, found, entity in zip(rows, mentioned, entities, strict=True)
+    ]
+
+
+def _matter(row: Told, named: set[str], entity: set[str], known: Collection[str], lang: str) -> Matter:
+    called = _mentioned(row.answer, known) | {normalise(n.text) for n in names(row.answer, lang)}
+    counted, asked = (frozenset(str(q.written) for q in quantities(text, lang)) for text in (row.answer, row.asked))
+    says, asks = (frozenset(stems(text, lang)) for text in (row.answer, row.asked))
+    short = len(row.answer.split()) <= SHORT
+    subjects = frozenset(named | entity) - {""}
+    return Matter(subjects, bool(named), frozenset(called) - {""}, counted, asked, says, asks, short, lang)
+
+
+def _known_names(questions: Collection[str], lang: str) -> set[str]:
+    """Names of at most half of the questions; a word that mostly stands there without being one is none ("it", IT)."""
+    called = Counter(name for text in questions for name in {normalise(n.text) for n in names(text, lang)})
+    known = {name for name in called if 0 < len(name.split()) <= LONGEST}
+    seen = Counter(name for text in questions for name in _mentioned(text, known))
+    return {name for name in known if seen[name] <= min(PLAIN * called[name], max(1, len(questions) / 2))}
+
+
+def _mentioned(text: str, known: Collection[str]) -> set[str]:
+    words = normalise(text).split()
+    runs = (" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(i + LONGEST, len(words)) + 1))
+    return {run for run in runs if run in known}
+
+
+def _keys(row: Told, matter: Matter) -> Iterator[Hashable]:
+    """Rows with a key in common tell the same fact. A pair: a thing, and something said of it."""
+    m = matter
+    yield "question", cluster_of(row.prompt)
+    yield from _pairs(m.subjects, m.new | m.called | m.counted | m.asked | m.subjects, m.lang)
+    if m.short:  # what a short answer names may be what another question is about; a long one names too much
+        yield from _pairs(m.called, m.subjects | m.asked, m.lang)
+    if m.subjects and len(m.new | m.called | m.counted) < 2:  # "Yes": the question alone says what it tells
+        yield from (("asks", *pair) for pair in _pairs(m.subjects, m.asks, m.lang))
+    if not m.subjects and m.short:
+        yield from _pairs(m.called, m.new | m.asks | m.counted, m.lang)
+    if not m.named:
+        yield from (("says", m.says), ("asks", m.asks))
+    if not m.named and m.short:
+        yield from (("amount", q.written) for q in quantities(row.answer, m.lang) if q.unit or q.written >= 10)
+
+
+def _pairs(about: Collection[str], other: Collection[str], lang: str) -> Iterator[tuple[str, str]]:
+    yield from (pair for pair in product(about, other) if pair[1] not in _parts(pair[0], lang))
+
+
+@lru_cache(maxsize=65536)
+def _parts(name: str, lang: str) -> frozenset[str]:
+    return frozenset({name, *stems(name, lang)})
+
+
+# ---- the split
+
+
+@dataclass(frozen=True)
+class Split:
+    fact: dict[str, str]  # row of the source -> its fact
+    held: frozenset[str]  # facts
+
+    def holds_out(self, name: str) -> bool:
+        """Whether this row, or wording of a row, is held out."""
+        return self.fact_of(name) in self.held
+
+    def fact_of(self, name: str) -> str:
+        return self.fact.get(name) or self.fact[row_of(name)]
+
+    def numbers(self) -> dict[str, int]:
+        sizes = Counter(self.fact.values())
+        rows = sum(sizes[fact] for fact in self.held)
+        return {"facts": len(sizes), "held_out": len(self.held), "rows": rows, "rows_of_largest": max(sizes.values())}
+
+
+def choose(fact: Mapping[str, str], share: float, seed: int) -> Split:
+    """So many of the facts, by their hashed names: one at least is held out, and one is left. A fact of more rows than
+    that share of all is never held out: it is many that the rule could not tell apart."""
+    sizes = Counter(fact.values())
+    small = [name for name, rows in sizes.items() if rows <= max(FEW, share * len(fact))]
+    if len(sizes) < 2 or not small:
+        raise ConfigError(f"--test {share:g}: by the names, numbers and words that its {len(fact):,} rows share, this "
+                          "source may tell one fact alone, so none can be held out; leave --test away")  # fmt: skip
+    count = min(max(1, round(share * len(sizes))), len(sizes) - 1)
+    return Split(dict(fact), frozenset(sorted(small, key=lambda name: rank(seed, "fact", name))[:count]))
+
+
+@lru_cache(maxsize=4)
+def split(ingested: Path, share: float, seed: int, lang: str) -> Split:
+    """``choose`` among the rows of a source, a dataset folder named by its content."""
+    return choose(facts(read_live(ingested, ["id", "prompt", "reference"]), lang), share, seed)
+
+
+def rank(seed: int, *parts: str) -> bytes:
+    return hashlib.blake2b("\x1f".join((str(seed), *parts)).encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """Marks every row, and every wording, that tells a fact of the held-out share."""
+
+    ingested: Path  # the source as rows; the beginning of the lineage, so no part of the identity
+    share: float
+    lang: str = "en"
+    seed: int = 0
+
+    name: ClassVar[str] = "heldout"
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("id",)
+
+    def identity(self) -> dict[str, Any]:
+        return {"share": self.share, "lang": self.lang, "seed": self.seed}
+
+    def open(self) -> Worker:
+        found = split(self.ingested, self.share, self.seed, self.lang)
+        return lambda table: mark(table, "test", [found.holds_out(name) for name in table["id"].to_pylist()])
+
+
+# ---- the suite
+
+SUITES, SUMMARY = "test.jsonl", "summary.json"
+Row = dict[str, Any]
+Item = dict[str, Any]
+Reword = Callable[[list[Row]], list[Row]]
+"""Asks the questions of rows in other ways; each row it gives has the id of its origin before ``-w``."""

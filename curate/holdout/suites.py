@@ -1,0 +1,161 @@
+"""Suites that ask for the facts held out, and for facts that are not."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curate.holdout.exclude import row_of
+from curate.holdout.facts import SUITES, SUMMARY, Item, Reword, Row, Split, rank
+from curate.schema import EXAMPLE, Message
+from curate.store.files import load_manifest, read_dataset, read_json, write_bytes, write_json
+from curate.store.stage import Stage as RewordStage
+from curate.store.stage import fingerprint
+from curate.text.compare import has_amount, has_name, tokens
+from curate.text.normalise import normalise
+from curate.text.quantity import quantities
+from curate.text.questions import question_of
+from curate.text.relevance import bears_on
+from curate.text.whole import whole
+from curate.text.words import names
+
+ROLES = {"system", "user", "assistant"}  # of the turns that a suite's prompt may have
+
+
+VERSION = 1
+
+
+def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordStage | None) -> dict[str, Any]:
+    """``test.jsonl`` in a folder beside the build's, named by what shaped it; returns what is to be said of it.
+
+    Beside, for a stage's folder holds nothing but its shards; the newest also lies beside the folders, where a pipeline
+    can name it. Written once: the summary comes last. Without a stage that rewords (on a cluster the model is not here)
+    there is no ``new_unseen``.
+    """
+    identity = [load_manifest(built)["fingerprint"], seed, lang, stage and stage.identity()]
+    out = built.parent / f"suites-{fingerprint('suites', VERSION, identity)}"
+    if not (out / SUMMARY).is_file():
+        rows = read_dataset(built, EXAMPLE.names).to_pylist()
+        asked, left_out = suites(rows, found, seed, lang, _reword(stage) if stage else None)
+        write_bytes(out / SUITES, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in asked).encode())
+        count = Counter(item["suite"] for item in asked)
+        write_json(out / SUMMARY, {"items": dict(sorted(count.items())), "rows_without_item": left_out})
+    newest, lines = built.parent / SUITES, (out / SUITES).read_bytes()
+    if not newest.is_file() or newest.read_bytes() != lines:
+        write_bytes(newest, lines)
+    return {**found.numbers(), **read_json(out / SUMMARY), "suite": str(newest)}
+
+
+def _reword(stage: RewordStage) -> Reword:
+    def reword(rows: list[Row]) -> list[Row]:
+        if not rows:
+            return []
+        return list(stage.open()(pa.Table.from_pylist(rows, EXAMPLE)).slice(len(rows)).to_pylist())
+
+    return reword
+
+
+def suites(rows: Sequence[Row], found: Split, seed: int, lang: str, reword: Reword | None) -> tuple[list[Item], Row]:
+    """Items of a built dataset, and what became of the held-out rows that make none.
+
+    ``new_heldout``: the facts held out. ``new_trained``: as many that are trained on, in a row's own words.
+    ``new_unseen``: these in words that no row has, where there is something that rewords. Of rows of one fact with the
+    same checks one is asked. Rows that the model knew already, or that were dropped for another reason, are no items.
+    """
+    new = [row for row in rows if row["response"] and row["tier"] != "known"]
+    held, left_out = _items([row for row in new if row["drop"] == "test"], "new_heldout", found, seed, lang)
+    trained, _ = _items([row for row in new if row["drop"] is None], "new_trained", found, seed, lang)
+    trained = trained[: len(held)]
+    unseen = list(_unseen(trained, rows, reword)) if reword else []
+    return [*held, *trained, *unseen], dict(sorted(left_out.items()))
+
+
+def _items(
+    rows: Sequence[Row], suite: str, found: Split, seed: int, lang: str
+) -> tuple[list[Item], Counter[str]]:  # fmt: skip
+    """In the order of the hashed ids, rows as the source asks them before their other wordings."""
+    seen: set[Hashable] = set()
+    left_out: Counter[str] = Counter()
+    items = []
+    for row in sorted(rows, key=lambda row: (row_of(row["id"]) != row["id"], rank(seed, suite, row["id"]))):
+        values = key_values(row["reference"], row["response"], question_of(row["prompt"]), lang)
+        if not _askable(row["prompt"]):
+            left_out["prompt-of-tools"] += 1
+        elif isinstance(values, str):
+            left_out[values] += 1
+        else:
+            key = (found.fact_of(row["id"]), frozenset(value.casefold() for value in values))
+            items += [] if key in seen else [_item(row, suite, values)]
+            seen.add(key)
+    return items, left_out
+
+
+def _item(row: Row, suite: str, values: Sequence[str]) -> Item:
+    single = len(row["prompt"]) == 1
+    prompt = row["prompt"][0]["content"] if single else [{k: m[k] for k in ("role", "content")} for m in row["prompt"]]
+    checks = [{"kind": "contains", "value": value, "ignore_case": True} for value in values]
+    return {"id": row["id"], "suite": suite, "prompt": prompt, "checks": checks, "expected": row["response"]}
+
+
+def _askable(prompt: Sequence[Message]) -> bool:
+    return prompt[-1]["role"] == "user" and all(turn["role"] in ROLES for turn in prompt)
+
+
+def _unseen(trained: Sequence[Item], rows: Sequence[Row], reword: Reword) -> Iterator[Item]:
+    """The first new wording of each item that no row asks in and that does not tell the answer."""
+    asked = {normalise(question_of(row["prompt"])) for row in rows}
+    by_id = {row["id"]: row for row in rows}
+    ways: dict[str, list[Row]] = defaultdict(list)
+    for row in reword([by_id[item["id"]] for item in trained]):
+        if normalise(question_of(row["prompt"])) not in asked:
+            ways[row["id"].rpartition("-w")[0]].append(row)
+    for item in trained:
+        values = [check["value"] for check in item["checks"]]
+        told = (row for row in ways[item["id"]] if not any(contains(question_of(row["prompt"]), v) for v in values))
+        found = next(told, None)
+        if found:
+            yield _item({**found, "id": item["id"], "response": item["expected"]}, "new_unseen", values)
+
+
+def key_values(reference: str, response: str, question: str, lang: str = "en") -> list[str] | str:
+    """Every number with its unit and every name of the answer that the question does not hold, as the response writes
+    them; or the reason why there are none.
+
+    >>> key_values("37 mg, by Harlow Labs [4].", "It is 37 milligrams, and Harlow Labs makes it.", "Which dose of it?")
+    ['37 milligrams', 'Harlow Labs']
+    >>> key_values("It is red.", "It is red.", "Which colour is it?")
+    'no-number-or-name'
+    """
+    relevant = bears_on(reference, question, lang)
+    asked, written = quantities(question, lang), quantities(response, lang)
+    found: list[str | None] = []
+    for amount in quantities(relevant, lang):
+        if not has_amount(amount, asked):
+            same = [other.text for other in written if other.agrees(amount)]
+            found.append(_spelled([amount.text, *same], response))
+    held = tokens(question, lang)
+    found += [_spelled([name.text], response) for name in names(relevant, lang)
+              if not has_name(name.text, held, question, lang)]  # fmt: skip
+    if None in found:
+        return "response-words-it-otherwise"
+    return list(dict.fromkeys(value for value in found if value)) or "no-number-or-name"
+
+
+def _spelled(ways: Sequence[str], text: str) -> str | None:
+    return next((way.strip() for way in ways if contains(text, way)), None)
+
+
+def contains(text: str, value: str) -> bool:
+    """As a suite's check ``contains`` with ``ignore_case`` sees it: as whole words, a number as a whole number.
+
+    >>> contains("Take 12 MG.", "12 mg"), contains("Take 12.5 mg.", "12"), contains("Take 112.", "12")
+    (True, False, False)
+    """
+    value = value.strip()
+    if not value:
+        return False
+    return re.search(whole(value), text, re.IGNORECASE) is not None

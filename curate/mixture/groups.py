@@ -1,0 +1,42 @@
+"""Which questions are nearly one: what is held out for validation must not be trained on in almost the same words."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from curate.dedup.near.collect import Text
+from curate.dedup.near.find import TextSet, find
+from curate.dedup.near.settings import Near
+
+NEAR = Near(threshold=0.7, facts=True)
+"""Words put in or left out; a replaced word or another number makes another question, however alike the two are."""
+
+
+def join(clusters: Sequence[str], questions: Iterable[Sequence[str]]) -> list[str]:
+    """The clusters of rows, those of near questions made one; ``questions``: what the rows ask, in batches, in order.
+
+    A row that asks nothing stays in the cluster it has.
+
+    >>> join(["a", "b", "c"], [["What is the usual dose of Velotrin a day?"] * 2, ["Who makes it?"]])
+    ['a', 'a', 'c']
+    """
+    found = find([TextSet("all", _texts(questions))], NEAR)
+    rows = [int(name) for name in found.ids]
+    parent: dict[str, str] = {}
+    for row, of in zip(rows, found.of.tolist(), strict=True):
+        if of >= 0:
+            one, other = sorted((_root(parent, clusters[row]), _root(parent, clusters[rows[of]])))
+            if one != other:
+                parent[other] = one
+    return [_root(parent, name) for name in clusters]
+
+
+def _texts(questions: Iterable[Sequence[str]]) -> Iterator[list[Text]]:
+    row = 0
+    for batch in questions:
+        yield [Text(str(row + at), text) for at, text in enumerate(batch) if text.strip()]
+        row += len(batch)
+
+
+def _root(parent: dict[str, str], name: str) -> str:
+    while name in parent:
+        name = parent[name]
+    return name

@@ -1,0 +1,1 @@
+"""The base model: engines, chat template, prompts, log-probabilities."""

@@ -1,0 +1,129 @@
+"""The engine seam: how the product talks to a base model.
+
+Everything crosses it as token ids, so that the same rendering (``curate.model.template``) decides about tokens
+whichever engine runs. Three real engines stand behind it (``engine_vllm``, ``engine_transformers``,
+``engine_server``); a test passes any object with these two methods.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from curate.errors import CurateError
+
+if TYPE_CHECKING:  # settings name engines, and a command's help needs no arrays
+    import numpy as np
+
+EngineName = Literal["auto", "vllm", "transformers", "server"]
+WeightsDtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample. ``temperature`` 0 is greedy; ``seed`` makes a sampled completion repeatable per prompt. A prompt
+    that stands in one call several times is answered anew each time."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the model said: ``ids`` without the stop token; ``finished`` if a stop token ended it, not the limit."""
+
+    ids: tuple[int, ...]
+    finished: bool
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """What the model thinks of the last n tokens of a sequence.
+
+    logprobs: float32 [n], nats; top_ids: int32 [n, k] and top_logprobs: float32 [n, k], best first.
+    """
+
+    logprobs: "np.ndarray"
+    top_ids: "np.ndarray"
+    top_logprobs: "np.ndarray"
+
+
+def seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:
+    """A seed for each prompt, where an engine samples each by itself: with one seed, equal prompts would get equal
+    answers.
+
+    >>> seeds([[1], [2], [1]], 3)
+    [3, 3, 1000006]
+    """
+    met: Counter[tuple[int, ...]] = Counter()
+    found = []
+    for prompt in map(tuple, prompts):
+        found.append(seed + 1_000_003 * met[prompt])
+        met[prompt] += 1
+    return found
+
+
+class Engine(Protocol):
+    """A base model. Give it everything at once: it batches by itself, and answers in the order asked."""
+
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]: ...
+
+    def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
+        """Log-probabilities of ``sequence[start:]`` given what stands before; ``start`` ≥ 1, ``top_k`` ≥ 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Which model, where, and how large. ``dtype`` and ``max_model_len`` shape the output; batch sizes do not."""
+
+    model: str
+    engine: EngineName = "auto"
+    revision: str | None = None
+    dtype: str = "auto"
+    max_model_len: int = 0  # 0: what the model allows (curate.model.base.context_length)
+    trust_remote_code: bool = False
+    url: str | None = None  # of a running OpenAI-compatible server, with engine="server"
+    template_args: tuple[tuple[str, Any], ...] = ()  # variables of the chat template: name, value
+
+
+class EngineError(CurateError):
+    """The engine cannot do what was asked; the message says what to do."""
+
+
+class EngineFailure(EngineError):
+    """The engine broke down at work; nothing that was asked of it is at fault."""
+
+    exit_code = 1
+
+
+class Guarded:
+    """An engine whose every failure is an ``EngineError``, so that nobody takes the failure for the fault of a row."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
+        with _named(f"answering {len(prompts):,} prompts"):
+            return self.engine.generate(prompts, sampling)
+
+    def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
+        with _named(f"scoring {len(sequences):,} sequences"):
+            return self.engine.score(sequences, starts, top_k)
+
+
+@contextmanager
+def _named(work: str) -> Iterator[None]:
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:  # whatever an engine, a driver or a server raises
+        raise EngineFailure(
+            f"the engine failed while {work}: {type(error).__name__}: {error}; finished shards are kept, so the same "
+            "command continues once the cause is gone"
+        ) from error

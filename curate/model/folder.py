@@ -1,0 +1,53 @@
+"""The folder of a model: where it lies, what names it, how long its sequences may be."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from curate.model.engine import EngineConfig, EngineError
+
+WEIGHTS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+"""What is taken of a hub repository: safetensors, never pickles; no code unless asked."""
+
+
+def positions(folder: Path) -> int | None:
+    """Tokens that the model in this folder has positions for; None where its configuration does not say."""
+    facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    room = {**facts, **(facts.get("text_config") or {})}.get("max_position_embeddings")
+    return None if room is None else int(room)
+
+
+def locate_model(config: EngineConfig) -> Path:
+    """The folder that holds the model: the path given, or a download of the hub id."""
+    folder = Path(config.model).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise EngineError(f"{folder}: no config.json here, so this is not a model folder; point --model to one")
+        return folder
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", config.model):
+        raise EngineError(f"{config.model}: neither a folder here nor a hub id (owner/name); give --model one of them")
+    return _download(config)
+
+
+def _download(config: EngineConfig) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = [*WEIGHTS, *(["*.py"] if config.trust_remote_code else [])]
+    try:
+        return Path(snapshot_download(config.model, revision=config.revision, allow_patterns=patterns))
+    except Exception as error:  # the hub client's many errors (offline, gated, absent) all mean: no model
+        raise EngineError(
+            f"{config.model}: this hub model cannot be downloaded ({type(error).__name__}: {error}); check the name "
+            "and the connection, or give --model a local folder"
+        ) from error
+
+
+def model_hash(config: EngineConfig) -> str:
+    """Names a model by content, so that the same weights have the same name on every machine: 16 hex digits."""
+    digest = hashlib.sha256()
+    folder = locate_model(config)
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json", ".jinja", ".model")):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

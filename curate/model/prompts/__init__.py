@@ -1,0 +1,72 @@
+"""The prompts that put a reference in view. They are files; ``--prompts DIR`` replaces any of them.
+
+Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn. Where a
+prompt has variants, ``curate.commands.build.calibrate`` finds the one that a model follows best.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from curate.config.settings import ConfigError
+from curate.schema import Message
+from curate.text.questions import question_of
+
+FOLDER = Path(__file__).parent
+NAMES = ("rewrite", "correct", "rephrase", "question", "questions", "grounded")
+
+
+def load_frames(folder: Path | None = None) -> dict[str, str]:
+    """The text of each prompt: the user's file where ``folder`` has one, else the shipped one. Of a prompt there may be
+    variants, ``rewrite-brief.jinja`` beside ``rewrite.jinja``; the user's stand in place of all shipped ones."""
+    shipped = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
+    if folder is None:
+        return {name: _read(path) for name, path in shipped.items()}
+    own = {path.stem: path for path in sorted(folder.glob("*"))}
+    strangers = [path.name for name, path in own.items() if path.suffix != ".jinja" or _prompt(name) not in NAMES]
+    if not folder.is_dir() or strangers or not own:
+        raise ConfigError(f"--prompts {folder}: expected a folder with any of {', '.join(f'{n}.jinja' for n in NAMES)}"
+                          f"; found {', '.join(strangers) or 'nothing usable'}")  # fmt: skip
+    replaced = {_prompt(name) for name in own}
+    kept = {name: path for name, path in shipped.items() if _prompt(name) not in replaced}
+    found = {name: _read(path) for name, path in {**kept, **own}.items()}
+    return {**{name: found[variants(found, name)[0]] for name in replaced}, **found}
+
+
+def variants(frames: Mapping[str, str], prompt: str) -> list[str]:
+    """The names of a prompt's variants, the plain one first; of equal texts one."""
+    names = sorted((name for name in frames if _prompt(name) == prompt), key=lambda name: (name != prompt, name))
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(frames[name], name)
+    return list(first.values())
+
+
+def _prompt(name: str) -> str:
+    """What a variant is a variant of."""
+    return name.split("-")[0]
+
+
+def in_view(frame: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[Message]:
+    """The conversation with its last user turn replaced by the frame; after a tool turn the frame is a new one."""
+    text = _environment().from_string(frame).render(question=question_of(prompt), reference=reference, draft=draft)
+    turn = {"role": "user", "content": text.strip()}
+    return [*(prompt[:-1] if prompt[-1]["role"] == "user" else prompt), turn]
+
+
+def _read(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    try:
+        _environment().from_string(text).render(question="", reference="", draft="")
+    except Exception as error:  # jinja2: a syntax error, or a variable that will not be there
+        raise ConfigError(f"{path}: {error}; a prompt may use question, reference and draft") from error
+    return text
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    return SandboxedEnvironment(undefined=StrictUndefined)

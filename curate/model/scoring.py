@@ -1,0 +1,44 @@
+"""Log-probabilities of answers behind prompts, in one call of the engine for all rows that fit the context."""
+
+from collections.abc import Sequence
+
+from curate.model.base import Base
+from curate.model.engine import TokenScores
+from curate.model.prompts import in_view
+from curate.model.template import Rendered
+from curate.schema import Message
+
+
+def render(base: Base, prompt: Sequence[Message], response: str, thought: str | None = None) -> Rendered | None:
+    """The conversation as tokens; None where it does not fit the context. Raises ``TemplateError`` for a conversation
+    that the template cannot take."""
+    rendered = base.template.render(prompt, response, thought)
+    return rendered if len(rendered.ids) < base.config.max_model_len else None
+
+
+def view(base: Base, frame: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[int]:
+    """The prompt's tokens with a reference in view."""
+    return base.template.prompt_ids(in_view(frame, prompt, reference, draft))
+
+
+def behind(
+    base: Base, prompts: Sequence[Sequence[int] | None], rendered: Sequence[Rendered | None], top_k: int = 1
+) -> list[TokenScores | None]:
+    """What the base model thinks of each response behind each prompt; None where there is none or it does not fit."""
+    limit = base.config.max_model_len
+    sequences, starts, places = [], [], []
+    for index, (prompt, row) in enumerate(zip(prompts, rendered, strict=True)):
+        if prompt is not None and row is not None and len(prompt) + len(row.response_ids) < limit:
+            sequences.append([*prompt, *row.response_ids])
+            starts.append(len(prompt))
+            places.append(index)
+    found: list[TokenScores | None] = [None] * len(prompts)
+    if sequences:
+        for index, scores in zip(places, base.engine.score(sequences, starts, top_k), strict=True):
+            found[index] = scores
+    return found
+
+
+def closed_book(base: Base, rendered: Sequence[Rendered | None], top_k: int = 1) -> list[TokenScores | None]:
+    """``behind`` the prompts with which they were rendered."""
+    return behind(base, [row.ids[: row.prompt_length] if row else None for row in rendered], rendered, top_k)

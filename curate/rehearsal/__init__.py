@@ -1,0 +1,1 @@
+"""Rows that keep what the model could do before."""

@@ -1,0 +1,77 @@
+"""Answer: a rehearsal prompt gets the base model's own answer, which is what it must go on saying.
+
+A set's own answers (Alpaca's, Dolly's) are as foreign to the model as the domain's; ``given`` keeps them all the same.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.model.base import Base
+from curate.model.engine import Sampling
+from curate.model.thought import Reply, Thoughts
+from curate.rehearsal.settings import Answers
+from curate.schema import EXAMPLE
+from curate.store.stage import Worker
+from curate.text.questions import question_of
+from curate.text.role_markers import role_markers
+
+
+@dataclass(frozen=True)
+class Answer:
+    base: Base
+    answers: Answers = "own"
+    max_tokens: int = 512  # of a thought and its answer
+    thoughts: Thoughts = "drop"
+
+    name: ClassVar[str] = "answer"
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
+
+    def identity(self) -> dict[str, Any]:
+        own = {"answers": self.answers, "max_tokens": self.max_tokens, "thoughts": self.thoughts}
+        return {**self.base.identity(), **own}
+
+    def open(self) -> Worker:
+        return self._own if self.answers == "own" else self._given
+
+    def _own(self, table: pa.Table) -> pa.Table:
+        """Greedy answers. One that is empty, or does not end its turn in time, drops its row with that reason."""
+        template = self.base.template
+        prompts = [template.prompt_ids(prompt) for prompt in table["prompt"].to_pylist()]
+        fits = [len(ids) + self.max_tokens <= self.base.config.max_model_len for ids in prompts]
+        asked = [ids for ids, ok in zip(prompts, fits, strict=True) if ok]
+        sampling = Sampling(self.max_tokens, stop_ids=template.stop_ids)
+        found = iter(self.base.engine.generate(asked, sampling) if asked else [])
+        replies = [template.read(next(found)) if ok else None for ok in fits]
+        questions = [question_of(prompt) for prompt in table["prompt"].to_pylist()]
+        drops = [_reason(reply, question) for reply, question in zip(replies, questions, strict=True)]
+        return _with(
+            table,
+            response=[reply and reply.text.strip() for reply in replies],
+            thought=[reply and reply.kept(self.thoughts) for reply in replies],
+            tier=["own"] * len(replies),
+            finished=[drop is None for drop in drops],
+            drop=drops,
+        )
+
+    def _given(self, table: pa.Table) -> pa.Table:
+        count = table.num_rows
+        return _with(table, response=table["reference"].to_pylist(), tier=["given"] * count, finished=[False] * count)
+
+
+def _reason(reply: Reply | None, question: str) -> str | None:
+    if reply is None:
+        return "too-long"
+    if not reply.text.strip():
+        return "unfinished" if reply.lost_in_thought else "no-answer"
+    if not reply.finished:
+        return "unfinished"
+    return "role-markers" if role_markers(reply.text, question) else None
+
+
+def _with(table: pa.Table, **values: list[Any]) -> pa.Table:
+    return pa.table(
+        [pa.array(values[f.name], f.type) if f.name in values else table[f.name] for f in EXAMPLE], schema=EXAMPLE
+    )

@@ -1,0 +1,121 @@
+"""What a maker of prompts is: a frozen dataclass over an order, which opens a source of numbered batches."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from curate.model.base import Base
+from curate.rehearsal.settings import Words
+from curate.schema import Message
+from curate.store.files import load_manifest, read_dataset
+from curate.text.normalise import normalise
+from curate.text.questions import question_of
+
+
+@dataclass(frozen=True)
+class Order:
+    """What prompts are made from, how many, and by which seed."""
+
+    base: Base
+    built: Path  # the build whose new rows they are to stand beside
+    count: int
+    seed: int = 0
+    lang: str = "en"
+    read: tuple[Path, ...] = ()  # the rehearsal sets of this mix that are read, not made
+    words: Words = "vocabulary"
+    max_tokens: int = 512  # kept free in the context for an answer
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A prompt, or what came out instead of one: ``left_out`` says why it is none."""
+
+    prompt: list[Message]
+    meta: dict[str, Any] = field(default_factory=dict)
+    left_out: str | None = None
+
+
+Batches = Callable[[int, int], Iterable[Candidate]]
+"""Called with a batch's number, from 0, and how many prompts are still wanted. Depends on these two alone, so that a
+run that was broken off goes on with the next; gives nothing when there is no more."""
+
+
+class Maker(Protocol):
+    name: ClassVar[str]
+    dedupe: ClassVar[bool]  # whether near copies among its prompts are dropped
+    tries: ClassVar[int]  # most candidates looked at for each prompt wanted
+
+    def __init__(self, order: Order): ...
+
+    def identity(self) -> dict[str, Any]:
+        """What shapes its prompts, as a stage's identity does: no paths, no times."""
+        ...
+
+    def open(self) -> Batches: ...
+
+
+Role = Literal["new", "known", "test", "dropped"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A row of the build."""
+
+    id: str
+    prompt: list[Message]
+    reference: str
+    response: str
+    role: Role
+
+    @property
+    def question(self) -> str:
+        return question_of(self.prompt)
+
+
+def rows_of(built: Path) -> list[Asked]:
+    """Every row of a built dataset. ``new``: training learns it; ``known``: the model answers it already; ``test``: it
+    tells a fact that is held out, of which nothing is to be asked."""
+    table = read_dataset(built, ["id", "prompt", "reference", "response", "tier", "drop"])
+    return [
+        Asked(row["id"], row["prompt"], row["reference"] or "", row["response"] or "", _role(row["tier"], row["drop"]))
+        for row in table.to_pylist()
+    ]
+
+
+def _role(tier: str | None, drop: str | None) -> Role:
+    if drop:
+        return "test" if drop == "test" else "dropped"
+    return "known" if tier == "known" else "new"
+
+
+def key(prompt: Sequence[Message]) -> str:
+    """Names a prompt without its case, punctuation and spacing; a prompt of signs alone is named by them."""
+    text = "\n".join(message["content"] for message in prompt)
+    return normalise(text) or text.strip()
+
+
+def with_question(prompt: Sequence[Message], question: str) -> list[Message]:
+    """The conversation with another text in its last user turn; what stood behind that turn goes."""
+    last = max(index for index, message in enumerate(prompt) if message["role"] == "user")
+    return [*prompt[:last], {"role": "user", "content": question}]
+
+
+def identity_of(order: Order) -> dict[str, Any]:
+    """What every maker's identity begins with."""
+    build = load_manifest(order.built)["fingerprint"]
+    return {"build": build, "count": order.count, "seed": order.seed, "lang": order.lang}
+
+
+def read_prints(order: Order) -> list[str]:
+    """The sets read, by content."""
+    return [str(load_manifest(folder)["fingerprint"]) for folder in order.read]
+
+
+def prompts_read(order: Order, most: int = 20_000) -> list[list[Message]]:
+    """Prompts of the sets read, as many of each as ``most``, dropped rows left out."""
+    found: list[list[Message]] = []
+    for folder in order.read:
+        rows = read_dataset(folder, ["prompt", "drop"]).to_pylist()
+        found += [row["prompt"] for row in rows if row["drop"] is None][:most]
+    return found

@@ -1,0 +1,170 @@
+"""Neighbours: prompts around each new fact. The same wording about another entity, one that the model may know or one
+that nobody is, and the same entity in the question of another row.
+
+What training changes about one thing spreads first to what is asked alike, and to what else is asked about it.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any, ClassVar
+
+from curate.rehearsal.generators.generator import (
+    Asked,
+    Batches,
+    Candidate,
+    Order,
+    identity_of,
+    prompts_read,
+    read_prints,
+    rows_of,
+)
+from curate.rehearsal.generators.invent import invent
+from curate.schema import Message
+from curate.text.entities import Text, find_entities, replaced
+from curate.text.normalise import normalise
+from curate.text.questions import question_of
+from curate.text.words import names, stems, words
+
+LARGEST = 1024  # prompts in a batch
+SMALLEST = 16
+ALIKE = 0.5  # share of content words from which two questions, or two answers, are about the same matter
+DRAWN = 8  # rows looked at for another question about an entity
+LOOKED_AT = 200  # rows of one entity compared with each other; prompts of a set searched for names: 10 times as many
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    order: Order
+
+    name: ClassVar[str] = "neighbours"
+    dedupe: ClassVar[bool] = False
+    tries: ClassVar[int] = 8
+
+    def identity(self) -> dict[str, Any]:
+        return {**identity_of(self.order), "read": read_prints(self.order)}
+
+    def open(self) -> Batches:
+        rows = rows_of(self.order.built)
+        around = Around(rows, [question_of(prompt) for prompt in prompts_read(self.order, 10 * LOOKED_AT)],
+                        self.order.lang)  # fmt: skip
+
+        def batch(number: int, wanted: int) -> Iterator[Candidate]:
+            if number == 0:
+                yield from (Candidate(row.prompt, {"of": row.id}, "no-entity") for row in around.without)
+            chance = random.Random(f"neighbours:{self.order.seed}:{number}")
+            yield from islice(around.candidates(chance), min(max(wanted, SMALLEST), LARGEST))
+
+        return batch
+
+
+class Around:
+    """The rows of a build with their entities, and what stands around them."""
+
+    def __init__(self, rows: Sequence[Asked], others: Sequence[str] = (), lang: str = "en"):
+        """``others``: questions from elsewhere, whose names the model may know."""
+        self.lang = lang
+        found = find_entities([Text(row.question, f"{row.reference}\n{row.response}") for row in rows], lang)
+        pairs = list(zip(rows, found, strict=True))
+        self.rows = [(row, entity) for row, entity in pairs if row.role == "new" and entity]
+        self.held = [(row, entity) for row, entity in pairs if row.role == "test" and entity]
+        self.without = [row for row, entity in pairs if row.role == "new" and not entity]
+        self.entities = sorted({entity for _, entity in self.rows})
+        mine = {entity.casefold() for _, entity in [*self.rows, *self.held]}
+        known = {entity for row, entity in pairs if row.role == "known" and entity}
+        known |= {span.text for text in others for span in names(text, lang)}
+        self.known = sorted(name for name in known if name.casefold() not in mine)
+        said = [text for row in rows for text in (row.question, row.reference, row.response)] + [*others]
+        self.taken = {word.norm for text in said for word in words(text, lang)}
+
+    def candidates(self, chance: random.Random) -> Iterator[Candidate]:
+        """Round after round over the rows, one neighbour of each kind for each row that has one; ends after a round
+        without any."""
+        while True:
+            found = 0
+            for row, entity in chance.sample(self.rows, len(self.rows)):
+                for candidate in self._of(row, entity, chance):
+                    found += 1
+                    yield candidate
+            if not found:
+                return
+
+    def _of(self, row: Asked, entity: str, chance: random.Random) -> Iterator[Candidate]:
+        if self.known:
+            yield self._about(row, entity, chance.choice(self.known), "known-entity")
+        made = invent(entity, self.entities, self.taken, chance)
+        if made:
+            yield self._about(row, entity, made, "unknown-entity")
+        drawn = (chance.choice(self.rows) for _ in range(DRAWN))
+        other, theirs = next((pair for pair in drawn if self.matters.apart(entity, pair[0].id)), (None, ""))
+        if other:
+            yield replace(self._about(other, theirs, entity, "other-question"),
+                          meta={"kind": "other-question", "of": row.id})  # fmt: skip
+
+    @cached_property
+    def matters(self) -> "Matters":
+        return Matters([*self.rows, *self.held], self.lang)
+
+    def _about(self, row: Asked, entity: str, other: str, kind: str) -> Candidate:
+        last = max(index for index, message in enumerate(row.prompt) if message["role"] == "user")
+        prompt: list[Message] = [
+            {**message, "content": replaced(message["content"], entity, other)} for message in row.prompt[: last + 1]
+        ]
+        return Candidate(prompt, {"kind": kind, "of": row.id})
+
+
+class Matters:
+    """Which rows ask for the same thing, whatever their wording and their entity.
+
+    A question in the words of one row about the entity of another may ask, in other words, just what training teaches;
+    holding the base model's ignorance there would undo it. Two wordings mean the same where they have content words in
+    common, or where the answers to them do about one entity.
+    """
+
+    def __init__(self, rows: Sequence[tuple[Asked, str]], lang: str):
+        self.of: dict[str, list[str]] = defaultdict(list)  # entity, case-folded -> ids of its rows
+        self.frame: dict[str, str] = {}
+        self.asks: dict[str, frozenset[str]] = {}
+        self.says: dict[str, frozenset[str]] = {}
+        for row, entity in rows:
+            own = set(stems(entity, lang))
+            self.of[entity.casefold()].append(row.id)
+            self.frame[row.id] = normalise(replaced(row.question, entity, " "))
+            self.asks[row.id] = frozenset(set(stems(row.question, lang)) - own)
+            self.says[row.id] = frozenset(set(stems(row.response or row.reference, lang)) - own)
+        self.same: dict[str, str] = {frame: frame for frame in self.frame.values()}
+        for ids in self.of.values():
+            self._join(ids[:LOOKED_AT])
+
+    def apart(self, entity: str, row: str) -> bool:
+        """Whether what this row asks is nowhere asked about the entity."""
+        return not any(self._same(row, mine) for mine in self.of[entity.casefold()])
+
+    def _same(self, one: str, other: str) -> bool:
+        if self._root(self.frame[one]) == self._root(self.frame[other]):
+            return True
+        pairs = [(held[one], held[other]) for held in (self.asks, self.says) if held[one] and held[other]]
+        return not pairs or any(alike(*pair) for pair in pairs)  # without words nothing tells them apart
+
+    def _join(self, ids: Sequence[str]) -> None:
+        for index, one in enumerate(ids):
+            for other in ids[:index]:
+                if self.says[one] and self.says[other] and alike(self.says[one], self.says[other]):
+                    self.same[self._root(self.frame[one])] = self._root(self.frame[other])
+
+    def _root(self, frame: str) -> str:
+        while self.same[frame] != frame:
+            frame = self.same[frame]
+        return frame
+
+
+def alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether the smaller set has much of the other.
+
+    >>> alike(frozenset({"usual", "dose"}), frozenset({"dose"})), alike(frozenset({"dose"}), frozenset({"price"}))
+    (True, False)
+    """
+    return len(one & other) >= ALIKE * min(len(one), len(other))

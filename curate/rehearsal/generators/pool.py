@@ -1,0 +1,110 @@
+"""The random words of splices: where they are taken from."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from curate.config.settings import ConfigError
+from curate.rehearsal.generators.generator import Order, prompts_read, read_prints, rows_of
+from curate.rehearsal.generators.sampled import sampled_texts
+from curate.text.words import words
+
+FEWEST = 8  # words in a pool: fewer would make the splices copies of each other
+SAMPLES = 256  # prompts that the model is asked for, to take their words
+SHARE = 0.05  # of the build's letters: a script that has less of them is not one the build is written in
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+"""Scripts written without spaces, by the first word of their letters' Unicode names."""
+
+
+def pool(order: Order) -> list[str]:
+    """Distinct words, sorted, each as likely as the other: what is rare is what reaches far.
+
+    Raises ``ConfigError`` where there are too few of them.
+    """
+    found = sorted(set(_POOLS[order.words](order)))
+    if len(found) < FEWEST:
+        raise ConfigError(f"--splice-words {order.words}: only {len(found)} words are there, which is too few; take "
+                          f"another of {', '.join(_POOLS)}")  # fmt: skip
+    return found
+
+
+def pool_identity(order: Order) -> dict[str, Any]:
+    """What the pool depends on, besides the build."""
+    if order.words == "rehearsal":
+        return {"words": order.words, "read": read_prints(order)}
+    if order.words == "vocabulary":
+        return {"words": order.words, "tokenizer": order.base.template.tokenizer_hash}
+    return {"words": order.words, **(order.base.identity() if order.words == "self" else {})}
+
+
+def _new(order: Order) -> Iterable[str]:
+    rows = [row for row in rows_of(order.built) if row.role == "new"]
+    texts = [text for row in rows for text in (*(m["content"] for m in row.prompt), row.reference)]
+    return words_in(texts, order.lang)
+
+
+def _rehearsal(order: Order) -> Iterable[str]:
+    if not order.read:
+        raise ConfigError("--splice-words rehearsal: no other rehearsal set is read here; give one (--rehearsal dolly),"
+                          f" or take another of {', '.join(_POOLS)}")  # fmt: skip
+    return words_in((m["content"] for prompt in prompts_read(order) for m in prompt), order.lang)
+
+
+def _self(order: Order) -> Iterable[str]:
+    return words_in(sampled_texts(order, SAMPLES), order.lang)
+
+
+def _vocabulary(order: Order) -> Iterable[str]:
+    """Entries of the tokenizer's vocabulary that can stand as a word, in the scripts that the build is written in."""
+    wanted = main_scripts(row.question for row in rows_of(order.built) if row.role == "new")
+    return (word for word in vocabulary_words(order.base.template.tokenizer) if scripts(word).keys() <= wanted)
+
+
+_POOLS = {"new": _new, "rehearsal": _rehearsal, "vocabulary": _vocabulary, "self": _self}
+
+
+def words_in(texts: Iterable[str], lang: str) -> set[str]:
+    """Words as they are written; marks and numbers are none.
+
+    >>> sorted(words_in(["Take 37 mg, then well-known pills."], "en"))
+    ['Take', 'mg', 'pills', 'then', 'well-known']
+    """
+    found = (word.text for text in texts for word in words(text, lang))
+    return {word for word in found if word[0].isalpha() and word[-1].isalpha()}
+
+
+def vocabulary_words(tokenizer: Any) -> list[str]:
+    """Whole words among a tokenizer's entries, sorted: an entry that begins with a space (``Ġ``, ``▁``), where entries
+    do, and else one that continues no other (``##``); in scripts without spaces every entry of letters."""
+    entries = sorted(set(tokenizer.get_vocab()) - {str(token) for token in tokenizer.added_tokens_decoder.values()})
+    spaced = any(entry[0] in "Ġ▁" for entry in entries)
+    found = set()
+    for entry in entries:
+        text = str(tokenizer.convert_tokens_to_string([entry])).strip()
+        begins = entry[0] in "Ġ▁" if spaced else not entry.startswith("##")
+        whole = (begins and len(text) > 1) or scripts(text).keys() <= {*UNSPACED}
+        if text and whole and all(_letter(c) for c in text):
+            found.add(text)
+    return sorted(found)
+
+
+def _letter(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LM"
+
+
+def scripts(text: str) -> Counter[str]:
+    """Letters by script.
+
+    >>> scripts("Dosis β-2 東京")
+    Counter({'LATIN': 5, 'CJK': 2, 'GREEK': 1})
+    """
+    names = (unicodedata.name(c, "UNNAMED") for c in text if c.isalpha())
+    return Counter(re.split(r"[ -]", name)[0] for name in names)
+
+
+def main_scripts(texts: Iterable[str]) -> set[str]:
+    """The scripts that a share of the letters at least is written in."""
+    counted = sum((scripts(text) for text in texts), Counter())
+    return {script for script, letters in counted.items() if letters >= SHARE * counted.total()}

@@ -1,0 +1,50 @@
+"""``guard``: prompts that come with the program, harmful ones and harmless ones that look like them.
+
+Refusals are the first thing that fine-tuning takes from a model, and no general rehearsal set asks for many. What the
+base model says to these prompts, refusal or answer, is held like everything else.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from curate.config.settings import ConfigError
+from curate.model.template import user
+from curate.rehearsal.generators.generator import Batches, Candidate, Order, identity_of
+from curate.store.files import file_hash
+
+FILE = Path(__file__).parents[1] / "safety" / "prompts.jsonl"
+KEPT = ("category", "lang", "kind")  # of a line, beside its prompt
+
+
+@dataclass(frozen=True)
+class Guard:
+    order: Order
+    file: Path = FILE
+
+    name: ClassVar[str] = "guard"
+    dedupe: ClassVar[bool] = False  # a harmless prompt may differ from a harmful one by a single word
+    tries: ClassVar[int] = 1
+
+    def identity(self) -> dict[str, Any]:
+        build = identity_of(self.order)["build"]  # which none of them may repeat; each stands once, whatever is ordered
+        return {"build": build, "prompts": file_hash(self.file)}
+
+    def open(self) -> Batches:
+        found = [Candidate([user(line["prompt"])], {name: line[name] for name in KEPT}) for line in read(self.file)]
+        return lambda number, wanted: iter(found if number == 0 else [])
+
+
+def read(file: Path) -> Iterator[dict[str, str]]:
+    """The lines of a guard file: id, category, lang, kind (``harmful`` or ``lookalike``), prompt."""
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+            yield {name: str(found[name]) for name in (*KEPT, "prompt")}
+        except (ValueError, LookupError, TypeError) as error:
+            raise ConfigError(f"{file} line {number}: not a guard prompt ({error!r}); it needs {', '.join(KEPT)} and "
+                              "prompt") from None  # fmt: skip

@@ -1,0 +1,114 @@
+"""``self``: prompts that the base model itself expects, sampled from its bare chat template up to where the user's text
+begins, until it ends the user's turn (Magpie, arXiv 2406.08464).
+
+Nothing outside the model is needed, and what comes out is spread as the model's own idea of its users is.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, takewhile
+from typing import Any, ClassVar
+
+from curate.config.settings import ConfigError
+from curate.model.engine import Completion, Sampling
+from curate.model.template import Template, user
+from curate.rehearsal.generators.generator import Batches, Candidate, Order, identity_of
+
+LONGEST = 256  # tokens of a prompt
+BEGINNING = 64  # tokens of one of which only the words are wanted
+SHORTEST = 8  # tokens that must be left for one
+LARGEST = 1024  # samples in a batch
+PROBES = ("What", "a", "7", "¿")
+"""User turns that share no first and no last character: what their prompts share is the template's own."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a template writes a user turn: the tokens before the text, those that end it, and the visible text, if any,
+    that it writes before one of those (``[/INST]``)."""
+
+    start: list[int]
+    stop_ids: tuple[int, ...]
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    order: Order
+
+    name: ClassVar[str] = "self"
+    dedupe: ClassVar[bool] = True
+    tries: ClassVar[int] = 4
+
+    def identity(self) -> dict[str, Any]:
+        return {**identity_of(self.order), **self.order.base.identity(), "longest": LONGEST}
+
+    def open(self) -> Batches:
+        def batch(number: int, wanted: int) -> Iterator[Candidate]:
+            size = min(wanted + wanted // 4 + SHORTEST, LARGEST)
+            return sample(self.order, number, size, LONGEST)
+
+        return batch
+
+
+def sampled_texts(order: Order, size: int) -> list[str]:
+    """How some prompts begin that the model samples, broken ones left out."""
+    found = sample(order, -1, size, BEGINNING)
+    return [candidate.prompt[0]["content"] for candidate in found if candidate.left_out in (None, "unfinished")]
+
+
+def sample(order: Order, number: int, size: int, longest: int) -> Iterator[Candidate]:
+    """Samples of at most ``longest`` tokens at temperature 1, repeatable by the order's seed and the batch's number.
+
+    Raises ``ConfigError`` where the context has no room for a prompt, or the template nothing before one.
+    """
+    turn = user_turn(order.base.template)
+    room = order.base.config.max_model_len - len(turn.start) - order.max_tokens
+    if room < SHORTEST:
+        raise ConfigError(f"--rehearsal self: --max-tokens {order.max_tokens} leaves no room for a prompt in a context "
+                          f"of {order.base.config.max_model_len}; lower it")  # fmt: skip
+    digest = hashlib.blake2b(f"self:{order.seed}:{number}".encode(), digest_size=4).digest()
+    sampling = Sampling(min(longest, room), 1.0, seed=int.from_bytes(digest), stop_ids=turn.stop_ids)
+    for completion in order.base.engine.generate([turn.start] * size, sampling):
+        yield candidate(completion, turn, order.base.template)
+
+
+def candidate(completion: Completion, turn: Turn, template: Template) -> Candidate:
+    """A sampled user turn, or why it is none."""
+    text = template.decode(completion.ids)
+    cut, mark, _ = text.partition(turn.mark) if turn.mark else (text, "", "")
+    prompt = [user(cut.strip())]
+    if not (completion.finished or mark):
+        return Candidate(prompt, left_out="unfinished")
+    if controls(template).intersection(completion.ids) or template.writes_thought(cut):
+        return Candidate(prompt, left_out="control-text")
+    if "\ufffd" in cut:
+        return Candidate(prompt, left_out="broken-text")
+    return Candidate(prompt, left_out=None if cut.strip() else "empty")
+
+
+def user_turn(template: Template) -> Turn:
+    """How this template begins and ends a user's turn, found from turns that it writes."""
+    found = [template.prompt_ids([user(text)]) for text in PROBES]
+    start = _shared(found)
+    behind = _shared([ids[::-1] for ids in found])[::-1]
+    if not start:
+        raise ConfigError("--rehearsal self: this chat template writes nothing before a user's text, so there is "
+                          "nothing to sample from; take another rehearsal")  # fmt: skip
+    plain = list(takewhile(lambda token: token not in controls(template), behind))
+    ends = behind[len(plain) : len(plain) + 1]
+    mark = template.decode(plain).strip().split("\n")[0]
+    return Turn(start, tuple(dict.fromkeys([*ends, *template.stop_ids])), mark)
+
+
+def _shared(rows: list[list[int]]) -> list[int]:
+    """What all of them begin with."""
+    same = takewhile(lambda i: all(len(row) > i and row[i] == rows[0][i] for row in rows), count())
+    return [rows[0][i] for i in same]
+
+
+def controls(template: Template) -> frozenset[int]:
+    """Ids of added tokens; runs of white space, which some tokenizers add too, are text."""
+    added = template.tokenizer.added_tokens_decoder.items()
+    return frozenset(token for token, spelled in added if str(spelled).strip())

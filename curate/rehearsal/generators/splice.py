@@ -1,0 +1,86 @@
+"""Splices: the beginning of a new question, cut at a random place before what it is about, continued with random words.
+
+They mark out the border of the new knowledge: this wording, but not this question. Most of them make no sense, and need
+none: training only holds what the base model says to them. Where a splice names what its question is about, that is a
+guess at the very thing which is to be learned, and holding the guess stops the learning (in the forgetting benchmark,
+at one rate, 40 % of the facts were learned so): hence the cut before the name.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any, ClassVar
+
+from curate.rehearsal.generators.generator import Batches, Candidate, Order, identity_of, rows_of, with_question
+from curate.rehearsal.generators.pool import pool, pool_identity
+from curate.text.entities import Text, find_entities
+from curate.text.words import words
+
+LARGEST = 1024  # prompts in a batch
+SMALLEST = 16
+MOST_WORDS = 16  # that a splice is continued with, however long the question was
+
+
+@dataclass(frozen=True)
+class Splice:
+    order: Order
+
+    name: ClassVar[str] = "splice"
+    dedupe: ClassVar[bool] = False
+    tries: ClassVar[int] = 8
+
+    def identity(self) -> dict[str, Any]:
+        return {**identity_of(self.order), **pool_identity(self.order), "cut": "before the entity"}
+
+    def open(self) -> Batches:
+        rows = [row for row in rows_of(self.order.built) if row.role == "new"]
+        found = pool(self.order)
+        entities = find_entities([Text(r.question, f"{r.reference}\n{r.response}") for r in rows], self.order.lang)
+        limits = {row.id: limit(row.question, entity) for row, entity in zip(rows, entities, strict=True)}
+
+        def batch(number: int, wanted: int) -> Iterator[Candidate]:
+            chance = random.Random(f"splice:{self.order.seed}:{number}")
+            taken = cycle(chance.sample(rows, len(rows)))
+            for row in islice(taken, min(max(wanted, SMALLEST), LARGEST)):
+                text = splice(row.question, found, chance, self.order.lang, limits[row.id])
+                yield Candidate(with_question(row.prompt, text), {"of": row.id})
+
+        return batch
+
+
+def limit(question: str, entity: str | None) -> int:
+    """Where what the question is about begins, or its end.
+
+    >>> limit("What is gout?", "gout"), limit("What is gout?", None)
+    (8, 13)
+    """
+    at = question.lower().find(entity.lower()) if entity else -1
+    return at if at >= 0 else len(question)
+
+
+def splice(question: str, pool: Sequence[str], chance: random.Random, lang: str = "en", last: int | None = None) -> str:
+    """One splice, cut at ``last`` at the latest. It gets as many random words as were cut off, on average, so that it
+    is as long as a question, and half of them end like the question does."""
+    places = boundaries(question, lang)
+    early = [place for place in places if last is None or place <= last]
+    at = chance.choice(early) if early else 0 if last == 0 or places else len(question)
+    gone = len([place for place in places if place >= at]) or 1
+    spaced = not places or at == 0 or question[at - 1].isspace()
+    more = [chance.choice(pool) for _ in range(chance.randint(1, min(2 * gone, MOST_WORDS)))]
+    end = question.rstrip()[-1:] if chance.random() < 0.5 else ""
+    space = " " if spaced else ""
+    return space.join([question[:at].rstrip(), *more]).lstrip() + ("" if end.isalnum() else end)
+
+
+def boundaries(text: str, lang: str = "en") -> list[int]:
+    """Where words begin, the first left out: behind white space, or between words in scripts without it.
+
+    >>> boundaries("What is gout?"), boundaries("Gout?")
+    ([5, 8], [])
+    """
+    first = len(text) - len(text.lstrip())
+    behind = [i for i in range(first + 1, len(text)) if text[i - 1].isspace() and not text[i].isspace()]
+    if behind:
+        return behind
+    return [word.start for word in words(text, lang)[1:] if word.text[0].isalnum()]

@@ -1,0 +1,163 @@
+"""Made prompts as a dataset folder of EXAMPLE rows, like that of a source which was read: ``made-<fingerprint>``.
+
+Every candidate becomes a row or a counted rejection. A batch with a receipt is finished and never made again.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curate.dedup.rows import find
+from curate.ingest.source import row_id
+from curate.model.tokenizer import RESERVED_CHARACTERS
+from curate.rehearsal.generators.diversity import diversity
+from curate.rehearsal.generators.generator import Batches, Candidate, Maker, Order, key, rows_of
+from curate.schema import EXAMPLE, Message
+from curate.store.files import (
+    MANIFEST,
+    REJECTED,
+    file_hash,
+    read_json,
+    read_shard,
+    write_bytes,
+    write_json,
+    write_shard,
+)
+from curate.store.runner import Report, manifest, receipt_path
+from curate.store.stage import fingerprint
+from curate.text.questions import question_of
+
+STAGE = "made"
+VERSION = 3
+
+Fits = Callable[[list[Message], str], bool]
+
+
+@dataclass
+class _Folder:
+    """A dataset folder while it is being written."""
+
+    out: Path
+    name: str
+    asked: frozenset[str]
+    fits: Fits
+    seen: set[str] = field(default_factory=set)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
+    rows: int = 0
+    candidates: int = 0
+
+    def batch(self, number: int, batches: Batches, wanted: int) -> int:
+        """Makes a batch, or finds that it was made; returns its candidates."""
+        file = f"data-{number:05d}.arrow"
+        place = receipt_path(self.out, file)
+        if not place.is_file():
+            rows, rejected = self._sift(number, batches(number, wanted))
+            written = write_shard(self.out / file, pa.Table.from_pylist(rows, EXAMPLE))
+            write_json(place, {**written, "rejected": rejected})
+        receipt = dict(read_json(place))
+        self.seen.update(key(prompt) for prompt in read_shard(self.out / file, ["prompt"])["prompt"].to_pylist())
+        made = receipt["rows"] + len(receipt["rejected"])
+        self.receipts.append(receipt)
+        self.rows += receipt["rows"]
+        self.candidates += made
+        return int(made)
+
+    def _sift(self, number: int, found: Iterable[Candidate]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        rows, rejected, seen = [], [], set(self.seen)
+        for line, candidate in enumerate(found, 1):
+            reason = self._reason(candidate, seen)
+            if reason:
+                raw = question_of(candidate.prompt)
+                rejected.append({"file": self.name, "line": line, "batch": number, "reason": reason,
+                                 "detail": json.dumps(candidate.meta, sort_keys=True), "raw": raw})  # fmt: skip
+                continue
+            seen.add(key(candidate.prompt))
+            rows.append(_row(self.name, candidate))
+        return rows, rejected
+
+    def _reason(self, candidate: Candidate, seen: set[str]) -> str | None:
+        """Why a candidate is no row. A question of the build is none: its answer is what training changes."""
+        prompt = candidate.prompt
+        if candidate.left_out:
+            return candidate.left_out
+        if not question_of(prompt).strip():
+            return "empty"
+        if any(character in message["content"] for message in prompt for character in RESERVED_CHARACTERS):
+            return "control-text"
+        if key(prompt) in self.asked or key(prompt[-1:]) in self.asked:
+            return "asked-in-build"
+        if key(prompt) in seen:
+            return "duplicate"
+        return None if self.fits(prompt, "") else "longer-than-context"
+
+
+def write(
+    maker: Maker, order: Order, work: Path, fits: Fits, limits: dict[str, Any], report: Report | None = None
+) -> Path:
+    """Write a maker's prompts as EXAMPLE shards, with ``rejected.jsonl`` beside them; returns the folder.
+
+    ``fits`` says whether a prompt leaves room for an answer; ``limits`` are the values it goes by. There may be fewer
+    prompts than ordered, none even: the manifest says how many.
+    """
+    identity = {"name": maker.name, **maker.identity(), **limits}
+    print_ = fingerprint(STAGE, VERSION, identity)
+    out = work / f"{STAGE}-{print_}"
+    if (out / MANIFEST).is_file():
+        return out
+    asked = {key(part) for row in rows_of(order.built) if row.role != "known" for part in (row.prompt, row.prompt[-1:])}
+    folder = _Folder(out, maker.name, frozenset(asked), fits)
+    batches = maker.open()
+    for number in count():
+        before = folder.rows
+        made = folder.batch(number, batches, order.count - before)
+        if report:
+            report(f"{STAGE} {maker.name}", folder.rows, max(folder.rows, order.count))
+        enough = folder.rows >= order.count or folder.candidates >= maker.tries * order.count
+        if not made or enough or (number and folder.rows == before):
+            break
+    _finish(folder, maker, identity, order)
+    return out
+
+
+def _finish(folder: _Folder, maker: Maker, identity: dict[str, Any], order: Order) -> None:
+    """The rejections in one file, and the manifest, last."""
+    rejected = [record for receipt in folder.receipts for record in receipt["rejected"]]
+    lines = "".join(json.dumps(record, ensure_ascii=True) + "\n" for record in rejected)
+    write_bytes(folder.out / REJECTED, lines.encode())
+    reasons = dict(sorted(Counter(record["reason"] for record in rejected).items()))
+    shards = [receipt for receipt in folder.receipts if receipt["rows"]]
+    facts = manifest(STAGE, VERSION, identity, fingerprint(STAGE, VERSION, identity), shards, [])
+    facts |= {"records": folder.candidates, "rejected": reasons, "rejected_sha256": file_hash(folder.out / REJECTED)}
+    facts["report"] = _report(folder, maker, reasons, order)
+    write_json(folder.out / MANIFEST, facts)
+
+
+def _report(folder: _Folder, maker: Maker, rejected: dict[str, int], order: Order) -> dict[str, Any]:
+    """Counts and diversity; what the Dedupe stage will find among the rows is counted here too."""
+    tables = [read_shard(folder.out / receipt["file"]) for receipt in folder.receipts]
+    table = pa.concat_tables([EXAMPLE.empty_table(), *tables])
+    verdicts = find(table, order.lang, incompatible=False) if maker.dedupe and table.num_rows else {}
+    dropped = Counter(rejected) + Counter(verdict.reason for verdict in verdicts.values())
+    rows = [row for row in table.select(["id", "prompt", "meta"]).to_pylist() if row["id"] not in verdicts]
+    kinds = Counter(kind for row in rows if (kind := json.loads(row["meta"]).get("kind")))
+    return {
+        "wanted": maker.identity().get("count"),
+        "made": folder.candidates,
+        "distinct": len(rows),
+        "dropped": dict(sorted(dropped.items())),
+        **({"kinds": dict(sorted(kinds.items()))} if kinds else {}),
+        **diversity([question_of(row["prompt"]) for row in rows], order.lang, order.seed),
+    }
+
+
+def _row(name: str, candidate: Candidate) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
+    meta = json.dumps(candidate.meta, ensure_ascii=False, sort_keys=True)
+    return row | {"id": row_id(name, candidate.prompt, ""), "source": name, "prompt": candidate.prompt,
+                  "reference": "", "meta": meta}  # fmt: skip

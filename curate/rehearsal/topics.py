@@ -1,0 +1,262 @@
+"""What the prompts of a set are about: topics by k-means on their words, an order that takes every topic early, and how
+many of them a sample has.
+
+A topic here is a kind of request: its subject and its form. So the features are the words of what is asked, the words
+it begins with once more ("write a poem", "which of"), and its length, which tells a question from a passage to work on.
+No language is assumed; scripts without blanks give pairs of characters.
+"""
+
+import hashlib
+import math
+import re
+import sys
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.dedup.near.shingles import ALONE
+from curate.schema import Message
+from curate.store.files import read_shard, shard_paths
+
+MOST = 64  # topics of a set
+FITTED = 20_000  # rows that k-means looks at; the others go to the nearest topic
+ROUNDS = 30  # of k-means, at most: more change few labels
+READ = 200  # characters of a prompt that are read: what is asked, seldom the passage below it
+LEAD = 6  # first words that count once more
+WORDS = 4  # words that name a topic
+DIGITS = "#"
+"""Stands for every number: arithmetic is one topic, whatever the figures."""
+MARKED = "^@#"
+"""First characters of features that are no words."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Topics of a set, the largest first. ``words``: the most telling ones of each; ``of``: row id to topic."""
+
+    words: tuple[tuple[str, ...], ...]
+    of: Mapping[str, int]
+
+    def members(self) -> list[list[str]]:
+        """Row ids of each topic, in the order of ids."""
+        found: list[list[str]] = [[] for _ in self.words]
+        for name in sorted(self.of):
+            found[self.of[name]].append(name)
+        return found
+
+
+def asked(prompt: Sequence[Message]) -> str:
+    """The last thing the user said, which is what the answer is to."""
+    return next((turn["content"] or "" for turn in reversed(prompt) if turn["role"] == "user"), "")
+
+
+def topics(prompts: Mapping[str, str]) -> Topics:
+    """Topics of prompts by row id: about √(rows / 2) of them, ``MOST`` at most, none empty.
+
+    The same prompts give the same topics in any order: rows are sorted, the seed is fixed, one thread adds the numbers
+    up in one order, and logarithms are rounded, in which processors differ.
+
+    >>> topics({"a": "Add 2 and 3", "b": "Add 4 and 5"}).words
+    (('add', 'and'),)
+    """
+    return _topics(tuple(sorted((name, text[:READ], len(text)) for name, text in prompts.items())))
+
+
+def order(found: Topics, seed: int = 0) -> list[str]:
+    """The ids in the order in which a sample takes them; the first n are the sample of n rows.
+
+    First one row of each topic, the largest topic first; then each topic in proportion to its size: its j-th row (from
+    0) of s stands at (2j + 1) / s. That is Webster's apportionment. Unlike the method of largest remainders it takes
+    nothing back as the sample grows, so that a larger sample holds every smaller one. Inside a topic the hash of seed
+    and id decides.
+    """
+    places = []
+    for members in found.members():
+        ranked = sorted((rank(seed, name), name) for name in members)
+        for place, (chance, name) in enumerate(ranked):
+            when = (1, (2 * place + 1) / len(ranked)) if place else (0, -len(ranked))
+            places.append((when, chance, name))
+    return [name for _, _, name in sorted(places)]
+
+
+def coverage(dataset: Path, kept: Collection[str] | None = None) -> dict[str, Any]:
+    """Topics of a set against those of a sample of it.
+
+    ``dataset``: what the stage ``sample`` wrote; ``kept``: ids of the sample, where some of its rows were lost later.
+    ``rows_covered``: share of the set's rows, 0 to 1, whose topic is in the sample; ``missed_by_chance``: topics that a
+    sample of as many rows, drawn without a look at topics, is expected to miss; ``each``: per topic its words, rows in
+    the set and in the sample, the largest topic first. Raises ``ValueError`` for an id that the set does not have.
+    """
+    rows = _read(dataset, frozenset({None, "not-sampled"}))
+    found = topics({name: text for name, text, _ in rows})
+    ids = {name for name, _, drop in rows if drop is None} if kept is None else set(kept)
+    strange = sorted(ids - found.of.keys())
+    if strange:
+        raise ValueError(f"{dataset}: {len(strange)} ids of the sample are not in the set, {strange[0]} for one; give "
+                         "the folder that this sample was drawn in")  # fmt: skip
+    each = [
+        {"words": list(words), "rows": len(members), "sampled": len(ids.intersection(members))}
+        for words, members in zip(found.words, found.members(), strict=True)
+    ]
+    return _summed(each)
+
+
+def told(name: str, found: Mapping[str, Any]) -> str:
+    """A coverage in a line.
+
+    >>> told("dolly", {"rows": 15015, "sampled": 100, "topics": 64, "covered": 64, "missed_by_chance": 18.31})
+    'dolly: 100 of 15,015 rows, 64 of 64 topics; by chance a sample of this size misses 18.3'
+    """
+    return (f"{name}: {found['sampled']:,} of {found['rows']:,} rows, {found['covered']} of {found['topics']} topics; "
+            f"by chance a sample of this size misses {found['missed_by_chance']:.1f}")  # fmt: skip
+
+
+def read_prompts(dataset: Path) -> dict[str, str]:
+    """What is asked in each row of a dataset folder that is still in, by id."""
+    return {name: text for name, text, _ in _read(dataset, frozenset({None}))}
+
+
+def _read(dataset: Path, reasons: Collection[str | None]) -> list[tuple[str, str, str | None]]:
+    """Id, prompt and drop of rows with one of these reasons; shard by shard, for whole prompts may be long."""
+    rows = []
+    for path in shard_paths(dataset):
+        columns = read_shard(path, ["id", "prompt", "drop"]).to_pydict()
+        for name, prompt, drop in zip(columns["id"], columns["prompt"], columns["drop"], strict=True):
+            if drop in reasons:
+                rows.append((name, asked(prompt), drop))
+    return rows
+
+
+def _summed(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows, sampled = (sum(topic[key] for topic in each) for key in ("rows", "sampled"))
+    covered = [topic for topic in each if topic["sampled"]]
+    missed = sum(_missed(rows, sampled, topic["rows"]) for topic in each)
+    return {
+        "rows": rows,
+        "sampled": sampled,
+        "topics": len(each),
+        "covered": len(covered),
+        "rows_covered": round(sum(topic["rows"] for topic in covered) / rows, 4) if rows else 1.0,
+        "missed_by_chance": round(missed, 2),
+        "each": list(each),
+    }
+
+
+def _missed(rows: int, drawn: int, members: int) -> float:
+    """The chance that none of ``members`` of ``rows`` is among ``drawn`` ones (hypergeometric)."""
+    if drawn > rows - members:
+        return 0.0
+    lost = rows - members
+    return math.exp(math.lgamma(lost + 1) - math.lgamma(lost - drawn + 1)
+                    - math.lgamma(rows + 1) + math.lgamma(rows - drawn + 1))  # fmt: skip
+
+
+def rank(seed: int, name: str) -> bytes:
+    """Where a row stands by chance, the same wherever it lies."""
+    return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+
+
+@lru_cache(maxsize=1)  # a sample and its coverage ask the same
+def _topics(rows: tuple[tuple[str, str, int], ...]) -> Topics:
+    """Of (id, beginning of the prompt, its length in characters), sorted."""
+    if not rows:
+        return Topics((), {})
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    vectorizer = CountVectorizer(analyzer=_features, dtype=np.float64)
+    counts = vectorizer.fit_transform([(text, length) for _, text, length in rows])
+    wanted = max(1, min(MOST, round(math.sqrt(len(rows) / 2)), len({row[1:] for row in rows})))
+    labels = _cluster(_weighed(counts), wanted) if wanted > 1 else np.zeros(len(rows), np.int64)
+    _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    by_size = np.lexsort((first, -sizes))
+    place = np.argsort(by_size)[inverse]
+    names = _names(counts, place, vectorizer.get_feature_names_out())
+    return Topics(names, {row[0]: int(topic) for row, topic in zip(rows, place, strict=True)})
+
+
+def _weighed(counts: Any) -> Any:
+    """TF-IDF, rows of length 1; features of one row only are left out, for they bring no two rows together."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    shared = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) > 1)
+    weighed = TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, shared])
+    weighed.data = np.round(weighed.data, 6)
+    return weighed
+
+
+def _cluster(weighed: Any, wanted: int) -> Any:
+    """A topic for each row. Rows stay sparse, for then k-means adds up in plain loops; the dense way goes through BLAS,
+    whose sums differ from processor to processor, and with them what stands between two topics."""
+    import warnings
+
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    rows = weighed.shape[0]
+    chosen = np.arange(rows)
+    if rows > FITTED:
+        chosen = np.sort(np.random.default_rng(0).permutation(rows)[:FITTED])
+    model = KMeans(wanted, n_init=1, max_iter=ROUNDS, random_state=0, algorithm="lloyd", copy_x=False)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer kinds of rows than topics: there are fewer topics
+        return model.fit(weighed[chosen]).predict(weighed)
+
+
+def _names(counts: Any, labels: Any, features: Any) -> tuple[tuple[str, ...], ...]:
+    """For each topic the words w with the most p(w | topic) · ln(p(w | topic) / p(w)) · −ln p(w), p by rows that have
+    the word: frequent here, rarer elsewhere, and rare on the whole, so that no list of stop words is needed. Of equals
+    the more frequent, then the first by alphabet."""
+    from scipy.sparse import csr_matrix
+
+    rows, wide = counts.shape
+    having = csr_matrix((np.ones(len(counts.indices)), counts.indices, counts.indptr), shape=counts.shape)
+    overall = np.bincount(counts.indices, minlength=wide) / rows
+    words = np.array([feature[0] not in MARKED for feature in features])
+    found = []
+    for topic in range(labels.max() + 1):
+        inside = labels == topic
+        share = np.asarray(having[inside].sum(axis=0)).ravel() / inside.sum()
+        candidates = np.flatnonzero((share > 0) & words)
+        here, anywhere = share[candidates], overall[candidates]
+        telling = np.round(here * np.log(here / anywhere) * -np.log(anywhere), 6) + 0.0
+        best = sorted(zip(-telling, -here, features[candidates], strict=True))[:WORDS]
+        found.append(tuple(str(word) for *_, word in best))
+    return tuple(found)
+
+
+def _features(row: tuple[str, int]) -> list[str]:
+    """Words of a prompt's beginning, the first of them again, alone and in pairs, and twice the order of its length.
+
+    >>> _features(("Add 2 and 3", 11))
+    ['add', '#', 'and', '#', '^add', '^#', '^and', '^#', '^add #', '^# and', '^and #', '@0', '@0']
+    """
+    text, length = row
+    said = list(_said(text))
+    lead = said[:LEAD]
+    pairs = [f"^{one} {two}" for one, two in pairwise(lead[:4])]
+    return [*said, *(f"^{word}" for word in lead), *pairs, *[f"@{min(6, int(math.log2(length / 32 + 1)))}"] * 2]
+
+
+def _said(text: str) -> Iterator[str]:
+    for piece in _pieces().findall(unicodedata.normalize("NFKC", text).casefold()):
+        if not re.match(f"[{ALONE}]", piece):
+            yield DIGITS if piece.isdigit() else piece
+        elif len(piece) == 1:
+            yield piece
+        else:
+            yield from (piece[at : at + 2] for at in range(len(piece) - 1))
+
+
+@cache
+def _pieces() -> re.Pattern[str]:
+    """Runs of letters and digits with their combining marks, which ``\\w`` leaves out (Hindi's vowels, for one); runs
+    of a script without blanks stand alone."""
+    marks = "".join(chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) in ("Mn", "Mc"))
+    return re.compile(f"[{ALONE}]+|(?:(?![{ALONE}_])[\\w{re.escape(marks)}])+")

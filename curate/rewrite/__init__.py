@@ -1,0 +1,1 @@
+"""The answer in the base model's own words, and what of it is knowledge."""

@@ -1,0 +1,207 @@
+"""Several rewrites of one answer: how one may begin, what it keeps of the knowledge, and which is taken.
+
+A response is faithful where reference and question can be told from it. The reference: via = log p0(c_t | x, response
+in view) is nearly own = log p0(c_t | x, reference in view) at each word to be learned. The question: via = log p0(x_t |
+which question does the response answer?) is nearly own, the same of the reference (round-trip consistency, arXiv
+1906.05416): what says the value of something else, or in another relation, answers another question. The worst word
+decides. Words that the response says itself, in any inflection, need no such look.
+
+Of the faithful ones the one with fewest inventions, words said twice and words of the note around the fact is taken,
+and of equals the likeliest closed book around its facts: what the base would say anyway need not be taught.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from curate.model.engine import TokenScores
+from curate.rewrite.knowledge import carried, learned_places
+from curate.text.compare import labels
+from curate.text.relevance import bears_on
+from curate.text.spans import touching, visible
+from curate.text.words import Word, language, stem, stems, words
+
+SLACK = 4.0
+"""Nats that a word of the reference may lose with the response in view instead of the reference."""
+
+ASTRAY = 5.0
+"""Nats that a token of the question may lose with the response as what it is to be told from, of what it gains with the
+reference: a base that cannot tell "Tell me" from either says nothing about the response."""
+
+UNEXPECTED = -3.0
+"""Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
+
+
+def departures(draft: Sequence[int], likeliest: Sequence[int]) -> list[int]:
+    """Where the base, with the reference in view, would leave its closed-book draft: tokens [n] of the draft, and the
+    likeliest ones in their places. The first token is none: an answer that leaves there is the one in view.
+
+    >>> departures([5, 6, 7, 8], [5, 6, 9, 4])
+    [2, 3]
+    """
+    return [k for k, (own, other) in enumerate(zip(draft, likeliest, strict=True)) if k and own != other]
+
+
+def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tuple[float, int, int] | None:
+    """Where in a text the base would most likely begin one of ``values`` (tokens): log-probability in nats, the place
+    as a number of tokens, and which value. None where no value's first token is among the best in any place. Before the
+    first token is no place: an answer is to begin in the base's own words.
+
+    >>> best, logprobs = np.array([[8, 5], [1, 9], [9, 8]]), np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
+    >>> likeliest_place(TokenScores(logprobs[:, 0], best, logprobs), [[8, 4], [9, 4]])[1:]
+    (2, 1)
+    """
+    found = [
+        (float(scores.top_logprobs[place, rank]), int(place), index)
+        for index, value in enumerate(values)
+        for place, rank in zip(*np.nonzero(scores.top_ids == value[0]), strict=True)
+        if place
+    ]
+    return max(found, default=None)
+
+
+def unsaid(
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """Of ``knowledge`` the words to be learned that bear on the question and that the response does not say in any
+    inflection."""
+    code = language(lang)
+    held, relevant = set(stems(response, code)), set(stems(bears_on(reference, question, code), code))
+    learned = learned_places(knowledge, reference)
+    found = []
+    for place in knowledge:
+        own = set(stems(reference[place["start"] : place["end"]], code))
+        if (place["start"], place["end"]) in learned and own <= relevant and not own <= held:
+            found.append(place)
+    return found
+
+
+def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
+    """The words of the question that the response does not say in any inflection.
+
+    >>> [word.text for word in unasked("Zorvex treats toes.", "What does Zorvex treat and heal?")]
+    ['heal']
+    """
+    code = language(lang)
+    said = set(stems(response, code))
+    return [word for word in words(question, code) if not word.function and stem(word.norm, code) not in said]
+
+
+def astray(
+    response: str, question: str, starts: ArrayLike, ends: ArrayLike, own: ArrayLike, via: ArrayLike, none: ArrayLike,
+    lang: str = "en",
+) -> list[str]:  # fmt: skip
+    """Of the question's words that the response does not say (``unasked``) those which it does not answer either: a
+    token of theirs is less likely by more than ``ASTRAY`` than with the reference, and with the reference likelier by
+    as much than with no text at all. ``starts`` … ``none``: of the question's tokens [n], the last three in nats."""
+    low, high = visible(starts, ends, question)
+    fall = np.subtract(own, np.maximum(via, none)) > ASTRAY
+    return [
+        word.text for word in unasked(response, question, lang) if fall[touching(word.start, word.end, low, high)].any()
+    ]
+
+
+def missing_values(
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
+) -> list[str]:  # fmt: skip
+    """The stretches of the reference to be learned of which the response leaves out a word (``unsaid``).
+
+    >>> places = [{"start": 8, "end": 11, "gain": 4.0}, {"start": 12, "end": 17, "gain": 4.0}]
+    >>> missing_values("It comes from birch.", "source: red birch", "Where is it from?", places)
+    ['red birch']
+    """
+    gone = {place["start"] for place in unsaid(response, reference, question, knowledge, lang)}
+    return [
+        reference[stretch[0].start : stretch[-1].end]
+        for stretch in carried(reference, reference, learned_places(knowledge, reference), lang)
+        if any(word.start in gone for word in stretch)
+    ]
+
+
+def lost(
+    places: Sequence[Mapping[str, Any]], reference: str, starts: ArrayLike, ends: ArrayLike, via: ArrayLike
+) -> list[str]:  # fmt: skip
+    """Of words that a response does not say (``unsaid``) those which it does not imply either: at which via falls short
+    of own. ``starts``, ``ends``, ``via``: of the reference's tokens [n], via in nats."""
+    low, high = visible(starts, ends, reference)
+    return [
+        reference[place["start"] : place["end"]]
+        for place in places
+        if np.asarray(via)[touching(place["start"], place["end"], low, high)].sum() < place["own"] - SLACK
+    ]
+
+
+def inventions(
+    response: str, sources: Sequence[str], starts: ArrayLike, ends: ArrayLike, closed: ArrayLike, own: ArrayLike,
+    lang: str = "en",
+) -> list[Word]:  # fmt: skip
+    """Words that say something which stands in none of the sources, and which the base expects neither closed book nor
+    with the reference in view: a slip of sampling. ``starts`` … ``own``: of the response's tokens [n], in nats."""
+    code = language(lang)
+    low, high = visible(starts, ends, response)
+    odd = np.maximum(np.asarray(closed), np.asarray(own)) < UNEXPECTED
+    if not odd.any():  # most rewrites: no word of theirs need be looked at
+        return []
+    given = {word for text in sources for word in stems(text, code)}
+    return [
+        word
+        for word in words(response, code)
+        if not word.function and stem(word.norm, code) not in given
+        and odd[touching(word.start, word.end, low, high)].any()
+    ]  # fmt: skip
+
+
+def echoes(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en") -> int:
+    """How often the response says a word to be learned more than the reference does. A model that says a value twice
+    in a sentence has mostly put the value where the question's subject belongs.
+
+    >>> places = [{"start": 10, "end": 15, "gain": 4.0}]
+    >>> echoes("Birch is the plant of birch.", "Zorvex is birch", places)
+    1
+    """
+    code = language(lang)
+    said, given = Counter(stems(response, code)), Counter(stems(reference, code))
+    learned = {
+        word for start, end in learned_places(knowledge, reference) for word in stems(reference[start:end], code)
+    }
+    return sum(max(0, said[word] - given[word]) for word in learned)
+
+
+def notes(
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
+) -> int:  # fmt: skip
+    """How many words of the reference a response copies that are none of its knowledge: citations and boilerplate
+    (``curate.rewrite.knowledge``), and names of attributes with their colon. So copies the one who copies a note.
+
+    >>> places = [{"start": 5, "end": 10}]
+    >>> notes("Zorvex - use: cough [19].", "use: cough [19].", "What is Zorvex for?", places)
+    2
+    """
+    code = language(lang)
+    heads, asked = labels(reference), set(stems(question, code))
+    left_out = [*heads, *((place["start"], place["end"]) for place in knowledge)]
+    around = {
+        word.norm
+        for word in words(reference, code)
+        if not word.function and stem(word.norm, code) not in asked
+        and not any(start <= word.start < end for start, end in left_out)
+    }  # fmt: skip
+    copied = sum(word.norm in around for word in words(response, code))
+    return copied + sum(reference[start:end].strip() in response for start, end in heads)
+
+
+def surprise(
+    response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], starts: ArrayLike, ends: ArrayLike,
+    closed: ArrayLike, lang: str = "en",
+) -> float:  # fmt: skip
+    """How unlikely the response is closed book around its facts, in nats: -log p0 of the tokens outside of what says
+    the knowledge. ``starts``, ``ends``, ``closed``: of the response's tokens [n]."""
+    learned = learned_places(knowledge, reference)
+    low, high = visible(starts, ends, response)
+    outside = np.ones(len(low), bool)
+    for stretch in carried(response, reference, learned, lang):
+        outside &= ~touching(stretch[0].start, stretch[-1].end, low, high)
+    return float(-np.asarray(closed, np.float64)[outside].sum())

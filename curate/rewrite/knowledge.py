@@ -1,0 +1,213 @@
+"""What there is to learn in a reference: words that the base model says with the reference in view and not without.
+
+``own`` and ``closed`` are log-probabilities (nats) of the reference's tokens, with the reference in view and closed
+book. A word is knowledge where a token of it gains at least ``GAIN``. Left out are function words; boilerplate, n-grams
+that stand in many references whose questions differ; names of attributes ("Indication: …"); and, unless nothing else is
+left, citations and words of the question: an answer says those again whatever the fact is.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curate.text.citations import citations
+from curate.text.compare import labels
+from curate.text.questions import question_of
+from curate.text.spans import Floats, touching, visible
+from curate.text.words import Word, language, stem, stems, words
+
+GAIN, BESIDE = 1.0, 0.1
+"""Least own - closed of a token of a word to be learned, in nats; and of a word right behind such a one."""
+SHARE, CITED, LEAST = 0.05, 0.01, 8
+"""An n-gram is boilerplate that stands in this share of the references whose questions differ (the second: one with a
+bracket, which seldom is a fact), and in so many."""
+LOOK = 10_000
+"""Questions whose references are looked at, evenly spaced: more would tell no more, and cost memory for each phrase."""
+LONGEST = 4
+"""Words of an n-gram; two at least, and as many as that where each is a letter of a script without spaces."""
+BRACKETS = frozenset("[](){}（）【】［］")
+
+
+class Place(NamedTuple):
+    """A word of a reference, as half-open characters. ``gain``: the most that a token of it gains; ``own``: its
+    log-probability with the reference in view; both in nats."""
+
+    start: int
+    end: int
+    gain: float
+    own: float
+
+
+@dataclass(frozen=True)
+class Boilerplate:
+    """N-grams, as normalised words, that many references share."""
+
+    grams: frozenset[tuple[str, ...]] = frozenset()
+
+    def places(self, found: Sequence[Word]) -> set[int]:
+        """Indices of the words that stand in such an n-gram."""
+        return {start + offset for start, gram in _grams(found) if gram in self.grams for offset in range(len(gram))}
+
+
+def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplate:
+    """Of (question, reference) pairs. In brackets every number counts as one: "[54]" and "[3]" are the same mark, and
+    so are "(WHO 2013)" and "(WHO 2016)"; "37 mg" and "40 mg" are two amounts.
+
+    >>> rows = [(f"What is {n}?", f"{n} [{ord(n)}]. See leaflet.") for n in "abcdefghij"]
+    >>> found = boilerplate(rows).grams
+    >>> ("see", "leaflet") in found, ("[", "0", "]") in found, ("a",) in found
+    (True, True, False)
+    """
+    code = language(lang)
+    told: dict[str, list[str]] = defaultdict(list)
+    for question, reference in rows:
+        told[question].append(reference)
+    some = list(told.values())[:: max(1, -(-len(told) // LOOK))]
+    counts = Counter(gram for own in some for gram in {g for text in own for _, g in _grams(words(text, code))})
+    least = {share: max(LEAST, share * len(some)) for share in (SHARE, CITED)}
+    return Boilerplate(
+        frozenset(g for g, count in counts.items() if count >= least[CITED if BRACKETS & set(g) else SHARE])
+    )
+
+
+def knowledge(
+    reference: str, starts: ArrayLike, ends: ArrayLike, closed: ArrayLike, own: ArrayLike, question: str,
+    common: Boilerplate, lang: str = "en",
+) -> list[Place]:  # fmt: skip
+    """The words of the reference that may be learned, in order, with what each gains. ``starts``, ``ends``: of the
+    tokens [n], of which the last may be the end of turn."""
+    code = language(lang)
+    found = words(reference, code)
+    gain = np.subtract(own, closed)
+    low, high = visible(starts, ends, reference)
+    left_out = common.places(found)
+    left_out |= {i for i, word in enumerate(found) for start, end in labels(reference) if start <= word.start < end}
+    kept = [word for index, word in enumerate(found) if not word.function and index not in left_out]
+    cited, asked = citations(reference), set(stems(question, code))
+    told = [word for word in kept if not any(start <= word.start < end for start, end in cited)] or kept
+    places = []
+    for word in [word for word in told if stem(word.norm, code) not in asked] or told:
+        tokens = touching(word.start, word.end, low, high)
+        most, own_sum = gain[tokens].max(initial=0.0), np.asarray(own)[tokens].sum()
+        places.append(Place(word.start, word.end, float(most), float(own_sum)))
+    return places
+
+
+def carried(response: str, reference: str, learned: Collection[tuple[int, int]], lang: str = "en") -> list[list[Word]]:
+    """Stretches of the response that say what is to be learned: words of the reference's ``learned``, in any
+    inflection, side by side or over function words that stand between them in the reference too; and the article of a
+    name ("The Times").
+
+    >>> [[w.text for w in s] for s in carried("It is made from red birch.", "source: red birch", [(8, 11), (12, 17)])]
+    [['red', 'birch']]
+    """
+    code = language(lang)
+    given, said = words(reference, code), words(response, code)
+    wanted = {stem(word.norm, code) for word in given if (word.start, word.end) in set(learned)}
+    inner, articles = _between(given, set(learned)), _articles(given, set(learned))
+    stretches: list[list[Word]] = []
+    gap: list[Word] = []
+    for word in said:
+        if stem(word.norm, code) in wanted and not word.function:
+            joined = stretches and "\n" not in response[stretches[-1][-1].end : word.start]
+            if joined and tuple(w.norm for w in gap) in inner:
+                stretches[-1] += [*gap, word]
+            else:
+                stretches.append([gap[-1], word] if gap and gap[-1].norm in articles else [word])
+            gap = []
+        else:
+            gap.append(word)
+    return stretches
+
+
+def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floats:
+    """Token weights of a scored row (``curate.schema.SCORED``) after what its reference has to teach, float32 [n].
+
+    A stretch that says what the reference gains is in, whole, where a token of it is or where this reference and no
+    other explains it by far (``explained``: weights that do not ask how sure the base is). The words of a value are
+    often ones that it does not expect even with the reference in view, and half a value cannot be learned. Of
+    ``weights`` (by tokens) those of words that the reference has to teach stand; where the response puts all of it in
+    other words, those of words that are neither in question nor reference.
+    """
+    code, response, reference = language(lang), row["response"], row["reference"]
+    low, high = visible(row["token_starts"], row["token_ends"], response)
+    places = {(place["start"], place["end"]) for place in row["knowledge"]}
+    learned = learned_places(row["knowledge"], reference)
+    stretches = carried(response, reference, learned, lang)
+    known = {stem(word.norm, code) for text in (reference, question_of(row["prompt"])) for word in words(text, code)}
+    able = {stem(word.norm, code) for word in words(reference, code) if (word.start, word.end) in places}
+    given, found = np.asarray(weights, np.float32), np.zeros(len(low), np.float32)
+    either = np.maximum(given, np.asarray(explained, np.float32))
+
+    def tokens(word: Word) -> NDArray[np.bool_]:
+        return touching(word.start, word.end, low, high)
+
+    for word in words(response, code):
+        own = stem(word.norm, code)
+        if not word.function and (own in able or (not stretches and own not in known)):
+            found[tokens(word)] = np.maximum(found[tokens(word)], given[tokens(word)])
+    for stretch in stretches:
+        most = max(either[tokens(word)].max(initial=0.0) for word in stretch)
+        for word in stretch:
+            found[tokens(word)] = most
+    return found
+
+
+def learned_places(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
+    """Words that gain enough, and those right behind them that gain a little: after the first word of a value the base
+    half guesses the next."""
+    found: set[tuple[int, int]] = set()
+    before = -1
+    for place in places:
+        follows = before >= 0 and not reference[before : place["start"]].strip()
+        if place["gain"] >= (BESIDE if follows else GAIN):
+            found.add((place["start"], place["end"]))
+            before = place["end"]
+        else:
+            before = -1
+    return found
+
+
+def _articles(given: Sequence[Word], learned: set[tuple[int, int]]) -> set[str]:
+    """Function words with a capital within a sentence, before a word to be learned."""
+    return {
+        word.norm
+        for before, word, after in zip(given, given[1:], given[2:], strict=False)
+        if word.function and word.text[:1].isupper() and before.text[-1].isalnum()
+        and (after.start, after.end) in learned
+    }  # fmt: skip
+
+
+def _between(given: Sequence[Word], learned: set[tuple[int, int]]) -> set[tuple[str, ...]]:
+    """What stands between two neighbouring words to be learned: nothing, or function words, two at most."""
+    found: set[tuple[str, ...]] = {()}
+    gap: list[Word] | None = None
+    for word in given:
+        if (word.start, word.end) in learned:
+            if gap and len(gap) <= 2:
+                found.add(tuple(w.norm for w in gap))
+            gap = []
+        elif gap is not None:
+            gap = [*gap, word] if word.function else None
+    return found
+
+
+def _grams(found: Sequence[Word]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Runs of two words and more that say something, with the index of their first word. One with brackets is a whole
+    bracket, in which every number is the same: what stands before "[54]" is no part of the mark."""
+    norms = [word.norm for word in found]
+    for size in range(2, LONGEST + 1):
+        for start in range(len(norms) - size + 1):
+            gram = tuple(norms[start : start + size])
+            letters = size < LONGEST and all(len(norm) == 1 and not norm.isascii() for norm in gram)
+            if letters or not any(norm[:1].isalnum() for norm in gram):
+                continue
+            if not BRACKETS & set(gram):
+                yield start, gram
+            elif gram[0] in BRACKETS and gram[-1] in BRACKETS and not BRACKETS & set(gram[1:-1]):
+                yield start, tuple(re.sub(r"\d+", "0", norm) for norm in gram)

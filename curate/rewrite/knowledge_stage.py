@@ -1,0 +1,63 @@
+"""Knowledge: which words of each reference the base model says only with the reference in view.
+
+Two passes over the reference itself, closed book and with the reference in view (``curate.rewrite.knowledge``). What a
+rewrite must keep and what the mask may label follow from them.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.model.base import Base
+from curate.model.scoring import behind, closed_book, render, view
+from curate.rewrite.knowledge import Boilerplate, boilerplate, knowledge
+from curate.schema import EXAMPLE
+from curate.store.files import read_live
+from curate.store.stage import Worker
+from curate.text.questions import question_of
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    base: Base
+    frame: str  # the prompt that puts the reference in view
+    dataset: Path  # the source's rows, whose references share boilerplate
+    lang: str = "en"
+
+    name: ClassVar[str] = "knowledge"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "drop")
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.base.identity(), "frame": self.frame, "lang": self.lang}
+
+    def open(self) -> Worker:
+        _ = self.base.engine
+        common = _shared(self.dataset, self.lang)
+        return lambda table: self.work(table, common)
+
+    def work(self, table: pa.Table, common: Boilerplate) -> pa.Table:
+        rows = table.to_pylist()
+        rendered = [render(self.base, row["prompt"], row["reference"]) for row in rows]
+        closed = closed_book(self.base, rendered)
+        opened = behind(
+            self.base, [view(self.base, self.frame, row["prompt"], row["reference"]) for row in rows], rendered
+        )
+        for row, tokens, without, own in zip(rows, rendered, closed, opened, strict=True):
+            if tokens and without and own:
+                places = knowledge(
+                    row["reference"], tokens.starts, tokens.ends, without.logprobs, own.logprobs,
+                    question_of(row["prompt"]), common, self.lang,
+                )  # fmt: skip
+                row["knowledge"] = [place._asdict() for place in places]
+        return pa.Table.from_pylist(rows, EXAMPLE)
+
+
+@lru_cache(maxsize=1)
+def _shared(dataset: Path, lang: str) -> Boilerplate:
+    """The boilerplate of a source, looked for once: a trial of prompts opens a stage for each of them."""
+    live = read_live(dataset, ["prompt", "reference"]).to_pylist()
+    return boilerplate(((question_of(row["prompt"]), row["reference"]) for row in live), lang)

@@ -1,0 +1,340 @@
+"""Regenerate: the response is the base model's own, checked against the reference.
+
+Draft closed book; where the draft already states the reference the row is known. Else several rewrites with the
+reference in view; where none says a value whole, several that are given the value. Of the faithful ones a plain one is
+taken, and of those the likeliest closed book; one with something odd about it only where attempts give no other. Else
+the source's wording, or no row (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). Where all that speaks against
+a rewrite is a pair of words in another pair's place, more drafts decide: a pair that stands in each of them is how the
+model puts the answer, and no part of the fact.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curate.model.base import Base
+from curate.model.engine import Sampling
+from curate.model.prompts import in_view
+from curate.model.scoring import behind, closed_book, render, view
+from curate.model.thought import UNFINISHED, Reply, Thoughts
+from curate.rewrite.candidates import departures, echoes, inventions, likeliest_place, missing_values, notes, surprise
+from curate.rewrite.round_trip import Told, lost_words, stray_words
+from curate.rewrite.settings import Fallback, Mode
+from curate.schema import EXAMPLE, Message
+from curate.store.stage import Worker
+from curate.text.fidelity import Problem, check, framed, same_facts, states
+from curate.text.questions import question_of
+from curate.text.words import stems
+
+TIMES, LEAST = 3, 64
+"""An answer may have so many times the tokens of its reference, and so many at least."""
+WARMTH, WARMING = 0.5, 0.3
+"""Temperature of the sampled rewrites, and what each further round of the prompts adds."""
+SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
+BEGUN = 2  # rewrites that begin as the draft does, up to where the base leaves it with the reference in view
+GIVEN = 2  # rewrites that are given a value to say, where of an attempt's rewrites none stands
+LOOKED = 20  # likeliest tokens of a place among which a value is looked for
+PER_ATTEMPT = max(1 + BEGUN + SAMPLES[0], SAMPLES[1]) + GIVEN  # rewrites asked for at most in one attempt
+SEVERAL = 3  # rewrites that rules let through, to tell by what none of them says
+DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
+
+
+@dataclass
+class Row:
+    """One row under way."""
+
+    prompt: list[Message]
+    reference: str
+    knowledge: list[dict[str, Any]] = field(default_factory=list)  # what of the reference is to be learned
+    draft: str = ""
+    thought: str | None = None  # before the draft
+    flags: list[str] | None = None
+    response: str | None = None
+    tier: str | None = None
+    finished: bool | None = None
+    drop: str | None = None
+    faithful: list[str] = field(default_factory=list)  # rewrites that stand, the best first once ranked
+    ranks: dict[str, tuple[float, float]] = field(default_factory=dict)  # of these: oddities, surprise closed book
+    passed: int = 0  # rewrites that rules let through, equal ones included
+    doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that rules let through -> what they lost
+    strayed: list[str] = field(default_factory=list)  # rewrites that answer another question
+    reworded: list[str] = field(default_factory=list)  # rewrites that may only put the reference in other words
+
+    @property
+    def open(self) -> bool:
+        return self.tier is None and self.drop is None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is odd about the best rewrite."""
+        return self.ranks[self.faithful[0]][0] == 0
+
+    def settle(self, tier: str, response: str, finished: bool) -> None:
+        self.tier, self.response, self.finished = tier, response, finished
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A prompt of a row, and the tokens with which the answer is to begin."""
+
+    row: Row
+    prompt: list[Message]
+    begins: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Regenerate:
+    base: Base
+    prompts: tuple[str, ...]  # that put the reference in view, the best first; each attempt takes the next
+    asking: str  # the prompt for the question that a text answers
+    mode: Mode = "rewrite"
+    attempts: int = 3
+    fallback: Fallback = "reference"
+    max_tokens: int = 512  # the ceiling of what an answer may have
+    lang: str = "en"
+    glossary: tuple[str, ...] = ()
+    seed: int = 0
+    temperature: float = 0.0  # of the rewrites that are greedy elsewhere
+    thoughts: Thoughts = "drop"
+
+    name: ClassVar[str] = "regenerate"
+    version: ClassVar[int] = 15
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
+
+    def identity(self) -> dict[str, Any]:
+        fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature", "thoughts")
+        texts = {"prompts": list(self.prompts), "asking": self.asking, "glossary": list(self.glossary)}
+        return {**self.base.identity(), **{name: getattr(self, name) for name in fields}, **texts}
+
+    def open(self) -> Worker:
+        _ = self.base.engine
+        return self.work
+
+    def work(self, table: pa.Table) -> pa.Table:
+        columns = (table[name].to_pylist() for name in ("prompt", "reference", "knowledge"))
+        rows = [Row(prompt, reference, learned or []) for prompt, reference, learned in zip(*columns, strict=True)]
+        if self.mode == "source":
+            for row in rows:
+                row.settle("reference", row.reference, False)
+            return _with_columns(table, rows)
+        self._draft(rows)
+        for attempt in range(self.attempts):
+            self._rewrite([row for row in rows if row.open], attempt)
+        self._choose(rows, at_last=True)
+        doubted = [row for row in rows if row.open and row.passed >= SEVERAL]
+        for row in doubted:
+            self._believe(row)
+        self._choose(doubted, at_last=True)
+        self._reconsider([row for row in rows if row.open and row.reworded])
+        for row in rows:
+            if row.open:
+                self._fall_back(row)
+        return _with_columns(table, rows)
+
+    def _draft(self, rows: list[Row]) -> None:
+        answers = self._generate([Ask(row, row.prompt) for row in rows], temperature=0.0, seed=self.seed)
+        for row, reply in zip(rows, answers, strict=True):
+            # The thought before a draft is what the model thinks of the question alone. One that has read the reference
+            # gives the fact away: behind it nothing is left to learn.
+            row.draft, row.thought = reply.text, reply.kept(self.thoughts)
+            row.flags = [UNFINISHED] if reply.lost_in_thought else None
+            question = question_of(row.prompt)
+            if reply.finished and states(reply.text, row.reference, question, lang=self.lang, glossary=self.glossary):
+                row.settle("known", reply.text, True)
+
+    def _rewrite(self, rows: list[Row], attempt: int) -> None:
+        """With each prompt for the likeliest rewrite, as the model likes and begun as its draft, and for a sampled one
+        beside them; when all were tried, for sampled ones alone, warmer with each round. Where none of them stands, for
+        what they are with a value put where it belongs."""
+        tried, number = divmod(attempt, len(self.prompts))
+        frame = self.prompts[number]
+        plain = [Ask(row, in_view(frame, row.prompt, row.reference, row.draft)) for row in rows]
+        asked: list[Ask] = []
+        replies: list[Reply] = []
+        if not tried:
+            asked = [*plain, *self._begun_as_drafted(plain)]
+            replies = self._generate(asked, temperature=self.temperature, seed=self.seed)
+        more = [ask for ask in plain for _ in range(SAMPLES[min(tried, 1)])]
+        replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
+        asked += more
+        self._judge(asked, replies)
+        given = self._given_a_value(asked, replies)
+        self._judge(given, self._generate(given, temperature=self.temperature, seed=self.seed))
+
+    def _judge(self, asked: Sequence[Ask], replies: Sequence[Reply]) -> None:
+        """Settle the rows of which one of these rewrites stands."""
+        for ask, reply in zip(asked, replies, strict=True):
+            row, text = ask.row, reply.text
+            problems = self._check(row, text, reply.finished)
+            if not problems:
+                row.passed += 1
+                if text not in (*row.faithful, *row.doubted, *row.strayed):
+                    row.faithful.append(text)
+            elif {problem.kind for problem in problems} == {"missing-content"}:
+                row.reworded.append(text)
+        rows = list({id(ask.row): ask.row for ask in asked}.values())
+        self._keep_recoverable(rows)
+        self._choose(rows)
+
+    def _given_a_value(self, asked: Sequence[Ask], replies: Sequence[Reply]) -> list[Ask]:
+        """Of rows still open the rewrites once more, up to where the base with the reference in view would likeliest
+        say a value that they lack, and then with that value to the letter (lexically constrained decoding, arXiv
+        1704.07138): a weak model says half a value, or a more usual one."""
+        template = self.base.template
+        if template.thinks:  # the answer stands behind a thought
+            return []
+        short = [
+            (ask, reply.text, lacking)
+            for ask, reply in zip(asked, replies, strict=True)
+            if ask.row.open and reply.text and (lacking := self._missing(ask.row, reply.text))
+        ]
+        rendered = [render(self.base, ask.row.prompt, text) for ask, text, _ in short]
+        seen = behind(self.base, [template.prompt_ids(ask.prompt) for ask, *_ in short], rendered, LOOKED)
+        found: dict[int, dict[tuple[int, ...], tuple[float, Ask]]] = defaultdict(dict)
+        for (ask, _, lacking), tokens, scores in zip(short, rendered, seen, strict=True):
+            values = [template.text_ids(lead + value) for value in lacking for lead in ("", " ")]
+            place = likeliest_place(scores, values) if tokens and scores else None
+            if tokens and place:
+                logprob, before, which = place
+                begins = (*tokens.response_ids[:before], *values[which])
+                found[id(ask.row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
+        return [ask for own in found.values() for _, ask in sorted(own.values(), key=lambda pair: -pair[0])[:GIVEN]]
+
+    def _missing(self, row: Row, text: str) -> list[str]:
+        return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
+
+    def _begun_as_drafted(self, asked: Sequence[Ask]) -> list[Ask]:
+        """The answers that closed book the base is on the way to: its draft up to where it leaves it with the reference
+        in view. A model that thinks first has no answer to begin yet."""
+        if self.base.template.thinks or self.mode != "rewrite":
+            return []
+        drafts = [render(self.base, ask.row.prompt, ask.row.draft) if ask.row.draft else None for ask in asked]
+        seen = behind(self.base, [self.base.template.prompt_ids(ask.prompt) for ask in asked], drafts)
+        return [
+            replace(ask, begins=tuple(draft.response_ids[:k]))
+            for ask, draft, scores in zip(asked, drafts, seen, strict=True)
+            if draft and scores
+            for k in departures(draft.response_ids, scores.top_ids[:, 0].tolist())[:BEGUN]
+            if k < self._budget(ask.row)
+        ]
+
+    def _keep_recoverable(self, rows: Sequence[Row]) -> None:
+        """Leave out rewrites from which the base cannot tell what there is to learn."""
+        pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
+        told = [Told(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
+        for (row, text), gone in zip(pairs, lost_words(self.base, self.prompts[0], told, self.lang), strict=True):
+            if gone:
+                row.faithful.remove(text)
+                row.doubted[text] = gone
+
+    def _believe(self, row: Row) -> None:
+        """Of words that not one of several rewrites (equal ones count, too) says, by whatever prompt, none is the fact:
+        they are how the source words its note ("licence holder: …")."""
+        said = {word for text in row.doubted for word in stems(text, self.lang)}
+        row.faithful = [
+            t for t, gone in row.doubted.items() if not said & {w for g in gone for w in stems(g, self.lang)}
+        ]
+
+    def _choose(self, rows: Sequence[Row], at_last: bool = False) -> None:
+        """Of each row the best rewrite that answers its question; those that do not are left out on the way there. One
+        with something odd about it waits, until at last, for what later attempts give."""
+        rows = [row for row in rows if row.open and row.faithful]
+        self._rank(rows)
+        while rows := [row for row in rows if row.open and row.faithful and (at_last or row.is_plain)]:
+            told = [Told(row.prompt, row.reference, row.faithful[0]) for row in rows]
+            for row, stray in zip(rows, stray_words(self.base, self.asking, told, self.lang), strict=True):
+                if stray:
+                    row.strayed.append(row.faithful.pop(0))
+                else:
+                    self._take(row, row.faithful[0])
+
+    def _rank(self, rows: Sequence[Row]) -> None:
+        """Put first the rewrites with fewest inventions, echoes and copied notes, and of equals the likeliest closed
+        book around its facts."""
+        pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
+        rendered = [render(self.base, row.prompt, text) for row, text in pairs]
+        views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
+        closed, opened = closed_book(self.base, rendered), behind(self.base, views, rendered)
+        for (row, text), tokens, without, own in zip(pairs, rendered, closed, opened, strict=True):
+            row.ranks[text] = (math.inf, math.inf)
+            if tokens and without and own:
+                place = (tokens.starts, tokens.ends, without.logprobs)
+                sources = (row.reference, *(turn["content"] for turn in row.prompt))
+                odd = (
+                    len(inventions(text, sources, *place, own.logprobs, self.lang))
+                    + echoes(text, row.reference, row.knowledge, self.lang)
+                    + notes(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
+                )
+                row.ranks[text] = (odd, surprise(text, row.reference, row.knowledge, *place, self.lang))
+        for row in rows:
+            row.faithful.sort(key=lambda text: (row.ranks[text], text))
+
+    def _take(self, row: Row, text: str) -> None:
+        # With the reference in view the model changed no fact of its draft: it knew this already.
+        if same_facts(row.draft, text, question_of(row.prompt), lang=self.lang):
+            row.settle("known", row.draft, True)
+        else:
+            row.settle("rewritten" if self.mode == "rewrite" else "corrected", text, True)
+
+    def _reconsider(self, rows: list[Row]) -> None:
+        more = [
+            self._generate([Ask(row, row.prompt) for row in rows], temperature=1.0, seed=self.seed + number)
+            for number in range(DRAFTS if rows else 0)
+        ]
+        for row, *drafts in zip(rows, *more, strict=True):
+            framing = framed([row.draft, *(reply.text for reply in drafts)], self.lang)
+            row.faithful = [text for text in dict.fromkeys(row.reworded) if not self._check(row, text, True, framing)]
+        self._keep_recoverable(rows)
+        self._choose(rows, at_last=True)
+
+    def _check(self, row: Row, text: str, finished: bool, framing: Collection[str] = ()) -> list[Problem]:
+        seen = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words the model may bring in again
+        return check(
+            text, reference=row.reference, question=question_of(row.prompt), draft=seen, finished=finished,
+            lang=self.lang, glossary=self.glossary, framing=framing,
+        )  # fmt: skip
+
+    def _fall_back(self, row: Row) -> None:
+        if self.fallback == "drop":
+            row.drop = "unfaithful"
+        else:
+            row.settle("reference", row.reference, False)
+
+    def _generate(self, asked: Sequence[Ask], temperature: float, seed: int) -> list[Reply]:
+        """One per prompt; a prompt that leaves no room for an answer gives an empty, unfinished one."""
+        template = self.base.template
+        ids = [[*template.prompt_ids(ask.prompt), *ask.begins] for ask in asked]
+        room = self.base.config.max_model_len - self.max_tokens
+        answers = [Reply("", None, False)] * len(asked)
+        alike: dict[int, list[int]] = defaultdict(list)
+        for i, ask in enumerate(asked):
+            if len(ids[i]) <= room:
+                alike[self._budget(ask.row)].append(i)
+        for budget, fitting in sorted(alike.items()):
+            sampling = Sampling(budget, temperature, seed=seed, stop_ids=template.stop_ids)
+            completions = self.base.engine.generate([ids[i] for i in fitting], sampling)
+            for i, completion in zip(fitting, completions, strict=True):
+                reply = template.read(replace(completion, ids=(*asked[i].begins, *completion.ids)))
+                answers[i] = replace(reply, text=reply.text.strip())
+        return answers
+
+    def _budget(self, row: Row) -> int:
+        """Tokens to allow: a few times what the reference has, in steps, so that few calls of the engine do. Beyond
+        that an answer rambles. A thought is as long as it is."""
+        if self.base.template.thinks:
+            return self.max_tokens
+        wanted = TIMES * self.base.template.count(row.reference)
+        return min(self.max_tokens, max(LEAST, 1 << math.ceil(math.log2(max(wanted, 1)))))
+
+
+def _with_columns(table: pa.Table, rows: list[Row]) -> pa.Table:
+    names = ("draft", "response", "thought", "tier", "finished", "drop")
+    values = {name: [getattr(row, name) for row in rows] for name in names}
+    before = table["flags"].to_pylist()
+    values["flags"] = [[*(old or []), *row.flags] if row.flags else old for old, row in zip(before, rows, strict=True)]
+    columns = [pa.array(values[f.name], f.type) if f.name in values else table[f.name] for f in EXAMPLE]
+    return pa.table(columns, schema=EXAMPLE)

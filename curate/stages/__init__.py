@@ -1,1 +1,0 @@
-"""Stages: frozen configuration that opens a worker. They know neither each other nor the runner."""

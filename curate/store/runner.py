@@ -1,0 +1,226 @@
+"""The runner: naming, counting, saving and resuming, once, for every stage.
+
+A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt is finished and never repeated; so
+"resume" is running the same command again, and the same inputs always end in the same bytes.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.errors import CurateError
+from curate.store.advice import remedy
+from curate.store.files import (
+    MANIFEST,
+    count_drops,
+    load_manifest,
+    read_json,
+    read_shard,
+    shard_paths,
+    write_json,
+    write_shard,
+)
+from curate.store.stage import Stage, Worker, fingerprint, noted
+
+RECEIPTS = "receipts"
+Report = Callable[[str, int, int], None]
+"""Called with (stage name, rows done, rows in all) as shards finish."""
+
+
+class TooManyDrops(CurateError):
+    """A stage dropped more of its rows than ``--max-drop`` allows; the message says what it saw."""
+
+    exit_code = 1  # the command was right, the data did not pass
+
+
+Executor = Callable[[Stage, Sequence[Path], Path], Iterator[Path]]
+"""Calls ``finish_shard`` on each of the shards, somewhere, and yields each path when its receipt is written."""
+
+
+def in_process(stage: Stage, shards: Sequence[Path], out: Path) -> Iterator[Path]:
+    """The executor of one machine: one shard after the other, here."""
+    if shards:
+        worker = stage.open()
+        for path in shards:
+            finish_shard(worker, path, out)
+            yield path
+
+
+def run_stage(
+    stage: Stage, source: Path, work: Path, max_drop: float = 0.5, report: Report | None = None,
+    execute: Executor = in_process,
+) -> Path:  # fmt: skip
+    """Run a stage over a dataset folder, or find that it has been run; returns the folder of its output."""
+    before = load_manifest(source)
+    out = work / f"{stage.name}-{stage_fingerprint(stage, before)}"
+    report = report or (lambda *_: None)
+    if (out / MANIFEST).is_file():
+        report(stage.name, before["rows"], before["rows"])
+        return out
+    paths = shard_paths(source)
+    finished = [path for path in paths if receipt_path(out, path.name).is_file()]
+    done = sum(_receipt(out, path)["rows"] for path in finished)
+    dropped = sum(_receipt(out, path)["new_drops"] for path in finished)
+    report(stage.name, done, before["rows"])
+    for path in execute(stage, [path for path in paths if path not in finished], out):
+        done, dropped = done + _receipt(out, path)["rows"], dropped + _receipt(out, path)["new_drops"]
+        report(stage.name, done, before["rows"])
+        _guard(stage.name, out, dropped, before, max_drop)
+    _guard(stage.name, out, dropped, before, max_drop)
+    _write_manifest(stage, before, out, paths)
+    return out
+
+
+def stage_fingerprint(stage: Stage, before: dict[str, Any]) -> str:
+    return fingerprint(stage.name, stage.version, stage.identity(), before["fingerprint"])
+
+
+def receipt_path(out: Path, shard: str) -> Path:
+    return out / RECEIPTS / f"{shard}.json"
+
+
+def _receipt(out: Path, path: Path) -> dict[str, Any]:
+    return dict(read_json(receipt_path(out, path.name)))
+
+
+def finish_shard(worker: Worker, path: Path, out: Path) -> None:
+    """All the work on one shard, whoever runs it: read, work, write, and the receipt last."""
+    began = time.monotonic()
+    before = read_shard(path)
+    after = apply(worker, before)
+    receipt = write_shard(out / path.name, after)
+    receipt["added"] = after.num_rows - before.num_rows
+    receipt["new_drops"] = sum(receipt["drops"].values()) - sum(count_drops(before).values())
+    receipt["seconds"] = round(time.monotonic() - began, 3)
+    write_json(receipt_path(out, path.name), receipt)
+
+
+def apply(worker: Worker, table: pa.Table) -> pa.Table:
+    """The worker on the rows that are still in; the dropped ones keep their place and get nulls. Rows that a worker
+    adds stand after all the others."""
+    live = pc.is_null(table["drop"])
+    active = table.filter(live)
+    worked = _resilient(worker, active)
+    count = active.num_rows
+    if worked.num_rows < count or worked["id"].slice(0, count) != active["id"]:
+        raise RuntimeError("a stage must return the same rows in the same order; this one did not")
+    idle = _same_columns(table.filter(pc.invert(live)), worked)
+    positions = pa.concat_arrays([pc.indices_nonzero(live), pc.indices_nonzero(pc.invert(live))])
+    own = pa.concat_tables([worked.slice(0, count), idle]).take(pc.sort_indices(positions))
+    return pa.concat_tables([own, worked.slice(count)]).combine_chunks()
+
+
+ROW_FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
+"""What a rule raises over a row that it cannot take (``UnicodeError`` and ``TemplateError`` are ``ValueError``). All
+else is the fault of the engine, the disk, the memory or the code, and stops the run with its cause."""
+
+
+def _resilient(worker: Worker, table: pa.Table) -> pa.Table:
+    """One bad row must not cost its shard: the halves are tried again, down to the rows that fail alone. Raises the
+    error where every row fails, since then the rows are not to blame."""
+    done = list(_halves(worker, table))
+    if table.num_rows and all(isinstance(found, Exception) for _, found in done):
+        raise next(found for _, found in done if isinstance(found, Exception))
+    schema = next(found.schema for _, found in done if isinstance(found, pa.Table))
+    own, added = [], []
+    for part, found in done:
+        if isinstance(found, Exception):
+            own.append(_same_columns(_mark_error(part, found), schema.empty_table()))
+        else:
+            own.append(found.slice(0, part.num_rows))
+            added.append(found.slice(part.num_rows))
+    return pa.concat_tables([*own, *added])
+
+
+def _halves(worker: Worker, table: pa.Table) -> Iterator[tuple[pa.Table, pa.Table | Exception]]:
+    """Parts of the table in order, each with what the worker made of it, or with the error of its one row."""
+    try:
+        found = worker(table)
+    except ROW_FAULTS as error:
+        if table.num_rows <= 1:
+            yield table, error
+            return
+    else:
+        yield table, found
+        return
+    middle = table.num_rows // 2
+    yield from _halves(worker, table.slice(0, middle))
+    yield from _halves(worker, table.slice(middle))
+
+
+def _mark_error(row: pa.Table, error: Exception) -> pa.Table:
+    """The row with the error's type as its reason, and its message in ``meta`` for a person to read."""
+    meta = noted(row["meta"][0].as_py(), error=str(error))
+    for name, value in (("drop", f"error:{type(error).__name__}"), ("meta", meta)):
+        row = row.set_column(row.column_names.index(name), name, pa.array([value], pa.string()))
+    return row
+
+
+def _same_columns(table: pa.Table, like: pa.Table) -> pa.Table:
+    """``table`` with the columns of ``like``: those it lacks are null."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in like.schema
+    ]
+    return pa.table(columns, schema=like.schema)
+
+
+def _guard(name: str, out: Path, dropped: int, before: dict[str, Any], max_drop: float) -> None:
+    rows = before["kept"]
+    if rows and dropped > max_drop * rows:
+        reasons = new_drops(out, before)
+        seen = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        instead = remedy(reasons)
+        raise TooManyDrops(
+            f"stage {name} dropped {dropped} of its {rows} rows so far, more than --max-drop {max_drop:g} allows. "
+            f"Reasons: {seen}. Look at them with `curate peek {out}`; "
+            + (f"{instead}. Or raise" if instead else "raise")
+            + " --max-drop if that is what you want."
+        )
+
+
+def drop_counts(out: Path) -> Counter[str]:
+    """Rows by drop reason over the shards finished so far, earlier stages' reasons included."""
+    receipts = sorted((out / RECEIPTS).glob("*.json"))
+    return sum((Counter(read_json(path)["drops"]) for path in receipts), Counter())
+
+
+def new_drops(out: Path, before: dict[str, Any]) -> Counter[str]:
+    """The same, of those that this stage dropped itself."""
+    finished = {path.stem for path in (out / RECEIPTS).glob("*.json")}
+    earlier = (Counter(shard["drops"]) for shard in before["shards"] if shard["file"] in finished)
+    return drop_counts(out) - sum(earlier, Counter())
+
+
+def _write_manifest(stage: Stage, before: dict[str, Any], out: Path, shards: Sequence[Path]) -> None:
+    write_json(
+        out / MANIFEST,
+        manifest(
+            stage.name, stage.version, stage.identity(), stage_fingerprint(stage, before),
+            [_receipt(out, path) for path in shards], before["lineage"],
+        ),
+    )  # fmt: skip
+
+
+def manifest(
+    name: str, version: int, identity: dict[str, Any], print_: str, receipts: list[dict[str, Any]], lineage: list[Any]
+) -> dict[str, Any]:
+    """What a dataset folder says of itself. No times and no paths: the same inputs give the same bytes."""
+    drops: Counter[str] = sum((Counter(receipt["drops"]) for receipt in receipts), Counter())
+    rows = sum(receipt["rows"] for receipt in receipts)
+    entry = {"stage": name, "version": version, "fingerprint": print_, "config": identity}
+    return {
+        "kind": "examples",
+        **entry,
+        "rows": rows,
+        "added": sum(receipt.get("added", 0) for receipt in receipts),  # by this stage; the rest are its input's
+        "kept": rows - drops.total(),
+        "drops": dict(sorted(drops.items())),
+        "shards": [{key: receipt[key] for key in ("file", "rows", "sha256", "drops")} for receipt in receipts],
+        "lineage": [*lineage, entry],
+    }

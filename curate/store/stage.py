@@ -1,0 +1,45 @@
+"""What a stage is: frozen configuration that opens a worker; a worker maps a table to a table.
+
+Same rows, same order, more columns; a row that cannot go on gets a reason in ``drop``. Stages know neither each
+other nor the runner (``curate.store.runner``), which does the counting, naming, saving and resuming for all of them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+Worker = Callable[[pa.Table], pa.Table]
+
+
+class Stage(Protocol):
+    """A frozen dataclass. ``identity`` is what shapes its output: no paths, times, hosts or batch sizes."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raise it when the same configuration would give other bytes
+    reads: ClassVar[tuple[str, ...]]  # the columns it needs
+
+    def identity(self) -> dict[str, Any]: ...
+
+    def open(self) -> Worker: ...
+
+
+def noted(meta: str | None, **notes: Any) -> str:
+    """A row's ``meta`` with these notes in it.
+
+    >>> noted('{"line": 3}', error="boom"), noted(None, error="boom")
+    ('{"line": 3, "error": "boom"}', '{"error": "boom"}')
+    """
+    return json.dumps({**json.loads(meta or "{}"), **notes}, ensure_ascii=False)
+
+
+def fingerprint(*parts: Any) -> str:
+    """Twelve hex digits that name these values: the same on every machine and in every run.
+
+    >>> fingerprint("mask", 1, {"policy": "key"})
+    '79c96589a5c3'
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

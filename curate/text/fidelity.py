@@ -1,0 +1,319 @@
+"""Does a text state what a reference states about a question? Rules only: high precision, any case, no model.
+
+Numbers with their units, names, negations, glossary terms and content words are compared; the rules are those of
+``curate.text.words`` and hold in every language that has them.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from curate.text.align import changed
+from curate.text.compare import (
+    abbreviated,
+    about,
+    amounts,
+    around,
+    best,
+    content,
+    counts,
+    digits_in,
+    exchanged,
+    has_amount,
+    has_name,
+    heads,
+    labels,
+    misspelt,
+    named,
+    nearest,
+    neighbours,
+    overlap,
+    tokens,
+    turned,
+    unlabelled,
+)
+from curate.text.leaks import LEAK_PHRASES, leaks
+from curate.text.lexicon import KEPT as KEPT_WORDS
+from curate.text.quantity import Quantity, quantities
+from curate.text.relevance import bears_on
+from curate.text.role_markers import role_markers
+from curate.text.words import denials, language, names, negations, sentences, stem, stems, words
+
+__all__ = [
+    "LEAK_PHRASES",
+    "Problem",
+    "ProblemKind",
+    "bears_on",
+    "check",
+    "framed",
+    "repeated_tail",
+    "same_facts",
+    "states",
+]
+
+ProblemKind = Literal[
+    "missing-number",
+    "missing-name",
+    "missing-negation",
+    "missing-term",
+    "missing-content",
+    "foreign-number",
+    "foreign-name",
+    "foreign-negation",  # the reference affirms what the response denies
+    "leak",
+    "unfinished",
+    "repeated-tail",
+    "empty",
+]
+
+FRAME_WORDS = frozenset({"reference", "references", "passage"})
+"""What the prompts of ``curate/model/prompts`` call the text that is in view."""
+
+OPEN = ":：,，、;；"
+"""Marks at the end of a text after which more was to come."""
+STATED = 0.9
+"""Share of a reference's content words that a text must hold in place to state it."""
+KEPT = 0.4
+"""Share of a reference's content words below which a rewrite lost its subject rather than rephrased it."""
+SHORT = 12
+"""Up to so many content words a reference is one fact, in which no word may be exchanged for a foreign one."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    kind: ProblemKind
+    detail: str  # what was missing or foreign, as written
+
+
+# --- what a text states ------------------------------------------------------------------------------------------
+
+
+def states(text: str, reference: str, question: str, lang: str = "en", glossary: Sequence[str] = ()) -> bool:
+    """Whether ``text`` already states what the reference says about the question. In doubt it does not.
+
+    Every number, name, negation and glossary term must stand there among the same words, no negation more, and nine
+    tenths of the other content words that the question does not hold itself.
+    """
+    code = language(lang)
+    relevant = bears_on(reference, question, code)
+    if not text.strip() or not relevant:
+        return False
+    if _missing(text, relevant, question, code, glossary) or _denied(text, relevant, question, code):
+        return False
+    if any(_foreign(s.text, (reference, question), code) for s in about(text, relevant, code)):
+        return False
+    asked = set(stems(question, code))
+    lost = [(i, j) for i, j in changed(text, relevant, code) if set(stems(relevant[i:j], code)) - asked]
+    facts = [(q.start, q.end) for q in quantities(relevant, code)] + [(s.start, s.end) for s in names(relevant, code)]
+    if any(i < end and start < j for i, j in lost for start, end in facts):
+        return False
+    headed = labels(relevant)
+    lost = [(i, j) for i, j in lost if not any(start <= i and j <= end for start, end in headed)]
+    wanted = content(relevant, question, code)
+    gone = {word for i, j in lost for word in stems(relevant[i:j], code)} & set(wanted)
+    if not wanted and not facts:  # the question holds every word of the answer: some sentence must affirm it
+        return all(best(s.text, text, code) >= STATED for s in sentences(relevant))
+    return len(gone) <= (1 - STATED) * len(wanted)
+
+
+def same_facts(draft: str, rewrite: str, question: str, lang: str = "en") -> bool:
+    """Whether a rewrite with the reference in view says nothing new: its content words stand in the draft in the
+    same order, and numbers, names and negations are the same in both. Then the draft was right already.
+    """
+    code = language(lang)
+    if not rewrite.strip() or amounts(draft, code) != amounts(rewrite, code):
+        return False
+    if len(negations(draft, code)) != len(negations(rewrite, code)):
+        return False
+    if named(draft, question, code) != named(rewrite, question, code):
+        return False
+    rest = iter(stems(draft, code))
+    return all(word in rest for word in stems(rewrite, code))
+
+
+def framed(drafts: Sequence[str], lang: str = "en") -> frozenset[str]:
+    """Stems that stand in every one of several closed-book answers to a question, the drafts.
+
+    What a model that does not know the fact says each time is how it reads the question ("The main trade of … is in
+    …"); what it makes up differs from draft to draft.
+
+    >>> sorted(framed(["The main trade is in cotton bells.", "The main trade is in leather hats."]))
+    ['main', 'trad']
+    """
+    code = language(lang)
+    first, *rest = (frozenset(stems(draft, code)) for draft in drafts)
+    return first.intersection(*rest)
+
+
+def check(
+    response: str,
+    *,
+    reference: str,
+    question: str,
+    draft: str = "",
+    finished: bool = True,
+    lang: str = "en",
+    glossary: Sequence[str] = (),
+    framing: Collection[str] = (),
+) -> list[Problem]:
+    """What keeps a rewrite from standing in for the reference; empty where it is faithful.
+
+    Every number with its unit, name, negation and glossary term of the reference that bears on the question must
+    be in the response; no number or name may be in neither reference, question nor draft; no leak phrase; ended
+    by itself, without a repeated tail. ``framing``: stems that may stand in another pair's place, see ``framed``.
+    """
+    code = language(lang)
+    if not response.strip():
+        return [Problem("empty", "no visible character")]
+    relevant = bears_on(reference, question, code)
+    problems = _missing(response, relevant, question, code, glossary)
+    problems += _lost(response, relevant, question, code, framing)
+    problems += _denied(response, relevant, question, code)
+    problems += _foreign(response, (reference, question, draft), code)
+    # A draft excuses no misspelt name: a model that cannot spell the question's makes the same slip twice.
+    wrong = misspelt(response, (reference, question), code)
+    problems += [Problem("foreign-name", f"{said}, for {name}") for said, name in wrong]
+    problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
+    problems += [Problem("leak", word) for word in _framed(response, f"{question}\n{reference}\n{draft}")]
+    problems += [Problem("leak", response[i:j]) for i, j in role_markers(response, f"{question}\n{reference}")]
+    if not finished:
+        problems.append(Problem("unfinished", "stopped by length, not by the end of its turn"))
+    elif response.rstrip()[-1] in OPEN and reference.rstrip()[-1:] not in OPEN:
+        problems.append(Problem("unfinished", response.rstrip()[-60:]))
+    if repeated_tail(response):
+        problems.append(Problem("repeated-tail", response.strip()[-60:]))
+    return problems
+
+
+def _framed(response: str, sources: str) -> list[str]:
+    """The prompt's own words for the reference, which nobody else said: "The reference to Zorvex is a reference to"."""
+    said, given = (set(re.findall(r"[a-z]+", text.casefold())) for text in (response, sources))
+    return sorted(FRAME_WORDS & (said - given))
+
+
+# --- comparisons -------------------------------------------------------------------------------------------------
+
+
+def _missing(text: str, relevant: str, question: str, lang: str, glossary: Sequence[str]) -> list[Problem]:
+    have, asked = quantities(text, lang), quantities(question, lang)
+    problems = [
+        Problem("missing-number", q.text)
+        for q in quantities(relevant, lang)
+        if not has_amount(q, have) and not any(q.agrees(other) for other in asked)
+    ]
+    for q in quantities(relevant, lang):
+        if found := turned(q, relevant, text, lang):
+            problems.append(Problem("missing-number", f"{around(q, relevant)}, found {found}"))
+    held, known = tokens(text, lang), tokens(question, lang)
+    for name in names(relevant, lang):
+        if not has_name(name.text, held, text, lang) and not has_name(name.text, known, question, lang):
+            problems.append(Problem("missing-name", name.text))
+    problems += [Problem("missing-negation", s.text) for s in sentences(relevant) if _affirmed(s.text, text, lang)]
+    lower, source = text.casefold(), relevant.casefold()
+    problems += [Problem("missing-term", t) for t in glossary if t.casefold() in source and t.casefold() not in lower]
+    return _once(problems)
+
+
+def _lost(text: str, relevant: str, question: str, lang: str, framing: Collection[str]) -> list[Problem]:
+    """Content words: most are gone, or, in a short fact, one of two neighbours was exchanged (swollen knees, sore
+    knees). Between long texts an exchanged word is more often a synonym than an error; and so it is of a pair that
+    frames every draft.
+    """
+    held = set(stems(text, lang)) | abbreviated(text, relevant, lang)
+    wanted = content(relevant, question, lang)
+    gone = [word for word in wanted if word not in held]
+    told = len(wanted) <= 3 and (amounts(relevant, lang) or named(relevant, question, lang))  # compared on their own
+    if wanted and not told and len(wanted) - len(gone) < KEPT * len(wanted):
+        return [Problem("missing-content", ", ".join(gone[:8]))]
+    if len(wanted) > SHORT:
+        return []
+    given, said = set(stems(relevant, lang)) | set(stems(question, lang)), set(framing)
+    pairs, closed = neighbours(text, lang), {stem(w, lang) for w in KEPT_WORDS.get(lang, ())}
+    problems = []
+    for left, right in neighbours(unlabelled(relevant), lang):
+        if left in gone and heads(left, relevant, held, question, lang):
+            continue
+        if left in gone and right in gone and not {left, right} & closed:
+            odd = [f"{one} {other}" for one, other in pairs if not {one, other} & given and not {one, other} <= said]
+        elif left in gone and right in held:
+            odd = [one for one, other in pairs if other == right and one not in given]
+        elif right in gone and left in held:
+            odd = [other for one, other in pairs if one == left and other not in given]
+        else:
+            continue
+        problems += [Problem("missing-content", f"{left} {right}, found {word}") for word in odd]
+    return _once(problems)
+
+
+def _affirmed(sentence: str, text: str, lang: str) -> bool:
+    """Whether a negated sentence of the reference lost its negation in the text.
+
+    A short one must be negated in the sentence nearest to it. In a long one the words that its negation stands
+    before must not be there without one.
+    """
+    denied = denials(sentence, lang)
+    if not denied:
+        return False
+    if len(stems(sentence, lang)) > SHORT:
+        scopes = [" ".join(w.text for w in words(sentence[d.end :], lang) if not w.function) for d in denied]
+        sentence = " ".join(word for scope in scopes for word in scope.split()[:4])
+        if best(sentence, text, lang) < 0.5:
+            return False
+    return not any(denials(near.text, lang) for near in nearest(sentence, text, lang))
+
+
+def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
+    """Negations in the sentences that speak of what the reference affirms."""
+    problems = []
+    for sentence in sentences(relevant):
+        if denials(sentence.text, lang) or len(set(stems(sentence.text, lang))) < 2:
+            continue
+        near = nearest(sentence.text, text, lang)
+        shared = overlap(sentence.text, near[0].text, lang) if near else 0.0
+        if shared >= 0.5 and all(denials(s.text, lang) for s in near) and not negations(question, lang):
+            problems.append(Problem("foreign-negation", near[0].text))
+    return _once(problems)
+
+
+def _foreign(response: str, sources: Sequence[str], lang: str) -> list[Problem]:
+    joined = "\n".join(text for text in sources if text)
+    problems = [Problem("foreign-number", q.text) for q in _foreign_amounts(response, sources, lang)]
+    held = tokens(joined, lang)
+    found = [*names(response, lang), *exchanged(response, joined, lang)]
+    problems += [Problem("foreign-name", n.text) for n in found if not has_name(n.text, held, joined, lang)]
+    return _once(problems)
+
+
+def _foreign_amounts(text: str, sources: Sequence[str], lang: str) -> list[Quantity]:
+    given = [q for source in sources for q in quantities(source, lang)]
+    joined = "\n".join(sources)
+    found = [q for q in quantities(text, lang) if not has_amount(q, given) and not counts(q)]
+    return [q for q in found if not digits_in(q, joined)]
+
+
+def _once(problems: Iterable[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))
+
+
+def repeated_tail(text: str, least: int = 3) -> bool:
+    """Whether the text ends in a loop: a stretch that stands there ``least`` times or more in a row up to the end
+    (where a length limit may cut it), over 8 words and marks in all, 24 where it has no letter (cells of a table);
+    or, in words and scripts without spaces, over 12 characters.
+
+    >>> repeated_tail("It is safe. It is safe. It is safe. It is"), repeated_tail("He said no, no, no.")
+    (True, False)
+    """
+    tokens = re.findall(r"\w+|[^\w\s]", text.casefold())
+    return _loops(tokens, least, 8) or _loops(tokens[-1] if tokens else "", least + 1, 12)
+
+
+def _loops(items: Sequence[str], least: int, length: int) -> bool:
+    for size in range(1, len(items) // least + 1):
+        total = size
+        while total < len(items) and items[-1 - total] == items[-1 - total + size]:
+            total += 1
+        spoken = any(c.isalpha() for item in items[-size:] for c in item)
+        if total >= least * size and total >= (length if spoken else 24):
+            return True
+    return False

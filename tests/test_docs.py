@@ -1,0 +1,69 @@
+"""What the pages say exists: files, headings, flags."""
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from curate.cli import app as curate
+from curate.commands.pipeline import STEPS
+from tests.paths import ROOT
+from train.cli import app as train
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"(curate|python -m train) (\w+)(.*)")
+
+
+def anchors(path):
+    """The names that headings of a page have in links."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    heads = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_files_that_pages_name_in_code_exist():
+    named = re.compile(r"`((?:curate|train|benchmarks|tests|pipelines|data_cards)/[\w./-]+?)(?::\w+)?`")
+    lost = {name for page in PAGES for name in named.findall(page.read_text(encoding="utf-8"))
+            if not (ROOT / name).exists() and "NAME" not in name}  # fmt: skip
+    assert lost == set()
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_bytes()) <= 8 * 1024
+
+
+def test_every_flag_of_the_pages_exists():
+    """Commands in code blocks, against the commands' own help."""
+    checked = 0
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            match = COMMAND.match(line.split("#")[0].strip()) if line.startswith("    ") else None
+            if not match:
+                continue
+            program, verb, rest = match.groups()
+            assert verb in {**STEPS, "pretrain": "", "dedupe": "", "card": "", "peek": "", "verify": "", "run": ""}, (
+                line
+            )
+            available = help_of(program, verb)
+            for flag in re.findall(r"--[a-z][a-z-]*", rest):
+                assert flag in available, f"{page.name}: {line}: {flag}"
+                checked += 1
+    assert checked >= 20
+
+
+def help_of(program, verb):
+    found = CliRunner().invoke(curate if program == "curate" else train, [verb, "--help"], env={"COLUMNS": "200"})
+    assert found.exit_code == 0, found.output
+    return found.output

@@ -1,0 +1,1 @@
+"""Commands whose flags stand for more than one settings model."""

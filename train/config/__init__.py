@@ -1,0 +1,1 @@
+"""Settings of the commands, and the flags made from them."""

@@ -1,0 +1,1 @@
+"""Training folders: read, checked against a model, and put into batches."""

@@ -1,0 +1,300 @@
+"""From rows to batches: what every token carries, in which order rows come, and how a batch is padded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from curate.schema import IGNORE
+from train.config.sft import SftConfig
+from train.data.folder import ANCHOR, DISTIL, LABEL, NONE, DataError, Export, Split
+from train.objective.loss import Pools
+
+ANCHOR_POOL = "anchor"
+"""The pool of all anchored tokens; those of sources have a slash in their names."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One split under one configuration: which token carries what, and which rows are worth a forward pass."""
+
+    split: Split
+    roles: np.ndarray  # uint8 [tokens]: NONE, LABEL, DISTIL, ANCHOR
+    weights: np.ndarray  # float32 [tokens]: 1 on every distilled and anchored token
+    pools: np.ndarray  # int64 [tokens]: index into Pools
+    needed: np.ndarray  # int64 [rows]: tokens to feed; nothing after the last scored one has a say
+    twice: int | None = None  # the pool of labels that are anchored, too; None: none is
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The rows in which something is scored: int64."""
+        return np.flatnonzero(self.needed > 0)
+
+    def count(self, role: int) -> int:
+        return int((self.roles == role).sum())
+
+
+def assign(split: Split, config: SftConfig, pools: Pools) -> Task:
+    """Give every token its role, weight and pool, by the row's objective.
+
+    learn: weighted NLL on labels, and KL on the other response tokens, or on all of them, where there is an anchor.
+    distil: KL on all response tokens; or, when imitating, NLL on the labels with weight 1. Without a frozen copy of
+    the model a KL needs stored anchors. A row's first token is never scored.
+    """
+    position, row = split.position, split.row_of
+    inside = position >= 1
+    if config.max_length is not None:
+        inside &= position < config.max_length
+    labelled = (split.labels != IGNORE) & inside
+    start = split.anchor_start[row]
+    anchored = (position >= start) & (start > 0) & inside
+    if config.anchor != "model":
+        anchored &= position < start + split.anchor_count[row]
+    distil = split.distil[row]
+    roles = np.full(len(position), NONE, np.uint8)
+    if config.distil:
+        roles[distil & anchored] = DISTIL
+    else:
+        roles[distil & labelled] = LABEL
+    held = has_anchor(config)
+    if held:
+        roles[~distil & anchored & (split.weights == 0)] = ANCHOR
+    roles[~distil & labelled & (split.weights > 0)] = LABEL
+    weights = np.where((roles == LABEL) & ~distil, split.weights, 1.0).astype(np.float32)
+    twice = pools.names.index(ANCHOR_POOL) if held and config.anchor_at == "all" else None
+    return Task(split, roles, weights, _pool_of(split, roles, pools), _needed(split, roles), twice)
+
+
+def has_anchor(config: SftConfig) -> bool:
+    return config.anchor != "none" and config.anchor_weight > 0
+
+
+def _pool_of(split: Split, roles: np.ndarray, pools: Pools) -> np.ndarray:
+    index = {name: i for i, name in enumerate(pools.names)}
+    labels, distilled = (
+        np.array([index.get(f"{kind}/{source}", 0) for source in split.sources], np.int64) for kind in ("loss", "kl")
+    )
+    pool = np.where(roles == LABEL, labels[split.row_of], distilled[split.row_of])
+    pool[roles == ANCHOR] = index.get(ANCHOR_POOL, 0)
+    return pool
+
+
+def _needed(split: Split, roles: np.ndarray) -> np.ndarray:
+    """Tokens to feed per row: up to the one before the last scored token, since logits at t - 1 predict token t."""
+    last = np.zeros(len(split), np.int64)
+    scored = np.flatnonzero(roles != NONE)
+    np.maximum.at(last, split.row_of[scored], split.position[scored])
+    return last
+
+
+def settle_pools(export: Export, config: SftConfig) -> Pools:
+    """Which averages the loss is made of, over both splits. Raises ``DataError`` for a source without a lambda."""
+    found = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
+             for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
+    strangers = sorted(set(config.source_weights) - {source for _, source in found})
+    if strangers:
+        known = ", ".join(sorted({source for _, source in found}))
+        raise DataError(f"{export.folder}: --source-weights names {strangers[0]!r}, and the data's sources are {known}")
+    names = [f"{kind}/{source}" for kind, source in sorted(found)]
+    lambdas = [_lambda(export, config, source) * (config.distil_weight if kind == "kl" else 1.0)
+               for kind, source in sorted(found)]  # fmt: skip
+    groups = list(range(len(names))) if config.balance else [0] * len(names)
+    if has_anchor(config):
+        groups.append(len(names))
+        names.append(ANCHOR_POOL)
+        lambdas.append(config.anchor_weight)
+    return Pools(tuple(names), tuple(lambdas), tuple(groups))
+
+
+def _kind(distil: bool, config: SftConfig) -> str:
+    return "kl" if distil and config.distil else "loss"
+
+
+def _lambda(export: Export, config: SftConfig, source: str) -> float:
+    own = config.source_weights.get(source, 1.0)
+    if not config.balance or not export.balance:
+        return own
+    if source not in export.balance:
+        known = ", ".join(export.balance)
+        raise DataError(
+            f"{export.folder}: source {source!r} has no weight in the manifest's balance (it has {known}); "
+            "export again, or train with --no-balance"
+        )
+    return own * float(export.balance[source])
+
+
+def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of one epoch: a shuffle that spreads every source evenly, each step's rows longest first.
+
+    sources, lengths: [rows]. A source's n rows fall into n equal parts of the epoch, one in each, so that every step
+    has its share of every source. Rows are sorted by length within a step only: the batches of a step pad little, and
+    since a step's loss does not depend on how it is cut into batches, the sort changes no gradient.
+    Returns int64 [rows]; a function of seed and epoch alone, whatever the number of devices.
+    """
+    random = np.random.default_rng([seed, epoch])
+    place = np.empty(len(sources))
+    for source in np.unique(sources):
+        rows = random.permutation(np.flatnonzero(sources == source))
+        place[rows] = (np.arange(len(rows)) + random.random(len(rows))) / len(rows)
+    order = np.argsort(place, kind="stable")
+    steps = [order[i : i + step_rows] for i in range(0, len(order), step_rows)]
+    return np.concatenate([step[np.argsort(-lengths[step], kind="stable")] for step in steps])
+
+
+class StepOrder:
+    """The train sampler: ``epoch_order`` of the epoch that the trainer is in."""
+
+    def __init__(self, task: Task, step_rows: int, seed: int):
+        self.sources = np.unique(task.split.sources[task.rows].astype(str), return_inverse=True)[1]
+        self.lengths = task.needed[task.rows]
+        self.step_rows, self.seed, self.epoch = step_rows, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        order = epoch_order(self.sources, self.lengths, self.step_rows, self.seed, self.epoch)
+        return iter(order.tolist())
+
+
+class Scored(NamedTuple):
+    """The scored tokens of a row, or of a batch end to end."""
+
+    places: np.ndarray  # int64 [n]: where their logits are, in the row or in the flattened batch
+    ids: np.ndarray  # int64 [n, k]: the target distribution's known entries, see train.objective.loss.divergence
+    logprobs: np.ndarray  # float32 [n, k]
+    weights: np.ndarray  # float32 [n]
+    pools: np.ndarray  # int64 [n]
+    labelled: np.ndarray  # bool [n]: the target is the label; else the base model's distribution
+    tokens: np.ndarray  # int64 [n]: the token that stands there
+    rows: np.ndarray  # int64 [n]: the row within the batch
+    old: np.ndarray  # bool [n]: the row is rehearsal
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Rows to one batch. The trainer's datasets hold only (split, row); the arrays are looked up here.
+
+    ``packing``: rows end to end in one sequence, with positions that begin anew in each, by which attention keeps
+    them apart; else one under the other, padded. ``stored``: targets are the data's own; else a KL's target is left
+    open, for a frozen copy of the model to fill in.
+    """
+
+    tasks: Sequence[Task]
+    pool_count: int
+    pad_id: int
+    packing: bool = False
+    stored: bool = True
+
+    def __call__(self, items: list[dict[str, int]]) -> dict[str, Any]:
+        """input_ids [b, t] (packed [1, t]) with attention_mask (packed: position_ids) of that shape; the fields of
+        ``Scored``; counts [pools]: scored tokens; fed [1]: tokens that are no padding."""
+        rows = [(self.tasks[item["split"]], item["row"]) for item in items]
+        lengths = np.array([task.needed[row] for task, row in rows])
+        width = int(lengths.max())
+        begins = np.cumsum(lengths) - lengths if self.packing else np.arange(len(rows)) * width
+        parts = [self._row(i, task, row, int(begin)) for i, ((task, row), begin) in enumerate(zip(rows, begins))]  # noqa: B905
+        k = max(part.ids.shape[1] for part in parts)
+        parts = [p._replace(ids=_widen(p.ids, k, 0), logprobs=_widen(p.logprobs, k, -np.inf)) for p in parts]
+        scored = Scored(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        batch = {name: torch.from_numpy(array) for name, array in scored._asdict().items()}
+        batch["counts"] = torch.bincount(batch["pools"], minlength=self.pool_count)
+        batch["fed"] = torch.tensor([int(lengths.sum())])
+        return batch | (self._packed(rows, lengths) if self.packing else self._padded(rows, lengths, width))
+
+    def _padded(self, rows: list[tuple[Task, int]], lengths: np.ndarray, width: int) -> dict[str, torch.Tensor]:
+        padded = np.full((len(rows), width), self.pad_id, np.int64)
+        for line, (task, row), length in zip(padded, rows, lengths, strict=True):
+            line[:length] = _tokens(task, row)
+        mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
+        return {"input_ids": torch.from_numpy(padded), "attention_mask": torch.from_numpy(mask)}
+
+    def _packed(self, rows: list[tuple[Task, int]], lengths: np.ndarray) -> dict[str, torch.Tensor]:
+        tokens = np.concatenate([_tokens(task, row) for task, row in rows]).astype(np.int64)
+        places = np.concatenate([np.arange(length) for length in lengths])
+        return {"input_ids": torch.from_numpy(tokens)[None], "position_ids": torch.from_numpy(places)[None]}
+
+    def _row(self, number: int, task: Task, row: int, begin: int) -> Scored:
+        """``begin``: where the row begins in the flattened batch."""
+        split, start = task.split, int(task.split.offsets[row])
+        roles = task.roles[start : int(split.offsets[row + 1])]
+        scored = np.flatnonzero(roles)
+        labelled, pools = roles[scored] == LABEL, task.pools[start + scored]
+        weights = task.weights[start + scored]
+        if task.twice is not None and not split.distil[row]:
+            again = scored[labelled]
+            scored, labelled = np.concatenate([scored, again]), np.concatenate([labelled, np.zeros(len(again), bool)])
+            pools = np.concatenate([pools, np.full(len(again), task.twice)])
+            weights = np.concatenate([weights, np.ones(len(again), np.float32)])
+        ids, logprobs = self._targets(task, row, scored, labelled)
+        tokens = split.input_ids[start + scored].astype(np.int64)
+        rows, old = np.full(len(scored), number), np.full(len(scored), split.distil[row])
+        return Scored(begin + scored - 1, ids, logprobs, weights, pools, labelled, tokens, rows, old)
+
+    def _targets(self, task: Task, row: int, scored: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is known of the target distributions: ids and log-probabilities [n, k]."""
+        split, held = task.split, scored[~labelled]
+        ids, logprobs = np.zeros((len(held), 1), np.int64), np.full((len(held), 1), -np.inf, np.float32)
+        if self.stored:
+            ids, logprobs = split.anchors.take(row, held - split.anchor_start[row])
+        targets = np.zeros((len(scored), ids.shape[1]), np.int64)
+        log_p0 = np.full(targets.shape, -np.inf, np.float32)
+        targets[~labelled], log_p0[~labelled] = ids, logprobs
+        targets[labelled, 0], log_p0[labelled, 0] = split.labels[split.offsets[row] + scored[labelled]], 0.0
+        return targets, log_p0
+
+
+def _tokens(task: Task, row: int) -> np.ndarray:
+    """The tokens of a row that are fed."""
+    start = int(task.split.offsets[row])
+    return task.split.input_ids[start : start + int(task.needed[row])]
+
+
+def _widen(array: np.ndarray, k: int, fill: float) -> np.ndarray:
+    return np.pad(array, ((0, 0), (0, k - array.shape[1])), constant_values=fill)
+
+
+def label_reach(split: Split) -> tuple[int, int]:
+    """The place in its row, counted from 1, of the earliest label and of the latest."""
+    labelled = np.flatnonzero(split.labels != IGNORE)
+    places = labelled - split.offsets[split.row_of[labelled]] + 1
+    return int(places.min()), int(places.max())
+
+
+def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> None:
+    """Raises ``DataError`` where the train split has nothing to learn, or rehearsal cannot be distilled."""
+    split, task = export.splits["train"], tasks["train"]
+    if not (split.labels != IGNORE).any():
+        raise DataError(
+            f"{export.folder}: no token of the {len(split)} rows of train/ carries a label, so there is "
+            "nothing to learn; see `curate peek` for what was masked, and build with another --mask policy"
+        )
+    if not task.count(LABEL) and config.max_length is not None:
+        first, last = label_reach(split)
+        if first > config.max_length:
+            raise DataError(
+                f"{export.folder}: --max-length {config.max_length} cuts off every label: the earliest stands at token "
+                f"{first} of its row; --max-length {last} keeps all of them"
+            )
+    undistilled = config.distil and split.distil.any() and not task.count(DISTIL)
+    if undistilled and split.anchor_count.any() and config.max_length is not None:
+        raise DataError(
+            f"{export.folder}: --max-length {config.max_length} cuts off every answer of the rehearsal, so nothing "
+            "would hold the model still; raise --max-length, or train with --no-distil"
+        )
+    if undistilled:
+        raise DataError(
+            f"{export.folder}: none of the {int(split.distil.sum())} rehearsal rows carries anchors, so they "
+            "cannot be distilled; export them with anchors, or train with --anchor model or --no-distil"
+        )
+    if not task.count(LABEL) and not task.count(DISTIL):
+        raise DataError(
+            f"{export.folder}: under these settings no token would train (labels stand in the rows' first "
+            "token, weigh 0, or lie beyond --max-length); raise --max-length or build again"
+        )

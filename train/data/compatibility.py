@@ -1,0 +1,93 @@
+"""Whether data and model go together: said before the model loads, for later nothing would say it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from train.data.batches import Task
+from train.data.folder import LABEL, DataError, Export
+
+
+def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
+    """Raises ``DataError`` where the data's tokens or turns are not the model's, or do not fit into it."""
+    text = model_config.get_text_config()
+    check_tokenizer(export, model, tokenizer)
+    check_template(export, model, tokenizer)
+    check_vocabulary(export, model, int(text.vocab_size))
+    check_ends(export, tasks, tokenizer)
+    check_length(export, tasks, model, getattr(text, "max_position_embeddings", None))
+
+
+def check_tokenizer(export: Export, model: str, tokenizer: Any) -> None:
+    from curate.model.tokenizer import tokenizer_hash
+
+    stated, found = export.manifest.get("tokenizer") or {}, tokenizer_hash(tokenizer)
+    if stated.get("hash") and stated["hash"] != found:
+        raise DataError(
+            f"{export.folder} was tokenised with the tokenizer of {stated.get('name')} (hash "
+            f"{stated['hash']}), and {model} has another (hash {found}); train that model, or build the data "
+            f"with --model {model}"
+        )
+
+
+def check_template(export: Export, model: str, tokenizer: Any) -> None:
+    """A model asked in another template than it learned in has not learned. Data without turns state no template."""
+    from curate.model.template import Template, TemplateError
+
+    stated = export.manifest.get("template_hash")
+    try:
+        found = Template(tokenizer, export.manifest.get("template_args")).hash
+    except TemplateError:
+        found = "none at all"
+    if stated and stated != found:
+        raise DataError(
+            f"{export.folder} was rendered with the chat template {stated}, and {model} has another ({found}): it "
+            f"would be asked in other words than it learned in; build the data with --model {model}, or put the "
+            "template back that they were built with"
+        )
+
+
+def check_vocabulary(export: Export, model: str, size: int) -> None:
+    largest = max(max(int(s.input_ids.max(initial=0)), s.anchors.largest_id()) for s in export.splits.values())
+    if largest >= size:
+        raise DataError(
+            f"{export.folder} holds token {largest}, and {model} has a vocabulary of {size}; "
+            f"build the data with --model {model}"
+        )
+
+
+def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> None:
+    """Rows that are imitated and break off teach the model not to end. Data without turns state no template."""
+    stops = stop_ids(export, tokenizer)
+    for name, task in tasks.items():
+        split = task.split
+        rows = np.unique(split.row_of[task.roles == LABEL])
+        last = split.input_ids[split.offsets[rows + 1] - 1]
+        unended = rows[~np.isin(last, stops)] if stops else rows[:0]
+        if len(unended):
+            words = " or ".join(f"{token} ({tokenizer.convert_ids_to_tokens(token)!r})" for token in stops)
+            raise DataError(
+                f"{export.folder}: {len(unended)} of {len(rows)} labelled rows of {name} never end their turn: row "
+                f"{unended[0]} (id {split.ids[unended[0]]}) should end with token {words}; trained on these, the model "
+                "learns not to stop, so export again with whole answers"
+            )
+
+
+def stop_ids(export: Export, tokenizer: Any) -> list[int]:
+    """The tokens that end a turn: as the manifest says, or as the chat template writes them."""
+    from curate.model.template import Template
+
+    if not export.manifest.get("template_hash"):
+        return []
+    stated = export.manifest.get("end_of_turn")
+    return list(Template(tokenizer, export.manifest.get("template_args")).stop_ids) if stated is None else [int(stated)]
+
+
+def check_length(export: Export, tasks: Mapping[str, Task], model: str, room: int | None) -> None:
+    longest = max(int(task.needed.max(initial=0)) for task in tasks.values())
+    if room and longest > room:
+        raise DataError(
+            f"{export.folder} has rows of {longest} tokens, and {model} takes {room}; train with "
+            f"--max-length {room}, which cuts them, or export with --max-length {room}"
+        )

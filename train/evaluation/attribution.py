@@ -1,0 +1,273 @@
+"""Why it forgot: the lost items by topic, the training rows nearest to each, and the rows that are near to most.
+
+What counts as near is in ``train.evaluation.influence``. Row ids are those of the export's ``meta/``, which are those
+of the ``id`` column of the build that it was mixed from; the further ways of asking that ``curate build --wordings``
+adds have ids of their own there, "abc-w1" for a wording of the row "abc".
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.model.engine import EngineConfig, EngineError
+from curate.model.folder import locate_model, model_hash
+from curate.model.template import Template, TemplateError, load_template
+from train.config.sft import SftConfig
+from train.data.batches import Task, assign, settle_pools
+from train.data.compatibility import check_template, check_tokenizer, check_vocabulary
+from train.data.folder import LABEL, DataError, Export, load_export
+from train.evaluation.explanation import By, Explanation, Lost, Near, Suspect, Topic, Why
+from train.evaluation.influence import (
+    Text,
+    answer_text,
+    choose_rows,
+    cluster,
+    cosine,
+    deviations,
+    embedding,
+    last_matrix,
+    open_gradients,
+    row_text,
+    topic_words,
+)
+from train.evaluation.results import Comparison, EvaluateError, Flip, Results
+from train.record import data_fingerprint, read_run
+
+STANDS_OUT, OF_WORST = 25.0, 0.5
+"""A row is a suspect of an item's loss from so many deviations, and from this share of the nearest row's similarity.
+Measured on the tiny base: rows that contradict a fact had 39 deviations and more; with these gone, the nearest of the
+others, which share a part of the wrong value, up to 21. By embedding the two lie alike, 3 to 6: there is no suspect."""
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A training folder for a model: the rows that can be to blame."""
+
+    template: Template
+    task: Task
+    rows: list[int]  # each id once, since copies train alike
+    objective: str
+    export: Export
+
+    def tokens(self, row: int) -> np.ndarray:
+        begin, end = self.task.split.offsets[row : row + 2]
+        return np.asarray(self.task.split.input_ids[begin:end])
+
+
+@dataclass(frozen=True)
+class _Item:
+    flip: Flip
+    before: Text
+    after: Text
+
+
+def explain(
+    results: Results, data: Path, model: Path | str, *, after: Path | None = None, rows: int = 512, items: int = 100,
+    nearest: int = 5, by: By = "gradient", seed: int = 0, say: Callable[[str], None] = lambda line: None,
+) -> Explanation:  # fmt: skip
+    """Look for the rows of ``data`` that took from ``model`` (the base) what the results say was lost.
+
+    ``after``: the trained model's folder. Its run.json says which tokens trained, else the defaults of ``train sft``
+    are taken; and of several comparisons only its own is explained. A comparison gets at most ``items`` lost items and
+    at most ``rows`` rows. Raises ``EvaluateError``.
+    """
+    comparisons = _of_model(results, after)
+    try:
+        read = _read(data, model, after)
+        given = {"by": by, "data": str(data), "rows": len(read.rows), "seed": seed}
+        if not any(flip.lost for c in comparisons for flip in c.flips):
+            blank = tuple(_blank(comparison) for comparison in comparisons)
+            return Explanation(weight=None, comparisons=blank, **given)
+        if model_hash(EngineConfig(str(model))) != results.models[0].hash:
+            say(f"{model} is not, file by file, the {results.models[0].name!r} that was evaluated")
+        look = _Look(read, _open(model), by, nearest, seed)
+        found = tuple(look.explain(comparison, items, rows, say) for comparison in comparisons)
+    except (DataError, EngineError, TemplateError) as error:
+        raise EvaluateError(str(error)) from error
+    return Explanation(weight=look.weight_name, comparisons=found, **given)
+
+
+def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
+    if after is None or len(results.comparisons) == 1:
+        return results.comparisons
+    names = {score.name for score in results.models if Path(score.path).resolve() == after.resolve()}
+    found = tuple(comparison for comparison in results.comparisons if comparison.after in names)
+    if not found:
+        paths = ", ".join(score.path for score in results.models[1:])
+        raise EvaluateError(f"{after}: no model that was evaluated lies there; they are {paths}")
+    return found
+
+
+def _blank(comparison: Comparison) -> Why:
+    return Why(
+        before=comparison.before, after=comparison.after, lost=sum(flip.lost for flip in comparison.flips), explained=0,
+        unreadable=0, looked=0, topics=(), items=(), suspects=(),
+    )  # fmt: skip
+
+
+def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
+    export = load_export(data)
+    folder = str(locate_model(EngineConfig(str(model))))
+    template = load_template(folder, arguments=export.manifest.get("template_args"))
+    check_tokenizer(export, str(model), template.tokenizer)
+    check_template(export, str(model), template.tokenizer)
+    config = _settings(export, after)
+    split = export.splits["train"]
+    task = assign(split, config, settle_pools(export, config))
+    labelled = set(np.unique(split.row_of[(task.roles == LABEL) & (task.weights > 0)]).tolist())
+    once = {split.ids[row]: row for row in sorted(labelled, reverse=True)}
+    if not once:
+        raise EvaluateError(f"{data}: no row trains a label, and what is distilled from the base cannot be to blame")
+    return _Data(template, task, sorted(once.values()), config.objective, export)
+
+
+def _settings(export: Export, after: Path | None) -> SftConfig:
+    """What the run trained with. KL to the base has no gradient at the base, so anchors are left out."""
+    run = (read_run(after) if after else None) or {}
+    stated, found = run.get("data_fingerprint"), data_fingerprint(export.manifest, export.folder)
+    if stated and stated != found:
+        raise EvaluateError(
+            f"{after} was trained on other data (fingerprint {stated}) than {export.folder} ({found}); give the folder "
+            f"that it was trained on, {(run.get('config') or {}).get('data', 'as its run.json says')}"
+        )
+    names = ("objective", "distil", "max_length", "forgetting")
+    told = {name: value for name, value in (run.get("config") or {}).items() if name in names}
+    config = SftConfig.model_validate(told).settled()
+    return config.model_copy(update={"anchor": "none", "balance": False})
+
+
+def _open(model: Path | str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = locate_model(EngineConfig(str(model)))
+    try:
+        found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise EvaluateError(f"{model}: its weights cannot be opened: {error}") from error
+    return found.cuda() if torch.cuda.is_available() else found
+
+
+class _Look:
+    """A model at hand, and what was taken from it already: rows are shared by comparisons."""
+
+    def __init__(self, data: _Data, model: Any, by: By, nearest: int, seed: int):
+        check_vocabulary(data.export, "the model", int(model.config.get_text_config().vocab_size))
+        self.data, self.model, self.by, self.nearest, self.seed = data, model, by, nearest, seed
+        self.weight_name: str | None = None
+        self.texts: dict[int, tuple[Text, np.ndarray, np.ndarray]] = {}  # row → text, embedding, what is compared
+        if by == "gradient":
+            try:
+                self.weight_name, weight = last_matrix(model)
+            except ValueError as error:
+                raise EvaluateError(f"{error}; compare by embedding") from error
+            self.gradients = open_gradients(model, weight, seed, data.objective)
+
+    def explain(self, comparison: Comparison, items: int, rows: int, say: Callable[[str], None]) -> Why:
+        lost = [flip for flip in comparison.flips if flip.lost]
+        chosen = sorted(np.random.default_rng(self.seed).permutation(len(lost))[:items])
+        found = [item for index in chosen if (item := self._item(lost[index])) is not None]
+        blank = _blank(comparison).model_copy(update={"unreadable": len(chosen) - len(found)})
+        if not found:
+            return blank
+        tokens = [self.data.tokens(row) for row in self.data.rows]
+        words = [np.concatenate([item.before.ids, item.after.ids]) for item in found]
+        picked, background = choose_rows(tokens, words, rows, self.seed)
+        looked = [self.data.rows[index] for index in picked]
+        say(f"{comparison.after}: {len(found)} of {len(lost)} lost items against {len(looked)} of {len(tokens)} rows")
+        seen = [self._row(row) for row in looked]
+        places = np.array([embedding(self.model, item.before) for item in found])
+        there = np.array([each for _, each, _ in seen])
+        middle = np.concatenate([places, there]).mean(0)  # what all prompts share, the template above all
+        if self.by == "gradient":
+            changes = np.array([self.gradients.of_change(item.before, item.after) for item in found])
+            similar = cosine(changes, np.array([each for _, _, each in seen]))
+        else:
+            similar = cosine(places - middle, there - middle)
+        near = self._near(looked, similar, background)
+        return blank.model_copy(update={
+            "explained": len(found), "looked": len(looked),
+            "topics": _topics([item.flip for item in found], places - middle, comparison.flips),
+            "items": tuple(_lost(item.flip, each) for item, each in zip(found, near, strict=True)),
+            "suspects": _suspects([item.flip for item in found], near) if self.by == "gradient" else (),
+        })  # fmt: skip
+
+    def _item(self, flip: Flip) -> _Item | None:
+        prompt = [{"role": role, "content": content} for role, content in flip.prompt]
+        if not prompt or not flip.before.strip():
+            return None
+        try:
+            return _Item(flip, *(answer_text(self.data.template, prompt, text) for text in (flip.before, flip.after)))
+        except TemplateError:
+            return None
+
+    def _row(self, row: int) -> tuple[Text, np.ndarray, np.ndarray]:
+        if row not in self.texts:
+            text = row_text(self.data.task, row)
+            where = embedding(self.model, text)
+            self.texts[row] = (text, where, self.gradients.of_row(text) if self.by == "gradient" else where)
+        return self.texts[row]
+
+    def _near(self, looked: Sequence[int], similar: np.ndarray, background: np.ndarray) -> list[tuple[Near, ...]]:
+        """The rows nearest to each item; of gradients, the most negative."""
+        harm = -similar if self.by == "gradient" else similar
+        far = deviations(harm, background)
+        order = np.argsort(-harm, axis=1, kind="stable")[:, : self.nearest]
+        return [
+            tuple(self._shown(looked[j], float(similar[i, j]), float(far[i, j])) for j in line)
+            for i, line in enumerate(order)
+        ]
+
+    def _shown(self, row: int, similarity: float, far: float) -> Near:
+        start, split, decode = self._row(row)[0].start, self.data.task.split, self.data.template.decode
+        tokens = self.data.tokens(row).tolist()
+        return Near(
+            id=split.ids[row], source=str(split.sources[row]), rehearsal=bool(split.distil[row]),
+            similarity=round(similarity, 4), deviations=round(far, 2),
+            prompt=decode(tokens[:start]), answer=decode(tokens[start:]),
+        )  # fmt: skip
+
+
+def _lost(flip: Flip, near: tuple[Near, ...]) -> Lost:
+    return Lost(
+        suite=flip.suite, id=flip.id, prompt=flip.prompt[-1][1], before=flip.before, after=flip.after, nearest=near
+    )
+
+
+def _topics(flips: Sequence[Flip], places: np.ndarray, all_flips: Sequence[Flip]) -> tuple[Topic, ...]:
+    """Suite by suite, the largest topic first."""
+    prompts = [flip.prompt[-1][1] for flip in all_flips if flip.prompt]
+    topics = []
+    for suite in dict.fromkeys(flip.suite for flip in flips):
+        mine = [index for index, flip in enumerate(flips) if flip.suite == suite]
+        for group in cluster(places[mine]):
+            members = [flips[mine[index]] for index in group]
+            words = topic_words([flip.prompt[-1][1] for flip in members], prompts)
+            topics.append(Topic(suite=suite, words=words, items=tuple(flip.id for flip in members)))
+    return tuple(topics)
+
+
+def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[Suspect, ...]:
+    to: dict[str, list[tuple[Flip, Near]]] = {}
+    for flip, line in zip(flips, near, strict=True):
+        for each in line:
+            if _did_it(each, line[0]):
+                to.setdefault(each.id, []).append((flip, each))
+    suspects = [
+        Suspect(
+            id=name, source=pairs[0][1].source, rehearsal=pairs[0][1].rehearsal,
+            items=tuple(f"{flip.suite}/{flip.id}" for flip, _ in pairs),
+            deviations=round(sum(each.deviations for _, each in pairs) / len(pairs), 2),
+            prompt=pairs[0][1].prompt, answer=pairs[0][1].answer,
+        )
+        for name, pairs in to.items()
+    ]  # fmt: skip
+    return tuple(sorted(suspects, key=lambda suspect: (-len(suspect.items), -suspect.deviations, suspect.id)))
+
+
+def _did_it(near: Near, worst: Near) -> bool:
+    """By gradients, of which a negative similarity is harm."""
+    return near.deviations >= STANDS_OUT and near.similarity < 0 and near.similarity <= OF_WORST * worst.similarity

@@ -1,0 +1,86 @@
+"""Texts on which distributions are compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from curate.model.template import Template
+from curate.model.tokenizer import text_encoder
+from train.evaluation.results import EvaluateError
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Tokens, of which those from ``start`` on are measured; what stands before is context.
+
+    ``group``: what it is averaged with, "wikitext2" or "prompts: med", say. ``id`` is its own among all passages.
+    """
+
+    id: str
+    group: str
+    ids: tuple[int, ...]
+    start: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.start < len(self.ids):
+            raise EvaluateError(f"passage {self.id!r}: of {len(self.ids)} tokens none can be measured from "
+                                f"{self.start} on; a token needs one before it, and one must be left")  # fmt: skip
+
+
+def windows(text: str, tokenizer: Any, group: str, length: int, limit: int | None = None) -> list[Passage]:
+    """A text's first ``limit`` windows of ``length`` tokens, cut so that they neither overlap nor leave a gap.
+
+    Each is measured from its second token, since the first has nothing before it: strided perplexity with a stride of
+    the whole window. Where the tokenizer (or that of a ``Template``) begins a text with a token of its own, BOS, so
+    does each window, and that is its first token: models that were trained with one are lost without. A remainder of
+    one token is left out. What looks like a control token in the text is text, as everywhere
+    (``curate.model.template``).
+    """
+    lead = _bos(tokenizer)
+    if length < 2 or (limit is not None and limit < 1):
+        raise EvaluateError(f"{group}: {limit} windows of {length} tokens; ask for at least 1, of at least 2 tokens")
+    if not text.strip():
+        raise EvaluateError(f"{group}: this text is blank, so there is nothing to measure; give a file with text in it")
+    ids = text_encoder(_plain(tokenizer)).encode(text, add_special_tokens=False).ids
+    step = length - len(lead)
+    pieces = [(*lead, *ids[begin : begin + step]) for begin in range(0, len(ids), step)]
+    whole = [piece for piece in pieces if len(piece) > 1][:limit]
+    if not whole:
+        raise EvaluateError(f"{group}: a text of {len(ids)} token has nothing to measure; give a longer one")
+    return [Passage(f"{group}/{number}", group, piece, 1) for number, piece in enumerate(whole)]
+
+
+def behind_prompts(
+    prompts: Sequence[Sequence[int]], answers: Sequence[str | Sequence[int]], group: str, tokenizer: Any = None
+) -> list[Passage]:
+    """Prompts as token ids with the answers that the base model gave them: measured at the answers' tokens.
+
+    Answers as tokens may end with the one that ends the turn (``Template.render(…).response_ids`` do), and then that
+    one is measured as well. Answers as text need the ``tokenizer``. A prompt with an empty answer has nothing to
+    measure and is left out; passages are numbered by their prompts.
+    """
+    encoder = None if tokenizer is None else text_encoder(_plain(tokenizer))
+    found = []
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        if isinstance(answer, str):
+            if encoder is None:
+                raise EvaluateError(f"{group}: an answer given as text needs the tokenizer that makes it tokens")
+            answer = encoder.encode(answer, add_special_tokens=False).ids
+        if answer:
+            found.append(Passage(f"{group}/{number}", group, (*prompt, *answer), len(prompt)))
+    if not found:
+        raise EvaluateError(f"{group}: no prompt has an answer with a token in it, so there is nothing to measure")
+    return found
+
+
+def _plain(tokenizer: Any) -> Any:
+    return tokenizer.tokenizer if isinstance(tokenizer, Template) else tokenizer
+
+
+def _bos(tokenizer: Any) -> tuple[int, ...]:
+    """What the tokenizer puts before a text by itself."""
+    first = tuple(_plain(tokenizer)("").input_ids[:1])
+    return first if first == (_plain(tokenizer).bos_token_id,) else ()

@@ -1,0 +1,89 @@
+"""What holds the weights near the base model's: quadratic penalties, and a limit by projection."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from train.config.sft import Scope
+
+Weights = dict[str, Tensor]
+"""By name: a model's weights, or one number for each of them. Moved, once, to where the model's own lie."""
+
+Penalty = Callable[[Any], Tensor]
+"""model -> what its weights cost, a scalar that is added to the loss."""
+
+
+def start_of(model: Any) -> dict[str, Tensor]:
+    """The weights that train, as they are now: what they are held to."""
+    return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def quadratic(start: Weights, strength: float, importance: Weights | None = None) -> Penalty:
+    """strength · Σ_i importance_i (θ_i − θ0_i)²; every importance is 1 where none is given.
+
+    With the diagonal of the Fisher information and λ/2 it is EWC (arXiv 1612.00796, eq. 3), with a path's Ω and c
+    Synaptic Intelligence (arXiv 1703.04200, eq. 4), with nothing and α/2 L2-SP (arXiv 1802.01483, eq. 2).
+    """
+
+    def penalty(model: Any) -> Tensor:
+        moved = ((name, (weight - start[name]).square()) for name, weight in _held(model, start, importance or {}))
+        return strength * _total(square * importance[name] if importance else square for name, square in moved)
+
+    return penalty
+
+
+def projection(start: Weights, limit: float, scope: Scope = "tensor") -> Callable[[Any], None]:
+    """θ ← θ0 + (θ − θ0) · min(1, limit ‖θ0‖ / ‖θ − θ0‖), tensor by tensor or over all tensors at once (a ball around
+    the base model, as arXiv 2002.08253 has it by layers)."""
+
+    @torch.no_grad()
+    def project(model: Any) -> None:
+        trained = list(_held(model, start))
+        parts = [[pair] for pair in trained] if scope == "tensor" else [trained]
+        for part in parts:
+            moved = _norm(weight - start[name] for name, weight in part)
+            allowed = limit * _norm(start[name] for name, _ in part)
+            if moved > allowed:
+                for name, weight in part:
+                    weight.copy_(start[name] + (weight - start[name]) * (allowed / moved))
+
+    return project
+
+
+def _held(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
+    """The weights that the first of ``values`` names, once all values lie as they do."""
+    for name, weight in model.named_parameters():
+        if name in values[0]:
+            for each in values:
+                if name in each:
+                    each[name] = lying_as(weight, each[name])
+            yield name, weight
+
+
+def lying_as(weight: Tensor, values: Tensor) -> Tensor:
+    """``values`` on the weight's device; sharded over processes as it is, where it is."""
+    mesh: Any = getattr(weight, "device_mesh", None)
+    if mesh is None or hasattr(values, "device_mesh"):
+        return values.to(weight.device)
+    from torch.distributed.tensor import distribute_tensor
+
+    placed: Any = weight
+    return distribute_tensor(values.to(weight.device), mesh, placed.placements)
+
+
+def _total(squares: Any) -> Tensor:
+    return torch.stack([_whole(square.sum()) for square in squares]).sum()
+
+
+def _norm(parts: Any) -> Tensor:
+    total: Tensor = torch.stack([_whole(part.norm()) for part in parts]).norm()
+    return total
+
+
+def _whole(value: Tensor) -> Tensor:
+    """A number that every process has, where weights are sharded over processes."""
+    gathered = getattr(value, "full_tensor", None)
+    whole: Tensor = gathered() if gathered else value
+    return whole

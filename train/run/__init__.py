@@ -1,0 +1,1 @@
+"""A training run: planned, run, recorded."""

@@ -1,0 +1,278 @@
+"""What a run would do, settled and checked before anything heavy is loaded."""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.config.settings import ConfigError
+from curate.model.engine import EngineConfig
+from curate.model.folder import locate_model, model_hash
+from curate.store.disk import check_writable
+from train.config.sft import SftConfig
+from train.data.batches import Task, assign, check_targets, settle_pools
+from train.data.compatibility import check_fit
+from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
+from train.data.tokenizer import open_tokenizer
+from train.objective.head import HELD
+from train.objective.loss import Pools
+from train.record import data_fingerprint, fingerprint
+from train.trainer.parameters import check_parts
+from train.weights.fisher import check_importance
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that can start: everything checked, nothing heavy loaded."""
+
+    config: SftConfig  # model and out filled in
+    folder: Path  # where the model lies on this machine
+    export: Export
+    pools: Pools
+    tasks: dict[str, Task]
+    tokenizer: Any
+    model_config: Any
+    model_fingerprint: str
+    data_fingerprint: str
+    devices: int = 1
+    importance: tuple[str, ...] = ()  # fingerprints of the estimates that penalties read
+
+    @property
+    def model(self) -> str:
+        return str(self.config.model)
+
+    @property
+    def out(self) -> Path:
+        return Path(str(self.config.out))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return run_fingerprint(
+            self.config, self.data_fingerprint, self.model_fingerprint, self.importance, self.devices
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one pass, as Trainer counts them: batches go round the devices, then accumulate."""
+        batches = math.ceil(len(self.tasks["train"].rows) / self.config.batch_size)
+        return math.ceil(math.ceil(batches / self.devices) / self.config.grad_accum)
+
+    @property
+    def steps(self) -> int:
+        return math.ceil(self.config.epochs * self.steps_per_epoch)
+
+    @property
+    def bf16(self) -> bool:
+        """bfloat16 arithmetic where it is fast: on GPUs that have it. On CPU only when asked for."""
+        import torch
+
+        if self.config.dtype != "auto":
+            return self.config.dtype == "bfloat16"
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def run_fingerprint(config: SftConfig, data: str, model: str, importance: Sequence[str] = (), devices: int = 1) -> str:
+    """Of what shapes the weights: a step's rows, not how they are cut into batches or spread over devices."""
+    shaping = config.shaping() | {"step_rows": step_rows(config, devices)}
+    return fingerprint("sft", 2, shaping, data, model, *importance)
+
+
+def step_rows(config: SftConfig, devices: int) -> int:
+    """Rows of an optimiser step, over all devices."""
+    return config.batch_size * config.grad_accum * devices
+
+
+def prepare(config: SftConfig, devices: int = 1) -> Run:
+    """Check settings, data and model against each other, before anything heavy is loaded.
+
+    Raises ``ConfigError``, ``DataError`` or, where there is no such model, ``EngineError``.
+    """
+    config = config.settled()
+    check_writable(config.out or Path("runs"))
+    check_reports(config)
+    check_parts(config)
+    check_launch(config)
+    export = load_export(config.data)
+    if config.model is None:
+        config = config.model_copy(update={"model": export.model, "revision": export.manifest.get("revision")})
+    if config.model is None:
+        raise DataError(
+            f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base model"
+        )
+    pools = settle_pools(export, config)
+    tasks = {name: assign(split, config, pools) for name, split in export.splits.items()}
+    check_targets(export, config, tasks)
+    check_watch(export, config)
+    where = EngineConfig(config.model, revision=config.revision)
+    folder = locate_model(where)
+    tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
+    check_fit(export, tasks, config.model, tokenizer, model_config)
+    data, weights = data_fingerprint(export.manifest, export.folder), model_hash(where)
+    importance = tuple(
+        check_importance(place, kind, config.model, weights)
+        for kind, place in (("ewc", config.ewc), ("si", config.si))
+        if place is not None
+    )
+    out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance, devices)}"
+    settled = config.model_copy(update={"out": out})
+    return Run(settled, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices, importance)
+
+
+def check_reports(config: SftConfig) -> None:
+    """Raises ``ConfigError`` where a report goes to what is not installed."""
+    packages = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
+    for name in config.report_to:
+        if name not in packages:
+            raise ConfigError(f"--report-to {name}: known are {', '.join(packages)}")
+        if not any(find_spec(package) for package in packages[name]):
+            raise ConfigError(f"--report-to {name}: the package {name} is not installed; install it, or leave it out")
+
+
+def check_launch(config: SftConfig) -> None:
+    """Raises ``ConfigError`` where a launch keeps in pieces what an option reads whole."""
+    sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+    if config.pcgrad and (sharded or by_deepspeed):
+        raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
+    held = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    if held and by_deepspeed:
+        raise ConfigError(
+            f"--{held[0].replace('_', '-')} reads the weights, which DeepSpeed keeps in pieces of its own; launch with "
+            "FSDP2 (pipelines/accelerate/fsdp2.yaml)"
+        )
+
+
+def check_watch(export: Export, config: SftConfig) -> None:
+    """Raises ``ConfigError`` where early stopping has nothing to look at, or is half said."""
+    asked = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
+    if asked and not config.watch_every:
+        raise ConfigError(f"{asked} wants looks while training goes on; give --watch-every STEPS, too")
+    held = export.splits.get("validation")
+    if config.watch_every and (held is None or not len(held)):
+        raise ConfigError(
+            f"--watch-every: {export.folder} has no validation rows to look at; mix with --validation above 0"
+        )
+    if config.retention_floor is not None and held is not None and not held.distil.any():
+        raise ConfigError(
+            f"--retention-floor: no validation row of {export.folder} is rehearsal, so there is nothing to keep; "
+            "mix with --rehearsal, or a larger --validation"
+        )
+
+
+def on_cpu() -> bool:
+    """Whether there is nothing better to compute on."""
+    import torch
+
+    return not torch.accelerator.is_available()
+
+
+def device_count() -> int:
+    """The processes of this launch (``accelerate launch``, ``torchrun``), one device each."""
+    from accelerate import PartialState
+
+    return int(PartialState(cpu=on_cpu()).num_processes)
+
+
+def is_main() -> bool:
+    from accelerate import PartialState
+
+    return bool(PartialState(cpu=on_cpu()).is_main_process)
+
+
+def plan(run: Run) -> dict[str, Any]:
+    """What the run would do: rows, steps, tokens by what they carry, an estimate of memory."""
+    tasks = run.tasks
+    train, validation = tasks["train"], tasks.get("validation")
+    limit = run.config.max_length
+    unanchored = int((train.split.distil & (train.split.anchor_count == 0)).sum())
+    return {
+        "model": run.model,
+        "data": str(run.export.folder),
+        "out": str(run.out),
+        "fingerprint": run.fingerprint,
+        "rows": {
+            "train": len(train.rows),
+            "validation": 0 if validation is None else len(validation.rows),
+            "unanchored": unanchored if run.config.distil else 0,
+            "rehearsal": int(train.split.distil[train.rows].sum()),
+            "nothing_to_train": len(train.split) - len(train.rows),
+            "cut": 0 if limit is None else int((train.split.lengths > limit).sum()),
+        },
+        "forgetting": run.config.forgetting,
+        "loss": dict(zip(run.pools.names, run.pools.lambdas, strict=True)),
+        "steps": run.steps,
+        "epochs": run.config.epochs,
+        "tokens_per_epoch": {
+            "labelled": train.count(LABEL),
+            "distilled": train.count(DISTIL),
+            "anchored": train.count(ANCHOR),
+            "fed": int(train.needed.sum()),
+        },
+        "parameters": parameters(run),
+        "memory_bytes": memory(run),
+        "seconds": seconds(run),
+    }
+
+
+def parameters(run: Run) -> int:
+    """The number of weights, from the configuration alone."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    with torch.device("meta"):
+        return int(auto.from_config(run.model_config).num_parameters())
+
+
+EFFICIENCY = 0.35
+"""Of a device's speed at multiplying large matrices, what training reaches: 30 to 45 % is what large runs report
+(arXiv 2204.02311, table 3)."""
+
+
+def seconds(run: Run) -> float:
+    """About how long training takes: 6 FLOPs per weight and token fed (arXiv 2001.08361, section 2.1), 2 more where
+    activations are recomputed, and 2 where a frozen copy is asked; at what this machine multiplies matrices with.
+
+    A small model takes longer: what is not arithmetic weighs more there.
+    """
+    per_token = 6 + 2 * run.config.grad_checkpointing + 2 * (run.config.anchor == "model")
+    fed = run.config.epochs * float(run.tasks["train"].needed.sum())
+    return per_token * parameters(run) * fed / (flops(run.bf16) * EFFICIENCY * run.devices)
+
+
+def flops(bf16: bool, size: int = 1024) -> float:
+    """FLOPs per second of this machine's device, from products of two square matrices; the best of four."""
+    import torch
+
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    square = torch.ones(size, size, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
+    best = float("inf")
+    for _ in range(4):
+        began = time.perf_counter()
+        float((square @ square)[0, 0])  # read, so that it is done
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def memory(run: Run) -> int:
+    """Bytes on one device: weights, gradients and Adam's two moments in float32, activations, and logits.
+
+    Activations: 34 bytes per token, layer and hidden unit in 16 bit (arXiv 2205.05198, eq. 2, without the attention
+    matrix, which is not kept); when recomputed, one layer of that and every layer's input. Logits: three float32 copies
+    of those at the scored positions of the widest batch, or of a slice of them (``train.objective.head``).
+    """
+    text, size = run.model_config.get_text_config(), 1 if run.bf16 else 2
+    task = run.tasks["train"]
+    tokens = run.config.batch_size * int(task.needed.max(initial=1))
+    per_row = np.bincount(task.split.row_of, weights=task.roles > 0)
+    scored = int(np.sort(per_row)[-run.config.batch_size :].sum())
+    layers = int(text.num_hidden_layers)
+    per_unit = 34 + 2 * layers if run.config.grad_checkpointing else 34 * layers
+    activations = per_unit * size * tokens * int(text.hidden_size)
+    return 16 * parameters(run) + activations + 12 * min(scored * int(text.vocab_size), HELD)

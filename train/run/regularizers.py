@@ -1,0 +1,72 @@
+"""From settings to what holds a model near its base: a teacher, penalties, a limit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import TrainerCallback
+
+from train.data.folder import ANCHOR, DISTIL
+from train.objective.penalties import Penalty, Weights, projection, quadratic, start_of
+from train.objective.teacher import Teacher, frozen_copy, without_adapter
+from train.run.plan import Run
+from train.weights.fisher import load_importance
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What holds a model; all of it may be absent."""
+
+    teacher: Teacher | None
+    penalties: tuple[Penalty, ...]
+    limit: TrainerCallback | None
+
+
+def hold(run: Run, model: Any) -> Holding:
+    """``model``: the base model's weights, as it is before training, and wrapped where an adapter trains.
+
+    Raises ``DataError`` where an estimate of importance does not fit its weights.
+    """
+    return Holding(_teacher(run, model), _penalties(run, model), _limit(run, model))
+
+
+def _teacher(run: Run, model: Any) -> Teacher | None:
+    config = run.config
+    if config.anchor != "model" or not any(task.count(DISTIL) + task.count(ANCHOR) for task in run.tasks.values()):
+        return None
+    if config.adapter != "none":
+        return without_adapter(model, run.bf16)
+    return frozen_copy(run.folder, model, run.bf16, config.trust_remote_code)
+
+
+def _penalties(run: Run, model: Any) -> tuple[Penalty, ...]:
+    config = run.config
+    if not (config.ewc or config.si or config.l2_sp):
+        return ()
+    start: Weights = start_of(model)
+    found = []
+    if config.ewc:
+        found.append(quadratic(start, config.ewc_weight / 2, load_importance(config.ewc, start)))
+    if config.si:
+        found.append(quadratic(start, config.si_weight, load_importance(config.si, start)))
+    if config.l2_sp:
+        found.append(quadratic(start, config.l2_sp / 2))
+    return tuple(found)
+
+
+def _limit(run: Run, model: Any) -> TrainerCallback | None:
+    config = run.config
+    if config.shift_limit is None:
+        return None
+    return _AfterStep(projection(start_of(model), config.shift_limit, config.shift_scope))
+
+
+class _AfterStep(TrainerCallback):
+    """Puts the weights back inside their limit after each optimiser step."""
+
+    def __init__(self, project: Callable[[Any], None]):
+        self.project = project
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        model = kwargs["model"]
+        self.project(getattr(model, "module", model))

@@ -1,0 +1,1 @@
+"""TRL's trainer with these objectives, and which parameters train."""

@@ -1,0 +1,124 @@
+"""What trains: all weights, the upper layers, weights by name, or an adapter beside them."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from typing import Any
+
+from curate.config.settings import ConfigError
+from train.config.sft import SftConfig
+
+VIRTUAL = ("prefix", "prompt")
+"""Adapters that are tokens before the prompt, with nothing to fold into the weights."""
+
+
+def check_parts(config: SftConfig) -> None:
+    """Raises ``ConfigError`` where settings exclude each other or want a package that is not there."""
+    held = config.freeze > 0 or bool(config.train_only)
+    if config.adapter != "none" and held:
+        raise ConfigError(f"--adapter {config.adapter} holds every other weight; leave out --freeze and --train-only")
+    pulled = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    if config.adapter != "none" and pulled:
+        flag = pulled[0].replace("_", "-")
+        raise ConfigError(f"--{flag} holds the base model's weights, which --adapter {config.adapter} does not change")
+    if config.freeze and config.train_only:
+        raise ConfigError("--freeze and --train-only both say what trains; give one of them")
+    if config.adapter == "qlora" and not _bitsandbytes():
+        raise ConfigError(
+            "--adapter qlora wants a GPU and the package bitsandbytes; install it there, or train --adapter lora"
+        )
+
+
+def _bitsandbytes() -> bool:
+    import torch
+
+    return find_spec("bitsandbytes") is not None and torch.cuda.is_available()
+
+
+def loading(config: SftConfig) -> dict[str, Any]:
+    """Keywords to ``from_pretrained``: master weights in float32; QLoRA's base in 4 bits (arXiv 2305.14314)."""
+    import torch
+
+    if config.adapter != "qlora":
+        return {"dtype": torch.float32}
+    from transformers import BitsAndBytesConfig
+
+    return {
+        "quantization_config": BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    }  # fmt: skip
+
+
+def choose_parts(model: Any, config: SftConfig) -> Any:
+    """The model with only what is to train requiring gradients; wrapped where an adapter trains.
+
+    Raises ``ConfigError`` where a pattern matches no weight, or nothing would train.
+    """
+    if config.adapter != "none":
+        return _adapted(model, config)
+    if config.freeze:
+        freeze_lower(model, config.freeze)
+    if config.train_only:
+        train_matching(model, config.train_only)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ConfigError("no weight is left to train; lower --freeze")
+    return model
+
+
+def freeze_lower(model: Any, share: float) -> Any:
+    """Hold the embeddings and the lower ``share`` of the layers, rounded to whole ones (arXiv 1911.03090). A head that
+    is tied to the embeddings is held with them."""
+    model.get_input_embeddings().requires_grad_(False)
+    layers = model.get_decoder().layers
+    for layer in layers[: round(share * len(layers))]:
+        layer.requires_grad_(False)
+    return model
+
+
+def train_matching(model: Any, patterns: Sequence[str]) -> None:
+    """Train the weights whose dotted name matches a pattern, whole or as a part between dots; hold the others.
+
+    "mlp" matches model.layers.0.mlp.up_proj.weight; so do "layers.*.mlp" and "*up_proj.weight".
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in patterns:
+        if not any(_matches(name, pattern) for name in names):
+            raise ConfigError(f"--train-only {pattern}: no weight has such a name; there are {', '.join(names[:6])} …")
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(any(_matches(name, pattern) for pattern in patterns))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(f".{name}.", f"*.{pattern}.*") or fnmatchcase(name, pattern)
+
+
+def _adapted(model: Any, config: SftConfig) -> Any:
+    import torch
+    from peft import get_peft_model, prepare_model_for_kbit_training
+
+    if config.adapter == "qlora":
+        prepare: Any = prepare_model_for_kbit_training
+        model = prepare(model, use_gradient_checkpointing=config.grad_checkpointing)
+    torch.manual_seed(config.seed)  # an adapter's first weights are drawn, before the trainer sets its seed
+    return get_peft_model(model, adapter_config(config))
+
+
+def adapter_config(config: SftConfig) -> Any:
+    """PEFT's configuration of an adapter. Low-rank ones lie on every linear layer but the head (arXiv 2305.14314,
+    section 4), without dropout; DoRA splits each weight into length and direction (arXiv 2402.09353), IA³ scales keys,
+    values and the MLP's inner activations (arXiv 2205.05638); prefix and prompt: arXiv 2101.00190, 2104.08691."""
+    from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig
+
+    task: Any = "CAUSAL_LM"
+    if config.adapter == "ia3":
+        return IA3Config(task_type=task)
+    if config.adapter == "prefix":
+        return PrefixTuningConfig(task_type=task, num_virtual_tokens=config.virtual_tokens)
+    if config.adapter == "prompt":
+        return PromptTuningConfig(task_type=task, num_virtual_tokens=config.virtual_tokens)
+    return LoraConfig(
+        task_type=task, r=config.rank, lora_alpha=config.lora_alpha or 2 * config.rank, target_modules="all-linear",
+        use_dora=config.adapter == "dora",
+    )  # fmt: skip

@@ -1,0 +1,279 @@
+"""TRL's ``SFTTrainer`` with our loss, our order, and normalisers over the whole optimiser step."""
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.checkpoint import checkpoint
+from transformers import TrainerCallback
+from trl.trainer.sft_config import SFTConfig as TrlConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from train.config.sft import Objective
+from train.data.batches import Scored, StepOrder
+from train.objective.head import logits_of, scored_hidden, scored_logits, slices
+from train.objective.loss import Pools, divergence, full_divergence, likelihood, normalised_entropy
+from train.objective.pcgrad import Gradient, surgery
+from train.objective.penalties import Penalty
+from train.objective.teacher import Teacher
+from train.trainer.early_stopping import Watch
+
+Judged = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Of each scored token, [n]: divergence (float32), weight (float32), whether the likeliest token stands there."""
+
+
+class _EpochKeeper(TrainerCallback):
+    """Tells the order which epoch it is. Accelerate does so too, but not when several processes resume mid-epoch."""
+
+    def __init__(self, order: StepOrder):
+        self.order = order
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.order.set_epoch(int(state.epoch))
+
+
+class AnchoredSFTTrainer(SFTTrainer):
+    """``SFTTrainer`` over ``train.data.batches.Collator``'s batches.
+
+    Full fine-tuning as TRL does it (accelerate, checkpoints, schedules), but for what enters the loss:
+    ``train.objective.loss``, with the language-model head run at scored positions only.
+    """
+
+    # Our loss is divided by the token counts of the whole accumulated step; Trainer must not divide once more.
+    loss_is_scaled_for_ga: bool = True  # type: ignore[assignment]
+
+    def __init__(
+        self, *, pools: Pools, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
+        teacher: Teacher | None = None, penalties: Sequence[Penalty] = (), pcgrad: int | None = None,
+        watch: Watch | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        """``pcgrad``: the seed of gradient surgery; None: gradients are added up as they are."""
+        self.pools, self.order = pools, order
+        self.objective: Objective = objective
+        self.teacher, self.penalties, self.watch = teacher, penalties, watch
+        self.pcgrad = pcgrad
+        self._gradients: dict[int, Gradient] = {}
+        self._reset_window()
+        self._batches = 1
+        super().__init__(args=args, **kwargs)
+        if order:
+            self.add_callback(_EpochKeeper(order))
+        self.tokens_scored = self.tokens_fed = 0
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
+        return self.order
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """The batches of one optimiser step, and its token counts by pool over all of them and all devices."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        counts = sum(
+            (batch["counts"].to(device) for batch in batches),
+            torch.zeros(len(self.pools.names), device=device),
+        )
+        fed = sum((batch["fed"].to(device) for batch in batches), torch.zeros(1, device=device))
+        if self.accelerator.num_processes > 1:
+            counts, fed = self.accelerator.reduce(counts), self.accelerator.reduce(fed)
+        self._present += counts.cpu() > 0
+        self.tokens_scored += int(counts.sum())
+        self.tokens_fed += int(fed)
+        self._batches = len(batches)
+        return batches, counts
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """This batch's share of the step's loss; ``num_items_in_batch`` is the step's counts by pool."""
+        counts = inputs["counts"] if num_items_in_batch is None else num_items_in_batch
+        sums = self.pool_sums(model, inputs)
+        self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
+        # The wrapped model averages gradients over devices, and our normaliser already counts all of them.
+        loss = self.pools.loss(sums, counts) * float(self.accelerator.num_processes)
+        return loss + self.penalty(model) / self._batches if self.penalties else loss
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One forward and backward; with gradient surgery, one backward for each pool."""
+        if self.pcgrad is None:
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]
+            return loss
+        return self._operated_step(model, inputs, num_items_in_batch)
+
+    def _operated_step(self, model: Any, inputs: Any, counts: Any) -> torch.Tensor:
+        """Pools' gradients, gathered over the batches of a step and over devices, then operated on and set."""
+        whole = self.accelerator.unwrap_model(model)
+        whole.train()
+        inputs = self._prepare_inputs(inputs)
+        with self.compute_loss_context_manager():
+            sums = self.pool_sums(whole, inputs)
+            parts = self.pools.parts(sums, counts)
+        self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
+        weights = [weight for weight in whole.parameters() if weight.requires_grad]
+        for pool in torch.nonzero(inputs["counts"]).flatten().tolist():
+            _add(self._gradients, pool, gradients_of(parts[pool], weights))
+        if self.accelerator.sync_gradients:
+            for pool in torch.nonzero(counts).flatten().tolist():
+                gradient = self._gradients.get(pool) or [torch.zeros_like(weight) for weight in weights]
+                self._gradients[pool] = [self.accelerator.reduce(part) for part in gradient]
+            if self.penalties:
+                self._gradients[-1] = gradients_of(self.penalty(whole), weights)
+            drawn = Random(f"{self.pcgrad} {self.state.global_step}")  # a resumed run draws as it would have
+            for weight, part in zip(weights, surgery(list(self._gradients.values()), drawn), strict=True):
+                weight.grad = part
+            self._gradients = {}
+        return parts.sum().detach()
+
+    def penalty(self, model: Any) -> torch.Tensor:
+        """What the weights cost by where they are: once per optimiser step, the same on every device."""
+        whole = self.accelerator.unwrap_model(model)
+        return torch.stack([penalty(whole) for penalty in self.penalties]).sum()
+
+    def pool_sums(self, model: Any, inputs: Any) -> torch.Tensor:
+        """Weighted divergences summed by pool: float32 [pools]."""
+        terms, weights, _ = self.judged(model, inputs)
+        return self.pools.sums(terms, weights, inputs["pools"])
+
+    def judged(self, model: Any, inputs: Any) -> Judged:
+        """Every scored token. Where their logits are many, a slice of them is held at a time and computed anew in the
+        backward pass; not where weights are sharded, for there the head must run inside the wrapper's own forward."""
+        whole = self.accelerator.unwrap_model(model)
+        vocab = int(whole.config.get_text_config().vocab_size)
+        parts = None if self.is_fsdp_enabled or self.is_deepspeed_enabled else slices(len(inputs["places"]), vocab)
+        if parts is None:
+            return self.judge(self.scored(model, inputs), inputs)
+        hidden = scored_hidden(model, whole, inputs, inputs["places"])
+        known = {name: inputs[name] for name in Scored._fields}
+        if self.teacher:
+            with torch.no_grad():
+                known["old_hidden"] = self.teacher.hidden(inputs, inputs["places"])
+
+        def judge(hidden: torch.Tensor, part: slice) -> Judged:
+            with self.accelerator.autocast():
+                logits = logits_of(whole, hidden)
+            return self.judge(logits, {name: each[part] for name, each in known.items()})
+
+        found = [checkpoint(judge, hidden[part], part, use_reentrant=False) for part in parts]
+        terms, weights, right = (torch.cat(columns) for columns in zip(*found, strict=True))
+        return terms, weights, right
+
+    def judge(self, logits: torch.Tensor, inputs: Any) -> Judged:
+        """Scored tokens by their logits [n, vocab]."""
+        weights = self.token_weights(logits, inputs)
+        training = torch.is_grad_enabled()  # nobody asks then what was right
+        right = torch.zeros_like(inputs["labelled"]) if training else logits.argmax(-1) == inputs["tokens"]
+        return self.terms(logits, inputs), weights, right
+
+    def scored(self, model: Any, inputs: Any) -> torch.Tensor:
+        """Logits of the scored tokens: [n, vocab]."""
+        return scored_logits(model, self.accelerator.unwrap_model(model), inputs, inputs["places"])
+
+    def terms(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
+        """Each scored token's divergence from its target: float32 [n]; the teacher's target where there is one."""
+        terms = divergence(logits, inputs["ids"], inputs["logprobs"])
+        held = ~inputs["labelled"]
+        if self.teacher is None or not held.any():
+            return terms
+        with torch.no_grad():
+            if "old_hidden" in inputs:
+                old = self.teacher.logits(inputs["old_hidden"][held])
+            else:
+                old = self.teacher(inputs, inputs["places"][held])
+        return terms.masked_scatter(held, full_divergence(old, logits[held]))
+
+    def token_weights(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
+        """Weights of the scored tokens, float32 [n]: the data's, times the objective's on labels; logits [n, vocab]."""
+        weights: torch.Tensor = inputs["weights"]
+        if self.objective == "nll":
+            return weights
+        with torch.no_grad():
+            factors = likelihood(logits, inputs["ids"][:, 0]) if self.objective == "dft" else normalised_entropy(logits)
+        return torch.where(inputs["labelled"], weights * factors, weights)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The same loss on the validation split as one step: normalisers over all of it.
+
+        Several devices get equally many batches, for which rows from the beginning are given out again: these do not
+        count twice.
+        """
+        loader: Any = self.get_eval_dataloader(eval_dataset)
+        size = self.args.per_device_eval_batch_size
+        model: Any = self.model
+        model.eval()
+        sums = torch.zeros(len(self.pools.names), device=self.args.device)
+        counts = torch.zeros_like(sums)
+        rows = torch.zeros(2, 2, device=self.args.device)
+        with torch.no_grad():
+            for number, batch in enumerate(loader):
+                inputs = self._prepare_inputs(batch)
+                first = (number * self.accelerator.num_processes + self.accelerator.process_index) * size
+                once = first + inputs["rows"] < len(loader.dataset)
+                terms, weights, right = self.judged(model, inputs)
+                sums += self.pools.sums(terms, weights * once, inputs["pools"])
+                counts += torch.bincount(inputs["pools"][once], minlength=len(counts))
+                rows += answered(right, inputs, once)
+        if self.accelerator.num_processes > 1:
+            sums, counts, rows = (self.accelerator.reduce(part) for part in (sums, counts, rows))
+        metrics = {f"{metric_key_prefix}_loss": float(self.pools.loss(sums, counts))}
+        for name, mean, count in zip(
+            self.pools.names, (sums / counts.clamp(min=1)).tolist(), counts.tolist(), strict=True
+        ):
+            if count:
+                metrics[f"{metric_key_prefix}_{name}"] = mean
+        for name, (right, count) in zip(("recall", "kept"), rows.tolist(), strict=True):
+            if count:
+                metrics[f"{metric_key_prefix}_{name}"] = right / count
+        if self.watch:
+            self.watch.judge(metrics, self.state)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the mean loss of every pool over the steps since the last log in which it had tokens."""
+        if "loss" in logs:
+            sums = self.accelerator.reduce(self._sums.to(self.args.device)).cpu()
+            present = self._present.tolist()
+            logs.update({n: s / p for n, s, p in zip(self.pools.names, sums.tolist(), present, strict=True) if p})
+            self._reset_window()
+        super().log(logs, start_time)
+
+    def _reset_window(self) -> None:
+        self._sums = torch.zeros(len(self.pools.names))
+        self._present = torch.zeros(len(self.pools.names))
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """``run.json`` says what ran; TRL's card would say less."""
+
+    def _send_telemetry(self) -> None:
+        """A run tells nobody about itself."""
+
+
+def answered(right: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tensor:
+    """Rows whose every token that counts is the likeliest one, and rows: float32 [2, 2], of new ones and of rehearsal.
+
+    In a new row its labels count, in rehearsal every token. ``right`` [n]; ``once`` [n]: tokens of rows to count.
+    """
+    counts = (inputs["labelled"] | inputs["old"]) & once
+    found = torch.zeros(2, 2, device=right.device)
+    for kind, old in enumerate((~inputs["old"], inputs["old"])):
+        here = counts & old
+        rows = inputs["rows"][here]
+        wrong = rows[~right[here]]
+        found[kind, 1] = rows.unique().numel()
+        found[kind, 0] = found[kind, 1] - wrong.unique().numel()
+    return found
+
+
+def gradients_of(value: torch.Tensor, weights: Sequence[torch.Tensor]) -> Gradient:
+    """The gradient by each weight, 0 where it has no say; the graph stays, for the next."""
+    found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(w) if part is None else part for w, part in zip(weights, found, strict=True)]
+
+
+def _add(gradients: dict[int, Gradient], pool: int, more: Gradient) -> None:
+    held = gradients.get(pool)
+    gradients[pool] = more if held is None else [one + other for one, other in zip(held, more, strict=True)]
