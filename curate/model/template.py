@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from curate.model.engine import Completion
 
 
-class TemplateError(CurateError):
+class TemplateError(CurateError, ValueError):
     """This conversation cannot be rendered faithfully; the message says why."""
 
 
