@@ -575,7 +575,8 @@ def test_the_command_writes_and_says_what(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("small_table")
-def test_the_command_without_cells(tmp_path: Path) -> None:
+def test_the_command_without_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where it writes into the pages of the current folder, not into this project's
     result = CliRunner().invoke(app, ["report", "--cells", str(tmp_path)])
     assert result.exit_code == 2
     assert "`python -m benchmarks.forgetting run`" in re.sub(r"[\s│]+", " ", result.output)
