@@ -7,6 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from curate.commands.mix.settings import MixConfig
 from curate.commands.pretrain_settings import PretrainConfig
 from curate.commands.settings import ModelConfig
 from curate.commands.workspace import dataset_of, file_settings, in_a_line, keep_workspace, settled
-from curate.config.flags import Flag, How, command
+from curate.config.flags import Body, Flag, How, command
 from curate.config.settings import ConfigError, load_yaml
 
 app = typer.Typer(
@@ -37,13 +38,19 @@ SOURCES: dict[str, Flag] = {
 }  # fmt: skip
 
 
+def guarded(act: Body) -> Body:
+    """The body of a command whose known errors are sentences."""
+
+    @wraps(act)
+    def body(how: How, given: dict[str, Any]) -> None:
+        _run(lambda: act(how, given), how.debug)
+
+    return body
+
+
 def build(how: How, given: dict[str, Any]) -> None:
     """Rewrite a source's answers in the base model's own words and mark the tokens that carry new knowledge."""
-    _run(lambda: _build(how, given), how.debug)
-
-
-def _build(how: How, given: dict[str, Any]) -> None:
-    from curate.commands.build.build import build
+    from curate.commands.build.build import build as run_build
     from curate.commands.build.estimate import dry_run as estimate
     from curate.commands.build.preview import preview as look
     from curate.commands.build.summary import describe
@@ -66,7 +73,7 @@ def _build(how: How, given: dict[str, Any]) -> None:
         _print(shown, how.as_json, describe)
         return
     with Progress() as progress:
-        built = build(config, progress)
+        built = run_build(config, progress)
         if not built.nothing:
             keep_workspace(config, progress.say)
     _print(built.summary, how.as_json, describe)
@@ -75,11 +82,8 @@ def _build(how: How, given: dict[str, Any]) -> None:
 
 def mix(how: How, given: dict[str, Any]) -> None:
     """Mix a build with rehearsal that the base model answers itself, and write training shards."""
-    _run(lambda: _mix(how, given), how.debug)
-
-
-def _mix(how: How, given: dict[str, Any]) -> None:
-    from curate.commands.mix.mix import estimate, mix, sweep
+    from curate.commands.mix.mix import estimate, sweep
+    from curate.commands.mix.mix import mix as run_mix
     from curate.commands.mix.summary import describe
     from curate.commands.progress import Progress
     from curate.store.files import latest_settings
@@ -91,17 +95,13 @@ def _mix(how: How, given: dict[str, Any]) -> None:
     file = {**file, **built, **(load_yaml(how.config) if how.config else {})}
     config = settled(MixConfig, file, with_cleaning(given, file))
     with Progress() as progress:
-        act = estimate if how.dry_run else sweep if config.sweep else mix
+        act = estimate if how.dry_run else sweep if config.sweep else run_mix
         result = act(config, progress)
     _print(result, how.as_json, describe)
 
 
 def pretrain(how: How, given: dict[str, Any]) -> None:
     """Write training shards of plain text, for continued pre-training: rows without a prompt, beside replay."""
-    _run(lambda: _pretrain(how, given), how.debug)
-
-
-def _pretrain(how: How, given: dict[str, Any]) -> None:
     from curate.commands.pretrain import describe, text
     from curate.commands.pretrain import dry_run as estimate
     from curate.commands.progress import Progress
@@ -117,11 +117,8 @@ def _pretrain(how: How, given: dict[str, Any]) -> None:
 
 def dedupe(how: How, given: dict[str, Any]) -> None:
     """Write sources without rows that repeat each other, other sets, or evaluation items."""
-    _run(lambda: _dedupe(how, given), how.debug)
-
-
-def _dedupe(how: How, given: dict[str, Any]) -> None:
-    from curate.commands.dedupe.dedupe import dedupe, describe
+    from curate.commands.dedupe.dedupe import dedupe as run_dedupe
+    from curate.commands.dedupe.dedupe import describe
     from curate.commands.progress import Progress
 
     file = load_yaml(how.config) if how.config else {}
@@ -129,14 +126,14 @@ def _dedupe(how: How, given: dict[str, Any]) -> None:
         raise ConfigError("dedupe needs a source: files or folders, PATH or NAME=PATH")
     config = settled(DedupeConfig, file, given)
     with Progress() as progress:
-        result = dedupe(config, progress.say)
+        result = run_dedupe(config, progress.say)
     _print(result, how.as_json, describe)
 
 
-app.command("build")(command(BuildConfig, build, CLEANING | PREVIEW))
-app.command("mix")(command(MixConfig, mix, CLEANING))
-app.command("pretrain")(command(PretrainConfig, pretrain))
-app.command("dedupe")(command(DedupeConfig, dedupe, SOURCES))
+app.command("build")(command(BuildConfig, guarded(build), CLEANING | PREVIEW))
+app.command("mix")(command(MixConfig, guarded(mix), CLEANING))
+app.command("pretrain")(command(PretrainConfig, guarded(pretrain)))
+app.command("dedupe")(command(DedupeConfig, guarded(dedupe), SOURCES))
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]

@@ -82,18 +82,19 @@ def _help(field: FieldInfo) -> str:
     return f"{said} Default: {default:g}." if isinstance(default, float) else f"{said} Default: {default}."
 
 
-def _owners(settings: type[Strict], name: str) -> list[type]:
-    return [group for group in settings.__mro__ if name in getattr(group, "__annotations__", {})]
+def _owner(settings: type[Strict], name: str) -> type:
+    """The group of settings that has this field."""
+    return next(group for group in settings.__mro__ if name in getattr(group, "__annotations__", {}))
 
 
 def _rank(settings: type[Strict], name: str) -> int:
     """Groups of settings come in the order in which the class names them, its own settings first."""
-    return settings.__mro__.index(_owners(settings, name)[0])
+    return settings.__mro__.index(_owner(settings, name))
 
 
 def _panel(settings: type[Strict], name: str) -> str | None:
     """The heading of a flag in the help: that of the group of settings that has it."""
-    owner = _owners(settings, name)[0]
+    owner = _owner(settings, name)
     return None if owner is settings else heading(owner)
 
 

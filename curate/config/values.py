@@ -22,10 +22,10 @@ def by_name(given: Any) -> Any:
     return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
 
 
-def listed(given: Any) -> Any:
+def by_commas(given: Any) -> Any:
     """One word, or words by commas, as a list of words; else what it was.
 
-    >>> listed("0.5,0.7"), listed(["a, b", "c"])
+    >>> by_commas("0.5,0.7"), by_commas(["a, b", "c"])
     (['0.5', '0.7'], ['a', 'b', 'c'])
     """
     words = [given] if isinstance(given, str) else given

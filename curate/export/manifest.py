@@ -15,15 +15,10 @@ from curate.export.buffer import Pool
 from curate.export.rows import Renderer
 from curate.mixture.plan import Plan
 from curate.mixture.settings import MixtureConfig
-from curate.store.files import (
-    MANIFEST,
-    load_manifest,
-    read_json,
-)
+from curate.store.files import MANIFEST, load_manifest, read_json
 from curate.store.stage import fingerprint
 
 VERSION = 2
-
 
 KIND = "training"
 

@@ -9,11 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from curate.export.manifest import KIND
-from curate.store.files import (
-    MANIFEST,
-    DatasetError,
-    read_json,
-)
+from curate.store.files import MANIFEST, DatasetError, read_json
 
 
 class ExportError(DatasetError):

@@ -25,7 +25,6 @@ from curate.text.words import names
 
 ROLES = {"system", "user", "assistant"}  # of the turns that a suite's prompt may have
 
-
 VERSION = 1
 
 

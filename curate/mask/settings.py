@@ -9,7 +9,6 @@ from curate.config.settings import Strict
 
 Policy = Literal["key", "diff", "argmax", "unexplained", "low-perplexity", "soft", "all"]
 
-
 POLICIES: tuple[str, ...] = get_args(Policy)
 
 

@@ -104,8 +104,8 @@ def side_of(rows: pa.Table, mask: np.ndarray, amounts: np.ndarray, seed: int) ->
 
 def coded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """The different values, and for each row the index of its own."""
-    coded = pc.dictionary_encode(pa.chunked_array(column.chunks, pa.string()).combine_chunks())
-    return coded.dictionary, coded.indices.to_numpy()
+    encoded = pc.dictionary_encode(pa.chunked_array(column.chunks, pa.string()).combine_chunks())
+    return encoded.dictionary, encoded.indices.to_numpy()
 
 
 HASHED = 100_000

@@ -3,15 +3,10 @@
 import copy
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any
 
 RESERVED = "\ufdd0"
 """A Unicode noncharacter, never valid in interchanged text; ingest rejects rows that hold it."""
-
 
 OPENS, CLOSES = "\ufdd1", "\ufdd2"  # noncharacters too: they mark where a message begins and ends while rendering
 

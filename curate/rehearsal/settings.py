@@ -4,6 +4,5 @@ from typing import Literal
 
 Answers = Literal["own", "given"]
 
-
 Words = Literal["new", "rehearsal", "vocabulary", "self"]
 """Where a splice takes its random words from."""

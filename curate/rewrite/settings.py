@@ -6,5 +6,4 @@ Mode = Literal["rewrite", "correct", "source"]
 """``rewrite``: answer with the reference in view. ``correct``: the draft with as few words changed as possible.
 ``source``: no regeneration, the source's own text; what plain fine-tuning trains on, for comparison."""
 
-
 Fallback = Literal["reference", "drop"]

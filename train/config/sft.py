@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from curate.config.settings import Strict
-from curate.config.values import by_name, listed
+from curate.config.values import by_commas, by_name
 
 Schedule = Literal["cosine", "linear"]
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -18,7 +18,7 @@ Scope = Literal["tensor", "global"]
 Forgetting = Literal["hold", "ignore"]
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Words = Annotated[tuple[str, ...], BeforeValidator(by_commas)]
 Weights = Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(by_name)]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from curate.config.settings import Strict
-from curate.config.values import listed
+from curate.config.values import by_commas
 
 
 class FisherConfig(Strict):
@@ -44,7 +44,7 @@ class AverageConfig(Strict):
 
     run: Path = Field(Path("run"), description="Folder of a finished run, of all weights or merged.")
     base: str | None = Field(None, description="Base model, folder or hub id. Default: as the run says.")
-    shares: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(listed)] = Field(
+    shares: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(by_commas)] = Field(
         (0.25, 0.5, 0.75), description="Shares of the trained weights, by commas. Default: 0.25,0.5,0.75."
     )
     out: Path | None = Field(None, description="Folder of folders to write, one per share. Default: <run>-average.")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from curate.config.settings import Strict
-from curate.config.values import TemplateArgs
+from curate.config.values import TemplateArgs, by_commas
 from curate.model.engine import EngineName, WeightsDtype
 from train.evaluation.results import EvaluateError
 
@@ -59,7 +59,7 @@ def split(value: Any) -> Any:
     words = listed(value)
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         return value
-    return [name.strip() for word in words for name in word.split(",") if name.strip()]
+    return by_commas(words)
 
 
 class Suites(Strict):

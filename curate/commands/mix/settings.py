@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from curate.commands.settings import Cleaning, Language, ModelConfig, Running
 from curate.config.settings import Strict
-from curate.config.values import by_name, listed
+from curate.config.values import by_commas, by_name
 from curate.mixture.settings import MixtureConfig, Unit
 from curate.rehearsal.settings import Answers, Words
 
@@ -27,8 +27,8 @@ class Amounts(Strict):
     """Mixture: how much of what."""
 
     ratio: float = Field(0.8, gt=0, le=1, description="Share of new knowledge; 1 means no rehearsal.")
-    sweep: Annotated[tuple[Share, ...], BeforeValidator(listed)] = Field((), description="Several ratios, 0.5,0.7,0.9: "
-        "a training folder for each; `train sft` trains them all.")  # fmt: skip
+    sweep: Annotated[tuple[Share, ...], BeforeValidator(by_commas)] = Field((), description="Several ratios, "
+        "0.5,0.7,0.9: a training folder for each; `train sft` trains them all.")  # fmt: skip
     ratio_unit: Unit = Field("rows", description="What the ratio counts: rows, tokens or targets.")
     size: int | None = Field(None, ge=1, description="Size of the training split, counted as the ratio is; new rows "
                              "repeat beside rehearsal that does not. Default: every new row once.")  # fmt: skip
