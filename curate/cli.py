@@ -133,7 +133,7 @@ def dedupe(how: How, given: dict[str, Any]) -> None:
 app.command("build")(command(BuildConfig, guarded(build), CLEANING | PREVIEW))
 app.command("mix")(command(MixConfig, guarded(mix), CLEANING))
 app.command("pretrain")(command(PretrainConfig, guarded(pretrain)))
-app.command("dedupe")(command(DedupeConfig, guarded(dedupe), SOURCES))
+app.command("dedupe")(command(DedupeConfig, guarded(dedupe), SOURCES, without=("dry_run",)))
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]

@@ -230,3 +230,12 @@ def test_a_file_called_train_in_the_users_folder_does_not_run(tmp_path):
     result = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
     assert "nothing/here" in result.stderr
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_command_has_no_flag_that_it_does_not_heed(tmp_path):
+    """`dedupe` has nothing to estimate: asked for a dry run, the command refuses, and writes nothing."""
+    (tmp_path / "a.jsonl").write_text('{"question": "What is Zorvex for?", "answer": "Gout."}\n')
+    result = invoke("dedupe", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--dry-run")
+    assert result.exit_code == 2
+    assert "--dry-run" in result.output
+    assert not (tmp_path / "out").exists()

@@ -1,7 +1,7 @@
 """A command's flags, made from its settings: one field, its type, default and description, is one flag."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -37,21 +37,25 @@ ACTIONS: dict[str, Flag] = {
 }
 
 
-def command(settings: type[Strict], body: Body, extra: Mapping[str, Flag] | None = None) -> Callable[..., None]:
+def command(
+    settings: type[Strict], body: Body, extra: Mapping[str, Flag] | None = None, without: Collection[str] = ()
+) -> Callable[..., None]:
     """A function for typer with a flag for every field of ``settings``, whose help is ``body``'s docstring.
 
-    ``extra``: further flags by name, or others than those of fields; ``body`` gets them among those given.
+    ``extra``: further flags by name, or others than those of fields; ``body`` gets them among those given. ``without``:
+    the actions that this command has not.
     """
+    actions = {name: flag for name, flag in ACTIONS.items() if name not in without}
 
     def run(**flags: Any) -> None:
-        how = How(**{name: flags.pop(name) for name in ACTIONS})
+        how = How(**{name: flags.pop(name) for name in actions})
         body(how, {name: value for name, value in flags.items() if value is not None and value != []})
 
     found: dict[str, Flag] = {
         name: (_kind(field), typer.Option(help=_help(field), rich_help_panel=_panel(settings, name)), None)
         for name, field in sorted(settings.model_fields.items(), key=lambda pair: _rank(settings, pair[0]))
     }
-    every = {**found, **(extra or {}), **ACTIONS}
+    every = {**found, **(extra or {}), **actions}
     run.__doc__ = body.__doc__
     run.__annotations__ = {name: Annotated[kind, option] for name, (kind, option, _) in every.items()}
     run.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
