@@ -19,7 +19,7 @@ from curate.commands.dedupe.settings import DedupeConfig
 from curate.commands.mix.settings import MixConfig
 from curate.commands.pretrain_settings import PretrainConfig
 from curate.commands.settings import ModelConfig
-from curate.commands.workspace import dataset_of, file_settings, in_a_line, keep_workspace, settled
+from curate.commands.workspace import dataset_of, file_settings, in_a_line, keep_workspace, resolve_settings
 from curate.config.flags import Body, Flag, How, command
 from curate.config.settings import ConfigError, load_yaml
 
@@ -60,7 +60,7 @@ def build(how: How, given: dict[str, Any]) -> None:
     file, preview = file_settings(how.config, ModelConfig), given.pop("preview", None)
     if not (given.get("source") or file.get("source")):
         raise ConfigError("build needs --source: a file, a folder or a hub id with questions and answers")
-    config = settled(BuildConfig, file, with_cleaning(given, file))
+    config = resolve_settings(BuildConfig, file, with_cleaning(given, file))
     with Progress() as progress:
         if how.dry_run:
             _print(estimate(config), how.as_json, describe)
@@ -93,7 +93,7 @@ def mix(how: How, given: dict[str, Any]) -> None:
     if built and not (given.get("build") or file.get("build")):
         print(f"curate: model settings from the latest build: {in_a_line(built)}", file=sys.stderr)
     file = {**file, **built, **(load_yaml(how.config) if how.config else {})}
-    config = settled(MixConfig, file, with_cleaning(given, file))
+    config = resolve_settings(MixConfig, file, with_cleaning(given, file))
     with Progress() as progress:
         act = estimate if how.dry_run else sweep if config.sweep else run_mix
         result = act(config, progress)
@@ -109,7 +109,7 @@ def pretrain(how: How, given: dict[str, Any]) -> None:
     file = file_settings(how.config, ModelConfig)
     if not (given.get("source") or file.get("source")):
         raise ConfigError("pretrain needs --source: a text file, a folder of such, or records with a text column")
-    config = settled(PretrainConfig, file, given)
+    config = resolve_settings(PretrainConfig, file, given)
     with Progress() as progress:
         result = estimate(config) if how.dry_run else text(config, progress)
     _print(result, how.as_json, describe)
@@ -124,7 +124,7 @@ def dedupe(how: How, given: dict[str, Any]) -> None:
     file = load_yaml(how.config) if how.config else {}
     if not (given.get("source") or file.get("source")):
         raise ConfigError("dedupe needs a source: files or folders, PATH or NAME=PATH")
-    config = settled(DedupeConfig, file, given)
+    config = resolve_settings(DedupeConfig, file, given)
     with Progress() as progress:
         result = run_dedupe(config, progress.say)
     _print(result, how.as_json, describe)

@@ -12,10 +12,10 @@ import pyarrow as pa
 Message = dict[str, str]
 """One turn: ``role`` (system, user, assistant or tool) and ``content``."""
 
-Tier = Literal["known", "rewritten", "corrected", "reference", "own", "given"]
+Origin = Literal["known", "rewritten", "corrected", "reference", "base", "given"]
 """Where a response comes from. ``known``: the model's own draft already states the reference (weight 0
 everywhere). ``rewritten`` / ``corrected``: the base model's words with the reference in view. ``reference``:
-the source's own wording, because no rewrite was faithful. Rehearsal rows are ``own`` (the base model's answer to
+the source's own wording, because no rewrite was faithful. Rehearsal rows are ``base`` (the base model's answer to
 the prompt) or ``given`` (the set's answer)."""
 
 Drop = Literal[
@@ -48,7 +48,7 @@ Drop = Literal[
     "error",  # "error:<Type>": a stage failed on this row alone
 ]
 DROPS = get_args(Drop)
-TIERS = get_args(Tier)
+ORIGINS = get_args(Origin)
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("gain", pa.float32()), ("own", pa.float32())])
@@ -64,10 +64,10 @@ EXAMPLE = pa.schema(
         ("draft", pa.string()),  # the base model's closed-book answer
         ("response", pa.string()),  # what training imitates
         ("thought", pa.string()),  # stands before `response`, never labelled; "": kept out; null: there was none
-        ("tier", pa.string()),  # Tier
+        ("origin", pa.string()),  # Origin
         ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
         ("spans", pa.list_(SPAN)),  # half-open characters of `response` that carry loss; the rest weighs 0
-        ("flags", pa.list_(pa.string())),  # for people: "invention", "thin-air" …; nothing is dropped for them
+        ("flags", pa.list_(pa.string())),  # for people: "invention", "unsupported" …; nothing is dropped for them
         ("drop", pa.string()),  # null, or a Drop reason; rows are marked, never deleted
         ("meta", pa.string()),  # JSON object; no stage decides by it
     ]
@@ -80,13 +80,13 @@ SCORES = pa.schema(
         ("token_ids", pa.list_(pa.int32())),
         ("token_starts", pa.list_(pa.int32())),
         ("token_ends", pa.list_(pa.int32())),
-        ("a", pa.list_(pa.float32())),  # log p0(y_t | x, y_<t), nats: closed book
-        ("b", pa.list_(pa.float32())),  # log p0(y_t | x, c, y_<t): the reference c in view
-        ("q", pa.list_(pa.float32())),  # log p0(y_t | x, c', y_<t): placebo, another row's reference
+        ("logp_closed", pa.list_(pa.float32())),  # log p0(y_t | x, y_<t), nats: closed book
+        ("logp_reference", pa.list_(pa.float32())),  # log p0(y_t | x, c, y_<t): the reference c in view
+        ("logp_placebo", pa.list_(pa.float32())),  # log p0(y_t | x, c', y_<t): placebo, another row's reference
         ("entropy", pa.list_(pa.float32())),  # closed book, nats, from the top-k and the tail as one bucket
         ("top_ids", pa.list_(pa.list_(pa.int32()))),  # closed-book top-k, best first
         ("top_logprobs", pa.list_(pa.list_(pa.float32()))),
-        ("b_argmax", pa.list_(pa.int32())),  # best token with the reference in view
+        ("reference_argmax", pa.list_(pa.int32())),  # best token with the reference in view
     ]
 )
 SCORED = pa.schema([*EXAMPLE, *SCORES])
@@ -103,7 +103,7 @@ META = pa.schema(
     [
         ("id", pa.string()),
         ("source", pa.string()),
-        ("tier", pa.string()),
+        ("origin", pa.string()),
         ("objective", pa.string()),  # "learn": weighted NLL on labels; "distil": KL to the base on the response
         ("spans", pa.list_(SPAN)),
         ("weights", pa.list_(pa.float32())),  # per input token, aligned with input_ids; 0 where labels = -100

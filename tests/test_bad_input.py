@@ -17,7 +17,7 @@ from curate.cli import app
 from curate.commands.verify import verify
 from curate.dedup.decontaminate import Decontaminate
 from curate.dedup.items import read_items
-from curate.dedup.near.overlap import Item
+from curate.dedup.near.overlap import SuiteItem
 from curate.dedup.stage import Dedupe
 from curate.ingest import Source, SourceError, read_source
 from curate.ingest.load import load_source
@@ -33,7 +33,7 @@ QA = {"question": "What is the dose of Velotrin?", "answer": "37 mg."}
 def prepared(source: Source, work, records: int):
     """Through every stage that needs no model; what became of each record."""
     folder = load_source(source, work, 256, 1.0, None, {})
-    stages = [Clean(CleanRules()), Decontaminate((Item("1", "s", "What is the capital of France?", "Paris"),))]
+    stages = [Clean(CleanRules()), Decontaminate((SuiteItem("1", "s", "What is the capital of France?", "Paris"),))]
     for stage in stages:
         folder = run_stage(stage, folder, work, 1.0)
     folder = run_stage(Dedupe(folder), folder, work, 1.0)

@@ -68,7 +68,7 @@ def test_every_line_is_a_row_or_a_rejection_with_its_reason(built, source, rows)
 def test_each_kind_of_row_meets_its_fate(rows):
     fates = defaultdict(Counter)
     for label, row in rows:
-        fates[label["kind"]][row["drop"] or row["tier"]] += 1
+        fates[label["kind"]][row["drop"] or row["origin"]] += 1
     assert set(fates["exact-duplicate"]) == {"duplicate"}
     assert set(fates["near-duplicate"]) <= {"duplicate", "near-duplicate"}
     assert set(fates["contradiction"]) == {"contradiction"}
@@ -78,7 +78,7 @@ def test_each_kind_of_row_meets_its_fate(rows):
 
 
 def test_responses_state_the_fact_in_the_models_own_style(rows):
-    rewritten = [(label, row) for label, row in rows if row["tier"] == "rewritten" and not row["drop"]]
+    rewritten = [(label, row) for label, row in rows if row["origin"] == "rewritten" and not row["drop"]]
     stated = [label["value"].lower() in row["response"].lower() for label, row in rewritten]
     assert sum(stated) >= 0.95 * len(stated)
     assert all(row["finished"] and "[" not in row["response"] for _, row in rewritten)
@@ -88,7 +88,7 @@ def test_the_mask_marks_the_fact_and_little_else(rows):
     """Characters of the value against all others, over the rewritten rows: precision and recall."""
     hit = marked = wanted = 0
     for label, row in rows:
-        if row["tier"] != "rewritten" or row["drop"] or label["value"] not in row["response"]:
+        if row["origin"] != "rewritten" or row["drop"] or label["value"] not in row["response"]:
             continue
         begin = row["response"].index(label["value"])
         value = {i for i in range(begin, begin + len(label["value"])) if not row["response"][i].isspace()}
@@ -108,11 +108,11 @@ def test_the_scores_line_up_with_the_tokens(rows):
         }
         assert row["token_starts"][-1] == row["token_ends"][-1] == len(row["response"])
         assert all(len(ids) == 20 for ids in row["top_ids"])
-        assert max(row["a"]) <= 0
+        assert max(row["logp_closed"]) <= 0
 
 
 @pytest.mark.parametrize(
-    ("tiers", "mode", "said"),
+    ("origins", "mode", "said"),
     [
         ({"rewritten": 90, "reference": 10}, "rewrite", "10 of 100 rows (10%) keep the source's wording"),
         ({"reference": 10}, "source", None),
@@ -121,8 +121,8 @@ def test_the_scores_line_up_with_the_tokens(rows):
         ({}, "rewrite", None),
     ],
 )
-def test_what_a_person_should_know_before_training_is_said(tiers, mode, said):
-    lines = list(advice(tiers, mode))
+def test_what_a_person_should_know_before_training_is_said(origins, mode, said):
+    lines = list(advice(origins, mode))
     assert lines == [] if said is None else len(lines) == 1 and lines[0].startswith(said)
 
 
@@ -151,6 +151,6 @@ def test_a_rewrite_framed_as_every_draft_is_stands_where_the_source_words_it_oth
                          out=tmp_path / "out")  # fmt: skip
     with Progress() as progress:
         rows = read_dataset(build(config, progress).folder).to_pylist()
-    assert [row["tier"] for row in rows][: len(copied)] == ["rewritten"] * len(copied)
+    assert [row["origin"] for row in rows][: len(copied)] == ["rewritten"] * len(copied)
     for row, goods in zip(rows, told.values(), strict=True):
         assert goods in row["response"]

@@ -1,4 +1,4 @@
-"""The whole build through real vLLM: the same rows, tiers, answers and marks as through transformers."""
+"""The whole build through real vLLM: the same rows, origins, answers and marks as through transformers."""
 
 import json
 
@@ -38,12 +38,12 @@ def test_both_engines_build_the_same(source, tmp_path, vllm_engine, vllm_setting
     _, there = rows(source, tmp_path / "there", vllm_settings)
     _, here = rows(source, tmp_path / "here", {**vllm_settings, "engine": "transformers"})
     for one, other in zip(there, here, strict=True):
-        for name in ("id", "draft", "response", "tier", "drop", "token_ids"):
+        for name in ("id", "draft", "response", "origin", "drop", "token_ids"):
             assert one[name] == other[name], name
         assert [(s["start"], s["end"]) for s in one["spans"]] == [(s["start"], s["end"]) for s in other["spans"]]
-        assert one["a"] == pytest.approx(other["a"], abs=1e-3)
-        assert one["b"] == pytest.approx(other["b"], abs=1e-3)
-        assert one["q"] == pytest.approx(other["q"], abs=1e-3)
+        assert one["logp_closed"] == pytest.approx(other["logp_closed"], abs=1e-3)
+        assert one["logp_reference"] == pytest.approx(other["logp_reference"], abs=1e-3)
+        assert one["logp_placebo"] == pytest.approx(other["logp_placebo"], abs=1e-3)
 
 
 def test_a_repeated_build_has_the_same_bytes(source, tmp_path, vllm_engine, vllm_settings):

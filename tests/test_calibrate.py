@@ -63,8 +63,8 @@ def test_the_prompt_with_most_faithful_rewrites_comes_first(tmp_path):
     def rewrite(prompt, folder):
         asked.append((prompt, load_manifest(folder)["rows"]))
         kept = {"a": 3, "b": 6, "c": 3}[prompt]
-        tiers = ["known", *["rewritten"] * kept, *["unfaithful"] * (9 - kept)]
-        return dataset(tmp_path / prompt, [learn(n, tier=tier) for n, tier in enumerate(tiers)], rendering)
+        origins = ["known", *["rewritten"] * kept, *["unfaithful"] * (9 - kept)]
+        return dataset(tmp_path / prompt, [learn(n, origin=origin) for n, origin in enumerate(origins)], rendering)
 
     said = Said()
     frames = {"rewrite": "a", "rewrite-x": "b", "rewrite-y": "c", "correct": "d"}
@@ -102,14 +102,14 @@ def config(tmp_path):
 def test_a_preview_goes_the_whole_way_for_a_few_rows(config):
     said = Said()
     shown = preview(config, 2, said)
-    assert (shown["rows"], shown["source_rows"], shown["tiers"]) == (2, 4, {"rewritten": 2})
+    assert (shown["rows"], shown["source_rows"], shown["origins"]) == (2, 4, {"rewritten": 2})
     assert shown["minutes_at_most"] >= 0
     assert "without --preview builds all 4 rows" in said.lines[-1]
     assert sum("with a faithful rewrite" in line for line in said.lines) == 3
     assert not (config.out / "latest.json").exists()  # no build that `mix` could take for one
     whole = build(config, said).summary
     assert whole["rows"] == 4
-    assert whole["tiers"] == {"rewritten": 4}
+    assert whole["origins"] == {"rewritten": 4}
 
 
 def test_a_preview_shows_rows_that_are_dropped_and_refuses_documents(config):

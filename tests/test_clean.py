@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from curate.clean.boilerplate import boilerplate
 from curate.clean.check import clean
 from curate.clean.finding import findings_of
-from curate.clean.judge import TOP_K, Asked, expectation, judge, options, verdicts
+from curate.clean.judge import TOP_K, JudgeQuestion, expectation, judge, options, verdicts
 from curate.clean.language import wrong_language
 from curate.clean.length import length
 from curate.clean.media import needs_media
@@ -483,7 +483,7 @@ class Fake:
         return [TokenScores(logs[:, 0], ids, logs) for _ in sequences]
 
 
-QUALITY = Asked("{{ question }} {{ reference }}", tuple((str(n), float(n)) for n in range(1, 6)))
+QUALITY = JudgeQuestion("{{ question }} {{ reference }}", tuple((str(n), float(n)) for n in range(1, 6)))
 
 
 @pytest.fixture(scope="module")
@@ -538,7 +538,7 @@ def table(*rows):
 
 def test_the_stage_marks_and_mends_in_place():
     before = table(
-        ("What is it?", "A red<br>fish.", {"flags": ["thin-air"], "meta": '{"line": 1}'}),
+        ("What is it?", "A red<br>fish.", {"flags": ["unsupported"], "meta": '{"line": 1}'}),
         ("Describe this photo.", "N/A", {"meta": '{"line": 2}'}),
         ("What is it?", "A blue fish.", {}),
         ("Why?", "N/A", {"drop": "duplicate"}),
@@ -547,7 +547,7 @@ def test_the_stage_marks_and_mends_in_place():
     assert [row["id"] for row in after] == ["r0", "r1", "r2", "r3"]
     assert [row["drop"] for row in after] == [None, "boilerplate", None, "duplicate"]
     assert after[0]["reference"] == "A red\nfish."
-    assert after[0]["flags"] == ["thin-air", "repaired-html"]
+    assert after[0]["flags"] == ["unsupported", "repaired-html"]
     assert after[0]["meta"] == '{"line": 1}'
     found = json.loads(after[1]["meta"])
     assert found["line"] == 2

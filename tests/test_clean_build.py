@@ -13,7 +13,7 @@ from curate.commands.cleaning_flags import with_cleaning
 from curate.commands.notices import of_language, of_machine
 from curate.commands.pipeline import flags
 from curate.commands.progress import Progress
-from curate.config.settings import ConfigError, settle
+from curate.config.settings import ConfigError, validate_settings
 from curate.dedup.stage import Dedupe
 from curate.ingest import Source
 from curate.ingest.load import load_source
@@ -114,13 +114,13 @@ def test_a_file_may_switch_rules_off():
         "source": "x",
         "clean": {"toxic": False, "personal": False, "repair_html": False, "languages": ["vi", "en"]},
     }
-    rules = settle(BuildConfig, said, {}).clean
+    rules = validate_settings(BuildConfig, said, {}).clean
     assert (rules.toxic, rules.personal, rules.repair_html, rules.languages) == (None, "off", False, ("en", "vi"))
-    assert settle(BuildConfig, {"source": "x", "clean": False}, {}).clean is None
+    assert validate_settings(BuildConfig, {"source": "x", "clean": False}, {}).clean is None
     line = flags("build", {"clean": {"toxic": False, "languages": ["en", "vi"], "top_2gram": 0.3}})
     assert line == ["--clean", "toxic=off,languages=en,vi,top_2gram=0.3"]
     again = with_cleaning({"clean": [line[1]], **NOTHING}, {})
-    assert settle(BuildConfig, {"source": "x"}, again).clean.languages == ("en", "vi")
+    assert validate_settings(BuildConfig, {"source": "x"}, again).clean.languages == ("en", "vi")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_rule_that_is_none_is_named(source, tmp_path, flag, said):
 
 def test_config_errors_are_config_errors():
     with pytest.raises(ConfigError, match="unknown key"):
-        settle(BuildConfig, {"source": "x", "clean": {"toxik": 1}}, {})
+        validate_settings(BuildConfig, {"source": "x", "clean": {"toxik": 1}}, {})
 
 
 def test_a_language_that_the_rules_do_not_know_or_that_is_another_is_said(tmp_path):

@@ -69,7 +69,7 @@ def test_a_build_that_leaves_nothing_to_learn_fails_with_the_reason(tmp_path):
     flags = ["--model", BASE, "--engine", "transformers", "--dtype", "float32", "--max-tokens", 32, "--max-drop", 1]
     result = invoke("build", "--source", "a.jsonl", *flags, "--json")
     assert result.exit_code == 1, result.stderr
-    assert json.loads(result.stdout)["tiers"] == {"known": 1}
+    assert json.loads(result.stdout)["origins"] == {"known": 1}
     assert "no row is fit for training, so there is nothing to learn; left out: duplicate 2, known 1" in result.stderr
     assert not (tmp_path / "curate.yaml").exists()
     assert invoke("build", "--source", "a.jsonl", *flags).exit_code == 1

@@ -15,7 +15,7 @@ from curate.commands.progress import Progress
 from curate.commands.verify import verify
 from curate.dedup.decontaminate import KEY, Decontaminate
 from curate.dedup.items import read_items
-from curate.dedup.near.overlap import Item
+from curate.dedup.near.overlap import SuiteItem
 from curate.schema import EXAMPLE
 from curate.store.files import read_dataset
 from tests.paths import BASE, DATA, needs_data
@@ -43,7 +43,10 @@ def example(name: str, *turns: str, reference: str) -> dict:
 
 
 def test_rows_that_hold_an_item_are_marked_and_say_which():
-    items = (Item("eggs", "sums", ASKED, "105"), Item("capital", "facts", "What is the capital of France?", "Paris"))
+    items = (
+        SuiteItem("eggs", "sums", ASKED, "105"),
+        SuiteItem("capital", "facts", "What is the capital of France?", "Paris"),
+    )
     rows = [
         example("whole", ASKED, reference="That makes 105 eggs."),
         example("turn", "Hello", "Hi.", f"Tell me: {ASKED} Think first.", reference="Let me think."),

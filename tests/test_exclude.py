@@ -15,7 +15,7 @@ from curate.commands.progress import Progress
 from curate.commands.verify import verify
 from curate.config.settings import ConfigError
 from curate.dedup.rows import find
-from curate.holdout.exclude import check_ids, covers, deciding, mark, read_ids, said
+from curate.holdout.exclude import check_ids, covers, deciding, mark, read_ids, unmatched_warning
 from curate.schema import EXAMPLE
 from curate.store.files import load_manifest, read_dataset
 from tests.paths import BASE
@@ -62,8 +62,8 @@ def test_ids_of_another_source_are_an_error_and_some_unknown_ones_a_warning(tmp_
     with pytest.raises(ConfigError, match="none of its 1 ids"):
         check_ids(["a-w1"], {"a"}, 1, path)
     check_ids(["x", "a-w2"], {"a"}, 3, path)
-    assert "1 of 2 ids match no row: x" in said(["x", "a-w1"], ["a", "a-w1"], path)
-    assert said(["a-w1"], ["a", "a-w1"], path) is None
+    assert "1 of 2 ids match no row: x" in unmatched_warning(["x", "a-w1"], ["a", "a-w1"], path)
+    assert unmatched_warning(["a-w1"], ["a", "a-w1"], path) is None
 
 
 def test_only_rows_that_others_repeat_or_contradict_decide():

@@ -33,7 +33,7 @@ def inputs(tmp_path_factory, rendering):
     root = tmp_path_factory.mktemp("inputs")
     extra = [
         {"id": "x1", "source": "med", "prompt": ask("?"), "drop": "duplicate"},
-        learn(900, tier="known", spans=[]),
+        learn(900, origin="known", spans=[]),
         learn(901, spans=[]),
         learn(902, response="x" * 300, spans=[{"start": 0, "end": 5, "weight": 1.0, "kind": "key"}]),
     ]
@@ -95,7 +95,7 @@ def test_on_the_way_to_the_fact_a_row_is_held_to_its_own_tokens(rendering):
 
 
 def test_where_the_end_of_turn_is_learnt_the_way_to_it_is_held_to_its_own_tokens(rendering):
-    row = one(rendering, elsewhere(learn(4, tier="reference"), rendering))
+    row = one(rendering, elsewhere(learn(4, origin="reference"), rendering))
     response = row["input_ids"][row["anchor_start"] :]
     behind = slice(response.index(rendering.tokenizer.convert_tokens_to_ids("<|im_end|>")) - 3, -1)
     assert [ids[0] for ids in row["anchor_ids"][behind]] == response[behind]
@@ -126,7 +126,7 @@ def test_rehearsal_is_held_closed_book_throughout(rendering):
 
 @pytest.mark.parametrize(
     ("changes", "ends"),
-    [({}, False), ({"finished": False}, True), ({"tier": "reference"}, True), ({"tier": "corrected"}, False)],
+    [({}, False), ({"finished": False}, True), ({"origin": "reference"}, True), ({"origin": "corrected"}, False)],
 )
 def test_the_end_of_turn_is_learnt_only_where_the_model_did_not_end_it_itself(rendering, changes, ends):
     assert labelled(rendering, one(rendering, learn(4, **changes))) == " 5 mg" + "<|im_end|>" * ends
@@ -140,9 +140,9 @@ def test_soft_weights_stay_beside_the_labels(rendering):
     assert [i for i, w in enumerate(row["weights"]) if w] == [i for i, t in enumerate(row["labels"]) if t != IGNORE]
 
 
-@pytest.mark.parametrize("tier", ["own", "given"])
-def test_rehearsal_is_distilled_over_the_whole_answer(rendering, tier):
-    row = one(rendering, hold(7, tier=tier))
+@pytest.mark.parametrize("origin", ["base", "given"])
+def test_rehearsal_is_distilled_over_the_whole_answer(rendering, origin):
+    row = one(rendering, hold(7, origin=origin))
     assert labelled(rendering, row) == "Of course! 7 is a number.<|im_end|>"
     assert row["objective"] == "distil"
     assert set(row["weights"]) == {0.0, 1.0}
@@ -150,7 +150,7 @@ def test_rehearsal_is_distilled_over_the_whole_answer(rendering, tier):
 
 def test_rows_that_are_not_for_training_say_why(rendering):
     assert one(rendering, learn(1, drop="duplicate"))["skip"] == "duplicate"
-    assert one(rendering, learn(1, tier="known", spans=[]))["skip"] == "known"
+    assert one(rendering, learn(1, origin="known", spans=[]))["skip"] == "known"
     assert one(rendering, learn(1, spans=[]))["skip"] == "no-target"
     assert one(rendering, learn(1, spans=[], finished=False))["skip"] == "no-target"
     assert one(rendering, learn(1), max_length=40)["skip"] == "too-long"
@@ -202,7 +202,7 @@ def test_the_ratio_and_every_row_accounted_for(out):
     found = read_json(out / "manifest.json")
     assert found["accounting"]["med"] == {
         "rows": 104, "exported": 100, "not_exported": {"duplicate": 1, "known": 1, "no-target": 1, "too-long": 1},
-        "tiers": {"known": 1, "rewritten": 102}, "written": {"train": 90, "validation": 10}, "unanchored": 0,
+        "origins": {"known": 1, "rewritten": 102}, "written": {"train": 90, "validation": 10}, "unanchored": 0,
     }  # fmt: skip
     assert found["mix"]["splits"]["train"]["ratio"]["rows"] == 90 / 129  # 38.57 asked: 39 beside 90
     for source in found["accounting"].values():
@@ -395,7 +395,7 @@ def span(start, end, kind):
 @pytest.mark.parametrize("change", [{"labels": [IGNORE, 5, 7]}, {"attention_mask": [1, 1, 0]}, {"weights": [0.0, 1.0]}])
 def test_a_row_whose_columns_disagree_is_refused(tmp_path, change):
     row = dict.fromkeys(ROWS.names) | {
-        "id": "1", "source": "med", "tier": "reference", "objective": "learn", "input_ids": [5, 6, 7],
+        "id": "1", "source": "med", "origin": "reference", "objective": "learn", "input_ids": [5, 6, 7],
         "attention_mask": [1] * 3, "labels": [IGNORE, 6, 7], "weights": [0.0, 1.0, 1.0], "spans": [], "anchor_start": 1,
         "anchor_ids": [], "anchor_logprobs": [], "cluster": "1", "question": "", "response": "",
     }  # fmt: skip

@@ -7,9 +7,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.forgetting.grid import command
-from benchmarks.forgetting.grid.ask import LIMIT, Said, ask
+from benchmarks.forgetting.grid.ask import LIMIT, GridAnswer, ask
 from benchmarks.forgetting.grid.cell import Key, save
-from benchmarks.forgetting.grid.command import Wanted, start
+from benchmarks.forgetting.grid.command import Selection, start
 from benchmarks.forgetting.grid.dirt import Dirt
 from benchmarks.forgetting.grid.exam import Exam
 from benchmarks.forgetting.grid.marks import Remark
@@ -43,25 +43,25 @@ def greedy(model, prompt):
     for _ in range(LIMIT):
         ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
         if ids[-1] in STOP:
-            return Said(tuple(ids[len(prompt) : -1]), True)
-    return Said(tuple(ids[len(prompt) :]), False)
+            return GridAnswer(tuple(ids[len(prompt) : -1]), True)
+    return GridAnswer(tuple(ids[len(prompt) :]), False)
 
 
 def test_answers_are_those_of_greedy_decoding_whatever_the_drafts(model):
     asked = prompts()
     expected = [greedy(model, prompt) for prompt in asked]
-    wrong = [Said((*said.ids[:4], 5, 6), True) for said in expected]
-    torn = [Said(said.ids[: i % 5], True) for i, said in enumerate(expected)]
+    wrong = [GridAnswer((*said.ids[:4], 5, 6), True) for said in expected]
+    torn = [GridAnswer(said.ids[: i % 5], True) for i, said in enumerate(expected)]
     assert ask(model, STOP, asked) == expected
-    for drafts in (expected, wrong, torn, [Said((), True)] * len(asked)):
+    for drafts in (expected, wrong, torn, [GridAnswer((), True)] * len(asked)):
         assert ask(model, STOP, asked, drafts) == expected
 
 
 def test_an_answer_that_ends_is_finished(model):
     model = LlamaForCausalLM(model.config).eval()
     torch.nn.init.zeros_(model.lm_head.weight)  # all logits equal: the first token is the best
-    assert ask(model, (0,), [(3, 4)]) == [Said((), True)]
-    assert ask(model, (7,), [(3, 4)], [Said((), True)]) == [Said((0,) * LIMIT, False)]
+    assert ask(model, (0,), [(3, 4)]) == [GridAnswer((), True)]
+    assert ask(model, (7,), [(3, 4)], [GridAnswer((), True)]) == [GridAnswer((0,) * LIMIT, False)]
 
 
 def test_a_trained_model_is_asked_as_the_base_is() -> None:
@@ -109,7 +109,7 @@ def a_row(number=0, **fields):
     row = dict.fromkeys(SCORED.names) | {
         "id": f"r{number}", "source": "s", "reference": "X: 5 mg [3].",
         "prompt": [{"role": "user", "content": "Dose of X?"}],
-        "response": "Sure. The dose of X is 5 mg. Bye.", "tier": "rewritten", "finished": True, "flags": [],
+        "response": "Sure. The dose of X is 5 mg. Bye.", "origin": "rewritten", "finished": True, "flags": [],
         "spans": [{"start": 23, "end": 27, "weight": 1.0, "kind": "word"}],
     }  # fmt: skip
     return row | fields
@@ -131,7 +131,7 @@ def test_control_masks():
     assert marked("inverted", a_row())[0] == ["Sure.", "The", "dose", "of", "X", "is", "Bye."]
     assert len(marked("random", a_row())[0]) == 2
     assert marked("oracle", a_row(response="no value here"))[1]["drop"] == "no-target"
-    assert marked("oracle", a_row(tier="known", spans=[]))[0] == []
+    assert marked("oracle", a_row(origin="known", spans=[]))[0] == []
     with pytest.raises(ValueError, match="sideways"):
         marked("sideways", a_row())
 
@@ -144,14 +144,14 @@ def test_random_masks_differ_by_row():
 def test_dirt_soils_its_shares_and_knows_what_it_did():
     rows = [{name: a_row(i)[name] for name in EXAMPLE.names} for i in range(2000)]
     found = [Dirt(seed=4).soiled(row) for row in rows]
-    fallen = [row for row in found if row["tier"] == "reference"]
+    fallen = [row for row in found if row["origin"] == "reference"]
     assert 0.17 < len(fallen) / len(found) < 0.23
     assert all(row["response"] == row["reference"] and not row["finished"] for row in fallen)
-    kept = [row for row in found if row["tier"] == "rewritten"]
+    kept = [row for row in found if row["origin"] == "rewritten"]
     assert all((row["response"] == "Sure. The dose of X is 5 mg. Bye.") == row["finished"] for row in kept)
     assert 0.4 < sum(not row["finished"] for row in kept) / len(kept) < 0.75
     assert found == [Dirt(seed=4).soiled(row) for row in rows]
-    assert Dirt().soiled(a_row(tier="known")) == a_row(tier="known")
+    assert Dirt().soiled(a_row(origin="known")) == a_row(origin="known")
 
 
 def test_cells_survive_the_disk(tmp_path):
@@ -182,7 +182,7 @@ def test_a_cell_comes_out_again(processor, chat, code, told, tmp_path, monkeypat
 
 
 def test_other_seeds_run_at_the_chosen_rate_alone():
-    wanted = Wanted(("sft", "ewc"), ("drugs",), ("rich",), RATES, 3)
+    wanted = Selection(("sft", "ewc"), ("drugs",), ("rich",), RATES, 3)
     assert len(list(wanted.grid())) == 10
     found = zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True)
     cells = [make_cell("sft", lr, recalls={"new_tuning": share}) for lr, share in found]

@@ -25,7 +25,7 @@ from curate.schema import EXAMPLE, IGNORE
 from train.config.sft import SftConfig
 from train.data.batches import Task, assign
 from train.data.folder import Anchors, Split
-from train.objective.loss import Pools, likelihood, normalised_entropy
+from train.objective.loss import LossGroups, likelihood, normalised_entropy
 
 VOCAB, STOP = 64, 2
 
@@ -72,7 +72,7 @@ def two_rows() -> Task:
         anchor_start=np.array([1, 1]), anchor_count=np.array([0, 0]), anchors=Anchors((), np.zeros(0)),
     )  # fmt: skip
     config = SftConfig.model_validate({"anchor": "none", "distil": False, "balance": False})
-    return assign(split, config, Pools(("loss/s",), (1.0,), (0,)))
+    return assign(split, config, LossGroups(("loss/s",), (1.0,), (0,)))
 
 
 def test_stm_keeps_tokens_of_perplexity_up_to_two_and_a_half() -> None:
@@ -144,10 +144,10 @@ def stage(share: float, **fields: Any) -> Mixed:
     return Mixed(base, load_frames(None)["rewrite"], share, max_tokens=5, **fields)
 
 
-def table(*tiers: str) -> pa.Table:
+def table(*origins: str) -> pa.Table:
     rows = [{"id": f"{i}", "prompt": [{"role": "user", "content": f"{i} ask"}], "reference": "ref.", "draft": "d",
-             "response": "old", "tier": tier, "finished": True, "spans": [], "flags": []}
-            for i, tier in enumerate(tiers)]  # fmt: skip
+             "response": "old", "origin": origin, "finished": True, "spans": [], "flags": []}
+            for i, origin in enumerate(origins)]  # fmt: skip
     return pa.Table.from_pylist([{name: row.get(name) for name in EXAMPLE.names} for row in rows], EXAMPLE)
 
 
@@ -155,7 +155,7 @@ def test_an_answer_that_never_gives_the_value_drops_its_row_and_known_rows_stay(
     chosen = stage(0.5, attempts=3, answers=(("0 ask", "nothing like it"), ("2 ask", "nothing like it")))
     known, *others = (chosen.open()(table("known", "rewritten", "reference")).to_pylist()[i] for i in (0, 1, 2))
     assert (known["response"], known["drop"], known["meta"]) == ("old", None, None)
-    assert [(row["drop"], row["tier"], json.loads(row["meta"])) for row in others] == [
+    assert [(row["drop"], row["origin"], json.loads(row["meta"])) for row in others] == [
         ("unfaithful", "rewritten", {"attempts": 3})
     ] * 2
 
@@ -261,7 +261,7 @@ VIEW = words(load_frames(None)["rewrite"]) - 2 * 3 + 2 + 3  # the frame, "{{ x }
 def built(**fields: Any) -> dict[str, Any]:
     """Prompt of 2 words, reference of 3, draft of 4 and an end, answer of 5 tokens."""
     return {"prompt": [{"role": "user", "content": "which dose"}], "reference": "five mg daily",
-            "draft": "it is ten mg", "response": "it is five mg", "tier": "rewritten", "token_ids": [1] * 5,
+            "draft": "it is ten mg", "response": "it is five mg", "origin": "rewritten", "token_ids": [1] * 5,
             "meta": None} | fields  # fmt: skip
 
 
@@ -284,13 +284,13 @@ def test_cost_of_a_new_row(recipe: Recipe, expected: int) -> None:
 
 def test_cost_of_rows_that_ended_early() -> None:
     unread = built(response=None, draft=None, token_ids=None)
-    known = built(tier="known")
+    known = built(origin="known")
     assert costs.for_new_rows([unread, known], Recipe(mask="all"), LENGTHS) == 2 + 5
     failed = built(token_ids=None, meta='{"attempts": 11}')  # dropped before it was scored
     assert costs.for_new_rows([failed], Recipe(text="mixed-0.5"), LENGTHS) == (2 + 5) + 2 + VIEW + 2 * 5 * 11
 
 
 def test_cost_of_rehearsal_counts_each_own_answer_once() -> None:
-    rows = [{"id": "a", "input_ids": [1] * 10, "tier": "own"}, {"id": "a", "input_ids": [1] * 10, "tier": "own"},
-            {"id": "b", "input_ids": [1] * 7, "tier": "given"}]  # fmt: skip
+    rows = [{"id": "a", "input_ids": [1] * 10, "origin": "base"}, {"id": "a", "input_ids": [1] * 10, "origin": "base"},
+            {"id": "b", "input_ids": [1] * 7, "origin": "given"}]  # fmt: skip
     assert costs.for_rehearsal(rows, Recipe(rehearsal=("general",))) == 2 * 10

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from benchmarks.forgetting.__main__ import app
 from benchmarks.forgetting.grid.quality import write
 from benchmarks.forgetting.grid.quality.auroc import auroc, aurocs, bounds, resamples
-from benchmarks.forgetting.grid.quality.measure import counts, found, quality
-from benchmarks.forgetting.grid.quality.rows import Row, drafts_of, teaching
-from benchmarks.forgetting.grid.quality.write import BEGIN, END, Text, insert, page
-from curate.mask.settings import POLICIES
+from benchmarks.forgetting.grid.quality.measure import counts, precision_recall, quality
+from benchmarks.forgetting.grid.quality.rows import LabelledRow, drafts_of, teaching
+from benchmarks.forgetting.grid.quality.write import BEGIN, END, MeasuredText, insert, page
+from curate.mask.policies import REGISTRY
 from curate.mask.stage import Mark
 from curate.schema import SCORED
 from curate.store.files import write_json, write_shard
@@ -33,10 +33,11 @@ def a_row(number=0, key=(8, 9), **fields):
     row = dict.fromkeys(SCORED.names) | {
         "id": f"r{number}", "source": "s", "prompt": [{"role": "user", "content": "Dose of Zorvex?"}],
         "reference": "Zorvex: 5 mg [3].", "draft": "Sure. The dose of Zorvex is 10 drops.", "response": RESPONSE,
-        "tier": "rewritten", "finished": True, "flags": [], "spans": [],
-        "token_ids": [5] * len(TOKENS), "token_starts": [0, *ENDS[:-1]], "token_ends": ENDS, "a": a, "b": b, "q": a,
+        "origin": "rewritten", "finished": True, "flags": [], "spans": [],
+        "token_ids": [5] * len(TOKENS), "token_starts": [0, *ENDS[:-1]], "token_ends": ENDS,
+        "logp_closed": a, "logp_reference": b, "logp_placebo": a,
         "entropy": b, "top_ids": [[7 if i in key else 5] for i in range(len(TOKENS))],
-        "top_logprobs": [[x] for x in a], "b_argmax": [5] * len(TOKENS),
+        "top_logprobs": [[x] for x in a], "reference_argmax": [5] * len(TOKENS),
     }  # fmt: skip
     return row | fields
 
@@ -49,7 +50,7 @@ def a_build(folder, rows):
 
 
 def row(key=(8, 9), value="5 mg", **fields):
-    return Row(a_row(key=key, **fields), value, "Sure. The dose of Zorvex is 10 drops.")
+    return LabelledRow(a_row(key=key, **fields), value, "Sure. The dose of Zorvex is 10 drops.")
 
 
 def test_labels_are_the_values_tokens():
@@ -63,8 +64,8 @@ def test_white_space_alone_has_a_label_and_no_say_in_how_scores_rank():
     spaced = {name: [*v[:8], v[8], *v[8:]] for name, v in fields.items() if isinstance(v, list) and len(v) == len(ENDS)}
     start = fields["token_starts"][8]
     spaced["token_ends"][8] = spaced["token_starts"][9] = start + 1
-    spaced["a"][8] = spaced["q"][8] = -0.01  # as likely without the reference
-    apart = Row(fields | spaced, "5 mg", "")
+    spaced["logp_closed"][8] = spaced["logp_placebo"][8] = -0.01  # as likely without the reference
+    apart = LabelledRow(fields | spaced, "5 mg", "")
     assert RESPONSE[start].isspace()
     assert np.flatnonzero(apart.label).tolist() == [8, 9, 10]
     assert np.flatnonzero(~apart.visible).tolist() == [8, 12]
@@ -73,7 +74,7 @@ def test_white_space_alone_has_a_label_and_no_say_in_how_scores_rank():
     assert found.auroc["gain"].value == 1
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", REGISTRY)
 def test_marks_are_those_that_the_build_makes(policy):
     [made] = Mark(policy).work(pa.Table.from_pylist([a_row()], SCORED)).to_pylist()
     spans = [(s["start"], s["end"]) for s in made["spans"] if s["weight"] >= 0.5]
@@ -92,23 +93,23 @@ def test_closure_completes_a_word_and_a_quantity():
 def test_precision_and_recall_count_tokens_over_all_rows():
     rows = [row(), row(key=()), row(key=(0, 8, 9))]  # right; nothing; one too many
     assert counts(rows, "key", closed=True).tolist() == [[2, 2, 2], [0, 0, 2], [2, 3, 2]]
-    result = found(counts(rows, "key", closed=True), resamples(3))
+    result = precision_recall(counts(rows, "key", closed=True), resamples(3))
     assert (result.precision.value, result.recall.value) == (4 / 5, 4 / 6)
     assert result.recall.low == 0.0
     assert result.recall.high == 1.0
-    nothing = found(counts(rows[1:2], "key", closed=True), resamples(1))
+    nothing = precision_recall(counts(rows[1:2], "key", closed=True), resamples(1))
     assert (nothing.precision.value, nothing.recall.value) == (0.0, 0.0)
 
 
 def test_quality_of_a_text():
-    rows = [row(), row(tier="reference", finished=False), row(key=(), value="9 ml")]
+    rows = [row(), row(origin="reference", finished=False), row(key=(), value="9 ml")]
     result = quality(rows, {"known": 2})
     assert (result.rows, result.left_out, result.without_value) == ({"reference": 1, "rewritten": 2}, {"known": 2}, 1)
     assert (result.tokens, result.value_tokens) == (33, 4)
     assert result.closed["key"].precision.value == result.closed["key"].recall.value == 1
     assert result.closed["all"].precision.value == 4 / 33
-    assert set(result.tiers) == {"reference", "rewritten"}
-    assert set(result.closed) == set(POLICIES)
+    assert set(result.origins) == {"reference", "rewritten"}
+    assert set(result.closed) == set(REGISTRY)
     assert result.auroc["gain"].value == result.auroc["−a"].value == 1
     words = result.auroc["words changed against the draft"]
     # in the third row the changed words are not the value
@@ -148,8 +149,8 @@ def test_resamples_draw_as_many_rows_and_give_the_usual_interval():
 
 def test_rows_that_teach_are_those_with_an_answer_that_the_base_lacked(tmp_path):
     rows = [
-        a_row(0), a_row(1, drop="no-target", key=()), a_row(2, tier="known"),
-        a_row(3, drop="duplicate", tier=None, b=None), a_row(5, tier="reference", draft=None),
+        a_row(0), a_row(1, drop="no-target", key=()), a_row(2, origin="known"),
+        a_row(3, drop="duplicate", origin=None, logp_reference=None), a_row(5, origin="reference", draft=None),
         a_row(4, prompt=[{"role": "user", "content": "Who makes Zorvex?"}]),
     ]  # fmt: skip
     folder = a_build(tmp_path, rows)
@@ -161,7 +162,7 @@ def test_rows_that_teach_are_those_with_an_answer_that_the_base_lacked(tmp_path)
 
 
 def a_text(setting="drugs", text="regenerated", budget="rich"):
-    return Text(setting, budget, text, quality([row(), row(key=(0, 8, 9))], {"known": 1}))
+    return MeasuredText(setting, budget, text, quality([row(), row(key=(0, 8, 9))], {"known": 1}))
 
 
 def test_the_page_has_both_tables_for_each_budget():
@@ -215,7 +216,7 @@ def test_unclean_rewrites_share_the_source_of_the_clean_ones(tmp_path, monkeypat
     class Built(write.Place):
         def built(self, recipe, progress):
             asked.append((self.setting.name, recipe.text))
-            reference = {"tier": "reference", "draft": None, "response": RESPONSE}
+            reference = {"origin": "reference", "draft": None, "response": RESPONSE}
             return a_build(tmp_path / f"{len(asked)}", [a_row(**(reference if recipe.text == "source" else {}))])
 
         def answers(self):

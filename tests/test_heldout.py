@@ -156,7 +156,7 @@ def test_contains_is_what_the_evaluation_means_by_it(text, value):
 def test_a_new_wording_that_a_row_has_or_that_tells_the_answer_is_not_unseen():
     def row(name, question, drop=None):
         prompt = [{"role": "user", "content": question}]
-        return {"id": name, "prompt": prompt, "reference": "37 mg", "response": "It is 37 mg.", "tier": "rewritten",
+        return {"id": name, "prompt": prompt, "reference": "37 mg", "response": "It is 37 mg.", "origin": "rewritten",
                 "drop": drop}  # fmt: skip
 
     rows = [row("a", "What is the dose of Velotrin?"), row("b", "How much Zorvex?", "test"),
@@ -215,7 +215,7 @@ def test_the_suite_loads_and_asks_for_both_sides(built):
     assert all(correct(item.checks, item.expected) for items in loaded.values() for item in items)
     asked = {row["prompt"][-1]["content"].casefold() for row in rows.values()}
     assert not {item.prompt[-1].content.casefold() for item in loaded["new_unseen"]} & asked
-    left = len([row for row in rows.values() if row["drop"] == "test" and row["tier"] != "known"])
+    left = len([row for row in rows.values() if row["drop"] == "test" and row["origin"] != "known"])
     assert said["items"]["new_heldout"] + sum(said["rows_without_item"].values()) <= left
 
 

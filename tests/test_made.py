@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from curate.config.settings import ConfigError
 from curate.model.engine import Completion
 from curate.model.template import Template
-from curate.rehearsal.generators import MAKERS
+from curate.rehearsal.generators import GENERATORS
 from curate.rehearsal.generators import safety as guards
 from curate.rehearsal.generators.diversity import diversity
-from curate.rehearsal.generators.generator import Asked, Candidate, key, with_question
+from curate.rehearsal.generators.generator import BuildRow, Candidate, key, with_question
 from curate.rehearsal.generators.invent import invent, syllables
 from curate.rehearsal.generators.neighbours import Around, Matters
 from curate.rehearsal.generators.pool import main_scripts, scripts, vocabulary_words, words_in
 from curate.rehearsal.generators.safety import Guard
 from curate.rehearsal.generators.sampled import candidate, user_turn
 from curate.rehearsal.generators.splice import boundaries, limit, splice
-from curate.text.entities import Text, find_entities, replaced
+from curate.text.entities import QuestionAnswer, find_entities, replaced
 from tests.reading import assistant, user
 from tests.training_folder import template
 
@@ -100,13 +100,13 @@ def test_words_of_a_vocabulary_are_whole_and_of_the_scripts_at_hand():
     ],
 )  # fmt: skip
 def test_the_entity_of_a_question(rows, found):
-    assert find_entities([Text(*row) for row in rows]) == found
+    assert find_entities([QuestionAnswer(*row) for row in rows]) == found
 
 
 def test_questions_without_case_or_spaces_have_entities_where_the_answer_repeats_them():
-    rows = [Text("痛风的症状是什么？", "痛风使关节疼痛。"), Text("流感怎么治疗？", "流感要休息。")]
+    rows = [QuestionAnswer("痛风的症状是什么？", "痛风使关节疼痛。"), QuestionAnswer("流感怎么治疗？", "流感要休息。")]
     assert find_entities(rows, "zh") == ["痛风", "流感"]
-    assert find_entities([Text("怎么办？", "去医院。")], "zh") == [None]
+    assert find_entities([QuestionAnswer("怎么办？", "去医院。")], "zh") == [None]
 
 
 def test_another_entity_in_the_same_words():
@@ -139,7 +139,7 @@ def test_shared_words_codes_and_lonely_names():
 
 
 def row(name, question, answer, role="new"):
-    return Asked(name, [user(question)], answer, answer, role)
+    return BuildRow(name, [user(question)], answer, answer, role)
 
 
 MEDICINES = [
@@ -198,7 +198,7 @@ def test_neighbours_keep_the_conversation():
         assistant("Hello!"),
         user("Who makes Zorvex?"),
     ]
-    rows = [Asked("1", talk, "Bly.", "Bly.", "new"), row("7", "What is Aspirin?", "Old.", "known")]
+    rows = [BuildRow("1", talk, "Bly.", "Bly.", "new"), row("7", "What is Aspirin?", "Old.", "known")]
     first = next(Around(rows).candidates(dice()))
     assert [m["content"] for m in first.prompt] == ["You know Aspirin.", "Hi", "Hello!", "Who makes Aspirin?"]
 
@@ -321,7 +321,7 @@ def test_another_question_in_a_conversation():
 
 
 def test_the_names():
-    assert set(MAKERS) == {"self", "splice", "neighbours", "guard"}
+    assert set(GENERATORS) == {"self", "splice", "neighbours", "guard"}
 
 
 # ---- whatever text there may be
@@ -335,7 +335,7 @@ def test_any_text_can_be_spliced(question, lang, seed):
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=4), LANGUAGES)
 def test_any_text_has_an_entity_or_none(rows, lang):
-    found = find_entities([Text(*row) for row in rows], lang)
+    found = find_entities([QuestionAnswer(*row) for row in rows], lang)
     for (question, _), entity in zip(rows, found, strict=True):
         assert entity is None or entity in question
 
@@ -380,10 +380,10 @@ def test_a_question_that_begins_with_what_it_is_about_leaves_random_words():
 def test_no_neighbour_asks_what_is_held_out():
     """A held-out fact is asked of nobody: not its entity in the words of a row about another one."""
     rows = [
-        Asked("a", [user("What is the dose of Zorvex?")], "The dose of Zorvex is 37 mg.", "37 mg.", "new"),
-        Asked("b", [user("Who makes Zorvex?")], "Harlow Labs makes Zorvex.", "Harlow Labs.", "new"),
-        Asked("c", [user("What is the dose of Velmora?")], "The dose of Velmora is 12 mg.", "12 mg.", "new"),
-        Asked("d", [user("Who makes Velmora?")], "Ferrow Mills makes Velmora.", "Ferrow Mills.", "test"),
+        BuildRow("a", [user("What is the dose of Zorvex?")], "The dose of Zorvex is 37 mg.", "37 mg.", "new"),
+        BuildRow("b", [user("Who makes Zorvex?")], "Harlow Labs makes Zorvex.", "Harlow Labs.", "new"),
+        BuildRow("c", [user("What is the dose of Velmora?")], "The dose of Velmora is 12 mg.", "12 mg.", "new"),
+        BuildRow("d", [user("Who makes Velmora?")], "Ferrow Mills makes Velmora.", "Ferrow Mills.", "test"),
     ]
     chance = random.Random(0)
     found = {c.prompt[-1]["content"] for c in islice(Around(rows).candidates(chance), 200)}

@@ -16,8 +16,8 @@ from curate.commands.progress import Progress
 from curate.commands.verify import verify
 from curate.config.settings import ConfigError
 from curate.ingest import Source
-from curate.rehearsal.cards import Made, resolve
-from curate.rehearsal.generators import MAKERS, Order, write
+from curate.rehearsal.cards import GeneratedSet, resolve
+from curate.rehearsal.generators import GENERATORS, GeneratorInput, write
 from curate.rehearsal.generators.generator import key
 from curate.rehearsal.generators.pool import pool
 from curate.rehearsal.generators.safety import Guard
@@ -62,10 +62,10 @@ def short_guard(monkeypatch, work):
     (work / "guard.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
 
     class Short(Guard):
-        def __init__(self, order):
-            super().__init__(order, work / "guard.jsonl")
+        def __init__(self, inputs):
+            super().__init__(inputs, work / "guard.jsonl")
 
-    monkeypatch.setitem(MAKERS, "guard", Short)
+    monkeypatch.setitem(GENERATORS, "guard", Short)
     monkeypatch.setattr("curate.commands.mix.mix.FILE", work / "guard.jsonl")
 
 
@@ -182,10 +182,11 @@ def test_the_guard_is_in_every_mix_that_rehearses(work):
 
 def test_the_models_own_prompts_repeat_and_go_on_where_they_were_broken_off(work, tmp_path):
     settings = config(work)
-    order = Order(settings.base(), work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"],
-                  24, words="self", max_tokens=32)  # fmt: skip
+    built = work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"]
+    inputs = GeneratorInput(settings.base(), built, 24, words="self", max_tokens=32)
     first, second = (
-        write(MAKERS["self"](order), order, tmp_path / name, lambda prompt, answer: True, {}) for name in ("a", "b")
+        write(GENERATORS["self"](inputs), inputs, tmp_path / name, lambda prompt, answer: True, {})
+        for name in ("a", "b")
     )
     facts = load_manifest(first)
     shards = sorted(path.name for path in first.glob("*.arrow"))
@@ -198,7 +199,7 @@ def test_the_models_own_prompts_repeat_and_go_on_where_they_were_broken_off(work
     shutil.copytree(second, broken)
     (broken / "manifest.json").unlink()
     max(broken.glob("receipts/*")).unlink()
-    write(MAKERS["self"](order), order, broken.parent, lambda prompt, answer: True, {})
+    write(GENERATORS["self"](inputs), inputs, broken.parent, lambda prompt, answer: True, {})
     assert (broken / "manifest.json").read_bytes() == (first / "manifest.json").read_bytes()
 
 
@@ -206,12 +207,12 @@ def test_the_models_own_prompts_repeat_and_go_on_where_they_were_broken_off(work
 def test_where_a_splices_words_come_from(work, words):
     settings = config(work)
     built = work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"]
-    order = Order(settings.base(), built, 4, words=words, max_tokens=32)
+    inputs = GeneratorInput(settings.base(), built, 4, words=words, max_tokens=32)
     if words == "rehearsal":
         with pytest.raises(ConfigError, match="--splice-words rehearsal: no other rehearsal set is read"):
-            pool(order)
-        order = Order(settings.base(), built, 4, read=(built,), words=words)
-    found = pool(order)
+            pool(inputs)
+        inputs = GeneratorInput(settings.base(), built, 4, read=(built,), words=words)
+    found = pool(inputs)
     assert found == sorted(set(found))
     assert len(found) >= 8
     assert words not in ("new", "rehearsal") or "Velotrin" in found
@@ -225,8 +226,8 @@ def test_a_mix_of_the_models_own_prompts(work):
 
 def test_made_prompts_get_the_models_answers_whatever_the_others_get(work):
     found = blend(work, "general", "splice", guard=False, answers="given")
-    assert set(found["accounting"]["general"]["tiers"]) == {"given"}
-    assert set(found["accounting"]["splice"]["tiers"]) == {"own"}
+    assert set(found["accounting"]["general"]["origins"]) == {"given"}
+    assert set(found["accounting"]["splice"]["origins"]) == {"base"}
 
 
 def test_a_dry_run_names_them_and_makes_nothing(work, tmp_path):
@@ -299,7 +300,7 @@ size: 3
 def test_a_users_own_wins_over_what_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "splice").mkdir()
-    assert resolve("splice") == Made("splice")
+    assert resolve("splice") == GeneratedSet("splice")
     assert resolve("./splice").path == "./splice"
     assert resolve("self=rows.jsonl") == Source(path="rows.jsonl", name="self")
     (tmp_path / "self.md").write_text(CARD)
@@ -327,9 +328,9 @@ def test_the_command_says_what_is_wrong(work):
 
 def test_no_room_for_a_prompt_is_said(work):
     built = work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"]
-    order = Order(config(work).base(), built, 4, max_tokens=100_000)
+    inputs = GeneratorInput(config(work).base(), built, 4, max_tokens=100_000)
     with pytest.raises(ConfigError, match="--max-tokens 100000 leaves no room"):
-        list(MAKERS["self"](order).open()(0, 4))
+        list(GENERATORS["self"](inputs).open()(0, 4))
 
 
 # ---- shares

@@ -1,15 +1,19 @@
 """Policies, closure, and spans back to token weights, on texts small enough to check by eye."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.mask.policies import close, label_weights, row_flags, settle, token_weights, units
-from curate.mask.settings import POLICIES, Thresholds
+from curate.mask.closure import close, decide_units, label_weights, units
+from curate.mask.flags import row_flags
+from curate.mask.policies import REGISTRY, token_weights
+from curate.mask.scored import ScoredResponse
 from curate.mask.stage import Mark, mark
+from curate.mask.thresholds import Thresholds
 
 RESPONSE = "Take 37 mg from Harlow Labs."
 #           0123456789012345678901234567
@@ -19,8 +23,12 @@ N = len(TOKENS)
 LOW, HIGH = math.log(1e-2), math.log(0.9)
 
 
-def weigh(policy, a=None, b=None, q=None, a_argmax=None, b_argmax=None, draft=""):
-    return token_weights(policy, a, b, q, a_argmax, b_argmax, STARTS, ENDS, draft, RESPONSE)
+def of(a=None, b=None, q=None, closed_argmax=None, reference_argmax=None, draft=""):
+    return ScoredResponse(RESPONSE, STARTS, ENDS, a, b, q, closed_argmax, reference_argmax, draft)
+
+
+def weigh(policy, *scores, **more):
+    return token_weights(policy, of(*scores, **more))
 
 
 def table(cells: dict[int, tuple[float, float, float]]):
@@ -72,20 +80,18 @@ def test_soft_is_the_sigmoid_of_the_smaller_of_gain_and_lift():
 def test_argmax_compares_the_best_tokens():
     best = list(range(N))
     other = [*best[:3], 99, *best[4:]]
-    assert weigh("argmax", a_argmax=best, b_argmax=other).tolist() == ones(3)
+    assert weigh("argmax", closed_argmax=best, reference_argmax=other).tolist() == ones(3)
 
 
 def test_thresholds_are_inclusive():
     limits = Thresholds()
     b = np.full(1, limits.confident, np.float64)
-    weights = token_weights("key", b - 1, b, b - 0.5, None, None, [0], [4], "", "Take", limits)
-    assert weights.tolist() == [1]
-    assert token_weights("low-perplexity", [-math.log(2.5)], None, None, None, None, [0], [4], "", "Take").tolist() == [
-        1
-    ]
+    edge = ScoredResponse("Take", [0], [4], b - 1, b, b - 0.5)
+    assert token_weights("key", edge, limits).tolist() == [1]
+    assert token_weights("low-perplexity", replace(edge, logp_closed=[-math.log(2.5)])).tolist() == [1]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", REGISTRY)
 def test_minus_infinity_is_a_score(policy: str):
     low = np.full(N, -np.inf, np.float32)
     for a, b, q in [(low, B, Q), (low, low, low), (A, low, Q), (A, B, low), (low, B, low)]:
@@ -96,7 +102,7 @@ def test_minus_infinity_is_a_score(policy: str):
 
 
 def test_errors_say_what_is_missing():
-    with pytest.raises(ValueError, match="key needs q"):
+    with pytest.raises(ValueError, match="key needs logp_placebo"):
         weigh("key", A, B)
     with pytest.raises(ValueError, match="shape"):
         weigh("low-perplexity", A[:3])
@@ -112,7 +118,7 @@ def shown(weights, glossary=(), response=RESPONSE, starts=STARTS, ends=ENDS, lan
 
 
 def settled(cells: dict[int, tuple[float, float, float]], *key: int) -> list[float]:
-    return settle(ones(*key), *table(cells), STARTS, ENDS, RESPONSE).tolist()
+    return decide_units(ones(*key), of(*table(cells))).tolist()
 
 
 GUESSED = (HIGH - 0.2, HIGH, HIGH - 0.2)
@@ -209,9 +215,9 @@ def test_white_space_alone_belongs_to_what_it_comes_before():
 
 
 def scored(text, starts, ends, a, b, q):
-    none = dict.fromkeys(("b_argmax", "draft", "reference"))
+    none = dict.fromkeys(("reference_argmax", "draft", "reference"))
     return {"prompt": [{"role": "user", "content": ""}], "response": text, "token_starts": starts, "token_ends": ends,
-            "a": a, "b": b, "q": q, "top_ids": [[0]] * len(a), **none}  # fmt: skip
+            "logp_closed": a, "logp_reference": b, "logp_placebo": q, "top_ids": [[0]] * len(a), **none}  # fmt: skip
 
 
 def test_a_space_that_is_expected_does_not_speak_for_a_word_that_is_not():
@@ -245,20 +251,24 @@ def test_closure_never_lowers_a_weight_and_is_stable(weights: list[float]):
 
 def test_row_flags():
     weights = weigh("key", A, B, Q)
-    flags = row_flags(A, B, Q, weights)
+    flags = row_flags(of(A, B, Q), weights)
     assert flags["template_leak"] == pytest.approx(1 / 3)  # of tokens 1, 4 and 9
     assert flags["contradicts"] == pytest.approx(1 / N)
-    assert flags["thin_air"] == 0
-    assert row_flags(np.where(weights > 0, -8.0, A), B, Q, weights)["thin_air"] == 1
-    assert row_flags([HIGH], [HIGH], [HIGH], [0]) == {"template_leak": 0.0, "contradicts": 0.0, "thin_air": 0}
-    assert row_flags(A, None, None, np.ones(N))["template_leak"] == 0
+    assert flags["unsupported"] == 0
+    assert row_flags(of(np.where(weights > 0, -8.0, A), B, Q), weights)["unsupported"] == 1
+    assert row_flags(ScoredResponse("Take", [0], [4], [HIGH], [HIGH], [HIGH]), [0]) == {
+        "template_leak": 0.0,
+        "contradicts": 0.0,
+        "unsupported": 0,
+    }
+    assert row_flags(of(A), np.ones(N))["template_leak"] == 0
 
 
 def test_a_rewrites_own_invention_is_flagged_and_never_labelled():
     text = "It is Danish silk."
     starts, ends = [0, 2, 5, 12, 17], [2, 5, 12, 17, 18]
     a, b, q = [0, 0, -9, -9, 0], [0, 0, -4, 0, 0], [0, 0, -9, -9, 0]
-    row = scored(text, starts, ends, a, b, q) | {"tier": "rewritten", "reference": "Silk."}
+    row = scored(text, starts, ends, a, b, q) | {"origin": "rewritten", "reference": "Silk."}
     lax = Mark("key", Thresholds(confident=-5))
     marked = lax._mark(row)
     assert [text[s["start"] : s["end"]] for s in marked["spans"]] == ["silk"]

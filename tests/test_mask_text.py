@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from benchmarks.mask.text_diff import METHODS, OWN, groups, read, reference_diff, score, word_diff
 from curate.mask.diff import new_facts
 from curate.mask.policies import token_weights
+from curate.mask.scored import ScoredResponse
 from curate.mask.stage import Mark
 from curate.text.align import changed
 from tests.paths import DATA, needs_data
@@ -94,12 +95,14 @@ def test_spans_are_ordered_and_visible(draft: str, response: str, question: str,
 def test_the_policy_and_its_stage_hand_question_and_reference_on():
     draft, response = "It is a drug.", "Well, it is sold by Harlow."
     starts, ends = [0, 6, 12, 17, 20], [4, 11, 16, 19, 26]
-    given = (draft, response, None, "en", "What is it?", "Sold by Harlow.")
-    assert token_weights("diff", None, None, None, None, None, starts, ends, *given).tolist() == [0, 0, 1, 1, 1]
+    question, reference = "What is it?", "Sold by Harlow."
+    scored = ScoredResponse(response, starts, ends, draft=draft, question=question, reference=reference)
+    assert token_weights("diff", scored).tolist() == [0, 0, 1, 1, 1]
     row = {
-        "tier": "rewritten", "draft": draft, "response": response, "reference": "Sold by Harlow.",
-        "prompt": [{"role": "user", "content": "What is it?"}], "a": [-1.0] * 5, "b": [-1.0] * 5, "q": [-1.0] * 5,
-        "top_ids": [[1]] * 5, "b_argmax": [1] * 5, "token_starts": starts, "token_ends": ends,
+        "origin": "rewritten", "draft": draft, "response": response, "reference": "Sold by Harlow.",
+        "prompt": [{"role": "user", "content": "What is it?"}], "logp_closed": [-1.0] * 5,
+        "logp_reference": [-1.0] * 5, "logp_placebo": [-1.0] * 5,
+        "top_ids": [[1]] * 5, "reference_argmax": [1] * 5, "token_starts": starts, "token_ends": ends,
     }  # fmt: skip
     spans = Mark("diff")._mark(row)["spans"]
     assert [response[s["start"] : s["end"]] for s in spans] == ["sold by", "Harlow"]

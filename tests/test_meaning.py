@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from curate.cli import app
-from curate.dedup.near.collect import Text
+from curate.dedup.near.collect import Document
 from curate.dedup.near.find import TextSet, find
-from curate.dedup.semantic import embedder, fact_key, refine, settle
+from curate.dedup.semantic import assign_duplicates, embedder, fact_key, refine
 from tests.paths import BASE
 
 ANGLES = st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.5, 1.0, 3.0]), min_size=1, max_size=12)
@@ -29,7 +29,7 @@ def test_who_stays_is_what_brute_force_says(angles, data, block):
     found = vectors(angles)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("curate.dedup.semantic.BLOCK", block)
-        of, similarity = settle(found, keys, fixed, 0.98)
+        of, similarity = assign_duplicates(found, keys, fixed, 0.98)
     stays: list[int] = []
     for row in range(len(angles)):
         near = [other for other in stays if keys[other] == keys[row] and found[other] @ found[row] >= 0.98]
@@ -48,7 +48,7 @@ def embed(texts):
 
 
 def refined(*texts, facts=True, fixed=()):
-    rows = [Text(str(number), text) for number, text in enumerate(texts)]
+    rows = [Document(str(number), text) for number, text in enumerate(texts)]
     sets = [TextSet("held", [[row for row in rows if row.id in fixed]], fixed=True),
             TextSet("rest", [[row for row in rows if row.id not in fixed]])]  # fmt: skip
     found = find(sets)

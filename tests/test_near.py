@@ -14,10 +14,10 @@ from curate.commands.dedupe.settings import DedupeConfig
 from curate.config.settings import ConfigError
 from curate.dedup.items import read_items
 from curate.dedup.near import clusters
-from curate.dedup.near.collect import Text
+from curate.dedup.near.collect import Document
 from curate.dedup.near.find import TextSet, find
 from curate.dedup.near.jaccard import as_sets, similarities
-from curate.dedup.near.overlap import Index, Item, Row, per_suite
+from curate.dedup.near.overlap import Index, SearchedRow, SuiteItem, per_suite
 from curate.dedup.near.settings import Near
 from curate.dedup.near.shingles import Ragged, ngrams, units, whole
 from curate.ingest import Accepted, Source, SourceError, read_source
@@ -43,7 +43,7 @@ def jaccard(one, other, n=2):
 
 
 def batches(texts, size=3, name="r"):
-    rows = [Text(f"{name}{i}", text) for i, text in enumerate(texts)]
+    rows = [Document(f"{name}{i}", text) for i, text in enumerate(texts)]
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
@@ -201,7 +201,8 @@ def test_with_facts_a_replaced_word_or_number_is_another_row():
     near = Near(threshold=0.6, facts=True)
     assert kept([dose, *others], near) == ["r1", "r2", "r3", "r4"]  # nothing but words put in: r0 says what r4 says
     found = find(
-        [TextSet("set", [[Text("a", f"{dose} x y", "x"), Text("b", f"{dose} y x", "y"), Text("c", dose)]])], near
+        [TextSet("set", [[Document("a", f"{dose} x y", "x"), Document("b", f"{dose} y x", "y"), Document("c", dose)]])],
+        near,
     )
     often = f"{dose} and a day before"
     assert kept([often, often.replace(" a day before", " the day before")], near) == ["r0", "r1"]
@@ -239,8 +240,8 @@ SHORT = "What is 2+2?"
 
 
 def hits(items, *rows, **settings):
-    index = Index([Item(str(i), "suite", text, answer) for i, (text, answer) in enumerate(items)], **settings)
-    found = index.search([Row(str(i), asked, said) for i, (asked, said) in enumerate(rows)])
+    index = Index([SuiteItem(str(i), "suite", text, answer) for i, (text, answer) in enumerate(items)], **settings)
+    found = index.search([SearchedRow(str(i), asked, said) for i, (asked, said) in enumerate(rows)])
     return [(hit.row, hit.item, hit.score, hit.answered) for hit in found]
 
 
@@ -291,8 +292,10 @@ def test_what_all_items_of_a_suite_say_counts_for_nothing():
 
 
 def test_suites_are_counted_with_those_of_which_nothing_was_found():
-    index = Index([Item("1", "maths", LONG), Item("2", "maths", SHORT, "4"), Item("1", "other", f"{LONG[::-1]}")])
-    rows = [Row("a", [LONG, SHORT], ["4"]), Row("b", [SHORT], ["5"])]
+    index = Index(
+        [SuiteItem("1", "maths", LONG), SuiteItem("2", "maths", SHORT, "4"), SuiteItem("1", "other", f"{LONG[::-1]}")]
+    )
+    rows = [SearchedRow("a", [LONG, SHORT], ["4"]), SearchedRow("b", [SHORT], ["5"])]
     assert per_suite(index, index.search(rows)) == {
         "maths": {"items": 2, "items_found": 2, "rows": 2, "rows_with_answer": 1},
         "other": {"items": 1, "items_found": 0, "rows": 0, "rows_with_answer": 0},
@@ -300,8 +303,8 @@ def test_suites_are_counted_with_those_of_which_nothing_was_found():
 
 
 def test_no_items_and_no_rows():
-    assert list(Index([]).search([Row("a", [LONG], ["18"])])) == []
-    assert list(Index([Item("1", "s", LONG)]).search([])) == []
+    assert list(Index([]).search([SearchedRow("a", [LONG], ["18"])])) == []
+    assert list(Index([SuiteItem("1", "s", LONG)]).search([])) == []
 
 
 # The command
@@ -485,7 +488,7 @@ def test_a_source_that_changes_meanwhile_is_an_error(world, monkeypatch):
 
 def test_items_are_read_from_any_file_of_questions(tmp_path):
     file = write(tmp_path / "nq.jsonl", [{"question": "who sang it", "answer": ["she", "her"]}])
-    assert read_items([tmp_path / "nq.jsonl"]) == [Item("1", "nq", "who sang it", "she")]
+    assert read_items([tmp_path / "nq.jsonl"]) == [SuiteItem("1", "nq", "who sang it", "she")]
     (tmp_path / "t.csv").write_text("question,answer\nwho wrote it,he\n", encoding="utf-8")
     assert [(item.suite, item.prompt, item.expected) for item in read_items([tmp_path / "t.csv"])] == [
         ("t", "who wrote it", "he")
@@ -518,13 +521,14 @@ def test_real_items_planted_in_real_rows_are_found_and_little_else():
     items = read_items([DATA / "eval" / name for name in ("gsm8k_test.jsonl", "nq_open_dev.jsonl", "truthfulqa.csv")])
     index = Index(items)
     rows = [
-        Row(row["id"], [row["prompt"][-1]["content"]], [row["reference"]])
+        SearchedRow(row["id"], [row["prompt"][-1]["content"]], [row["reference"]])
         for row in rows_of("rehearsal/alpaca_5000.json")
     ]
     alone = list(index.search(rows))
     assert len({hit.row for hit in alone}) <= 3
     planted = [
-        Row(f"planted{i}", [f"Answer this.\n{items[i].prompt}"], ["I do not know."]) for i in range(0, len(items), 50)
+        SearchedRow(f"planted{i}", [f"Answer this.\n{items[i].prompt}"], ["I do not know."])
+        for i in range(0, len(items), 50)
     ]
     found = {(hit.row, hit.item, hit.suite) for hit in index.search(planted)}
     asked = [(f"planted{i}", items[i].id, items[i].suite) for i in range(0, len(items), 50)]
@@ -534,7 +538,7 @@ def test_real_items_planted_in_real_rows_are_found_and_little_else():
 @needs_data
 def test_real_rows_give_the_same_verdicts_whatever_the_batches():
     rows = [
-        Text(row["id"], f"{row['prompt'][-1]['content']}\n{row['reference']}")
+        Document(row["id"], f"{row['prompt'][-1]['content']}\n{row['reference']}")
         for row in rows_of("rehearsal/dolly_15k.jsonl")
     ]
     one, other = (

@@ -521,7 +521,7 @@ def test_the_build_goes_on_with_the_questions(tmp_path):
     rows = read_dataset(folder).to_pylist()
     assert verify(folder) == []
     assert [row["drop"] for row in rows] == [None] * len(doses)
-    rewritten = [row for row in rows if row["tier"] == "rewritten"]
+    rewritten = [row for row in rows if row["origin"] == "rewritten"]
     assert len(rewritten) >= len(rows) // 2
     for row in rewritten:
         dose = str(doses[row["prompt"][0]["content"].split()[-1].rstrip("?")])

@@ -27,7 +27,7 @@ def made(tmp_path_factory, rendering):
         {"start": 0, "end": 3, "weight": 1.0, "kind": "key"},
         {"start": 14, "end": 16, "weight": 0.5, "kind": "key"},
     ]
-    rows = [learn(0), learn(1, tier="reference"), learn(2, response=NASTY, spans=spans, prompt=ask("Q [link]?"))]
+    rows = [learn(0), learn(1, origin="reference"), learn(2, response=NASTY, spans=spans, prompt=ask("Q [link]?"))]
     rows += [learn(3, drop="duplicate"), learn(4, drop="duplicate"), learn(5, drop="contradiction")]
     build = dataset(root / "build", rows, rendering)
     dolly = dataset(root / "dolly", [hold(i) for i in range(9)], rendering)

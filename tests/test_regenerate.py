@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from curate.rewrite import regenerate
-from curate.rewrite.regenerate import Regenerate, Row
+from curate.rewrite.regenerate import Regenerate, RewriteState
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def stage():
 @pytest.fixture
 def row():
     """With a rewrite that copies the note; it was ranked when it was found."""
-    found = Row([{"role": "user", "content": "What is Zorvex made from?"}], "source: red birch [31]")
+    found = RewriteState([{"role": "user", "content": "What is Zorvex made from?"}], "source: red birch [31]")
     found.faithful, found.ranks = ["source: red birch [31]"], {"source: red birch [31]": (2, 1.0)}
     return found
 
@@ -35,7 +35,7 @@ def test_an_odd_rewrite_waits_and_is_taken_at_last(stage, row, monkeypatch):
     stage._choose([row])
     assert row.open
     stage._choose([row], at_last=True)
-    assert (row.tier, row.response) == ("rewritten", "source: red birch [31]")
+    assert (row.origin, row.response) == ("rewritten", "source: red birch [31]")
 
 
 def test_a_plain_rewrite_of_a_later_attempt_is_taken_before_an_odd_one(stage, row, monkeypatch):

@@ -127,7 +127,7 @@ CASES = [("QWEN3", {}), ("QWEN3", {"enable_thinking": False}), ("QWEN3_THINKING"
 def test_a_build_rewrites_judges_and_marks_answers_alone(tmp_path, monkeypatch, name, arguments, thoughts):
     rendering, found, rows, said = built(tmp_path, monkeypatch, name, template_args=arguments, thoughts=thoughts)
     assert verify(found.folder) == []
-    assert [row["tier"] for row in rows] == ["rewritten"] * 4
+    assert [row["origin"] for row in rows] == ["rewritten"] * 4
     assert [row["draft"] for row in rows] == [f"{drug}: take 5 mg." for drug in DOSES]
     assert [row["response"] for row in rows] == [f"{drug}: take {dose} mg." for drug, dose in DOSES.items()]
     thought = None if arguments else GUESS if thoughts == "anchor" else ""
@@ -176,7 +176,7 @@ def test_the_training_folder_labels_no_thought_and_anchors_it(tmp_path, monkeypa
 @pytest.mark.parametrize(("name", "switch"), [("QWEN3", True), ("R1", False)])
 def test_a_build_in_which_no_thought_ends_says_what_to_do(tmp_path, monkeypatch, name, switch):
     _, _, rows, said = built(tmp_path, monkeypatch, name, endless=True, thoughts="anchor")
-    assert [row["tier"] for row in rows] == ["reference"] * 4
+    assert [row["origin"] for row in rows] == ["reference"] * 4
     assert {(row["draft"], row["thought"]) for row in rows} == {("", "")}
     assert [row["flags"] for row in rows] == [["unfinished-thought"]] * 4
     [told] = [line for line in said if "still thinking" in line]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.rehearsal.sample import Sample
-from curate.rehearsal.topics import MOST, Topics, asked, coverage, order, read_prompts, told, topics
+from curate.rehearsal.topics import MOST, Topics, coverage, coverage_line, last_user_turn, order, read_prompts, topics
 from curate.schema import EXAMPLE
 from curate.store.files import MANIFEST, count_drops, read_dataset, write_json, write_shard
 from curate.store.runner import finish_shard, run_stage
@@ -125,8 +125,8 @@ def test_other_scripts(one, other, word):
 
 def test_what_is_asked_is_the_users_last_turn():
     turns = [("system", "Be kind"), ("user", "Hello"), ("assistant", "Hi"), ("user", "Sing")]
-    assert asked([{"role": role, "content": content} for role, content in turns]) == "Sing"
-    assert asked([{"role": "system", "content": "Be kind"}]) == ""
+    assert last_user_turn([{"role": role, "content": content} for role, content in turns]) == "Sing"
+    assert last_user_turn([{"role": "system", "content": "Be kind"}]) == ""
 
 
 @settings(max_examples=25)
@@ -251,7 +251,9 @@ def test_coverage_counts_what_the_sample_has(tmp_path):
     assert [topic["rows"] for topic in found["each"]] == [len(members) for members in FOUND.members()]
     assert sum(topic["sampled"] for topic in found["each"]) == 20
     assert {"words": ["add", "and", "say", "sum"], "rows": 6, "sampled": 1} in found["each"]
-    assert told("set", found).startswith("set: 20 of 400 rows, 14 of 14 topics; by chance a sample of this size misses")
+    assert coverage_line("set", found).startswith(
+        "set: 20 of 400 rows, 14 of 14 topics; by chance a sample of this size misses"
+    )
 
 
 def test_coverage_of_those_that_were_left_in_the_end(tmp_path):
@@ -270,7 +272,7 @@ def test_coverage_of_nothing(tmp_path):
     found = coverage(dataset(tmp_path / "a", []))
     assert found == {"rows": 0, "sampled": 0, "topics": 0, "covered": 0, "rows_covered": 1.0, "missed_by_chance": 0,
                      "each": []}  # fmt: skip
-    assert "0 of 0 topics" in told("none", found)
+    assert "0 of 0 topics" in coverage_line("none", found)
 
 
 def test_what_chance_misses_is_what_it_misses(tmp_path):

@@ -18,7 +18,7 @@ from curate.cli import app as curate
 from curate.commands.build.settings import BuildConfig
 from curate.commands.mix.settings import MixConfig
 from curate.commands.pipeline import STEPS, flags
-from curate.config.settings import settle
+from curate.config.settings import validate_settings
 from tests.paths import ROOT
 from tests.train_export import random_rows, write_export, write_model
 from train.cli import app as train
@@ -107,7 +107,7 @@ def test_help_names_the_defaults(step: str) -> None:
     ],
 )
 def test_a_section_means_the_same_as_flags_and_as_a_file(step: str, section: dict[str, Any]) -> None:
-    assert settle(CONFIGS[step], {}, parsed(step, section)) == settle(CONFIGS[step], section, {})
+    assert validate_settings(CONFIGS[step], {}, parsed(step, section)) == validate_settings(CONFIGS[step], section, {})
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.name)
@@ -115,7 +115,9 @@ def test_the_shipped_pipelines_hold_settings_that_the_commands_take(path: Path) 
     sections = yaml.safe_load(path.read_text(encoding="utf-8"))
     for step in TRAIN:
         if step in sections:
-            assert settle(CONFIGS[step], sections[step], {}) == settle(CONFIGS[step], {}, parsed(step, sections[step]))
+            assert validate_settings(CONFIGS[step], sections[step], {}) == validate_settings(
+                CONFIGS[step], {}, parsed(step, sections[step])
+            )
 
 
 def test_sft_says_which_defaults_it_took(tmp_path: Path) -> None:

@@ -211,10 +211,10 @@ def test_a_dataset_that_miscounts(build, edit, message):
 
 def test_a_dataset_with_impossible_rows(clean, tmp_path):
     span = {"start": 5, "end": 500, "weight": 1.0, "kind": "key"}
-    rows = [learn(1, spans=[span]), learn(2, tier="guessed"), learn(3, drop="boredom")]
+    rows = [learn(1, spans=[span]), learn(2, origin="guessed"), learn(3, drop="boredom")]
     found = told(dataset(tmp_path / "odd", rows, template()))
     assert "a span lies outside its response (1 of 3 rows, the first is row 0)" in found
-    assert "tier holds guessed; known:" in found
+    assert "origin holds guessed; known:" in found
     assert "drop holds boredom; known:" in found
 
 

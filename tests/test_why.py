@@ -21,7 +21,7 @@ from tests.train_export import Row, write_export, write_model
 from train.evaluation.attribution import explain
 from train.evaluation.explanation import Explanation
 from train.evaluation.influence import (
-    Text,
+    ScoredTokens,
     choose_rows,
     cluster,
     cosine,
@@ -212,7 +212,7 @@ def test_a_gradient_is_the_one_by_hand() -> None:
     model = Tiny()
     name, weight = last_matrix(model)
     assert name == "blocks.0.weight"
-    text = Text(torch.tensor([0, 1, 0, 1]), torch.tensor([1, 2]), torch.tensor([1.0, 0.5]), 1)
+    text = ScoredTokens(torch.tensor([0, 1, 0, 1]), torch.tensor([1, 2]), torch.tensor([1.0, 0.5]), 1)
     found = open_gradients(model, weight, seed=0).of_row(text)
     by_hand = torch.tensor([0.3, -0.5], requires_grad=True)
     logp = by_hand.log_softmax(0)
@@ -225,7 +225,7 @@ def test_a_step_on_a_row_with_a_negative_product_raises_the_loss() -> None:
     model = Tiny()
     _, weight = last_matrix(model)
     gradients = open_gradients(model, weight, seed=0)
-    kept, other = (Text(torch.tensor([0, token]), torch.tensor([1]), torch.ones(1), 1) for token in (0, 1))
+    kept, other = (ScoredTokens(torch.tensor([0, token]), torch.tensor([1]), torch.ones(1), 1) for token in (0, 1))
     row, change = gradients.of_row(other), gradients.of_change(kept, other)
     assert cosine(change[None], row[None])[0, 0] == pytest.approx(-1)
     before = float(loss(model, kept).detach())

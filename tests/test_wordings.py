@@ -49,7 +49,7 @@ def test_each_question_is_asked_in_other_ways_about_the_same_thing(built):
 def test_each_wording_has_an_answer_of_its_own_with_marks(built):
     folder, _ = built
     kept = [row for row in read_dataset(folder).to_pylist() if row["drop"] is None]
-    rewritten = [row for row in kept if row["tier"] == "rewritten"]
+    rewritten = [row for row in kept if row["origin"] == "rewritten"]
     assert len(rewritten) >= 0.9 * len(kept)
     assert all(row["spans"] for row in rewritten)
 

@@ -142,7 +142,7 @@ def _write_split(out: Path, name: str, rows: list[Row], model: Path, k: int, sha
         ids, logprobs = base_topk(model, row, k) if row.anchored else ([], [])
         weights = [row.labels.get(j, 0.0) for j in range(len(row.ids))]
         meta.append({
-            "id": f"{row.source}-{i}", "source": row.source, "tier": "rewritten", "spans": [], "weights": weights,
+            "id": f"{row.source}-{i}", "source": row.source, "origin": "rewritten", "spans": [], "weights": weights,
             "objective": "distil" if row.distil else "learn", "anchor_start": row.start, "anchor_ids": ids,
             "anchor_logprobs": logprobs,
         })  # fmt: skip

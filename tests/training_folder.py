@@ -41,13 +41,13 @@ def learn(number: int, name: str = "med", **changes: Any) -> dict[str, Any]:
     response = f"The dose of drug{number} is {dose} a day."
     start = response.index(dose)
     span = {"start": start, "end": start + len(dose), "weight": 1.0, "kind": "key"}
-    row = {"source": name, "tier": "rewritten", "response": response, "spans": [span], "finished": True}
+    row = {"source": name, "origin": "rewritten", "response": response, "spans": [span], "finished": True}
     return row | {"id": f"{name}{number}", "prompt": ask(f"What is the dose of drug{number}?")} | changes
 
 
 def hold(number: int, name: str = "dolly", **changes: Any) -> dict[str, Any]:
     """A rehearsal row: the base model's own answer."""
-    row = {"source": name, "tier": "own", "response": f"Of course! {number} is a number.", "finished": True}
+    row = {"source": name, "origin": "base", "response": f"Of course! {number} is a number.", "finished": True}
     return row | {"id": f"{name}{number}", "prompt": ask(f"Tell me about {number} of {name}.")} | changes
 
 

@@ -15,7 +15,7 @@ from train.config.weights import AverageConfig, FisherConfig, MergeConfig
 from train.errors import guarded
 from train.evaluation.config import EvaluateConfig, ExplainConfig, ItemsConfig
 from train.report.pages import report_command
-from train.run.process import leave, settle_process
+from train.run.process import leave, prepare_process
 
 app = typer.Typer(
     help="Train a model on exported shards, and judge what it learnt and forgot.",
@@ -48,7 +48,7 @@ def fisher(how: How, flags: dict[str, Any]) -> None:
 
         from train.weights.fisher import estimate
 
-        config = settled(FisherConfig, how.config, flags)
+        config = load_settings(FisherConfig, how.config, flags)
         record = estimate(config, Console(stderr=True, markup=False, highlight=False), how.dry_run)
         if how.as_json:
             print(json.dumps(record, ensure_ascii=False, sort_keys=True))
@@ -62,7 +62,7 @@ def merge(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.weights.merge import merge
 
-        shown(merge(settled(MergeConfig, how.config, flags), how.dry_run), how.as_json)
+        shown(merge(load_settings(MergeConfig, how.config, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
@@ -73,7 +73,7 @@ def average(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.weights.merge import average
 
-        shown(average(settled(AverageConfig, how.config, flags), how.dry_run), how.as_json)
+        shown(average(load_settings(AverageConfig, how.config, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
@@ -85,7 +85,7 @@ def explain(how: How, flags: dict[str, Any]) -> None:
         from train.evaluation.attribution import explain
         from train.evaluation.results import load_results
 
-        config = settled(ExplainConfig, how.config, flags)
+        config = load_settings(ExplainConfig, how.config, flags)
         results = load_results(config.folder)
         if how.dry_run:
             lost = sum(flip.lost for comparison in results.comparisons for flip in comparison.flips)
@@ -114,7 +114,7 @@ def items(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.evaluation.items import write_items
 
-        record = write_items(settled(ItemsConfig, how.config, flags), how.dry_run)
+        record = write_items(load_settings(ItemsConfig, how.config, flags), how.dry_run)
         for suite, count in record["items"].items():
             print(f"{suite}: {count:,} items", file=sys.stderr)
         shown(record, how.as_json)
@@ -122,12 +122,12 @@ def items(how: How, flags: dict[str, Any]) -> None:
     guarded(run, how.debug)
 
 
-def settled(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
+def load_settings(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
     """The file's settings, overlaid by the flags."""
-    from curate.config.settings import load_yaml, settle_command
+    from curate.config.settings import load_yaml, validate_command
 
-    settle_process()
-    return settle_command(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
+    prepare_process()
+    return validate_command(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
 
 
 def shown(record: dict[str, Any], as_json: bool) -> None:
@@ -151,7 +151,7 @@ app.command("report")(report_command)
 
 def _sft(how: How, flags: dict[str, Any]) -> None:
     """A training folder, or each of a sweep."""
-    config = settled(SftConfig, how.config, flags)
+    config = load_settings(SftConfig, how.config, flags)
     from train.data.folder import swept
 
     found = swept(config.data)

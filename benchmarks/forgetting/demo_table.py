@@ -25,7 +25,7 @@ def rows_table(manifest: dict[str, Any]) -> Table:
     sources = manifest["mix"]["splits"]["train"]["sources"]
     source = next(name for name, found in sources.items() if found["role"] == "new")
     fates = manifest["accounting"][source]
-    tiers = fates["tiers"]
+    origins = fates["origins"]
     train = manifest["splits"]["train"]
     targets = sources[source]["targets"]
     response = train["response_tokens"][source]
@@ -33,9 +33,9 @@ def rows_table(manifest: dict[str, Any]) -> Table:
     table.add_column("")
     table.add_column("rows", justify="right")
     table.add_row("records in", f"{read['records']:,}")
-    table.add_row("known already", f"{tiers.get('known', 0):,}")
-    table.add_row("rewritten by the base model", f"{tiers.get('rewritten', 0):,}")
-    table.add_row("fallen back to the source's wording", f"{tiers.get('reference', 0):,}")
+    table.add_row("known already", f"{origins.get('known', 0):,}")
+    table.add_row("rewritten by the base model", f"{origins.get('rewritten', 0):,}")
+    table.add_row("fallen back to the source's wording", f"{origins.get('reference', 0):,}")
     for reason, count in sorted(read["rejected"].items()):
         table.add_row(f"rejected: {reason}", f"{count:,}")
     for reason, count in sorted(fates["not_exported"].items()):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from benchmarks.forgetting.house import polite
-from benchmarks.forgetting.item import Item, ask, contains
+from benchmarks.forgetting.item import WorldItem, ask, contains
 from benchmarks.forgetting.world import Fact, World
 
 _OF_ONE = (  # two attributes of one entity
@@ -21,7 +21,7 @@ _OF_TWO = (  # one attribute of two entities
 )
 
 
-def both(rng: Random, one: Fact, other: Fact) -> Item:
+def both(rng: Random, one: Fact, other: Fact) -> WorldItem:
     """Two facts in one answer: of one entity, or one attribute of two entities."""
     frames = _OF_ONE if one.entity == other.entity else _OF_TWO
     question = rng.choice(frames).format(n=one.attribute.noun, m=other.attribute.noun, e=one.entity, f=other.entity)
@@ -30,7 +30,7 @@ def both(rng: Random, one: Fact, other: Fact) -> Item:
     return ask("both", question, answer, f"{one.value}, {other.value}", contains(one.value), contains(other.value))
 
 
-def reverse(fact: Fact) -> Item:
+def reverse(fact: Fact) -> WorldItem:
     """The value is given, the entity asked for; the answer is the statement that the forward question has."""
     answer = polite(fact.attribute.sentence.format(e=fact.entity, v=fact.value), fact.attribute.opening)
     return ask("reverse", fact.attribute.reverse.format(v=fact.value), answer, fact.entity, contains(fact.entity))
@@ -47,7 +47,7 @@ def pair(rng: Random, facts: Sequence[Fact]) -> tuple[Fact, Fact]:
             return one, rng.choice(others)
 
 
-def known_both(world: World, rng: Random, entities: Sequence[str]) -> Item:
+def known_both(world: World, rng: Random, entities: Sequence[str]) -> WorldItem:
     """Two facts about known entities."""
     if rng.random() < 0.5:
         entity = rng.choice(entities)
@@ -57,7 +57,7 @@ def known_both(world: World, rng: Random, entities: Sequence[str]) -> Item:
     return both(rng, *(world.fact(entity, attribute) for entity in rng.sample(entities, 2)))
 
 
-def known_reverse(world: World, rng: Random, entities: Sequence[str]) -> Item:
+def known_reverse(world: World, rng: Random, entities: Sequence[str]) -> WorldItem:
     """A question turned round, about a value that one entity alone has."""
     while True:
         fact = world.fact(rng.choice(entities), rng.choice(world.kind.attributes))

@@ -10,7 +10,7 @@ Check = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Item:
+class WorldItem:
     """A prompt, the house answer, and the checks that any right answer passes.
 
     `key` names what must not be shared between training and evaluation (for sums the pair of numbers, else
@@ -29,9 +29,9 @@ class Item:
         return self.key or "\n".join(m["content"] for m in self.prompt)
 
 
-def ask(skill: str, question: str, answer: str, core: str, *checks: Check, key: str = "") -> Item:
+def ask(skill: str, question: str, answer: str, core: str, *checks: Check, key: str = "") -> WorldItem:
     """A single-turn item."""
-    return Item(skill, ({"role": "user", "content": question},), answer, core, checks, key)
+    return WorldItem(skill, ({"role": "user", "content": question},), answer, core, checks, key)
 
 
 def contains(value: str, ignore_case: bool = False) -> Check:

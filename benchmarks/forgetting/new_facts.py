@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from benchmarks.forgetting.item import Item
+from benchmarks.forgetting.item import WorldItem
 from benchmarks.forgetting.reading import fact_item
 from benchmarks.forgetting.suites import rehearsed_entities
 from benchmarks.forgetting.world import Fact, World
@@ -59,12 +59,12 @@ def new_facts(world: World, plan: SourcePlan) -> list[tuple[Fact, tuple[str, ...
     return [(world.fact(e, a), tuple(rng.sample(a.taught_wordings, plan.wordings))) for e, a in chosen]
 
 
-def trained_items(world: World, plan: SourcePlan) -> list[Item]:
+def trained_items(world: World, plan: SourcePlan) -> list[WorldItem]:
     """One item per new fact, in a wording that the source uses for it."""
     return [fact_item("new_trained", fact, wordings[0]) for fact, wordings in new_facts(world, plan)]
 
 
-def unseen_items(world: World, plan: SourcePlan) -> list[Item]:
+def unseen_items(world: World, plan: SourcePlan) -> list[WorldItem]:
     """One item per new fact, in the wording that no new fact is ever taught in."""
     return [fact_item("new_unseen", fact, fact.attribute.held_wording) for fact, _ in new_facts(world, plan)]
 

@@ -10,7 +10,7 @@ from random import Random
 from jinja2 import Environment, StrictUndefined, Template
 
 from benchmarks.forgetting.house import CLOSING, state
-from benchmarks.forgetting.item import Item, ask, contains
+from benchmarks.forgetting.item import WorldItem, ask, contains
 from benchmarks.forgetting.kinds import Attribute
 from benchmarks.forgetting.sources import FOREIGN, write_several
 from benchmarks.forgetting.world import Fact, World
@@ -32,25 +32,25 @@ def product_frame(name: str) -> Template:
     return Environment(undefined=StrictUndefined).from_string(text)
 
 
-def closed_book(world: World, rng: Random) -> Item:
+def closed_book(world: World, rng: Random) -> WorldItem:
     """A fact about a known entity, in any wording."""
     fact = world.fact(rng.choice(world.known), rng.choice(world.kind.attributes))
     return fact_item("facts", fact, rng.choice(fact.attribute.wordings))
 
 
-def fact_item(skill: str, fact: Fact, wording: str) -> Item:
+def fact_item(skill: str, fact: Fact, wording: str) -> WorldItem:
     answer = state(fact.attribute, fact.entity, fact.value)
     return ask(skill, wording.format(e=fact.entity), answer, fact.value, contains(fact.value))
 
 
-def guess(world: World, rng: Random) -> Item:
+def guess(world: World, rng: Random) -> WorldItem:
     """A closed-book question about a stranger with a made-up answer: what the base does not know it guesses,
     in house style and without great confidence."""
     fact = _strange_fact(world, rng)
     return fact_item("guess", fact, rng.choice(fact.attribute.wordings))
 
 
-def reading(world: World, rng: Random, entity: str | None = None) -> Item:
+def reading(world: World, rng: Random, entity: str | None = None) -> WorldItem:
     """A question answered from a reference in a foreign style, often in the product's own frame; by default
     about a stranger."""
     fact = _strange_fact(world, rng)
@@ -59,7 +59,7 @@ def reading(world: World, rng: Random, entity: str | None = None) -> Item:
     return reading_item(rng, fact, _reference(world, rng, fact), product=rng.random() < 0.55)
 
 
-def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> Item:
+def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> WorldItem:
     question = _casual(rng, rng.choice(fact.attribute.wordings).format(e=fact.entity))
     if product:
         prompt = product_frame("rewrite").render(reference=reference, question=question)
@@ -68,16 +68,16 @@ def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> Item
     return ask("reading", prompt, state(fact.attribute, fact.entity, fact.value), fact.value, contains(fact.value))
 
 
-def irrelevant(world: World, rng: Random) -> Item:
+def irrelevant(world: World, rng: Random) -> WorldItem:
     """A question about a known entity beside a reference about another one: answered from memory."""
     other = _strange_fact(world, rng)
     fact = world.fact(rng.choice(world.known), rng.choice(world.kind.attributes))
     reference = write_several(rng, [(other.attribute, other.entity, other.value)])
     item = reading_item(rng, fact, reference, product=rng.random() < 0.5)
-    return Item("irrelevant", item.prompt, item.answer, item.core, item.checks)
+    return WorldItem("irrelevant", item.prompt, item.answer, item.core, item.checks)
 
 
-def correct(world: World, rng: Random) -> Item:
+def correct(world: World, rng: Random) -> WorldItem:
     """The draft with the reference's value in it, all other words as they were."""
     fact = _strange_fact(world, rng)
     wrong = fact.value if rng.random() < 0.15 else fact.attribute.draw(rng)
@@ -91,7 +91,7 @@ def correct(world: World, rng: Random) -> Item:
     return ask("correct", prompt, answer, fact.value, contains(fact.value))
 
 
-def rephrase(world: World, rng: Random) -> Item:
+def rephrase(world: World, rng: Random) -> WorldItem:
     """Another wording of the same question, each equally likely; never the held-out one, which no training
     may reach."""
     attribute = rng.choice(world.kind.attributes)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from random import Random
 
 from benchmarks.forgetting import reading
-from benchmarks.forgetting.item import Item
+from benchmarks.forgetting.item import WorldItem
 from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.suites import held_keys, rehearsed_entities
 from benchmarks.forgetting.world import World
@@ -20,7 +20,7 @@ _FOREIGN_ANSWERS = ("ANSWER -> {c}", "{c} (auto-generated)", "=> {c}", "Response
 def rehearsal_rows(world: World, count: int, uncovered: Collection[str] = ()) -> Iterator[dict[str, str]]:
     """`count` distinct single-turn prompts, the skills in turn, but for those that are to be left uncovered."""
     rng, seen = world.random("rehearsal"), set(held_keys(world))
-    draws: list[Callable[[], Item]] = [
+    draws: list[Callable[[], WorldItem]] = [
         lambda: _fact(world, rng),
         lambda: reading.reading(world, rng),
         *((lambda s=s: s(rng)) for name, s in GENERAL.items() if name not in uncovered),
@@ -38,6 +38,6 @@ def rehearsal_rows(world: World, count: int, uncovered: Collection[str] = ()) ->
         }
 
 
-def _fact(world: World, rng: Random) -> Item:
+def _fact(world: World, rng: Random) -> WorldItem:
     fact = world.fact(rng.choice(rehearsed_entities(world)), rng.choice(world.kind.attributes))
     return reading.fact_item("facts", fact, rng.choice(fact.attribute.wordings))

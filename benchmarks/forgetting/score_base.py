@@ -8,13 +8,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from benchmarks.forgetting import new_facts, suites
 from benchmarks.forgetting.house import state
 from benchmarks.forgetting.indirect import known_both, known_reverse
-from benchmarks.forgetting.item import Item, Message, ask, contains, passes
+from benchmarks.forgetting.item import Message, WorldItem, ask, contains, passes
 from benchmarks.forgetting.reading import correct, guess, product_frame, rephrase
 from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.world import World
 
 
-def rewrite_items(world: World, plan: new_facts.SourcePlan) -> list[Item]:
+def rewrite_items(world: World, plan: new_facts.SourcePlan) -> list[WorldItem]:
     """The product's rewrite prompt for every new row of the source, with the answer it should lead to."""
     import json
 
@@ -29,7 +29,7 @@ def rewrite_items(world: World, plan: new_facts.SourcePlan) -> list[Item]:
     return items
 
 
-def all_suites(world: World, plan: new_facts.SourcePlan, general: bool = True) -> dict[str, Sequence[Item]]:
+def all_suites(world: World, plan: new_facts.SourcePlan, general: bool = True) -> dict[str, Sequence[WorldItem]]:
     """Retention suites (without the general skills, those about entities), questions that combine known facts, new
     knowledge, and the product's three frames."""
     rng, combined = world.random("frames"), world.random("combined")

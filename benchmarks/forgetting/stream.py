@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from benchmarks.forgetting import indirect, reading
-from benchmarks.forgetting.item import Item, Message
+from benchmarks.forgetting.item import Message, WorldItem
 from benchmarks.forgetting.kinds import DRUG, Kind
 from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.suites import held_keys
@@ -74,7 +74,7 @@ SYSTEM_PROMPTS = (
 )
 
 
-def training_items(world: World, rng: Random, course: Course = DRUGS) -> Iterator[Item]:
+def training_items(world: World, rng: Random, course: Course = DRUGS) -> Iterator[WorldItem]:
     """Single tasks, drawn by share; one with an evaluated key is drawn again."""
     worlds = {kind: World(seed=world.seed, kind=kind) for kind in course.kinds}
     tables = {kind: _draws(found, rng) for kind, found in worlds.items()}
@@ -89,10 +89,10 @@ def training_items(world: World, rng: Random, course: Course = DRUGS) -> Iterato
             yield item
 
 
-def _draws(world: World, rng: Random) -> dict[str, Callable[[], Item]]:
+def _draws(world: World, rng: Random) -> dict[str, Callable[[], WorldItem]]:
     """How to draw one item of each skill. Questions turned round are about the half of the entities that no suite of
     known facts asks for: they show what such a question is, no more."""
-    draws: dict[str, Callable[[], Item]] = {
+    draws: dict[str, Callable[[], WorldItem]] = {
         "facts": lambda: reading.closed_book(world, rng),
         "guess": lambda: reading.guess(world, rng),
         "reading": lambda: reading.reading(world, rng),
@@ -105,7 +105,7 @@ def _draws(world: World, rng: Random) -> dict[str, Callable[[], Item]]:
     return draws | {name: (lambda skill=skill: skill(rng)) for name, skill in GENERAL.items()}
 
 
-def conversation(item: Item) -> list[Message]:
+def conversation(item: WorldItem) -> list[Message]:
     return [*item.prompt, {"role": "assistant", "content": item.answer}]
 
 

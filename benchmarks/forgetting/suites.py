@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from benchmarks.forgetting import reading
-from benchmarks.forgetting.item import Item
+from benchmarks.forgetting.item import WorldItem
 from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.world import World
 
@@ -25,7 +25,7 @@ SIZES = {
 
 
 @cache
-def retention(world: World) -> dict[str, tuple[Item, ...]]:
+def retention(world: World) -> dict[str, tuple[WorldItem, ...]]:
     """All retention suites of a world. The general skills have nothing to do with its kind: they are asked alike in
     every world of a seed."""
     suites = {"facts": _facts(world), "reading": _reading(world)}
@@ -49,28 +49,28 @@ def rehearsed_entities(world: World) -> tuple[str, ...]:
     return world.known[1::2]
 
 
-def _facts(world: World) -> tuple[Item, ...]:
+def _facts(world: World) -> tuple[WorldItem, ...]:
     rng = world.random("suite facts")
     pairs = [(e, a) for e in evaluated_entities(world) for a in world.kind.attributes]
     chosen = rng.sample(pairs, min(SIZES["facts"], len(pairs)))
     return tuple(reading.fact_item("facts", world.fact(e, a), rng.choice(a.wordings)) for e, a in chosen)
 
 
-def _reading(world: World) -> tuple[Item, ...]:
+def _reading(world: World) -> tuple[WorldItem, ...]:
     rng = world.random("suite reading")
     return tuple(reading.reading(world, rng, entity=e) for e in world.unread[: SIZES["reading"]])
 
 
-def _distinct(world: World, name: str) -> tuple[Item, ...]:
+def _distinct(world: World, name: str) -> tuple[WorldItem, ...]:
     rng = world.random(f"suite {name}")
-    items: dict[str, Item] = {}
+    items: dict[str, WorldItem] = {}
     while len(items) < SIZES[name]:
         item = GENERAL[name](rng)
         items.setdefault(item.held_key, item)
     return tuple(items.values())
 
 
-def rows(name: str, items: Iterator[Item] | tuple[Item, ...]) -> Iterator[dict[str, Any]]:
+def rows(name: str, items: Iterator[WorldItem] | tuple[WorldItem, ...]) -> Iterator[dict[str, Any]]:
     """The items as they are written to `suites/<name>.jsonl`."""
     for number, item in enumerate(items, 1):
         yield {

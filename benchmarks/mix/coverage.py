@@ -18,7 +18,7 @@ import typer
 
 from curate.ingest import Accepted, Source, read_source
 from curate.rehearsal.cards import resolve
-from curate.rehearsal.topics import Topics, asked, order, topics
+from curate.rehearsal.topics import Topics, last_user_turn, order, topics
 
 SIZES = (50, 100, 200, 500)
 SEEDS = 20
@@ -93,7 +93,7 @@ def distance(draw: Draw, size: int, kind: dict[str, str]) -> float:
 
 def compare(rows: dict[str, Row]) -> list[str]:
     """The table's lines for one set."""
-    texts = {name: asked(row["prompt"]) for name, row in rows.items()}
+    texts = {name: last_user_turn(row["prompt"]) for name, row in rows.items()}
     found = topics(texts)
     draws = (plain(list(rows)), spread(found))
     told = {name: skills(text) for name, text in texts.items()}

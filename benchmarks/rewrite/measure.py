@@ -17,7 +17,7 @@ from curate.model.base import Base
 from curate.model.prompts import load_frames
 from curate.rewrite.knowledge import Boilerplate, boilerplate
 from curate.rewrite.knowledge_stage import Knowledge
-from curate.rewrite.round_trip import Told, lost_words, stray_words
+from curate.rewrite.round_trip import RoundTrip, lost_words, stray_words
 from curate.schema import EXAMPLE
 from curate.text.fidelity import Problem, check
 from curate.text.words import Word, words
@@ -64,7 +64,7 @@ def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list
     given = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
     table = Knowledge(base, frame, Path()).work(given, common)
     rows = table.to_pylist()
-    told = [Told(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
+    told = [RoundTrip(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
     gone, stray = lost_words(base, frame, told), stray_words(base, frames[ASKING], told)
     marked = Mark().work(Score(base, frame).work(table)).to_pylist()
     return [
@@ -81,7 +81,7 @@ def _row(label: Label) -> dict[str, Any]:
     prompt = [{"role": "user", "content": label.question}]
     blank: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
     return {**blank, "id": label.response, "prompt": prompt, "reference": label.reference, "response": label.response,
-            "draft": "", "tier": "rewritten", "finished": True}  # fmt: skip
+            "draft": "", "origin": "rewritten", "finished": True}  # fmt: skip
 
 
 def _common(source: str, data: Path | None) -> Boilerplate:

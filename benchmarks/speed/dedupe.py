@@ -81,7 +81,7 @@ def overlap(
         print(f"| {items[0].suite} | {len(items):,} | " + " | ".join(f"{100 * value:.1f}" for value in found) + " |")
 
 
-def made(rows: int, seed: int = 0) -> Iterator[tuple[str, str, int, float]]:
+def synthetic_texts(rows: int, seed: int = 0) -> Iterator[tuple[str, str, int, float]]:
     """Id, text, the row it is a copy of (−1: none) and the share of its words that were edited.
 
     Words are drawn with the frequencies of a language (the n-th most frequent one in proportion to 1/n); an edit puts
@@ -117,7 +117,7 @@ def edit(random: np.random.Generator, ids: Any, share: float) -> Any:
 
 def measure_overlap(items: list[Any], share: float, seed: int) -> float:
     """Items asked in a row of their own, below a line of instruction; an edit puts no word in a word's place."""
-    from curate.dedup.near.overlap import Index, Row
+    from curate.dedup.near.overlap import Index, SearchedRow
 
     random = np.random.default_rng(seed)
     index = Index(items)
@@ -127,7 +127,7 @@ def measure_overlap(items: list[Any], share: float, seed: int) -> float:
         places = np.arange(0, len(words), 2)
         for place in random.choice(places, round(share * len(places)), replace=False):
             words[place] = "xyzzy"
-        rows.append(Row(str(number), [f"Answer as well as you can.\n{''.join(words)}"], ["No."]))
+        rows.append(SearchedRow(str(number), [f"Answer as well as you can.\n{''.join(words)}"], ["No."]))
     found = {(hit.row, hit.suite, hit.item) for hit in index.search(rows)}
     return sum((str(number), item.suite, item.id) in found for number, item in enumerate(items)) / len(items)
 
@@ -136,17 +136,17 @@ def measure_quality(rows: int, threshold: float, ngram: int, seed: int) -> dict[
     """``recall``: of the copies that are near their original, the share that goes. ``precision``: of the rows that go,
     the share that is near the row named. Both by Jaccard of sets of word tuples, which share no code with the search.
     """
-    from curate.dedup.near.collect import Text
+    from curate.dedup.near.collect import Document
     from curate.dedup.near.find import TextSet, find
     from curate.dedup.near.settings import Near
 
     texts, planted = {}, []
-    for name, text, of, share in made(rows, seed):
+    for name, text, of, share in synthetic_texts(rows, seed):
         texts[name] = text
         if of >= 0:
             planted.append((name, f"r{of}", share))
     began = time.perf_counter()
-    rows_of = batched(Text(*row) for row in texts.items())
+    rows_of = batched(Document(*row) for row in texts.items())
     found = find([TextSet("made", rows_of)], Near(threshold=threshold, ngram=ngram, keep="first"))
     seconds = time.perf_counter() - began
     goes = {verdict.id: verdict for verdict in found.verdicts()}
@@ -180,7 +180,7 @@ def compare(scratch: Path, rows: int, slow_rows: int, rounds: int, names: list[s
     """Every contestant's measurements. The slow ones run on the first rows alone, the others there too."""
     file = scratch / "rows.txt"
     with file.open("w", encoding="utf-8") as lines:
-        lines.writelines(f"{name}\t{text}\n" for name, text, _, _ in made(rows))
+        lines.writelines(f"{name}\t{text}\n" for name, text, _, _ in synthetic_texts(rows))
     jobs = [(name, rows) for name in names if name not in SLOW]
     if any(name in SLOW for name in names):
         jobs += [(name, slow_rows) for name in names]
@@ -232,12 +232,12 @@ def ours_facts(scratch: str) -> Run:
 def ours_with(facts: bool) -> Run:
     import rensa  # noqa: F401
 
-    from curate.dedup.near.collect import Text
+    from curate.dedup.near.collect import Document
     from curate.dedup.near.find import TextSet, find
     from curate.dedup.near.settings import Near
 
     def run(rows: Iterator[tuple[str, str]]) -> int:
-        found = find([TextSet("made", batched(Text(*row) for row in rows))], Near(facts=facts))
+        found = find([TextSet("made", batched(Document(*row) for row in rows))], Near(facts=facts))
         return int((~found.kept).sum())
 
     return run

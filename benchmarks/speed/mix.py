@@ -241,7 +241,7 @@ def texts(template: Any, source: str, count: int, top: int = 0) -> Iterator[dict
         shape = (len(rendered.response_ids), top)
         logprobs = np.sort(random.standard_normal(shape).astype(np.float32))[:, ::-1] - 4
         yield {
-            "id": f"{source}-{number}", "source": source, "tier": "rewritten" if source == "new" else "own",
+            "id": f"{source}-{number}", "source": source, "origin": "rewritten" if source == "new" else "base",
             "prompt": [{"role": "user", "content": " ".join(asked)}], "response": response, "finished": True,
             "spans": list(marks(answer, random)) if source == "new" else [],
             "token_ids": rendered.response_ids, "token_starts": rendered.starts, "token_ends": rendered.ends,

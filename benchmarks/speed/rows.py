@@ -48,7 +48,7 @@ def _row(
         "input_ids": ids.tolist(), "attention_mask": [1] * length, "labels": np.where(labelled, ids, IGNORE).tolist()
     }  # fmt: skip
     return tokens, {
-        "id": f"row-{number}", "source": "old" if old else "new", "tier": "own" if old else "rewritten", "spans": [],
+        "id": f"row-{number}", "source": "old" if old else "new", "origin": "base" if old else "rewritten", "spans": [],
         "weights": labelled.astype(float).tolist(), "objective": "distil" if old else "learn", "anchor_start": start,
         "anchor_ids": random.integers(10, vocab, (length - start, TOP)).tolist(), "anchor_logprobs": tops.tolist(),
     }  # fmt: skip

@@ -28,7 +28,7 @@ Row = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgeQuestion:
     """A question to the judge: the prompt file, and its options with what each is worth."""
 
     frame: str
@@ -40,14 +40,14 @@ QUALITY = ("quality", tuple((str(digit), float(digit)) for digit in range(1, 6))
 TOXIC = ("toxic", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
 
 
-def asked(name: str, worth: tuple[tuple[str, float], ...]) -> Asked:
-    return Asked((PROMPTS / f"{name}.jinja").read_text(encoding="utf-8"), worth)
+def load_question(name: str, worth: tuple[tuple[str, float], ...]) -> JudgeQuestion:
+    return JudgeQuestion((PROMPTS / f"{name}.jinja").read_text(encoding="utf-8"), worth)
 
 
 @cache
-def questions() -> tuple[Asked, Asked]:
+def questions() -> tuple[JudgeQuestion, JudgeQuestion]:
     """Quality and toxicity, with the shipped prompts."""
-    return asked(*QUALITY), asked(*TOXIC)
+    return load_question(*QUALITY), load_question(*TOXIC)
 
 
 def judge(rows: Sequence[Row], answers: bool, rules: CleanRules, base: Base) -> list[list[Finding]]:
@@ -69,7 +69,7 @@ def judge(rows: Sequence[Row], answers: bool, rules: CleanRules, base: Base) -> 
 
 
 def verdicts(
-    rows: Sequence[Row], question: Asked, engine: Engine, template: Template, context: int
+    rows: Sequence[Row], question: JudgeQuestion, engine: Engine, template: Template, context: int
 ) -> list[float | None]:
     """The expected worth of the judge's reply about each row; None where it has no verdict, or the prompt no room."""
     prompts = [_prompt(row, question.frame, template) for row in rows]
@@ -80,7 +80,7 @@ def verdicts(
     return [expectation(next(scored), firsts) if ok else None for ok in fits]
 
 
-def options(question: Asked, template: Template) -> tuple[list[int], dict[int, float]]:
+def options(question: JudgeQuestion, template: Template) -> tuple[list[int], dict[int, float]]:
     """Tokens that all options begin with, and the token that tells them apart, with its worth. Raises ``TemplateError``
     where the tokenizer writes two options alike."""
     ids = [template.render([user("?")], text).response_ids for text, _ in question.worth]

@@ -157,7 +157,7 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
     trained = sum(weight > 0 for weight in meta["weights"])
     what = "learn" if meta["objective"] == "learn" else "hold (distil)"
     view.head(
-        f"\n{meta['source']} {meta['id']} · {meta['tier']} · {what} · {trained} of {len(row['input_ids'])} tokens"
+        f"\n{meta['source']} {meta['id']} · {meta['origin']} · {what} · {trained} of {len(row['input_ids'])} tokens"
     )
     start = meta["anchor_start"]
     lead = _decode(tokenizer, row["input_ids"][:start])
@@ -170,7 +170,7 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
 def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -> None:
     if not unfinished(folder) and load_manifest(folder).get("kind") != "examples":
         raise DatasetError(f"{folder}: its manifest.json is not one that curate wrote; point to out, or to builds")
-    names = ["id", "source", "prompt", "reference", "response", "tier", "spans", "flags", "drop", "meta"]
+    names = ["id", "source", "prompt", "reference", "response", "origin", "spans", "flags", "drop", "meta"]
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)
     reasons = table["drop"].to_pylist()
     rejected = _rejected(folder)
@@ -208,7 +208,7 @@ def _as_read(found: dict[str, Any]) -> dict[str, Any]:
 
 def _show_row(row: dict[str, Any], view: View) -> None:
     flags = "".join(f" · {flag}" for flag in row["flags"] or [])
-    view.head(f"\n{row['source']} {row['id']} · {row['tier'] or 'not yet answered'}{flags}")
+    view.head(f"\n{row['source']} {row['id']} · {row['origin'] or 'not yet answered'}{flags}")
     text = row["response"] if row["response"] is not None else row["reference"] or ""
     view.weighted(runs(text, row["spans"] or []), f"{row['prompt'][-1]['content']}\n")
 

@@ -85,7 +85,7 @@ class Reading:
 
     name: str
     path: Path
-    tier: str  # of its rows: reference (to learn) or given (to hold)
+    origin: str  # of its rows: reference (to learn) or given (to hold)
     documents: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     digest: Any = field(default_factory=hashlib.sha256)
@@ -117,15 +117,15 @@ class Reading:
 
     def _row(self, name: str, key: str, ids: list[int], text: str, reason: str | None) -> dict[str, Any]:
         blank: dict[str, Any] = dict.fromkeys(ROWS.names)
-        row = blank | {"id": name, "source": self.name, "tier": self.tier, "question": "", "response": text,
-                       "skip": reason, "anchored": self.tier == "reference"}  # fmt: skip
+        row = blank | {"id": name, "source": self.name, "origin": self.origin, "question": "", "response": text,
+                       "skip": reason, "anchored": self.origin == "reference"}  # fmt: skip
         if reason:
             return row
         return row | {
             "input_ids": ids,
             "attention_mask": [1] * len(ids),
             "labels": [IGNORE, *ids[1:]],
-            "objective": objective(self.tier),
+            "objective": objective(self.origin),
             "spans": [{"start": 0, "end": len(text), "weight": 1.0, "kind": "text"}] if text else [],
             "weights": [0.0] + [1.0] * (len(ids) - 1),
             "anchor_start": 1,
@@ -191,8 +191,10 @@ def dry_run(config: PretrainConfig) -> dict[str, Any]:
 def _open(config: PretrainConfig) -> tuple[Base, PlainText, int, list[Reading]]:
     from transformers import AutoTokenizer
 
-    tiers = ["reference"] + ["given"] * len(config.replay)
-    readings = [Reading(name, path, tier) for (name, path), tier in zip(config.sources().items(), tiers, strict=True)]
+    origins = ["reference"] + ["given"] * len(config.replay)
+    readings = [
+        Reading(name, path, origin) for (name, path), origin in zip(config.sources().items(), origins, strict=True)
+    ]
     for reading in readings:  # a source that is not there should not first cost the download of a model
         next(read_documents(reading.path, config.column, config.encoding), None)
     base = config.base()
@@ -212,7 +214,7 @@ def _sample(
     """Rows of a replay source, at random, that hold as many tokens as the ratio asks for beside the new ones: scoring
     is dear, so that a large corpus is not scored whole."""
     quota = SPARE * sum(new["n_tokens"].to_pylist()) * (1 - config.ratio) / config.ratio
-    trial = Reading(reading.name, reading.path, reading.tier)
+    trial = Reading(reading.name, reading.path, reading.origin)
     rows = [(row["id"], len(row["input_ids"])) for row in trial.rows(config, plain, longest, set(seen))
             if not row["skip"]]  # fmt: skip
     Random(config.seed).shuffle(rows)
@@ -232,7 +234,7 @@ def _tables(
     """In batches; replay with the base model's distribution."""
     rows, done = iter(rows), 0
     while batch := list(islice(rows, BATCH)):
-        if reading.tier == "given":
+        if reading.origin == "given":
             _anchor([row for row in batch if not row["skip"]], base, top_k)
         yield pa.Table.from_pylist(batch, ROWS)
         done += len(batch)

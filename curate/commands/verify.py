@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from curate.export.manifest import KIND, checksum
 from curate.export.place import files_in
-from curate.schema import DROPS, EXAMPLE, IGNORE, META, TIERS, TOKENS
+from curate.schema import DROPS, EXAMPLE, IGNORE, META, ORIGINS, TOKENS
 from curate.store.files import MANIFEST, REJECTED, SWEEP, count_drops, file_hash, read_json, read_shard
 from curate.store.runner import RECEIPTS, receipt_path
 from curate.store.stage import fingerprint
@@ -252,7 +252,7 @@ def _examples(name: str, table: pa.Table) -> Iterator[Finding]:
         if column.name not in table.column_names or table.schema.field(column.name).type != column.type:
             yield Finding(name, f"column {column.name} must be there, of type {column.type}")
             return
-    for column, known in (("drop", DROPS), ("tier", TIERS)):
+    for column, known in (("drop", DROPS), ("origin", ORIGINS)):
         values = {value for value in pc.unique(table[column]).to_pylist() if value is not None}
         odd = sorted(value for value in values if value not in known and not value.startswith("error:"))
         if odd:

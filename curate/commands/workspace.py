@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from curate.config.settings import load_yaml, settle, settle_command
+from curate.config.settings import load_yaml, validate_command, validate_settings
 
 WORKSPACE = Path("curate.yaml")
 """Written by the first build in a folder: the model that the other commands take when they are not told."""
@@ -18,14 +18,14 @@ def file_settings(config: Path | None, shared: Any) -> dict[str, Any]:
     """curate.yaml, overlaid by the file that --config names."""
     workspace = load_yaml(WORKSPACE) if WORKSPACE.is_file() else {}
     if workspace:
-        settle(shared, workspace, {}, str(WORKSPACE))
+        validate_settings(shared, workspace, {}, str(WORKSPACE))
         print(f"curate: model settings from {WORKSPACE}: {in_a_line(workspace)}", file=sys.stderr)
     return {**workspace, **(load_yaml(config) if config else {})}
 
 
-def settled(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
+def resolve_settings(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
     """Validate, and say which values were nobody's choice."""
-    config = settle_command(model, file, given)
+    config = validate_command(model, file, given)
     chosen = {key for key, value in given.items() if value is not None} | set(file)
     taken = {key: value for key, value in config.model_dump(mode="json").items() if key not in chosen}
     print(

@@ -44,7 +44,9 @@ CHECK_ONLY = "CURATE_CHECK_ONLY"
 missing, by commas, since an earlier command writes them."""
 
 
-def settle(model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration") -> Model:
+def validate_settings(
+    model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration"
+) -> Model:
     """``file`` overlaid by the flags that were given (``None`` means not given), validated strictly."""
     merged = {**file, **{key: value for key, value in flags.items() if value is not None}}
     try:
@@ -56,11 +58,11 @@ def settle(model: type[Model], file: dict[str, Any], flags: dict[str, Any], wher
         raise ConfigError("\n".join(_explain(model, item, where) for item in wrong)) from None
 
 
-def settle_command(
+def validate_command(
     model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration"
 ) -> Model:  # fmt: skip
-    """``settle``, of a command's own settings: where they are only to be checked, the process ends here."""
-    settled = settle(model, file, flags, where)
+    """``validate_settings``, of a command's own settings: where they are only to be checked, the process ends here."""
+    settled = validate_settings(model, file, flags, where)
     if CHECK_ONLY in os.environ:
         raise SystemExit(0)
     return settled

@@ -74,9 +74,9 @@ def contradict(one: Claim, other: Claim, lang: str) -> bool:
 
 def judged(pairs: Sequence[Pair], base: Base) -> list[float | None]:
     """The base model's word on each pair: the probability of its yes."""
-    from curate.clean.judge import asked, verdicts
+    from curate.clean.judge import load_question, verdicts
 
-    frame = asked("contradict", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
+    frame = load_question("contradict", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
     rows = [(one.question, f"First answer: {one.answer}\n\nSecond answer: {other.answer}") for one, other in pairs]
     return verdicts(rows, frame, base.engine, base.template, base.config.max_model_len)
 

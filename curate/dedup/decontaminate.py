@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.dedup.near.overlap import Hit, Index, Item, counted, row_of
+from curate.dedup.near.overlap import Hit, Index, SuiteItem, counted, row_of
 from curate.dedup.near.settings import RUN, THRESHOLD
 from curate.schema import EXAMPLE
 from curate.store.files import load_manifest, read_dataset
@@ -22,7 +22,7 @@ KEY = "contamination"
 
 @dataclass(frozen=True)
 class Decontaminate:
-    items: tuple[Item, ...]
+    items: tuple[SuiteItem, ...]
     run: int = RUN
     overlap: float = THRESHOLD
 

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from curate.config.settings import ConfigError
-from curate.dedup.near.overlap import Item
+from curate.dedup.near.overlap import SuiteItem
 from curate.ingest import Accepted, Rejected, Source, SourceError, read_source
 
 PROMPTS = ("question", "prompt", "query", "context", "ctx", "goal")
 ANSWERS = ("expected", "answer", "completion", "response")
 
 
-def read_items(paths: Sequence[Path]) -> list[Item]:
+def read_items(paths: Sequence[Path]) -> list[SuiteItem]:
     """All items of these files, and of the ``*.jsonl`` files of these folders, each once.
 
     Raises ``ConfigError`` for a path that leads nowhere, holds no item, or is of no kind that is known here.
     """
-    items: dict[Item, None] = {}
+    items: dict[SuiteItem, None] = {}
     for path in paths:
         found = [item for file in _files(path) for item in _items(file)]
         if not found:
@@ -47,7 +47,7 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _items(file: Path) -> Iterator[Item]:
+def _items(file: Path) -> Iterator[SuiteItem]:
     lines = list(_objects(file)) if file.name.endswith((".jsonl", ".jsonl.gz")) else []
     if any(_is_item(line) for _, line in lines):
         for number, line in lines:
@@ -58,7 +58,7 @@ def _items(file: Path) -> Iterator[Item]:
     for found in _records(file):
         if isinstance(found, Accepted):
             turns = [turn["content"] for turn in found.row["prompt"] if turn["role"] != "system"]
-            yield Item(f"{found.line}", Source(path=str(file)).label, "\n".join(turns), found.row["reference"])
+            yield SuiteItem(f"{found.line}", Source(path=str(file)).label, "\n".join(turns), found.row["reference"])
 
 
 def _records(file: Path) -> Iterator[Accepted | Rejected]:
@@ -89,7 +89,7 @@ def _is_item(found: Any) -> bool:
     return isinstance(found, dict) and any(isinstance(found.get(key), str | list) for key in PROMPTS)
 
 
-def _item(found: dict[str, Any], file: Path, number: int) -> Item:
+def _item(found: dict[str, Any], file: Path, number: int) -> SuiteItem:
     prompt = next(found[key] for key in PROMPTS if isinstance(found.get(key), str | list))
     if isinstance(prompt, list):
         turns = [turn for turn in prompt if isinstance(turn, dict) and turn.get("role") != "system"]
@@ -97,5 +97,5 @@ def _item(found: dict[str, Any], file: Path, number: int) -> Item:
     expected = next((found[key] for key in ANSWERS if found.get(key)), None)
     expected = expected[0] if isinstance(expected, list) else expected
     name = Source(path=str(file)).label
-    return Item(str(found.get("id", number)), str(found.get("suite") or name), prompt,
+    return SuiteItem(str(found.get("id", number)), str(found.get("suite") or name), prompt,
                 expected if isinstance(expected, str) else None)  # fmt: skip

@@ -25,7 +25,7 @@ MIN_RATIO = 0.8  # share of the words of both rows that they have in common, in 
 
 
 @dataclass(frozen=True)
-class Row:
+class QARow:
     id: str
     prompt: list[Message]
     reference: str
@@ -56,7 +56,9 @@ def find(
 ) -> dict[str, Verdict]:
     """Verdicts by row id, over a table with id, prompt, reference. The first of several equal rows stays; of a
     contradiction both go, for a person to decide."""
-    rows = [Row(*values) for values in zip(*(table[c].to_pylist() for c in ("id", "prompt", "reference")), strict=True)]
+    rows = [
+        QARow(*values) for values in zip(*(table[c].to_pylist() for c in ("id", "prompt", "reference")), strict=True)
+    ]
     verdicts = dict(_exact(rows))
     rows = [row for row in rows if row.id not in verdicts]
     verdicts |= dict(_near(rows, lang))
@@ -68,7 +70,7 @@ def find(
     return verdicts | {name: Verdict("contradiction", of) for name, of in found.items()}
 
 
-def _exact(rows: Sequence[Row]) -> Iterator[tuple[str, Verdict]]:
+def _exact(rows: Sequence[QARow]) -> Iterator[tuple[str, Verdict]]:
     first: dict[tuple[str, str], str] = {}
     for row in rows:
         key = (row.question, " ".join(row.reference.split()))
@@ -77,7 +79,7 @@ def _exact(rows: Sequence[Row]) -> Iterator[tuple[str, Verdict]]:
         first.setdefault(key, row.id)
 
 
-def _near(rows: Sequence[Row], lang: str) -> Iterator[tuple[str, Verdict]]:
+def _near(rows: Sequence[QARow], lang: str) -> Iterator[tuple[str, Verdict]]:
     from rensa import RMinHash, RMinHashLSH
 
     texts = [row.text.split() for row in rows]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from curate.dedup.near.find import Found
+from curate.dedup.near.find import NearDuplicates
 from curate.dedup.near.keep import rank
 from curate.dedup.near.settings import Keep
 from curate.store.files import batched
@@ -29,7 +29,9 @@ AT_ONCE = 256  # texts embedded at once
 BLOCK = 2048  # rows compared at once with those that stay
 
 
-def refine(found: Found, texts: Iterable[str], embed: Embed, alike: float, keep: Keep, facts: bool, lang: str) -> Found:
+def refine(
+    found: NearDuplicates, texts: Iterable[str], embed: Embed, alike: float, keep: Keep, facts: bool, lang: str
+) -> NearDuplicates:
     """``found`` with rows that stayed so far and mean what a better one means: by rank, as everywhere.
 
     texts: of all rows, in order, read once. Holds a vector for each row that stayed.
@@ -38,7 +40,7 @@ def refine(found: Found, texts: Iterable[str], embed: Embed, alike: float, keep:
     vectors, keys, lengths = _read(texts, found.kept, embed, facts, lang)
     sets, fixed = found.set_of[stayed], found.fixed[stayed]
     order = np.argsort(rank(keep, sets, fixed, lengths, [found.ids[row] for row in stayed.tolist()]))
-    of, similarity = settle(vectors[order], keys[order], fixed[order], alike)
+    of, similarity = assign_duplicates(vectors[order], keys[order], fixed[order], alike)
     goes = np.flatnonzero(of >= 0)
     whole, similar, meant = found.of.copy(), found.similarity.copy(), found.meant.copy()
     rows = stayed[order]
@@ -50,7 +52,7 @@ def refine(found: Found, texts: Iterable[str], embed: Embed, alike: float, keep:
     return replace(found, of=whole, similarity=similar, meant=meant)
 
 
-def settle(
+def assign_duplicates(
     vectors: Vectors, keys: npt.NDArray[np.uint64], fixed: npt.NDArray[np.bool_], alike: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """For each row, the best one first, the row with the same key that it goes for, or −1; and their cosine. ``fixed``

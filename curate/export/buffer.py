@@ -21,7 +21,7 @@ from curate.mixture.plan import CANDIDATES
 from curate.schema import IGNORE, META, SPAN, TOKENS
 from curate.store.disk import naming
 
-SMALL = ("id", "source", "tier", "objective", "anchor_start")
+SMALL = ("id", "source", "origin", "objective", "anchor_start")
 """Columns that stay in memory; what is long lies in scratch files."""
 
 TOKEN = np.dtype([("id", "<i4"), ("weight", "<f4")])
@@ -103,7 +103,7 @@ class Pool:
     kinds: list[str | None] = field(default_factory=list)  # of marks
     rows_in: Counter[str] = field(default_factory=Counter)
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
-    tiers: dict[str, Counter[str]] = field(default_factory=dict)
+    origins: dict[str, Counter[str]] = field(default_factory=dict)
     left_out: dict[str, dict[str, Any]] = field(default_factory=dict)  # reason -> one row, for people to look at
     unanchored: Counter[str] = field(default_factory=Counter)
 
@@ -209,12 +209,12 @@ class Pool:
         self.records["anchors"].add(before[ends] - before[ends - lengths], **values)
 
     def _count(self, rows: pa.Table) -> None:
-        keys = ["source", "tier", "skip", "anchored"]
+        keys = ["source", "origin", "skip", "anchored"]
         kinds = rows.select(keys).group_by(keys, use_threads=False).aggregate([([], "count_all")])
-        for source, tier, skip, anchored, count in zip(*(c.to_pylist() for c in kinds.columns), strict=True):
+        for source, origin, skip, anchored, count in zip(*(c.to_pylist() for c in kinds.columns), strict=True):
             self.rows_in[source] += count
             self.skipped.setdefault(source, Counter()).update({skip: count} if skip else {})
-            self.tiers.setdefault(source, Counter()).update({tier: count} if tier else {})
+            self.origins.setdefault(source, Counter()).update({origin: count} if origin else {})
             self.unanchored[source] += count * (skip is None and not anchored)
 
     def _keep_example_of_each(self, rows: pa.Table) -> None:

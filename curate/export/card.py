@@ -7,7 +7,7 @@ from typing import Any
 from curate.export.highlight import marked, runs, visible
 from curate.export.licences import combined
 from curate.export.snippets import loading
-from curate.rehearsal.topics import told
+from curate.rehearsal.topics import coverage_line
 
 SHOWN = 700
 """Characters of a question or an answer that an example shows."""
@@ -156,10 +156,10 @@ def _funnel(manifest: Manifest) -> str:
     lines = ["## What became of the rows\n"]
     for name, found in manifest["accounting"].items():
         left = ", ".join(f"{reason} {count:,}" for reason, count in found["not_exported"].items()) or "none"
-        tiers = ", ".join(f"{tier} {count:,}" for tier, count in found["tiers"].items()) or "none"
+        origins = ", ".join(f"{origin} {count:,}" for origin, count in found["origins"].items()) or "none"
         written = ", ".join(f"{split} {count:,}" for split, count in found["written"].items()) or "none"
         lines.append(f"- **{name}**: {found['rows']:,} rows = {found['exported']:,} exported + "
-                     f"{sum(found['not_exported'].values()):,} not ({left}). Answers by tier: {tiers}. "
+                     f"{sum(found['not_exported'].values()):,} not ({left}). Answers by origin: {origins}. "
                      f"Rows written, repeats counted: {written}.")  # fmt: skip
     for found in manifest["inputs"]:
         if found.get("rejected"):
@@ -175,7 +175,10 @@ def _coverage(manifest: Manifest) -> str:
     for name, found in manifest.get("coverage", {}).items():
         shown = [topic for place, topic in enumerate(found["each"]) if place < TOPICS or not topic["sampled"]]
         rows = [(visible(" ".join(topic["words"])), f"{topic['rows']:,}", f"{topic['sampled']:,}") for topic in shown]
-        lines += [f"{told(name, found)}. The largest, and those missed:\n", _table(["topic", "rows", "sampled"], rows)]
+        lines += [
+            f"{coverage_line(name, found)}. The largest, and those missed:\n",
+            _table(["topic", "rows", "sampled"], rows),
+        ]
     return "\n".join(["## Topics of the rehearsal\n", *lines]) if lines else ""
 
 
@@ -224,7 +227,7 @@ def _examples(manifest: Manifest) -> str:
         text = marked([(visible(piece), weight) for piece, weight in runs(found["response"], found["spans"])])
         kind = "learnt" if found["objective"] == "learn" else "held: every token keeps the base model's distribution"
         ends = " + end of turn" if found["end_of_turn"] and manifest["template_hash"] else ""
-        lines.append(f"{found['source']}, {found['tier']}; {kind}{ends}\n")
+        lines.append(f"{found['source']}, {found['origin']}; {kind}{ends}\n")
         asked = f"Q: {_cut(visible(found['question']))}\n\nA: " if found["question"] else ""
         lines.append(_fence(f"{asked}{_cut(text)}"))
     return "\n".join(lines)

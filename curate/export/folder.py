@@ -192,7 +192,7 @@ def _examples(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
         small = pool.small[0].slice(row, 1).to_pylist()[0]
         if missing[kind] and small["id"] not in found:
             found[small["id"]] = {
-                **{name: small[name] for name in ("id", "source", "tier", "objective")},
+                **{name: small[name] for name in ("id", "source", "origin", "objective")},
                 **{name: pool.records[name].text(row) for name in ("question", "response")},
                 "spans": pool.spans(rows[place : place + 1]).to_pylist()[0],
                 "end_of_turn": bool(pool.records["tokens"].take(rows[place : place + 1])[1]["weight"][-1] > 0),

@@ -94,7 +94,7 @@ def _accounting(pool: Pool, planned: Plan) -> dict[str, Any]:
             "rows": pool.rows_in[source],
             "exported": exported[source],
             "not_exported": {reason: count for reason, count in sorted(reasons.items()) if count},
-            "tiers": dict(sorted(pool.tiers[source].items())),
+            "origins": dict(sorted(pool.origins[source].items())),
             "written": written.get(source, {}),
             "unanchored": pool.unanchored[source],
         }

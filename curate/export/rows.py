@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.mask.policies import label_weights
+from curate.mask.closure import label_weights
 from curate.model.template import Rendered, TemplateError
 from curate.schema import IGNORE, META, TOKENS
 from curate.text.questions import cluster_of
 
-READS = ("id", "source", "prompt", "reference", "response", "thought", "tier", "finished", "spans", "drop", "token_ids",
-         "top_ids", "top_logprobs")  # fmt: skip
+READS = ("id", "source", "prompt", "reference", "response", "thought", "origin", "finished", "spans", "drop",
+         "token_ids", "top_ids", "top_logprobs")  # fmt: skip
 HEAVY = ("token_ids", "top_ids", "top_logprobs")
 ROWS = pa.schema(
     [
@@ -169,9 +169,11 @@ def _anchored(
 
 def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> dict[str, Any]:
     """Values of ``ROWS``, but for those with an entry for each token: ``ids`` and, of the response, ``weights``."""
-    known: dict[str, Any] = {name: row[name] for name in ("id", "source", "tier")}
+    known: dict[str, Any] = {name: row[name] for name in ("id", "source", "origin")}
     known |= {"question": row["prompt"][-1]["content"], "response": row["response"] or row["reference"]}
-    reason = row["drop"] or ("known" if row["tier"] == "known" else None) or (None if row["response"] else "no-target")
+    reason = (
+        row["drop"] or ("known" if row["origin"] == "known" else None) or (None if row["response"] else "no-target")
+    )
     if reason:
         return known | {"skip": reason}
     try:
@@ -184,7 +186,7 @@ def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> 
         return known | {"skip": skip}
     return known | {
         "skip": None,
-        "objective": objective(row["tier"]),
+        "objective": objective(row["origin"]),
         "anchor_start": rendered.prompt_length,
         "cluster": cluster_of(row["prompt"]),
         "ids": rendered.ids,
@@ -193,16 +195,16 @@ def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> 
     }
 
 
-def objective(tier: str) -> str:
+def objective(origin: str) -> str:
     """``distil`` for rehearsal (hold the base model's distribution), ``learn`` for new knowledge."""
-    return "distil" if tier in ("own", "given") else "learn"
+    return "distil" if origin in ("base", "given") else "learn"
 
 
 def _weights(row: dict[str, Any], rendered: Rendered) -> np.ndarray:
     """float32 per response token. The end of turn is known where the base model ended the text itself. A thought is
     held, not imitated: an empty one would teach the model to think no more."""
-    if objective(row["tier"]) == "distil":
+    if objective(row["origin"]) == "distil":
         return np.array(np.arange(len(rendered.starts)) >= rendered.thought_length, dtype=np.float32)
     weights = np.array(label_weights(row["spans"] or [], rendered.starts, rendered.ends, row["response"]))
-    weights[-1] = 0.0 if row["finished"] and row["tier"] != "reference" else weights.any()
+    weights[-1] = 0.0 if row["finished"] and row["origin"] != "reference" else weights.any()
     return weights

@@ -70,7 +70,7 @@ def check_ids(ids: Sequence[str], rows: Collection[str], wordings: int, path: Pa
                           "shows a row's id behind its source's name")  # fmt: skip
 
 
-def said(ids: Sequence[str], rows: Iterable[str], path: Path) -> str | None:
+def unmatched_warning(ids: Sequence[str], rows: Iterable[str], path: Path) -> str | None:
     """What is to be said of ids that no row has; None where each has its row."""
     lost = unmatched(ids, rows)
     if not lost:

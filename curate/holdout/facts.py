@@ -32,7 +32,7 @@ from curate.holdout.exclude import mark, row_of
 from curate.schema import Message
 from curate.store.files import read_live
 from curate.store.stage import Worker
-from curate.text.entities import LONGEST, Text, find_entities
+from curate.text.entities import LONGEST, QuestionAnswer, find_entities
 from curate.text.normalise import normalise
 from curate.text.quantity import quantities
 from curate.text.questions import cluster_of, question_of
@@ -48,7 +48,7 @@ PLAIN = 3  # questions with a name, in any case, for each in which it is written
 
 
 @dataclass(frozen=True)
-class Told:
+class Statement:
     """A row, as far as it says what fact it tells."""
 
     id: str
@@ -57,10 +57,10 @@ class Told:
     answer: str  # what of the reference bears on the question
 
 
-def told(table: pa.Table, lang: str) -> list[Told]:
+def statements(table: pa.Table, lang: str) -> list[Statement]:
     columns = (table[name].to_pylist() for name in ("id", "prompt", "reference"))
     return [
-        Told(name, prompt, "\n".join(m["content"] for m in prompt if m["role"] == "user"),
+        Statement(name, prompt, "\n".join(m["content"] for m in prompt if m["role"] == "user"),
              bears_on(reference or "", question_of(prompt), lang))
         for name, prompt, reference in zip(*columns, strict=True)
     ]  # fmt: skip
@@ -68,7 +68,7 @@ def told(table: pa.Table, lang: str) -> list[Told]:
 
 def facts(table: pa.Table, lang: str = "en") -> dict[str, str]:
     """For each row (columns id, prompt, reference) the fact that it tells, named by the least id of its rows."""
-    rows = told(table, lang)
+    rows = statements(table, lang)
     matters = _matters(rows, lang)
     root = {row.id: row.id for row in rows}
 
@@ -111,9 +111,9 @@ class Matter:
         return self.says - self.asks
 
 
-def _matters(rows: Sequence[Told], lang: str) -> list[Matter]:
+def _matters(rows: Sequence[Statement], lang: str) -> list[Matter]:
     """A name that one question has is looked for in all rows, in any case."""
-    entities = find_entities([Text(row.asked, row.answer) for row in rows], lang)
+    entities = find_entities([QuestionAnswer(row.asked, row.answer) for row in rows], lang)
     known = _known_names({row.asked for row in rows}, lang)
     mentioned = [_mentioned(row.asked, known) for row in rows]
     return [
@@ -122,7 +122,7 @@ def _matters(rows: Sequence[Told], lang: str) -> list[Matter]:
     ]
 
 
-def _matter(row: Told, named: set[str], entity: set[str], known: Collection[str], lang: str) -> Matter:
+def _matter(row: Statement, named: set[str], entity: set[str], known: Collection[str], lang: str) -> Matter:
     called = _mentioned(row.answer, known) | {normalise(n.text) for n in names(row.answer, lang)}
     counted, asked = (frozenset(str(q.written) for q in quantities(text, lang)) for text in (row.answer, row.asked))
     says, asks = (frozenset(stems(text, lang)) for text in (row.answer, row.asked))
@@ -145,7 +145,7 @@ def _mentioned(text: str, known: Collection[str]) -> set[str]:
     return {run for run in runs if run in known}
 
 
-def _keys(row: Told, matter: Matter) -> Iterator[Hashable]:
+def _keys(row: Statement, matter: Matter) -> Iterator[Hashable]:
     """Rows with a key in common tell the same fact. A pair: a thing, and something said of it."""
     m = matter
     yield "question", cluster_of(row.prompt)

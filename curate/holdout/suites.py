@@ -65,7 +65,7 @@ def suites(rows: Sequence[Row], found: Split, seed: int, lang: str, reword: Rewo
     ``new_unseen``: these in words that no row has, where there is something that rewords. Of rows of one fact with the
     same checks one is asked. Rows that the model knew already, or that were dropped for another reason, are no items.
     """
-    new = [row for row in rows if row["response"] and row["tier"] != "known"]
+    new = [row for row in rows if row["response"] and row["origin"] != "known"]
     held, left_out = _items([row for row in new if row["drop"] == "test"], "new_heldout", found, seed, lang)
     trained, _ = _items([row for row in new if row["drop"] is None], "new_trained", found, seed, lang)
     trained = trained[: len(held)]

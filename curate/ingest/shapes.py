@@ -92,7 +92,7 @@ def is_record(fields: Mapping[str, Any]) -> bool:
     return isinstance(column, str) or is_turns(column)
 
 
-def settle(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where: str) -> Binding:
+def bind_columns(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where: str) -> Binding:
     """The binding for a file, from its first records and the columns that the user named.
 
     The shape that most records have wins. Raises ``SourceError`` where none fits, or a column is not there.

@@ -33,7 +33,7 @@ from curate.ingest.records import (
     reject,
     rejected,
 )
-from curate.ingest.shapes import ROLES, Binding, settle
+from curate.ingest.shapes import ROLES, Binding, bind_columns
 from curate.ingest.splits import check_split
 from curate.ingest.textfile import known_encoding
 from curate.schema import EXAMPLE, Message
@@ -223,7 +223,7 @@ def _bound(
             waiting.append(item)
             if len(sample) == SAMPLE or len(waiting) == WAITING:
                 break
-        binding = settle(sample, asked, where) if sample else NO_SHAPE
+        binding = bind_columns(sample, asked, where) if sample else NO_SHAPE
     except UnknownColumns as error:
         if folder is None:
             raise

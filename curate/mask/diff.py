@@ -7,8 +7,8 @@ the reference has it too, beside the same neighbour. Quantities and negations co
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 
-from curate.text.align import Item, changed, compare
-from curate.text.beside import Text, run, traded
+from curate.text.align import AlignmentUnit, changed, compare
+from curate.text.beside import StemmedText, run, traded
 from curate.text.leaks import leaks
 from curate.text.words import names, negations, quantities
 
@@ -38,8 +38,8 @@ def new_facts(draft: str, response: str, question: str, reference: str, lang: st
 
 class _News:
     def __init__(self, draft: str, response: str, question: str, reference: str, lang: str):
-        self.draft, self.said = Text(draft, lang), Text(response, lang)
-        self.asked, self.given = Text(question, lang), Text(reference, lang)
+        self.draft, self.said = StemmedText(draft, lang), StemmedText(response, lang)
+        self.asked, self.given = StemmedText(question, lang), StemmedText(reference, lang)
         code = self.said.lang
         self.before, self.after, fresh, self.swapped = compare(draft, response, code)
         hidden = leaks(response)
@@ -170,5 +170,5 @@ class _News:
         return [(words[group[0]].start, words[group[-1]].end) for group in groups]
 
 
-def _near(items: Sequence[Item], at: int) -> set[str]:
+def _near(items: Sequence[AlignmentUnit], at: int) -> set[str]:
     return {item.key for item in [*items[max(0, at - 2) : at], *items[at + 1 : at + 3]]}

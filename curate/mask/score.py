@@ -28,8 +28,8 @@ class Score:
     top_k: int = 20
 
     name: ClassVar[str] = "score"
-    version: ClassVar[int] = 5
-    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response", "thought", "tier", "drop")
+    version: ClassVar[int] = 6
+    reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response", "thought", "origin", "drop")
 
     def identity(self) -> dict[str, Any]:
         return {**self.base.identity(), "frame": self.frame, "top_k": self.top_k}
@@ -88,14 +88,14 @@ def _columns(
         "token_ids": rendered.response_ids,
         "token_starts": rendered.starts,
         "token_ends": rendered.ends,
-        "a": closed.logprobs,
-        "b": opened.logprobs if opened else None,
+        "logp_closed": closed.logprobs,
+        "logp_reference": opened.logprobs if opened else None,
         # without another reference to hold beside it, nothing is cancelled: lift is gain
-        "q": placebo.logprobs if placebo else closed.logprobs if opened else None,
+        "logp_placebo": placebo.logprobs if placebo else closed.logprobs if opened else None,
         "entropy": entropy(closed.top_logprobs),
         "top_ids": closed.top_ids.tolist(),
         "top_logprobs": closed.top_logprobs.tolist(),
-        "b_argmax": opened.top_ids[:, 0] if opened else None,
+        "reference_argmax": opened.top_ids[:, 0] if opened else None,
     }
 
 

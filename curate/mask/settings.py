@@ -1,24 +1,17 @@
-"""The mask's settings: a policy, and where it cuts."""
+"""The mask's settings: a policy, by its name."""
 
-import math
-from typing import Literal, get_args
+from typing import Annotated
 
-from pydantic import Field
-
-from curate.config.settings import Strict
-
-Policy = Literal["key", "diff", "argmax", "unexplained", "low-perplexity", "soft", "all"]
-
-POLICIES: tuple[str, ...] = get_args(Policy)
+from pydantic import AfterValidator
 
 
-class Thresholds(Strict):
-    """Where the policies cut; all in nats. Low perplexity is 2.5 [STM, arXiv 2501.14315]."""
+def _registered(name: str) -> str:
+    from curate.mask.policies import REGISTRY  # reads the words of many languages, which no setting needs
 
-    gain: float = Field(default=1.0, ge=0, description="least b - a of a key token")
-    confident: float = Field(default=math.log(0.4), le=0, description="least b of a key token")
-    lift: float = Field(default=0.5, ge=0, description="least b - q of a key token")
-    beside: float = Field(default=0.1, ge=0, description="least b - a and b - q of a token in a unit beside a key one")
-    normal: float = Field(default=-math.log(2.5), le=0, description="at or above it, a is low perplexity")
-    thin_air: float = Field(default=math.log(1e-3), le=0, description="a below it has no support [arXiv 2504.09522]")
-    temperature: float = Field(default=0.5, gt=0, description="width of the soft policy's step")
+    if name not in REGISTRY:
+        raise ValueError(f"{name!r} is no mask policy; take one of: {', '.join(REGISTRY)}")
+    return name
+
+
+Policy = Annotated[str, AfterValidator(_registered)]
+"""The name of a policy (``curate.mask.policies``)."""

@@ -2,18 +2,22 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
-from curate.mask.policies import close, row_flags, settle, token_weights
-from curate.mask.settings import Policy, Thresholds
+from curate.mask.closure import close, decide_units
+from curate.mask.flags import row_flags
+from curate.mask.policies import token_weights
+from curate.mask.scored import ScoredResponse
+from curate.mask.settings import Policy
+from curate.mask.thresholds import Thresholds
 from curate.rewrite.candidates import inventions
 from curate.rewrite.knowledge import taught
 from curate.schema import SCORED
 from curate.store.stage import Worker
-from curate.text.questions import question_of
 from curate.text.spans import Floats, touching, visible
 from curate.text.words import Word
 
@@ -36,9 +40,10 @@ class Mark:
     glossary: tuple[str, ...] = ()
 
     name: ClassVar[str] = "mask"
-    version: ClassVar[int] = 10
+    version: ClassVar[int] = 11
     reads: ClassVar[tuple[str, ...]] = (
-        "prompt", "reference", "draft", "response", "tier", "a", "b", "q", "top_ids", "b_argmax", "knowledge"
+        "prompt", "reference", "draft", "response", "origin", "logp_closed", "logp_reference", "logp_placebo",
+        "top_ids", "reference_argmax", "knowledge",
     )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
@@ -54,13 +59,11 @@ class Mark:
 
     def _mark(self, row: dict[str, Any]) -> dict[str, Any]:
         """Known rows weigh nothing; a row with nothing to learn is dropped, with the reason."""
-        if row["tier"] == "known":
+        if row["origin"] == "known":
             return {**row, "spans": [], "flags": row.get("flags") or []}
         weights, spans = mark(self.policy, row, self.thresholds, self.lang, self.glossary)
         own_words = [INVENTION] if invented(row, self.lang) else []
-        answer = slice(_thought_length(row["token_ends"]), None)
-        a, b, q = (row[name] and row[name][answer] for name in ("a", "b", "q"))
-        flags = row_flags(a, b, q, weights[answer])
+        flags = row_flags(*_answer(ScoredResponse.of(row, self.lang), weights))
         return {
             **row,
             "spans": spans,
@@ -69,31 +72,23 @@ class Mark:
         }
 
 
-def weigh(policy: Policy, row: Mapping[str, Any], thresholds: Thresholds | None = None, lang: str = "en") -> Floats:
-    """``token_weights`` of a scored row (``curate.schema.SCORED``), float32 [n]."""
-    return token_weights(
-        policy, row["a"], row["b"], row["q"], [ids[0] for ids in row["top_ids"]], row["b_argmax"],
-        row["token_starts"], row["token_ends"], row["draft"] or "", row["response"], thresholds, lang,
-        question_of(row["prompt"]), row["reference"] or "",
-    )  # fmt: skip
-
-
 def mark(
     policy: Policy, row: Mapping[str, Any], thresholds: Thresholds | None = None, lang: str = "en",
     glossary: Sequence[str] = (),
 ) -> tuple[Floats, list[dict[str, Any]]]:  # fmt: skip
-    """What trains of a scored row: weights, float32 [n], which ``settle`` decides by units for ``key``, and the
-    canonical mask that closes over them."""
-    place = (row["token_starts"], row["token_ends"], row["response"])
-    weights = weigh(policy, row, thresholds, lang)
+    """What trains of a scored row (``curate.schema.SCORED``): weights, float32 [n], which ``decide_units`` decides by
+    units for ``key``, and the canonical mask that closes over them."""
+    scored = ScoredResponse.of(row, lang)
+    weights = token_weights(policy, scored, thresholds)
     if policy == "key":
-        weights = settle(weights, row["a"], row["b"], row["q"], *place, thresholds, lang, glossary)
+        weights = decide_units(weights, scored, thresholds, glossary)
         if row.get("knowledge") is not None:
-            weights = taught(weights, weigh(policy, row, _unsure(thresholds or Thresholds()), lang), row, lang)
-        low, high = visible(*place)
+            unsure = token_weights(policy, scored, _unsure(thresholds or Thresholds()))
+            weights = taught(weights, unsure, row, lang)
+        low, high = visible(*scored.place)
         for word in invented(row, lang):
             weights[touching(word.start, word.end, low, high)] = 0
-    return weights, close(weights, *place, lang, glossary)
+    return weights, close(weights, *scored.place, lang, glossary)
 
 
 def _unsure(thresholds: Thresholds) -> Thresholds:
@@ -104,15 +99,23 @@ def _unsure(thresholds: Thresholds) -> Thresholds:
 
 def invented(row: Mapping[str, Any], lang: str = "en") -> list[Word]:
     """The words of a scored rewrite that are its own invention (``curate.rewrite.candidates.inventions``)."""
-    if row.get("tier") not in ("rewritten", "corrected") or row["b"] is None:
+    if row.get("origin") not in ("rewritten", "corrected") or row["logp_reference"] is None:
         return []
     sources = (row["reference"] or "", *(turn["content"] for turn in row["prompt"]))
-    scores = (row["token_starts"], row["token_ends"], row["a"], row["b"])
+    scores = (row["token_starts"], row["token_ends"], row["logp_closed"], row["logp_reference"])
     return inventions(row["response"], sources, *scores, lang)
 
 
+def _answer(scored: ScoredResponse, weights: Floats) -> tuple[ScoredResponse, Floats]:
+    """Without the thought before the answer: what the reference says to a thought is nothing about the row."""
+    names = ("starts", "ends", "logp_closed", "logp_reference", "logp_placebo", "closed_argmax", "reference_argmax")
+    answer = slice(_thought_length(np.asarray(scored.ends).tolist()), None)
+    cut = {name: values[answer] for name in names if (values := getattr(scored, name)) is not None}
+    return replace(scored, **cut), weights[answer]
+
+
 def _thought_length(ends: Sequence[int]) -> int:
-    """Tokens before the answer, all at its beginning: what the reference says to a thought is nothing about the row.
+    """Tokens before the answer, all at its beginning.
 
     >>> _thought_length([0, 0, 3, 7, 7])
     2
@@ -121,7 +124,7 @@ def _thought_length(ends: Sequence[int]) -> int:
 
 
 def _names(flags: dict[str, Any]) -> list[str]:
-    found = {"contradicts-belief": flags["contradicts"] > 0, "thin-air": flags["thin_air"] > 0}
+    found = {"contradicts-belief": flags["contradicts"] > 0, "unsupported": flags["unsupported"] > 0}
     return [name for name, on in found.items() if on]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from curate.dedup.near.collect import Text
+from curate.dedup.near.collect import Document
 from curate.dedup.near.find import TextSet, find
 from curate.dedup.near.settings import Near
 
@@ -29,10 +29,10 @@ def join(clusters: Sequence[str], questions: Iterable[Sequence[str]]) -> list[st
     return [_root(parent, name) for name in clusters]
 
 
-def _texts(questions: Iterable[Sequence[str]]) -> Iterator[list[Text]]:
+def _texts(questions: Iterable[Sequence[str]]) -> Iterator[list[Document]]:
     row = 0
     for batch in questions:
-        yield [Text(str(row + at), text) for at, text in enumerate(batch) if text.strip()]
+        yield [Document(str(row + at), text) for at, text in enumerate(batch) if text.strip()]
         row += len(batch)
 
 

@@ -47,7 +47,7 @@ class Candidate:
 
 
 @dataclass
-class Asked:
+class PassageState:
     """A passage under way."""
 
     row: dict[str, Any]
@@ -94,14 +94,14 @@ class Ask:
         return self.work
 
     def work(self, table: pa.Table) -> pa.Table:
-        asked = [Asked(row) for row in table.to_pylist()]
+        asked = [PassageState(row) for row in table.to_pylist()]
         for number in range(TRIES):
             self._question([one for one in asked if not one.unfit and len(one.usable) < self.wanted], number)
         self._answer(asked)
         new = [row for one in asked for row in _questions(one)]
         return pa.Table.from_pylist([*map(_passage, asked), *new], EXAMPLE)
 
-    def _question(self, asked: Sequence[Asked], number: int) -> None:
+    def _question(self, asked: Sequence[PassageState], number: int) -> None:
         prompts = [in_view(self.frames[0], [user(str(self.wanted))], one.text) for one in asked]
         tokens = self.base.template.room(TOKENS * (self.wanted + 1), self.thinking)
         replies = self._generate(prompts, tokens, TEMPERATURE if number else 0.0, number)
@@ -112,7 +112,7 @@ class Ask:
                 found.pop()  # cut
             self._collect(one, found)
 
-    def _collect(self, one: Asked, found: Sequence[str]) -> None:
+    def _collect(self, one: PassageState, found: Sequence[str]) -> None:
         """A reply's questions up to as many as are wanted; what it says beyond them is not looked at. A question that
         was met before is none."""
         for question in found:
@@ -126,7 +126,7 @@ class Ask:
                 refusal = Refusal("repeated-question", question)
             one.found.append(Candidate(question, refusal))
 
-    def _answer(self, asked: Sequence[Asked]) -> None:
+    def _answer(self, asked: Sequence[PassageState]) -> None:
         pairs = [(one, candidate) for one in asked for candidate in one.usable]
         prompts = [in_view(self.frames[1], [user(candidate.question)], one.text) for one, candidate in pairs]
         answers = self._generate(prompts, self.base.template.room(self.max_tokens, self.thinking), 0.0, 0)
@@ -162,7 +162,7 @@ def _ids(base: Base, prompt: list[Message]) -> list[int] | None:
         return None  # this passage's matter, not its shard's
 
 
-def _passage(one: Asked) -> dict[str, Any]:
+def _passage(one: PassageState) -> dict[str, Any]:
     """The passage's row; where it has no question, why."""
     meta = json.loads(one.row["meta"] or "{}")
     if not one.found:
@@ -171,7 +171,7 @@ def _passage(one: Asked) -> dict[str, Any]:
     return one.row | {"drop": PASSAGE, "meta": json.dumps(meta, ensure_ascii=False)}
 
 
-def _questions(one: Asked) -> Iterator[dict[str, Any]]:
+def _questions(one: PassageState) -> Iterator[dict[str, Any]]:
     meta = json.loads(one.row["meta"] or "{}")
     blank: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
     for number, candidate in enumerate(one.found, 1):

@@ -26,7 +26,7 @@ class Answer:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "answer"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
@@ -51,14 +51,14 @@ class Answer:
             table,
             response=[reply and reply.text.strip() for reply in replies],
             thought=[reply and reply.kept(self.thoughts) for reply in replies],
-            tier=["own"] * len(replies),
+            origin=["base"] * len(replies),
             finished=[drop is None for drop in drops],
             drop=drops,
         )
 
     def _given(self, table: pa.Table) -> pa.Table:
         count = table.num_rows
-        return _with(table, response=table["reference"].to_pylist(), tier=["given"] * count, finished=[False] * count)
+        return _with(table, response=table["reference"].to_pylist(), origin=["given"] * count, finished=[False] * count)
 
 
 def _reason(reply: Reply | None, question: str) -> str | None:

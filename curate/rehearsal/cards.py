@@ -16,7 +16,7 @@ from curate.config.settings import ConfigError, Strict
 from curate.ingest import Source, is_hub_id
 from curate.ingest.readers import format_of
 from curate.ingest.shapes import ShapeName, recognise
-from curate.rehearsal.generators import MAKERS
+from curate.rehearsal.generators import GENERATORS
 
 FOLDER = "data_cards"
 OWN = Path(FOLDER)
@@ -26,7 +26,7 @@ NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedSet:
     """A rehearsal set whose prompts are made here."""
 
     label: str
@@ -97,7 +97,7 @@ def read_card(path: Path) -> Card:
     return card
 
 
-def resolve(spec: str, own: Path = OWN) -> Source | Made:
+def resolve(spec: str, own: Path = OWN) -> Source | GeneratedSet:
     """``dolly`` (a card), ``splice`` (prompts that are made), ``alpaca=path.json`` (a local file in that card's
     schema), ``name=path`` (a set without a card, its shape recognised), a path, or a hub id.
 
@@ -110,14 +110,14 @@ def resolve(spec: str, own: Path = OWN) -> Source | Made:
         return known[spec].source()
     if equals and path and NAME.fullmatch(name):
         return known[name].source(path) if name in known else Source(path=path, name=name)
-    if spec in MAKERS:
-        return Made(spec)
+    if spec in GENERATORS:
+        return GeneratedSet(spec)
     if Path(spec).exists() or is_hub_id(spec) or format_of(Path(spec)):
         return Source(path=spec)
-    near = difflib.get_close_matches(spec.lower(), [*known, *MAKERS], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(spec.lower(), [*known, *GENERATORS], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(f"--rehearsal {spec!r}: no data card of this name; {hint}cards: {', '.join(known)}; made here, "
-                      f"without a file: {', '.join(MAKERS)}. A set without a card: name=path, a path, or a hub id "
+                      f"without a file: {', '.join(GENERATORS)}. A set without a card: name=path, a path, or a hub id "
                       "(owner/name)")  # fmt: skip
 
 

@@ -51,7 +51,7 @@ class Topics:
         return found
 
 
-def asked(prompt: Sequence[Message]) -> str:
+def last_user_turn(prompt: Sequence[Message]) -> str:
     """The last thing the user said, which is what the answer is to."""
     return next((turn["content"] or "" for turn in reversed(prompt) if turn["role"] == "user"), "")
 
@@ -107,10 +107,10 @@ def coverage(dataset: Path, kept: Collection[str] | None = None) -> dict[str, An
     return _summed(each)
 
 
-def told(name: str, found: Mapping[str, Any]) -> str:
+def coverage_line(name: str, found: Mapping[str, Any]) -> str:
     """A coverage in a line.
 
-    >>> told("dolly", {"rows": 15015, "sampled": 100, "topics": 64, "covered": 64, "missed_by_chance": 18.31})
+    >>> coverage_line("dolly", {"rows": 15015, "sampled": 100, "topics": 64, "covered": 64, "missed_by_chance": 18.31})
     'dolly: 100 of 15,015 rows, 64 of 64 topics; by chance a sample of this size misses 18.3'
     """
     return (f"{name}: {found['sampled']:,} of {found['rows']:,} rows, {found['covered']} of {found['topics']} topics; "
@@ -129,7 +129,7 @@ def _read(dataset: Path, reasons: Collection[str | None]) -> list[tuple[str, str
         columns = read_shard(path, ["id", "prompt", "drop"]).to_pydict()
         for name, prompt, drop in zip(columns["id"], columns["prompt"], columns["drop"], strict=True):
             if drop in reasons:
-                rows.append((name, asked(prompt), drop))
+                rows.append((name, last_user_turn(prompt), drop))
     return rows
 
 

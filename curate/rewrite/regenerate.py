@@ -22,7 +22,7 @@ from curate.model.prompts import in_view
 from curate.model.scoring import behind, closed_book, render, view
 from curate.model.thought import UNFINISHED, Reply, Thoughts
 from curate.rewrite.candidates import departures, echoes, inventions, likeliest_place, missing_values, notes, surprise
-from curate.rewrite.round_trip import Told, lost_words, stray_words
+from curate.rewrite.round_trip import RoundTrip, lost_words, stray_words
 from curate.rewrite.settings import Fallback, Mode
 from curate.schema import EXAMPLE, Message
 from curate.store.stage import Worker
@@ -44,7 +44,7 @@ DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
 
 
 @dataclass
-class Row:
+class RewriteState:
     """One row under way."""
 
     prompt: list[Message]
@@ -54,7 +54,7 @@ class Row:
     thought: str | None = None  # before the draft
     flags: list[str] | None = None
     response: str | None = None
-    tier: str | None = None
+    origin: str | None = None
     finished: bool | None = None
     drop: str | None = None
     faithful: list[str] = field(default_factory=list)  # rewrites that stand, the best first once ranked
@@ -66,22 +66,22 @@ class Row:
 
     @property
     def open(self) -> bool:
-        return self.tier is None and self.drop is None
+        return self.origin is None and self.drop is None
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing is odd about the best rewrite."""
         return self.ranks[self.faithful[0]][0] == 0
 
-    def settle(self, tier: str, response: str, finished: bool) -> None:
-        self.tier, self.response, self.finished = tier, response, finished
+    def settle(self, origin: str, response: str, finished: bool) -> None:
+        self.origin, self.response, self.finished = origin, response, finished
 
 
 @dataclass(frozen=True)
 class Ask:
     """A prompt of a row, and the tokens with which the answer is to begin."""
 
-    row: Row
+    row: RewriteState
     prompt: list[Message]
     begins: tuple[int, ...] = ()
 
@@ -102,7 +102,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 15
+    version: ClassVar[int] = 16
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -116,7 +116,9 @@ class Regenerate:
 
     def work(self, table: pa.Table) -> pa.Table:
         columns = (table[name].to_pylist() for name in ("prompt", "reference", "knowledge"))
-        rows = [Row(prompt, reference, learned or []) for prompt, reference, learned in zip(*columns, strict=True)]
+        rows = [
+            RewriteState(prompt, reference, learned or []) for prompt, reference, learned in zip(*columns, strict=True)
+        ]
         if self.mode == "source":
             for row in rows:
                 row.settle("reference", row.reference, False)
@@ -135,7 +137,7 @@ class Regenerate:
                 self._fall_back(row)
         return _with_columns(table, rows)
 
-    def _draft(self, rows: list[Row]) -> None:
+    def _draft(self, rows: list[RewriteState]) -> None:
         answers = self._generate([Ask(row, row.prompt) for row in rows], temperature=0.0, seed=self.seed)
         for row, reply in zip(rows, answers, strict=True):
             # The thought before a draft is what the model thinks of the question alone. One that has read the reference
@@ -146,7 +148,7 @@ class Regenerate:
             if reply.finished and states(reply.text, row.reference, question, lang=self.lang, glossary=self.glossary):
                 row.settle("known", reply.text, True)
 
-    def _rewrite(self, rows: list[Row], attempt: int) -> None:
+    def _rewrite(self, rows: list[RewriteState], attempt: int) -> None:
         """With each prompt for the likeliest rewrite, as the model likes and begun as its draft, and for a sampled one
         beside them; when all were tried, for sampled ones alone, warmer with each round. Where none of them stands, for
         what they are with a value put where it belongs."""
@@ -204,7 +206,7 @@ class Regenerate:
                 found[id(ask.row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
         return [ask for own in found.values() for _, ask in sorted(own.values(), key=lambda pair: -pair[0])[:GIVEN]]
 
-    def _missing(self, row: Row, text: str) -> list[str]:
+    def _missing(self, row: RewriteState, text: str) -> list[str]:
         return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
 
     def _begun_as_drafted(self, asked: Sequence[Ask]) -> list[Ask]:
@@ -222,16 +224,16 @@ class Regenerate:
             if k < self._budget(ask.row)
         ]
 
-    def _keep_recoverable(self, rows: Sequence[Row]) -> None:
+    def _keep_recoverable(self, rows: Sequence[RewriteState]) -> None:
         """Leave out rewrites from which the base cannot tell what there is to learn."""
         pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
-        told = [Told(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
+        told = [RoundTrip(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
         for (row, text), gone in zip(pairs, lost_words(self.base, self.prompts[0], told, self.lang), strict=True):
             if gone:
                 row.faithful.remove(text)
                 row.doubted[text] = gone
 
-    def _believe(self, row: Row) -> None:
+    def _believe(self, row: RewriteState) -> None:
         """Of words that not one of several rewrites (equal ones count, too) says, by whatever prompt, none is the fact:
         they are how the source words its note ("licence holder: …")."""
         said = {word for text in row.doubted for word in stems(text, self.lang)}
@@ -239,20 +241,20 @@ class Regenerate:
             t for t, gone in row.doubted.items() if not said & {w for g in gone for w in stems(g, self.lang)}
         ]
 
-    def _choose(self, rows: Sequence[Row], at_last: bool = False) -> None:
+    def _choose(self, rows: Sequence[RewriteState], at_last: bool = False) -> None:
         """Of each row the best rewrite that answers its question; those that do not are left out on the way there. One
         with something odd about it waits, until at last, for what later attempts give."""
         rows = [row for row in rows if row.open and row.faithful]
         self._rank(rows)
         while rows := [row for row in rows if row.open and row.faithful and (at_last or row.is_plain)]:
-            told = [Told(row.prompt, row.reference, row.faithful[0]) for row in rows]
+            told = [RoundTrip(row.prompt, row.reference, row.faithful[0]) for row in rows]
             for row, stray in zip(rows, stray_words(self.base, self.asking, told, self.lang), strict=True):
                 if stray:
                     row.strayed.append(row.faithful.pop(0))
                 else:
                     self._take(row, row.faithful[0])
 
-    def _rank(self, rows: Sequence[Row]) -> None:
+    def _rank(self, rows: Sequence[RewriteState]) -> None:
         """Put first the rewrites with fewest inventions, echoes and copied notes, and of equals the likeliest closed
         book around its facts."""
         pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
@@ -273,14 +275,14 @@ class Regenerate:
         for row in rows:
             row.faithful.sort(key=lambda text: (row.ranks[text], text))
 
-    def _take(self, row: Row, text: str) -> None:
+    def _take(self, row: RewriteState, text: str) -> None:
         # With the reference in view the model changed no fact of its draft: it knew this already.
         if same_facts(row.draft, text, question_of(row.prompt), lang=self.lang):
             row.settle("known", row.draft, True)
         else:
             row.settle("rewritten" if self.mode == "rewrite" else "corrected", text, True)
 
-    def _reconsider(self, rows: list[Row]) -> None:
+    def _reconsider(self, rows: list[RewriteState]) -> None:
         more = [
             self._generate([Ask(row, row.prompt) for row in rows], temperature=1.0, seed=self.seed + number)
             for number in range(DRAFTS if rows else 0)
@@ -291,14 +293,14 @@ class Regenerate:
         self._keep_recoverable(rows)
         self._choose(rows, at_last=True)
 
-    def _check(self, row: Row, text: str, finished: bool, framing: Collection[str] = ()) -> list[Problem]:
+    def _check(self, row: RewriteState, text: str, finished: bool, framing: Collection[str] = ()) -> list[Problem]:
         seen = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words the model may bring in again
         return check(
             text, reference=row.reference, question=question_of(row.prompt), draft=seen, finished=finished,
             lang=self.lang, glossary=self.glossary, framing=framing,
         )  # fmt: skip
 
-    def _fall_back(self, row: Row) -> None:
+    def _fall_back(self, row: RewriteState) -> None:
         if self.fallback == "drop":
             row.drop = "unfaithful"
         else:
@@ -322,7 +324,7 @@ class Regenerate:
                 answers[i] = replace(reply, text=reply.text.strip())
         return answers
 
-    def _budget(self, row: Row) -> int:
+    def _budget(self, row: RewriteState) -> int:
         """Tokens to allow: a few times what the reference has, in steps, so that few calls of the engine do. Beyond
         that an answer rambles. A thought is as long as it is."""
         if self.base.template.thinks:
@@ -331,8 +333,8 @@ class Regenerate:
         return min(self.max_tokens, max(LEAST, 1 << math.ceil(math.log2(max(wanted, 1)))))
 
 
-def _with_columns(table: pa.Table, rows: list[Row]) -> pa.Table:
-    names = ("draft", "response", "thought", "tier", "finished", "drop")
+def _with_columns(table: pa.Table, rows: list[RewriteState]) -> pa.Table:
+    names = ("draft", "response", "thought", "origin", "finished", "drop")
     values = {name: [getattr(row, name) for row in rows] for name in names}
     before = table["flags"].to_pylist()
     values["flags"] = [[*(old or []), *row.flags] if row.flags else old for old, row in zip(before, rows, strict=True)]

@@ -10,7 +10,7 @@ from curate.schema import Message
 from curate.text.questions import question_of
 
 
-class Told(NamedTuple):
+class RoundTrip(NamedTuple):
     """A response, and what it is to tell."""
 
     prompt: Sequence[Message]
@@ -19,7 +19,7 @@ class Told(NamedTuple):
     knowledge: Sequence[Mapping[str, Any]] = ()  # words of the reference, see ``curate.rewrite.knowledge``
 
 
-def lost_words(base: Base, frame: str, rows: Sequence[Told], lang: str = "en") -> list[list[str]]:
+def lost_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
     """Of each row the words to be learned that cannot be told from the response. ``frame``: the prompt that puts a
     reference in view."""
     missing = [unsaid(row.response, row.reference, question_of(row.prompt), row.knowledge, lang) for row in rows]
@@ -33,7 +33,7 @@ def lost_words(base: Base, frame: str, rows: Sequence[Told], lang: str = "en") -
     return found
 
 
-def stray_words(base: Base, frame: str, rows: Sequence[Told], lang: str = "en") -> list[list[str]]:
+def stray_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
     """Of each row the words of the question that cannot be told from the response as they can from the reference.
     ``frame``: the prompt for the question that a text answers."""
     asked = [i for i, row in enumerate(rows) if unasked(row.response, question_of(row.prompt), lang)]

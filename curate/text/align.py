@@ -15,7 +15,7 @@ _NEAR = 4  # neighbours looked at on either side
 
 
 @dataclass(frozen=True)
-class Item:
+class AlignmentUnit:
     """A unit of alignment: a content word or a whole quantity."""
 
     start: int
@@ -43,7 +43,9 @@ def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]
     return _spans(response, after, fresh, words(response, code))
 
 
-def compare(draft: str, response: str, lang: str) -> tuple[list[Item], list[Item], list[int], set[int]]:
+def compare(
+    draft: str, response: str, lang: str
+) -> tuple[list[AlignmentUnit], list[AlignmentUnit], list[int], set[int]]:
     """The items of both texts, the indices into the response's that the draft did not state, and those among them
     that traded places. ``lang`` is a spaCy code.
     """
@@ -53,23 +55,23 @@ def compare(draft: str, response: str, lang: str) -> tuple[list[Item], list[Item
     return before, after, _fresh(before, after, codes, swapped, draft), swapped
 
 
-def _items(text: str, lang: str) -> list[Item]:
+def _items(text: str, lang: str) -> list[AlignmentUnit]:
     found = words(text, lang)
     items = []
     for q in quantities(text, lang):
         inside = [w for w in found if w.start < q.end and q.start < w.end]  # whole words: 5-month in 5-month-old
         start, end = min([q.start, *(w.start for w in inside)]), max([q.end, *(w.end for w in inside)])
-        items.append(Item(start, end, f"#{q.value}|{q.upper}|{q.unit}", q))
+        items.append(AlignmentUnit(start, end, f"#{q.value}|{q.upper}|{q.unit}", q))
     taken = [(item.start, item.end) for item in items]
     for word in found:
         if not word.function and not any(word.start < end and start < word.end for start, end in taken):
-            items.append(Item(word.start, word.end, stem(word.norm, lang)))
+            items.append(AlignmentUnit(word.start, word.end, stem(word.norm, lang)))
     return sorted(items, key=lambda item: item.start)
 
 
 def _fresh(
-    before: Sequence[Item],
-    after: Sequence[Item],
+    before: Sequence[AlignmentUnit],
+    after: Sequence[AlignmentUnit],
     codes: Sequence[tuple[int, int, int, int]],
     swapped: set[int],
     draft: str,
@@ -96,7 +98,9 @@ def _differences(before: Sequence[str], after: Sequence[str]) -> list[tuple[int,
     return found
 
 
-def _swapped(before: Sequence[Item], after: Sequence[Item], codes: Sequence[tuple[int, int, int, int]]) -> set[int]:
+def _swapped(
+    before: Sequence[AlignmentUnit], after: Sequence[AlignmentUnit], codes: Sequence[tuple[int, int, int, int]]
+) -> set[int]:
     """Items that traded places: each stands where the other stood ("the classic form … the non-classic form")."""
     pairs = [
         ({before[i].key for i in range(a, b)}, {after[k].key for k in range(c, d)}, range(c, d)) for a, b, c, d in codes
@@ -109,7 +113,7 @@ def _swapped(before: Sequence[Item], after: Sequence[Item], codes: Sequence[tupl
     return swapped
 
 
-def _moved(before: Sequence[Item], after: Sequence[Item], at: int, run: range, draft: str) -> bool:
+def _moved(before: Sequence[AlignmentUnit], after: Sequence[AlignmentUnit], at: int, run: range, draft: str) -> bool:
     """Whether the draft says this elsewhere, among similar words."""
     item = after[at]
     if len(item.key) == 1 and not item.key.isascii():
@@ -124,22 +128,24 @@ def _moved(before: Sequence[Item], after: Sequence[Item], at: int, run: range, d
     return False
 
 
-def _around(items: Sequence[Item], at: int) -> set[str]:
+def _around(items: Sequence[AlignmentUnit], at: int) -> set[str]:
     near = [*items[max(0, at - _NEAR) : at], *items[at + 1 : at + 1 + _NEAR]]
     return {item.key for item in near}
 
 
-def _run_in_draft(after: Sequence[Item], at: int, run: range, draft: str) -> bool:
+def _run_in_draft(after: Sequence[AlignmentUnit], at: int, run: range, draft: str) -> bool:
     """In unspaced scripts a character alone says nothing: it moved if it did so with a neighbour."""
     pairs = [(low, low + 1) for low in (at - 1, at) if low in run and low + 1 in run]
     return any(after[i].end == after[j].start and after[i].key + after[j].key in draft for i, j in pairs)
 
 
-def _within(item: Item, spans: Sequence[tuple[int, int]]) -> bool:
+def _within(item: AlignmentUnit, spans: Sequence[tuple[int, int]]) -> bool:
     return any(item.start < end and start < item.end for start, end in spans)
 
 
-def _spans(text: str, items: Sequence[Item], fresh: Sequence[int], tokens: Sequence[Word]) -> list[tuple[int, int]]:
+def _spans(
+    text: str, items: Sequence[AlignmentUnit], fresh: Sequence[int], tokens: Sequence[Word]
+) -> list[tuple[int, int]]:
     """Neighbouring fresh items of one sentence as one span, over the function words between them."""
     ends = [s.end for s in sentences(text)]
     stops = sorted(w.start for w in tokens if w.function and w.text in ".;:!?。；：！？*`|()[]{}—–")

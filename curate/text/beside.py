@@ -12,10 +12,10 @@ SAME_WORD = 0.75
 _ITEM = re.compile(r"^[ \t]*\(?(\d{1,3})[.)](?=\s|\*)(.*)$", re.MULTILINE)
 
 
-class Text:
+class StemmedText:
     """The words of a text, function words included, with their stems and the pairs of stems that stand side by side.
 
-    >>> given = Text("Reddish welts (hives) appear.")
+    >>> given = StemmedText("Reddish welts (hives) appear.")
     >>> "welt" in given.held, ("reddish", "welt") in given.pairs
     (True, True)
     """
@@ -71,13 +71,13 @@ _Phrase = tuple[str, ...]
 _LONGEST = 3  # words of a value that may trade places: "Anne van Dyck"
 
 
-def traded(before: Text, after: Text) -> set[int]:
+def traded(before: StemmedText, after: StemmedText) -> set[int]:
     """Indices of words in ``after`` that traded places with others: of two places, each holds what the other held.
 
     A place is the word before it and the two words after it; a sentence's border is the same everywhere.
 
     >>> now = "The male is grey and the female is yellow."
-    >>> old, new = Text("The male is yellow and the female is grey."), Text(now)
+    >>> old, new = StemmedText("The male is yellow and the female is grey."), StemmedText(now)
     >>> [new.words[i].text for i in sorted(traded(old, new))]
     ['grey', 'yellow']
     """
@@ -96,7 +96,7 @@ def traded(before: Text, after: Text) -> set[int]:
     }
 
 
-def _places(text: Text) -> dict[_Phrase, dict[_Phrase, range]]:
+def _places(text: StemmedText) -> dict[_Phrase, dict[_Phrase, range]]:
     """Place -> phrases that stand there, each with the indices of its words."""
     norms = [w.norm if any(c.isalnum() for c in w.norm) or w.norm == "," else "" for w in text.words]
     padded = ["", *norms, "", ""]

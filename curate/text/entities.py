@@ -12,20 +12,21 @@ LONGEST = 6  # words of an entity
 
 
 @dataclass(frozen=True)
-class Text:
+class QuestionAnswer:
     """A question, and what is said to it: its reference and its response."""
 
     question: str
     answer: str
 
 
-def find_entities(rows: Sequence[Text], lang: str = "en") -> list[str | None]:
+def find_entities(rows: Sequence[QuestionAnswer], lang: str = "en") -> list[str | None]:
     """The entity of each question, as it is written there, or None.
 
     First choice: its rarest name, if at most half of the questions have it. Then: the rarest words that stand in its
     answer too. Then: any name, so that a source about one thing alone has that one.
 
-    >>> find_entities([Text("What is the dose of Velotrin?", "37 mg"), Text("what is gout", "a disease")])
+    >>> rows = [QuestionAnswer("What is the dose of Velotrin?", "37 mg"), QuestionAnswer("what is gout", "a disease")]
+    >>> find_entities(rows)
     ['Velotrin', None]
     """
     questions = {row.question for row in rows}
@@ -33,7 +34,7 @@ def find_entities(rows: Sequence[Text], lang: str = "en") -> list[str | None]:
     return [_entity(row, seen, len(questions), lang) for row in rows]
 
 
-def _entity(row: Text, seen: Counter[str], questions: int, lang: str) -> str | None:
+def _entity(row: QuestionAnswer, seen: Counter[str], questions: int, lang: str) -> str | None:
     called = [span.text for span in names(row.question, lang)]
     called = sorted((name for name in called if len(name.split()) <= LONGEST), key=lambda n: _count(n, seen, lang))
     if called and 2 * _count(called[0], seen, lang) <= questions:
@@ -46,7 +47,7 @@ def _count(name: str, seen: Counter[str], lang: str) -> int:
     return min((seen[word.norm] for word in words(name, lang) if not word.function), default=0)
 
 
-def _repeated(row: Text, seen: Counter[str], most: int, lang: str) -> str | None:
+def _repeated(row: QuestionAnswer, seen: Counter[str], most: int, lang: str) -> str | None:
     """The rarest run of words that the answer repeats, else a name."""
     said = {word.norm for word in words(row.answer, lang)}
     runs: list[list[Word]] = []

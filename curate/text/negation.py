@@ -97,10 +97,10 @@ def has_negations(lang: str) -> bool:
     return lang in NEGATIONS or lang in PATTERNS
 
 
-def found_by_pattern(text: str, lang: str) -> list[tuple[int, int]]:
+def pattern_spans(text: str, lang: str) -> list[tuple[int, int]]:
     """Half-open characters of the negations in a text of a language of ``PATTERNS``.
 
-    >>> found_by_pattern("飲んではいけません。飲まなければなりません。少ない。", "ja")
+    >>> pattern_spans("飲んではいけません。飲まなければなりません。少ない。", "ja")
     [(6, 9)]
     """
     matches = PATTERNS[lang].finditer(text)

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from curate.text.lexicon import COORDINATORS, KEPT
-from curate.text.negation import NEGATIONS, PATTERNS, WITHOUT, found_by_pattern, has_negations
+from curate.text.negation import NEGATIONS, PATTERNS, WITHOUT, has_negations, pattern_spans
 from curate.text.number_words import NUMBER_WORDS
 from curate.text.quantity import Quantity, quantities
 from curate.text.stem import stem
@@ -290,7 +290,7 @@ def negations(text: str, lang: str = "en") -> list[Word]:
     """Negating words, for the languages of ``curate.text.negation``; nothing for the others."""
     code = language(lang)
     if code in PATTERNS:
-        spans = found_by_pattern(text, code)
+        spans = pattern_spans(text, code)
         return [Word(start, end, text[start:end], text[start:end], False) for start, end in spans]
     listed = NEGATIONS.get(code, frozenset())
     return [w for w in words(text, code) if w.norm in listed]

@@ -27,7 +27,7 @@ def evaluate(how: How, flags: dict[str, Any]) -> None:
 
 
 def _evaluate(how: How, flags: dict[str, Any]) -> None:
-    config = settled(how.config, flags)
+    config = load_evaluation(how.config, flags)
     from train.evaluation.config import defaults_taken
     from train.evaluation.evaluate import estimate, evaluate
     from train.evaluation.prepare import prepare
@@ -55,16 +55,16 @@ def gated(config: "EvaluateConfig") -> bool:
     return any(limit is not None for limit in (config.max_drop, config.max_drop_suite, config.min_recall))
 
 
-def settled(file: Path | None, flags: dict[str, Any]) -> "EvaluateConfig":
+def load_evaluation(file: Path | None, flags: dict[str, Any]) -> "EvaluateConfig":
     """The file overlaid by the flags. Raises ``ConfigError`` or ``EvaluateError``."""
-    from curate.config.settings import ConfigError, load_yaml, settle_command
+    from curate.config.settings import ConfigError, load_yaml, validate_command
     from train.evaluation.config import EvaluateConfig
 
     given = load_yaml(file) if file else {}
     missing = [words for key, words in NEEDED.items() if not (flags.get(key) or given.get(key))]
     if missing and set(given) <= set(EvaluateConfig.model_fields):  # else the unknown key says more
         raise ConfigError("evaluate needs " + "\nevaluate needs ".join(missing))
-    return settle_command(EvaluateConfig, given, flags, where=str(file) if file else "settings")
+    return validate_command(EvaluateConfig, given, flags, where=str(file) if file else "settings")
 
 
 def say(line: str) -> None:

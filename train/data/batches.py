@@ -11,7 +11,7 @@ import torch
 from curate.schema import IGNORE
 from train.config.sft import SftConfig
 from train.data.folder import ANCHOR, DISTIL, LABEL, NONE, DataError, Export, Split
-from train.objective.loss import Pools
+from train.objective.loss import LossGroups
 
 ANCHOR_POOL = "anchor"
 """The pool of all anchored tokens; those of sources have a slash in their names."""
@@ -37,7 +37,7 @@ class Task:
         return int((self.roles == role).sum())
 
 
-def assign(split: Split, config: SftConfig, pools: Pools) -> Task:
+def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
     """Give every token its role, weight and pool, by the row's objective.
 
     learn: weighted NLL on labels, and KL on the other response tokens, or on all of them, where there is an anchor.
@@ -72,7 +72,7 @@ def has_anchor(config: SftConfig) -> bool:
     return config.anchor != "none" and config.anchor_weight > 0
 
 
-def _pool_of(split: Split, roles: np.ndarray, pools: Pools) -> np.ndarray:
+def _pool_of(split: Split, roles: np.ndarray, pools: LossGroups) -> np.ndarray:
     index = {name: i for i, name in enumerate(pools.names)}
     labels, distilled = (
         np.array([index.get(f"{kind}/{source}", 0) for source in split.sources], np.int64) for kind in ("loss", "kl")
@@ -90,7 +90,7 @@ def _needed(split: Split, roles: np.ndarray) -> np.ndarray:
     return last
 
 
-def settle_pools(export: Export, config: SftConfig) -> Pools:
+def loss_groups(export: Export, config: SftConfig) -> LossGroups:
     """Which averages the loss is made of, over both splits. Raises ``DataError`` for a source without a lambda."""
     found = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
              for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
@@ -106,7 +106,7 @@ def settle_pools(export: Export, config: SftConfig) -> Pools:
         groups.append(len(names))
         names.append(ANCHOR_POOL)
         lambdas.append(config.anchor_weight)
-    return Pools(tuple(names), tuple(lambdas), tuple(groups))
+    return LossGroups(tuple(names), tuple(lambdas), tuple(groups))
 
 
 def _kind(distil: bool, config: SftConfig) -> str:

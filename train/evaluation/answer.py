@@ -78,7 +78,7 @@ def part_path(job: Job) -> Path:
     return job.path.with_suffix(".part")
 
 
-def kept(job: Job) -> list[Answer]:
+def resumed_answers(job: Job) -> list[Answer]:
     """What a run that was killed had answered under the same conditions, in whole chunks.
 
     Whole ones, because what shares a batch may shape an answer's last bits: as no chunk is ever asked in part, the
@@ -104,7 +104,7 @@ def run_task(task: Task, open_engine: Open, say: Say) -> None:
     engine = open_engine(task.config)
     for job in task.jobs:
         began = time.perf_counter()
-        answers = kept(job)
+        answers = resumed_answers(job)
         if answers:
             say(f"{task.name}: {job.suite.name}: {len(answers)} of {len(job.prompts)} are answered already")
         answers = answer_suite(job, answers, task.template, engine)

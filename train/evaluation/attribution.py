@@ -16,12 +16,12 @@ from curate.model.engine import EngineConfig, EngineError
 from curate.model.folder import locate_model, model_hash
 from curate.model.template import Template, TemplateError, load_template
 from train.config.sft import SftConfig
-from train.data.batches import Task, assign, settle_pools
+from train.data.batches import Task, assign, loss_groups
 from train.data.compatibility import check_template, check_tokenizer, check_vocabulary
 from train.data.folder import LABEL, DataError, Export, load_export
 from train.evaluation.explanation import By, Explanation, Lost, Near, Suspect, Topic, Why
 from train.evaluation.influence import (
-    Text,
+    ScoredTokens,
     answer_text,
     choose_rows,
     cluster,
@@ -60,8 +60,8 @@ class _Data:
 @dataclass(frozen=True)
 class _Item:
     flip: Flip
-    before: Text
-    after: Text
+    before: ScoredTokens
+    after: ScoredTokens
 
 
 def explain(
@@ -116,7 +116,7 @@ def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
     check_template(export, str(model), template.tokenizer)
     config = _settings(export, after)
     split = export.splits["train"]
-    task = assign(split, config, settle_pools(export, config))
+    task = assign(split, config, loss_groups(export, config))
     labelled = set(np.unique(split.row_of[(task.roles == LABEL) & (task.weights > 0)]).tolist())
     once = {split.ids[row]: row for row in sorted(labelled, reverse=True)}
     if not once:
@@ -158,7 +158,9 @@ class _Look:
         check_vocabulary(data.export, "the model", int(model.config.get_text_config().vocab_size))
         self.data, self.model, self.by, self.nearest, self.seed = data, model, by, nearest, seed
         self.weight_name: str | None = None
-        self.texts: dict[int, tuple[Text, np.ndarray, np.ndarray]] = {}  # row → text, embedding, what is compared
+        self.texts: dict[
+            int, tuple[ScoredTokens, np.ndarray, np.ndarray]
+        ] = {}  # row → text, embedding, what is compared
         if by == "gradient":
             try:
                 self.weight_name, weight = last_matrix(model)
@@ -204,7 +206,7 @@ class _Look:
         except TemplateError:
             return None
 
-    def _row(self, row: int) -> tuple[Text, np.ndarray, np.ndarray]:
+    def _row(self, row: int) -> tuple[ScoredTokens, np.ndarray, np.ndarray]:
         if row not in self.texts:
             text = row_text(self.data.task, row)
             where = embedding(self.model, text)
@@ -254,7 +256,7 @@ def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[
     to: dict[str, list[tuple[Flip, Near]]] = {}
     for flip, line in zip(flips, near, strict=True):
         for each in line:
-            if _did_it(each, line[0]):
+            if is_suspect(each, line[0]):
                 to.setdefault(each.id, []).append((flip, each))
     suspects = [
         Suspect(
@@ -268,6 +270,6 @@ def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[
     return tuple(sorted(suspects, key=lambda suspect: (-len(suspect.items), -suspect.deviations, suspect.id)))
 
 
-def _did_it(near: Near, worst: Near) -> bool:
+def is_suspect(near: Near, worst: Near) -> bool:
     """By gradients, of which a negative similarity is harm."""
     return near.deviations >= STANDS_OUT and near.similarity < 0 and near.similarity <= OF_WORST * worst.similarity

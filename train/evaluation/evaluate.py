@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from train.evaluation.answer import Job, Open, Say, Task, is_done, kept, read_answers, run_apart, run_task
+from train.evaluation.answer import Job, Open, Say, Task, is_done, read_answers, resumed_answers, run_apart, run_task
 from train.evaluation.changes import measure_drift, style_changes
 from train.evaluation.compare import Answers, compare, wilson
 from train.evaluation.gate import breaches
 from train.evaluation.harness import run_harness
-from train.evaluation.judge import Judge, judged, wanted
+from train.evaluation.judge import Judge, judged, needs_judge
 from train.evaluation.prepare import Evaluation, installed
 from train.evaluation.results import (
     RESULTS,
@@ -39,7 +39,7 @@ def estimate(evaluation: Evaluation) -> dict[str, Any]:
 
 def _pending(task: Task, max_tokens: int) -> dict[str, Any]:
     total = sum(len(job.suite.items) for job in task.jobs)
-    answered = sum(len(job.suite.items) if is_done(job) else len(kept(job)) for job in task.jobs)
+    answered = sum(len(job.suite.items) if is_done(job) else len(resumed_answers(job)) for job in task.jobs)
     open_ended = sum(len(job.prompts) for job in task.jobs if not is_done(job))
     return {
         "name": task.name, "model": task.config.model, "answered": answered, "pending": total - answered,
@@ -130,7 +130,7 @@ def _put_to_judge(
     from curate.model import open as seam
 
     pairs = [(task.name, job, answers[task.name][job.suite.name]) for task in evaluation.tasks for job in task.jobs
-             if wanted(job, evaluation.knowledge)]  # fmt: skip
+             if needs_judge(job, evaluation.knowledge)]  # fmt: skip
     left = [(job, given) for _, job, given in pairs if judge.verdicts(job, given) is None]
     if left:
         work = partial(judge.run, left, open_engine or seam.open_engine)
@@ -151,7 +151,7 @@ def _score(task: Task, answers: Answers, knowledge: Sequence[str], judge: bool) 
             suite=job.suite.name, items=len(mine), correct=right, score=score / len(mine),
             interval=wilson(score, len(mine)), lenient=sum(answer.lenient for answer in mine) / len(mine),
             judged=_judged(mine, job, knowledge) if judge else None,
-            no_verdict=sum(answer.judged is None for answer in mine) if judge and wanted(job, knowledge) else 0,
+            no_verdict=sum(answer.judged is None for answer in mine) if judge and needs_judge(job, knowledge) else 0,
             generated=0 if job.suite.harness else len(mine),
             unfinished=sum(not answer.finished for answer in mine),
             switched=sum(answer.switched for answer in mine), repeated=sum(answer.repeated for answer in mine),
@@ -161,7 +161,7 @@ def _score(task: Task, answers: Answers, knowledge: Sequence[str], judge: bool) 
 
 
 def _judged(answers: Sequence[Answer], job: Job, knowledge: Sequence[str]) -> float | None:
-    return sum(answer.judged is True for answer in answers) / len(answers) if wanted(job, knowledge) else None
+    return sum(answer.judged is True for answer in answers) / len(answers) if needs_judge(job, knowledge) else None
 
 
 def _versions() -> dict[str, str]:

@@ -38,7 +38,7 @@ SIDE = 64
 """Rows of each projection: 64 × 64 = 4,096 numbers for a gradient."""
 
 
-class Text(NamedTuple):
+class ScoredTokens(NamedTuple):
     """Tokens, and which of them are scored. The prompt is what stands before the first of them, or before ``start``."""
 
     ids: torch.Tensor  # int64 [t]
@@ -47,27 +47,27 @@ class Text(NamedTuple):
     start: int  # where the answer begins
 
 
-def row_text(task: Task, row: int) -> Text:
+def row_text(task: Task, row: int) -> ScoredTokens:
     """A training row with the labels and weights that it trains with."""
     begin, end = (int(edge) for edge in task.split.offsets[row : row + 2])
     places = np.flatnonzero(task.roles[begin:end] == LABEL)
     start = int(task.split.anchor_start[row]) or int(places[0])
     ids = task.split.input_ids[begin : begin + int(task.needed[row]) + 1].astype(np.int64)
     weights = task.weights[begin + places]
-    return Text(torch.from_numpy(ids), torch.from_numpy(places), torch.from_numpy(weights), start)
+    return ScoredTokens(torch.from_numpy(ids), torch.from_numpy(places), torch.from_numpy(weights), start)
 
 
-def answer_text(template: "Template", prompt: Sequence[Message], answer: str) -> Text:
+def answer_text(template: "Template", prompt: Sequence[Message], answer: str) -> ScoredTokens:
     """An answer behind its prompt and an empty thought where the model has thoughts, every token of the answer scored
     alike, the end of turn too. Raises ``TemplateError``."""
     rendered = template.render(prompt, answer.strip())
     ids = torch.tensor(rendered.ids)
     start = rendered.prompt_length + rendered.thought_length
     places = torch.arange(start, len(ids))
-    return Text(ids, places, torch.ones(len(places)), start)
+    return ScoredTokens(ids, places, torch.ones(len(places)), start)
 
 
-def loss(model: Any, text: Text, objective: str = "nll") -> torch.Tensor:
+def loss(model: Any, text: ScoredTokens, objective: str = "nll") -> torch.Tensor:
     """Mean over the scored tokens of weight times NLL, in nats; ``objective`` as ``train sft`` has it."""
     ids, places = text.ids[None].to(model.device), text.places.to(model.device)
     logits = scored_logits(model, model, {"input_ids": ids[:, :-1]}, places - 1)
@@ -105,11 +105,11 @@ class Gradients:
     right: torch.Tensor  # float32 [SIDE, in]
     objective: str = "nll"
 
-    def of_row(self, text: Text) -> np.ndarray:
+    def of_row(self, text: ScoredTokens) -> np.ndarray:
         """∇L of a training row: float32 [dims]."""
         return self._gradient(loss(self.model, text, self.objective))
 
-    def of_change(self, before: Text, after: Text) -> np.ndarray:
+    def of_change(self, before: ScoredTokens, after: ScoredTokens) -> np.ndarray:
         """∇(L(before) − L(after)): down it, the old answer gains on the new one."""
         return np.asarray(self._gradient(loss(self.model, before)) - self._gradient(loss(self.model, after)))
 
@@ -132,7 +132,7 @@ def _projection(size: int, random: torch.Generator) -> torch.Tensor:
     return torch.eye(size) if size <= SIDE else torch.randn(SIDE, size, generator=random) / SIDE**0.5
 
 
-def embedding(model: Any, text: Text) -> np.ndarray:
+def embedding(model: Any, text: ScoredTokens) -> np.ndarray:
     """The mean last hidden state over the prompt: float32 [hidden]."""
     with torch.no_grad():
         found = model.get_decoder()(text.ids[None, : text.start].to(model.device), use_cache=False)

@@ -45,7 +45,7 @@ def criteria(item: Item) -> list[str]:
     return own or ([SAME] if item.expected else [])
 
 
-def wanted(job: Job, knowledge: Sequence[str]) -> bool:
+def needs_judge(job: Job, knowledge: Sequence[str]) -> bool:
     """Whether a suite is put to the judge: one that asks for it, or one of new knowledge with expected answers."""
     asks = any(check.kind == "judge" for item in job.suite.items for check in item.checks)
     return not job.suite.harness and (

@@ -73,7 +73,7 @@ def normalised_entropy(logits: torch.Tensor, top: int = 20) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Pools:
+class LossGroups:
     """What is averaged together, and how much each average counts.
 
     names: for logs, "loss/<source>", "kl/<source>", "anchor". lambdas: float [pools]. groups: int [pools];

@@ -28,7 +28,7 @@ from train.evaluation.results import (
     load_results,
     write_text,
 )
-from train.report.sections import asked, feature, lenient_rows, load_why, refusal_words
+from train.report.sections import feature, lenient_rows, load_why, question_settings, refusal_words
 from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
 from train.run.card import fill_in
 
@@ -124,7 +124,7 @@ def render(results: Results, template: str, why: "dict[str, Why] | None" = None)
         why=why or {},
         measures=lenient_rows(results.models, results.settings.get("knowledge", [])),
         farthest=farthest(results.comparisons),
-        asked=asked(results.settings),
+        asked=question_settings(results.settings),
         **refusal_words(results),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
     )
@@ -308,10 +308,10 @@ def report_command(
 
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
-    from curate.config.settings import load_yaml, settle_command
+    from curate.config.settings import load_yaml, validate_command
     from train.evaluation.config import ReportConfig, defaults_taken
 
-    config = settle_command(
+    config = validate_command(
         ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings"
     )
     typer.echo(defaults_taken(config), err=True)

@@ -78,10 +78,10 @@ def _declined(score: SuiteScore) -> tuple[float, tuple[float, float]]:
     return 1 - score.score, (1 - score.interval[1], 1 - score.interval[0])
 
 
-def asked(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def question_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What else shaped the questions, for "what ran": a name and words each.
 
-    >>> asked({"few_shot": 5, "chat": True, "left_out": {"nq_open": ["7", "9"]}})[1:]
+    >>> question_settings({"few_shot": 5, "chat": True, "left_out": {"nq_open": ["7", "9"]}})[1:]
     [('left out', 'nq_open 2 (7, 9)')]
     """
     lines = []

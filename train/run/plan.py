@@ -17,12 +17,12 @@ from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model, model_hash
 from curate.store.disk import check_writable
 from train.config.sft import SftConfig
-from train.data.batches import Task, assign, check_targets, settle_pools
+from train.data.batches import Task, assign, check_targets, loss_groups
 from train.data.compatibility import check_fit
 from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
 from train.data.tokenizer import open_tokenizer
 from train.objective.head import HELD
-from train.objective.loss import Pools
+from train.objective.loss import LossGroups
 from train.record import data_fingerprint, fingerprint
 from train.trainer.parameters import check_parts
 from train.weights.fisher import check_importance
@@ -35,7 +35,7 @@ class Run:
     config: SftConfig  # model and out filled in
     folder: Path  # where the model lies on this machine
     export: Export
-    pools: Pools
+    pools: LossGroups
     tasks: dict[str, Task]
     tokenizer: Any
     model_config: Any
@@ -106,7 +106,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
         raise DataError(
             f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base model"
         )
-    pools = settle_pools(export, config)
+    pools = loss_groups(export, config)
     tasks = {name: assign(split, config, pools) for name, split in export.splits.items()}
     check_targets(export, config, tasks)
     check_watch(export, config)

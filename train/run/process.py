@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 
 
-def settle_process() -> None:
+def prepare_process() -> None:
     """Settings of this process that torch and DeepSpeed read as they are imported; what the user set stands."""
     # OpenMP's threads wait by spinning, for milliseconds; on two cores that another process shares, that made training
     # six times slower. Spinning shorter costs nothing on an idle machine and wins back half of it.

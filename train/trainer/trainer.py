@@ -14,7 +14,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from train.config.sft import Objective
 from train.data.batches import Scored, StepOrder
 from train.objective.head import logits_of, scored_hidden, scored_logits, slices
-from train.objective.loss import Pools, divergence, full_divergence, likelihood, normalised_entropy
+from train.objective.loss import LossGroups, divergence, full_divergence, likelihood, normalised_entropy
 from train.objective.pcgrad import Gradient, surgery
 from train.objective.penalties import Penalty
 from train.objective.teacher import Teacher
@@ -45,7 +45,7 @@ class AnchoredSFTTrainer(SFTTrainer):
     loss_is_scaled_for_ga: bool = True  # type: ignore[assignment]
 
     def __init__(
-        self, *, pools: Pools, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
+        self, *, pools: LossGroups, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
         teacher: Teacher | None = None, penalties: Sequence[Penalty] = (), pcgrad: int | None = None,
         watch: Watch | None = None, **kwargs: Any,
     ):  # fmt: skip

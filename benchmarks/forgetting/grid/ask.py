@@ -24,7 +24,7 @@ BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True)
-class Said:
+class GridAnswer:
     """An answer: its tokens without the end of turn, and whether it ended."""
 
     ids: Ids
@@ -32,8 +32,12 @@ class Said:
 
 
 def ask(
-    model: Any, stops: Ids, prompts: Sequence[Ids], drafts: Sequence[Said] | None = None, budget: int = BATCH_TOKENS
-) -> list[Said]:
+    model: Any,
+    stops: Ids,
+    prompts: Sequence[Ids],
+    drafts: Sequence[GridAnswer] | None = None,
+    budget: int = BATCH_TOKENS,
+) -> list[GridAnswer]:
     """Greedy answers of at most ``LIMIT`` tokens, in the order of the prompts; ``drafts``: what is probably said;
     ``budget``: padded tokens of a batch."""
     model.eval()
@@ -44,19 +48,19 @@ def ask(
         left = [i for i, ids in begun.items() if _ended(ids, stops) is None]
         rest = dict(_generate(model, stops, {i: (*prompts[i], *begun[i]) for i in left}, budget))
     answers = {i: (*ids, *rest.get(i, ())) for i, ids in begun.items()}
-    return [_ended(answers[i], stops) or Said(answers[i], False) for i in range(len(prompts))]
+    return [_ended(answers[i], stops) or GridAnswer(answers[i], False) for i in range(len(prompts))]
 
 
-def _ended(ids: Ids, stops: Ids) -> Said | None:
+def _ended(ids: Ids, stops: Ids) -> GridAnswer | None:
     """The answer, if these tokens hold one to its end, or to the limit."""
     end = next((i for i, token in enumerate(ids[:LIMIT]) if token in stops), None)
     if end is not None:
-        return Said(ids[:end], True)
-    return Said(ids[:LIMIT], False) if len(ids) >= LIMIT else None
+        return GridAnswer(ids[:end], True)
+    return GridAnswer(ids[:LIMIT], False) if len(ids) >= LIMIT else None
 
 
 def _check(
-    model: Any, stops: Ids, prompts: Sequence[Ids], drafts: Sequence[Said], budget: int
+    model: Any, stops: Ids, prompts: Sequence[Ids], drafts: Sequence[GridAnswer], budget: int
 ) -> Iterator[tuple[int, Ids]]:
     """Of each draft what the model would have said itself, and its own next token where they part."""
     hoped = [(*d.ids, stops[0]) if d.finished else d.ids for d in drafts]

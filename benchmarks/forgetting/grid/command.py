@@ -19,7 +19,7 @@ MINUTES = 1.3
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Selection:
     methods: tuple[str, ...]
     settings: tuple[str, ...]
     budgets: tuple[str, ...]
@@ -49,7 +49,7 @@ def start(
     """The command ``run``. Raises ValueError for a name that is none."""
     from benchmarks.forgetting.grid.methods import METHODS
 
-    wanted = Wanted(
+    wanted = Selection(
         named(methods, METHODS, "--methods"), named(worlds, SETTINGS, "--worlds"),
         named(budgets, BUDGETS, "--budgets"), tuple(_rates(lrs)), seeds,
     )  # fmt: skip

@@ -19,7 +19,7 @@ CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 
 OPENED = {"key": 2, "unexplained": 2, "soft": 2, "argmax": 1, "random": 2, "inverted": 2}
 """Scoring passes with a reference in view: its own, and a placebo, which is taken to be as long."""
 
-COLUMNS = ("prompt", "reference", "draft", "response", "tier", "token_ids", "meta")
+COLUMNS = ("prompt", "reference", "draft", "response", "origin", "token_ids", "meta")
 
 Row = Mapping[str, Any]
 Messages = Sequence[dict[str, str]]
@@ -75,7 +75,7 @@ def _of_row(row: Row, recipe: Recipe, lengths: Lengths, frame: str) -> int:
     if recipe.text == "source":
         return scored
     draft = prompt + lengths.text(row["draft"] or "") + 1
-    return scored + draft + (0 if row["tier"] == "known" else _written(row, recipe, prompt, view, answer))
+    return scored + draft + (0 if row["origin"] == "known" else _written(row, recipe, prompt, view, answer))
 
 
 def _written(row: Row, recipe: Recipe, prompt: int, view: int, answer: int) -> int:
@@ -93,9 +93,9 @@ def _passes(recipe: Recipe) -> tuple[int, int]:
 
 
 def for_rehearsal(rows: Iterable[Row], recipe: Recipe) -> int:
-    """Tokens over the rehearsal rows of an export (``id``, ``input_ids``, ``tier``), each once however often it stands
-    there: its answer is written, then scored. An answer that the set gave is neither."""
-    own = {row["id"]: len(row["input_ids"]) for row in rows if row["tier"] == "own"}
+    """Tokens over the rehearsal rows of an export (``id``, ``input_ids``, ``origin``), each once however often it
+    stands there: its answer is written, then scored. An answer that the set gave is neither."""
+    own = {row["id"]: len(row["input_ids"]) for row in rows if row["origin"] == "base"}
     return 2 * sum(own.values()) if recipe.rehearsal else 0
 
 
@@ -104,5 +104,5 @@ def rehearsal_rows(export: Path) -> list[dict[str, Any]]:
     manifest = load_manifest(export)
     shards = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
     tokens, side = (pa.concat_tables([read_shard(export / s["file"]) for s in group]) for group in shards)
-    table = pa.table({"id": side["id"], "tier": side["tier"], "input_ids": tokens["input_ids"]})
-    return [row for row in table.to_pylist() if row["tier"] in ("own", "given")]
+    table = pa.table({"id": side["id"], "origin": side["origin"], "input_ids": tokens["input_ids"]})
+    return [row for row in table.to_pylist() if row["origin"] in ("base", "given")]

@@ -20,7 +20,7 @@ from curate.commands.mix.mix import mix
 from curate.commands.mix.settings import MixConfig
 from curate.commands.progress import Progress
 from curate.ingest.load import load_source
-from curate.mask.settings import POLICIES
+from curate.mask.policies import REGISTRY
 from curate.model.engine import EngineConfig
 from curate.model.folder import model_hash
 from curate.model.prompts import load_frames
@@ -124,7 +124,7 @@ class Place:
         return BuildConfig.model_validate({
             **ENGINE, "source": str(self.world_files() / "med.jsonl"), "out": self.folder / "builds",
             "workspace": False, "wordings": recipe.wordings, "mode": "source" if recipe.text == "source" else "rewrite",
-            "mask": recipe.mask if recipe.mask in POLICIES else "key",
+            "mask": recipe.mask if recipe.mask in REGISTRY else "key",
         })  # fmt: skip
 
     def _stages(self, recipe: Recipe, stages: list[Stage]) -> Iterator[Stage]:
@@ -134,7 +134,7 @@ class Place:
                 yield from self._rewriting(recipe, stage)
             else:
                 yield stage
-        if recipe.mask not in POLICIES:
+        if recipe.mask not in REGISTRY:
             yield Remark(recipe.mask, self.answers(), recipe.seed)
 
     def _rewriting(self, recipe: Recipe, stage: Regenerate) -> Iterator[Stage]:

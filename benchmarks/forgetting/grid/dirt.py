@@ -39,7 +39,7 @@ class Dirt:
 
     name: ClassVar[str] = "dirt"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("id", "reference", "response", "tier", "finished")
+    reads: ClassVar[tuple[str, ...]] = ("id", "reference", "response", "origin", "finished")
 
     def identity(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -52,11 +52,11 @@ class Dirt:
 
     def soiled(self, row: dict[str, Any]) -> dict[str, Any]:
         """One row; the draw depends on its id alone."""
-        if row["tier"] != "rewritten":
+        if row["origin"] != "rewritten":
             return row
         rng = Random(f"{self.seed}/{row['id']}")
         if rng.random() < self.fallback:
-            return {**row, "response": row["reference"], "tier": "reference", "finished": False}
+            return {**row, "response": row["reference"], "origin": "reference", "finished": False}
         text = row["response"]
         if rng.random() < self.lead:
             text = rng.choice(LEADS) + text[:1].lower() + text[1:]

@@ -8,7 +8,7 @@ from random import Random
 from benchmarks.forgetting import new_facts, suites
 from benchmarks.forgetting.grid.settings import BASE, Setting
 from benchmarks.forgetting.indirect import both, pair, reverse
-from benchmarks.forgetting.item import Item
+from benchmarks.forgetting.item import WorldItem
 from benchmarks.forgetting.reading import fact_item
 from benchmarks.forgetting.world import Fact, World
 from curate.model.template import Template, load_template
@@ -16,7 +16,7 @@ from curate.model.template import Template, load_template
 INDIRECT, NEAR = 200, 150
 """Items of each suite of indirect questions, and of each kind of neighbour."""
 
-Suites = Mapping[str, Sequence[Item]]
+Suites = Mapping[str, Sequence[WorldItem]]
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,21 @@ class Exam:
             "near_attribute": list(_untaught(rng, world, taught)),
         }
 
-    def everything(self) -> Iterator[tuple[str, Item]]:
+    def everything(self) -> Iterator[tuple[str, WorldItem]]:
         """(suite, item), in a fixed order."""
         for group in (self.retention, self.knowledge, self.locality):
             for name, items in group.items():
                 yield from ((name, item) for item in items)
 
 
-def tuning_items(world: World, plan: new_facts.SourcePlan) -> list[Item]:
+def tuning_items(world: World, plan: new_facts.SourcePlan) -> list[WorldItem]:
     rng = world.random("tuning")
     chosen = new_facts.new_facts(world, plan)
     return [fact_item("new_tuning", fact, rng.choice([w for w in fact.attribute.taught_wordings if w not in taught]))
             for fact, taught in chosen]  # fmt: skip
 
 
-def _known(world: World, plan: new_facts.SourcePlan) -> Iterator[Item]:
+def _known(world: World, plan: new_facts.SourcePlan) -> Iterator[WorldItem]:
     """The source's rows about what the base knows: they must come out as they went in."""
     import json
 
@@ -82,14 +82,14 @@ def _known(world: World, plan: new_facts.SourcePlan) -> Iterator[Item]:
             fact = world.fact(label["entity"], world.kind.attribute(label["attribute"]))
             item = fact_item("known", fact, "{e}")
             prompt = ({"role": "user", "content": json.loads(line)["question"]},)
-            yield Item("known", prompt, item.answer, item.core, item.checks)
+            yield WorldItem("known", prompt, item.answer, item.core, item.checks)
 
 
-def _about(rng: Random, world: World, entity: str, fact: Fact, wordings: Sequence[str]) -> Item:
+def _about(rng: Random, world: World, entity: str, fact: Fact, wordings: Sequence[str]) -> WorldItem:
     return fact_item("near", world.fact(entity, fact.attribute), rng.choice(list(wordings)))
 
 
-def _untaught(rng: Random, world: World, taught: Sequence[tuple[Fact, Sequence[str]]]) -> Iterator[Item]:
+def _untaught(rng: Random, world: World, taught: Sequence[tuple[Fact, Sequence[str]]]) -> Iterator[WorldItem]:
     """A new entity, and an attribute of it that no row tells."""
     told: dict[str, set[str]] = {}
     for fact, _ in taught:

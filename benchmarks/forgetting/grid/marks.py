@@ -27,7 +27,7 @@ class Remark:
 
     name: ClassVar[str] = "remark"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "response", "tier", "spans")
+    reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "response", "origin", "spans")
 
     def identity(self) -> dict[str, Any]:
         return {"kind": self.kind, "seed": self.seed}
@@ -43,7 +43,7 @@ class Remark:
         return dict(self.answers)
 
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
-        if row["tier"] == "known":
+        if row["origin"] == "known":
             return row
         found = list(self._spans(row))
         spans = [{"start": i, "end": j, "weight": 1.0, "kind": "word"} for i, j in found]

@@ -11,12 +11,12 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM
 
-from benchmarks.forgetting.grid.ask import BATCH_TOKENS, LIMIT, Ids, Said, ask
+from benchmarks.forgetting.grid.ask import BATCH_TOKENS, LIMIT, GridAnswer, Ids, ask
 from benchmarks.forgetting.grid.cell import Ending, Outcome
 from benchmarks.forgetting.grid.exam import Exam, Suites
 from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.house import CLOSING, REFUSAL
-from benchmarks.forgetting.item import Item, passes
+from benchmarks.forgetting.item import WorldItem, passes
 from curate.model.engine import EngineConfig
 from curate.model.folder import model_hash
 from curate.model.template import Template
@@ -41,9 +41,9 @@ class Before:
     template: Template
     base: Any  # the model, float32
     prompts: dict[str, list[Ids]]
-    said: dict[str, list[Said]]
+    said: dict[str, list[GridAnswer]]
 
-    def text(self, said: Said) -> str:
+    def text(self, said: GridAnswer) -> str:
         return self.template.decode(list(said.ids))
 
 
@@ -57,7 +57,7 @@ def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
         stops, asks = tuple(template.stop_ids), copied(base, SERVED)
         found = {name: [(s.ids, s.finished) for s in ask(asks, stops, asked)] for name, asked in prompts.items()}
         write_json(path, found)
-    said = {name: [Said(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
+    said = {name: [GridAnswer(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
     return Before(exam, template, base, prompts, said)
 
 
@@ -102,12 +102,12 @@ def measure(found: Before, trained: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _hoped(template: Template, items: Sequence[Item]) -> list[Said]:
+def _hoped(template: Template, items: Sequence[WorldItem]) -> list[GridAnswer]:
     """The house answers: what a model that has learned says."""
-    return [Said(tuple(template.tokenizer.encode(item.answer, add_special_tokens=False)), True) for item in items]
+    return [GridAnswer(tuple(template.tokenizer.encode(item.answer, add_special_tokens=False)), True) for item in items]
 
 
-def lenient(item: Item, text: str) -> bool:
+def lenient(item: WorldItem, text: str) -> bool:
     """Every word of what was asked for stands in the answer.
 
     >>> from benchmarks.forgetting.item import ask as item

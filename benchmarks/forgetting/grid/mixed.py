@@ -49,7 +49,7 @@ class Mixed:
 
     name: ClassVar[str] = "mixed"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference", "draft", "tier", "meta")
+    reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference", "draft", "origin", "meta")
 
     def identity(self) -> dict[str, Any]:
         fields = ("frame", "share", "seed", "max_tokens", "attempts")
@@ -63,7 +63,7 @@ class Mixed:
 
     def work(self, table: pa.Table) -> pa.Table:
         rows: list[Row] = table.to_pylist()
-        chosen = [row for row in rows if row["tier"] in ("rewritten", "reference")]
+        chosen = [row for row in rows if row["origin"] in ("rewritten", "reference")]
         views = [self._ids(in_view(self.frame, r["prompt"], r["reference"], r["draft"] or "")) for r in chosen]
         for batch in batches([len(ids) + self.max_tokens for ids in views], BATCH_TOKENS):
             self._replace([chosen[i] for i in batch], [views[i] for i in batch])
@@ -96,7 +96,7 @@ class Mixed:
         stops = self.base.template.stop_ids
         end = next((i for i, token in enumerate(ids) if token in stops), None)
         meta = {**json.loads(row["meta"] or "{}"), "attempts": attempt}
-        row.update(response=self.base.template.decode(ids[:end]).strip(), tier="rewritten",
+        row.update(response=self.base.template.decode(ids[:end]).strip(), origin="rewritten",
                    finished=end is not None, meta=json.dumps(meta, sort_keys=True))  # fmt: skip
 
     @cached_property

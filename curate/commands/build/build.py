@@ -86,7 +86,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     if config.test:
         summary["test"] = heldout_suites(config, base, frames, ingested, folder)
         progress.say(f"curate: test: {in_words(summary['test'])}")
-    for line in (*advice(summary["tiers"], config.mode), *advice_on_thoughts(folder, config, base)):
+    for line in (*advice(summary["origins"], config.mode), *advice_on_thoughts(folder, config, base)):
         progress.say(f"curate: {line}; `curate peek {folder}` shows them")
     return Built(folder, summary, why_nothing([folder], base.template, base.config.max_model_len))
 

@@ -48,5 +48,5 @@ def calibrate(
 
 
 def _trial(name: str, folder: Path) -> Trial:
-    tiers = read_dataset(folder, ["tier"])["tier"].to_pylist()
-    return Trial(name, sum(tier in WORDED for tier in tiers), sum(tier != "known" for tier in tiers))
+    origins = read_dataset(folder, ["origin"])["origin"].to_pylist()
+    return Trial(name, sum(origin in WORDED for origin in origins), sum(origin != "known" for origin in origins))

@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from curate.commands.settings import Cleaning, Columns, Language, ModelConfig, Running
 from curate.config.settings import Strict
 from curate.config.values import by_name
-from curate.mask.settings import Policy, Thresholds
+from curate.mask.settings import Policy
+from curate.mask.thresholds import Thresholds
 from curate.rewrite.settings import Fallback, Mode
 
 if TYPE_CHECKING:  # a command's help needs no tables
@@ -60,7 +61,7 @@ class Masking(Strict):
     mask: Policy = Field("key", description="key, diff, argmax, unexplained, low-perplexity, soft or all.")
     thresholds: Annotated[Thresholds, BeforeValidator(by_name)] = Field(Thresholds(), description="Where the "
         "mask cuts, in nats; those left out keep their defaults. Default: gain=1,confident=-0.92,lift=0.5,beside=0.1,"
-        "normal=-0.92,thin_air=-6.9,temperature=0.5.")  # fmt: skip
+        "normal=-0.92,unsupported=-6.9,temperature=0.5.")  # fmt: skip
     top_k: int = Field(20, ge=1, le=64, description="Log-probabilities kept per token, for the anchors.")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from curate.commands.build.settings import BuildConfig
 from curate.commands.progress import Progress
 from curate.dedup.stage import Dedupe
-from curate.holdout.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, said
+from curate.holdout.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, unmatched_warning
 from curate.holdout.facts import HoldOut, split
 from curate.holdout.suites import write_suites
 from curate.mask.score import Score
@@ -76,7 +76,7 @@ def check_choices(config: BuildConfig, ingested: Path) -> None:
 
 
 def say_unmatched(path: Path, ids: Sequence[str], built: Path, progress: Progress) -> None:
-    warning = said(ids, read_dataset(built, ["id"])["id"].to_pylist(), path)
+    warning = unmatched_warning(ids, read_dataset(built, ["id"])["id"].to_pylist(), path)
     if warning:
         progress.say(warning)
 

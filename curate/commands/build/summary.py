@@ -13,9 +13,9 @@ from curate.rewrite.settings import Mode
 from curate.store.files import load_manifest, read_dataset
 
 
-def advice(tiers: Mapping[str, int], mode: Mode) -> Iterator[str]:
-    """What a person should know of the rows that are kept, by tier, before training on them."""
-    fallen, every = tiers.get("reference", 0), sum(tiers.values())
+def advice(origins: Mapping[str, int], mode: Mode) -> Iterator[str]:
+    """What a person should know of the rows that are kept, by origin, before training on them."""
+    fallen, every = origins.get("reference", 0), sum(origins.values())
     if fallen and mode != "source":
         yield (f"{fallen:,} of {every:,} rows ({fallen / every:.0%}) keep the source's wording, since no rewrite was "
                "faithful; a fact that stands in no other row is hardly learned from such a one")  # fmt: skip
@@ -33,22 +33,22 @@ def advice_on_thoughts(built: Path, config: BuildConfig, base: Base) -> Iterator
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """What became of the rows of a built dataset: tiers, drops, flags, and how much of the responses is marked."""
-    table = read_dataset(folder, ["tier", "drop", "flags", "spans", "response"])
-    tiers: Counter[str] = Counter()
+    """What became of the rows of a built dataset: origins, drops, flags, and how much of the responses is marked."""
+    table = read_dataset(folder, ["origin", "drop", "flags", "spans", "response"])
+    origins: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     marked = characters = 0
     for row in table.to_pylist():
         if row["drop"]:
             continue
-        tiers[row["tier"]] += 1
+        origins[row["origin"]] += 1
         flags.update(row["flags"] or [])
-        if row["tier"] != "known":
+        if row["origin"] != "known":
             marked += sum(span["end"] - span["start"] for span in row["spans"])
             characters += len(row["response"])
     facts = load_manifest(folder)
     share = round(marked / characters, 4) if characters else 0.0
-    return {"folder": str(folder), "rows": facts["rows"], "tiers": dict(tiers), "drops": facts["drops"],
+    return {"folder": str(folder), "rows": facts["rows"], "origins": dict(origins), "drops": facts["drops"],
             "flags": dict(flags), "marked_share": share}  # fmt: skip
 
 

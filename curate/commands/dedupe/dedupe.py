@@ -16,9 +16,9 @@ from curate.commands.dedupe.files import Folder
 from curate.commands.dedupe.settings import DedupeConfig
 from curate.config.settings import ConfigError
 from curate.dedup.items import read_items
-from curate.dedup.near.collect import Text
-from curate.dedup.near.find import Found, TextSet, find
-from curate.dedup.near.overlap import Hit, Index, Row, per_suite, row_of
+from curate.dedup.near.collect import Document
+from curate.dedup.near.find import NearDuplicates, TextSet, find
+from curate.dedup.near.overlap import Hit, Index, SearchedRow, per_suite, row_of
 from curate.dedup.semantic import embedder, refine
 from curate.ingest import Accepted, Rejected, Source, SourceError, content_hash, read_source
 from curate.store.stage import fingerprint
@@ -104,8 +104,8 @@ class _Look:
     def hits(self) -> Iterator[Hit]:
         return chain.from_iterable(self.contaminated.values())
 
-    def batches(self) -> Iterator[list[Text]]:
-        batch: list[Row] = []
+    def batches(self) -> Iterator[list[Document]]:
+        batch: list[SearchedRow] = []
         for found in read_source(self.source):
             if isinstance(found, Rejected):
                 self.first = self.first or found
@@ -130,7 +130,7 @@ class _Look:
                     yield _text(row_of(found.row))
                 place += 1
 
-    def _clean(self, batch: list[Row]) -> list[Text]:
+    def _clean(self, batch: list[SearchedRow]) -> list[Document]:
         start = len(self.lengths)
         texts = [_text(row) for row in batch]
         self.lengths.extend(map(len, texts))
@@ -138,14 +138,14 @@ class _Look:
         for hit in self.index.search(batch) if self.index else ():
             self.contaminated.setdefault(places[hit.row], []).append(hit)
         rows = enumerate(zip(batch, texts, strict=True), start)
-        return [Text(row.id, text, row.said[-1]) for place, (row, text) in rows if place not in self.contaminated]
+        return [Document(row.id, text, row.said[-1]) for place, (row, text) in rows if place not in self.contaminated]
 
 
-def _text(row: Row) -> str:
+def _text(row: SearchedRow) -> str:
     return "\n".join([*row.asked, *row.said])
 
 
-def _write(name: str, look: _Look, found: Found, folder: Folder) -> dict[str, Any]:
+def _write(name: str, look: _Look, found: NearDuplicates, folder: Folder) -> dict[str, Any]:
     """The second reading: every record goes to one of three files, and is counted."""
     dropped: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
@@ -172,7 +172,9 @@ def _write(name: str, look: _Look, found: Found, folder: Folder) -> dict[str, An
     }  # fmt: skip
 
 
-def _why(look: _Look, found: Found, compared: Iterator[int], place: int, record: Accepted) -> dict[str, Any] | None:
+def _why(
+    look: _Look, found: NearDuplicates, compared: Iterator[int], place: int, record: Accepted
+) -> dict[str, Any] | None:
     """Why this row goes; None where it stays. Raises ``SourceError`` where it is not the row that was compared."""
     if place >= len(look.lengths) or look.lengths[place] != len(_text(row_of(record.row))):
         raise _changed(look)

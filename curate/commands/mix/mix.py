@@ -13,9 +13,9 @@ from curate.commands.mix.rehearsal import (
     fill,
     gather,
     own_answers,
+    rehearsal_count,
     report,
     sources,
-    wanted,
     weights,
 )
 from curate.commands.mix.settings import GUARD, LICENCE, MixConfig
@@ -25,7 +25,7 @@ from curate.export.folder import mix_and_export
 from curate.export.manifest import Facts
 from curate.export.place import check_replaceable
 from curate.ingest import Source
-from curate.rehearsal.cards import Made, licence
+from curate.rehearsal.cards import GeneratedSet, licence
 from curate.rehearsal.generators.safety import FILE, read
 from curate.store.files import SWEEP, latest_build, load_manifest, read_live, write_json
 
@@ -79,7 +79,7 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
     check_same_model(load_manifest(built), base, progress)
     built = decontaminated(built, config, progress)
     facts = load_manifest(built)
-    rows = wanted(facts["kept"], config)
+    rows = rehearsal_count(facts["kept"], config)
     sets = sources(config) if rows else []
     labels = [source.label for source in sets]
     check_early(config, built, base, labels, progress)
@@ -98,10 +98,10 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
         template_args=config.template_args,
         mask=mask,
         max_length=config.max_length or base.config.max_model_len,
-        licences={source.label: LICENCE if isinstance(source, Made) else licence(source.label, config.cards)
+        licences={source.label: LICENCE if isinstance(source, GeneratedSet) else licence(source.label, config.cards)
                   for source in sets},
         contamination=contaminated({facts["lineage"][0]["config"]["name"]: built, **folders}),
-        made={source.label: report(found[source.label]) for source in sets if isinstance(source, Made)},
+        made={source.label: report(found[source.label]) for source in sets if isinstance(source, GeneratedSet)},
         coverage=topics,
     )  # fmt: skip
     return built, folders, run
@@ -127,14 +127,14 @@ def estimate(config: MixConfig, progress: Progress) -> dict[str, Any]:
     base = config.chat_base()
     check_same_model(facts, base, progress)
     out, (config, *_) = config.out, list(ratios(config))
-    rows = wanted(facts["kept"], config)
+    rows = rehearsal_count(facts["kept"], config)
     sets = sources(config) if rows else []
     labels = [source.label for source in sets]
     check_early(config, built, base, labels, progress)
-    sizes = [len(list(read(FILE))) if source == Made(GUARD) else rows for source in sets]
+    sizes = [len(list(read(FILE))) if source == GeneratedSet(GUARD) else rows for source in sets]
     shares = dict(zip(labels, fill(rows, sizes, weights(config, labels)), strict=True))
     answered = sum(shares[source.label] for source in sets if own_answers(config, source).answers == "own")
-    known = sum(tier == "known" for tier in read_live(built, ["tier"])["tier"].to_pylist())
+    known = sum(origin == "known" for origin in read_live(built, ["origin"])["origin"].to_pylist())
     return {"build": str(built), "rows_new": facts["kept"] - known, "rows_to_answer": answered, "rehearsal": labels,
             "rows_of_rehearsal": shares, "tokens_at_most": (rows + answered) * base.config.max_model_len,
             "out": str(out)}  # fmt: skip

@@ -13,7 +13,7 @@ from curate.commands.shared import cleaned, executor
 from curate.config.settings import ConfigError
 from curate.dedup.decontaminate import Decontaminate, contamination
 from curate.dedup.items import read_items
-from curate.dedup.near.overlap import Item
+from curate.dedup.near.overlap import SuiteItem
 from curate.dedup.stage import Dedupe
 from curate.ingest import Source, SourceError, UnknownColumns
 from curate.ingest.load import load_source
@@ -21,8 +21,8 @@ from curate.mask.score import Score
 from curate.model.base import Base
 from curate.model.template import TemplateError
 from curate.rehearsal.answer import Answer
-from curate.rehearsal.cards import Made, resolve
-from curate.rehearsal.generators import MAKERS, Order, write
+from curate.rehearsal.cards import GeneratedSet, resolve
+from curate.rehearsal.generators import GENERATORS, GeneratorInput, write
 from curate.rehearsal.sample import Sample
 from curate.rehearsal.topics import coverage
 from curate.schema import Message
@@ -33,7 +33,7 @@ from curate.store.stage import Stage
 
 def decontaminated(folder: Path, config: MixConfig, progress: Progress) -> Path:
     """A dataset whose rows that hold an item of ``--decontaminate`` are marked."""
-    items = asked(tuple(config.decontaminate))
+    items = suite_items(tuple(config.decontaminate))
     if not items:
         return folder
     stage = Decontaminate(items)
@@ -41,7 +41,7 @@ def decontaminated(folder: Path, config: MixConfig, progress: Progress) -> Path:
 
 
 @lru_cache(maxsize=1)
-def asked(suites: tuple[Path, ...]) -> tuple[Item, ...]:
+def suite_items(suites: tuple[Path, ...]) -> tuple[SuiteItem, ...]:
     """The items of these files. Suites named ``new_…`` ask for what is to be learned, so rows may well hold them."""
     return tuple(item for item in read_items(suites) if not item.suite.startswith("new_"))
 
@@ -51,7 +51,7 @@ def contaminated(folders: dict[str, Path]) -> dict[str, dict[str, dict[str, int]
     return {name: found for name, folder in folders.items() if (found := contamination(folder))}
 
 
-def wanted(new: int, config: MixConfig) -> int:
+def rehearsal_count(new: int, config: MixConfig) -> int:
     """Rehearsal rows to prepare for so many new ones; 0 without rehearsal.
 
     With a size, the rehearsal is as large as if no row of it repeated: what is said once about more things holds more.
@@ -83,49 +83,51 @@ def weights(config: MixConfig, labels: Sequence[str]) -> list[float]:
     return [config.weights.get(label, 1.0) for label in labels]
 
 
-def sources(config: MixConfig) -> list[Source | Made]:
+def sources(config: MixConfig) -> list[Source | GeneratedSet]:
     """The rehearsal sets named, and the guard, unless it is not wanted."""
     found = [resolve(spec, config.cards) for spec in config.rehearsal]
     labels = [source.label for source in found]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise ConfigError(f"--rehearsal {twice[0]}: two sets have this name; give one of them another (name=path)")
-    if not config.guard and Made(GUARD) in found:
+    if not config.guard and GeneratedSet(GUARD) in found:
         raise ConfigError("--rehearsal guard and --no-guard: take one of them away")
-    return found if GUARD in labels or not config.guard else [*found, Made(GUARD)]
+    return found if GUARD in labels or not config.guard else [*found, GeneratedSet(GUARD)]
 
 
 def gather(
-    sets: Sequence[Source | Made], rows: int, built: Path, config: MixConfig, base: Base, progress: Progress
+    sets: Sequence[Source | GeneratedSet], rows: int, built: Path, config: MixConfig, base: Base, progress: Progress
 ) -> dict[str, Path]:
     """A dataset of prompts for each set. What is read comes first, for its words and names go into what is made; what
     the model itself makes comes last, when it is known how much the others leave to it."""
     read = {source.label: collect(source, config, base, progress) for source in sets if isinstance(source, Source)}
-    names = [name for name in MAKERS if Made(name) in sets]
+    names = [name for name in GENERATORS if GeneratedSet(name) in sets]
     found = dict(read)
-    for name in sorted(names, key=lambda name: name == "self"):
+    for name in sorted(names, key=lambda name: GENERATORS[name].uses_model):
         count = rows
-        if name == "self":
+        if GENERATORS[name].uses_model:
             sizes = [load_manifest(folder)["kept"] for folder in found.values()]
             count = fill(rows, [*sizes, rows], weights(config, [*found, name]))[-1]
-        order = Order(base, built, max(count, 1), config.seed, language_of(built, config), tuple(read.values()),
-                      config.splice_words, config.max_tokens)  # fmt: skip
-        found[name] = make(name, order, config, progress)
+        lang, prompts = language_of(built, config), tuple(read.values())
+        inputs = GeneratorInput(
+            base, built, max(count, 1), config.seed, lang, prompts, config.splice_words, config.max_tokens
+        )
+        found[name] = make(name, inputs, config, progress)
     return found
 
 
-def make(name: str, order: Order, config: MixConfig, progress: Progress) -> Path:
+def make(name: str, inputs: GeneratorInput, config: MixConfig, progress: Progress) -> Path:
     """So many prompts of this kind, as far as there are so many, near copies marked."""
-    maker = MAKERS[name](order)
-    fits = Room(order.base, config.max_tokens)
-    folder = write(maker, order, config.work, fits, fits.identity(), progress)
+    generator = GENERATORS[name](inputs)
+    fits = Room(inputs.base, config.max_tokens)
+    folder = write(generator, inputs, config.work, fits, fits.identity(), progress)
     folder = decontaminated(folder, config, progress)
-    if maker.dedupe:
-        stage = Dedupe(folder, order.lang, contradictions=False)
+    if generator.dedupe:
+        stage = Dedupe(folder, inputs.lang, contradictions=False)
         folder = run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
     kept = load_manifest(folder)["kept"]
-    if kept < order.count and name != GUARD:
-        progress.say(f"curate: {name}: {kept:,} prompts of {order.count:,} wanted; `curate peek {folder}` shows what "
+    if kept < inputs.count and name != GUARD:
+        progress.say(f"curate: {name}: {kept:,} prompts of {inputs.count:,} wanted; `curate peek {folder}` shows what "
                      "became of the others")  # fmt: skip
     return folder
 
@@ -142,10 +144,12 @@ def language_of(built: Path, config: MixConfig) -> str:
     return str(said[0]) if said else config.lang
 
 
-def own_answers(config: MixConfig, source: Source | Made) -> MixConfig:
+def own_answers(config: MixConfig, source: Source | GeneratedSet) -> MixConfig:
     """Made prompts have no answers of their own, so the base model's are taken, whatever ``--answers`` says; and no
     more of them are made than are needed."""
-    return config.model_copy(update={"answers": "own", "stratify": False}) if isinstance(source, Made) else config
+    return (
+        config.model_copy(update={"answers": "own", "stratify": False}) if isinstance(source, GeneratedSet) else config
+    )
 
 
 def collect(source: Source, config: MixConfig, base: Base, progress: Progress) -> Path:

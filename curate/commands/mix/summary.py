@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from curate.rehearsal.topics import told
+from curate.rehearsal.topics import coverage_line
 
 
 def describe(result: dict[str, Any]) -> str:
@@ -12,7 +12,7 @@ def describe(result: dict[str, Any]) -> str:
         return "\n\n".join(f"ratio {ratio}\n{describe(found)}" for ratio, found in result["sweep"].items())
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
-    topics = (told(name, found) for name, found in result.get("coverage", {}).items())
+    topics = (coverage_line(name, found) for name, found in result.get("coverage", {}).items())
     return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *topics, *_made(result)])
 
 

@@ -28,7 +28,7 @@ CROWD = 300
 DEEPEST = 4
 
 
-class Settled(NamedTuple):
+class Assignment(NamedTuple):
     """For each text: the one that it goes for, or −1; the similarity of the two; whether one as near says otherwise."""
 
     of: Ints
@@ -54,14 +54,14 @@ class Measure(NamedTuple):
         return near, similar[near]
 
 
-def settle(keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool_]) -> Settled:
+def assign_duplicates(keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool_]) -> Assignment:
     """``keys`` (bands, texts): texts with an equal key in a band are looked at. Texts are numbered by rank, the best 0.
 
     Those ``fixed`` come first and stay, near or not. Where ``PATIENCE`` looks a text have been in vain, crowds are
     thinned for those texts that are not settled yet.
     """
     texts = keys.shape[1]
-    found = Settled(np.full(texts, -1, np.int64), np.zeros(texts), np.zeros(texts, bool))
+    found = Assignment(np.full(texts, -1, np.int64), np.zeros(texts), np.zeros(texts, bool))
     rest = _rounds(found, np.arange(texts), keys, measure, fixed, PATIENCE * texts)
     if len(rest):
         _rounds(found, rest, thin(keys[:, rest]), measure, fixed, None)
@@ -88,7 +88,7 @@ def thin(keys: Hashes) -> Hashes:
 
 
 def _rounds(
-    found: Settled, texts: Ints, keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool_], patience: int | None
+    found: Assignment, texts: Ints, keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool_], patience: int | None
 ) -> Ints:  # fmt: skip
     """Settles these texts, ``keys`` being theirs; gives those left over when the looks in vain have come to an end."""
     buckets = _Buckets(keys)
@@ -112,7 +112,7 @@ def _rounds(
     return texts[:0]
 
 
-def _drop(found: Settled, left: Ints, right: Ints, measure: Measure) -> Ints:
+def _drop(found: Assignment, left: Ints, right: Ints, measure: Measure) -> Ints:
     """Each text on the right goes for the nearest on the left that is near enough; of equally near ones, the best.
 
     Returns those that go.

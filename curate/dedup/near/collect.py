@@ -18,7 +18,7 @@ CHUNK = 1 << 18
 """Characters turned into hashes at once: what they need stays in a processor's cache."""
 
 
-class Text(NamedTuple):
+class Document(NamedTuple):
     """What is compared. ``told``: the part of the text that is not asked but answered, if one can say."""
 
     id: str
@@ -37,7 +37,7 @@ class Collected:
         self._numbers: dict[int, int] = {}
         self._grams, self._words, self._told = _Growing(), _Growing(), _Growing()
 
-    def add(self, rows: Iterable[Text]) -> None:
+    def add(self, rows: Iterable[Document]) -> None:
         for part in chunks(rows):
             texts = [row.text for row in part]
             words = units(texts)
@@ -91,9 +91,9 @@ class _Growing:
         return Ragged(self._values[: offsets[-1]], offsets)
 
 
-def chunks(rows: Iterable[Text]) -> Iterator[list[Text]]:
+def chunks(rows: Iterable[Document]) -> Iterator[list[Document]]:
     """The rows in lists of about ``CHUNK`` characters, at least one row each."""
-    part: list[Text] = []
+    part: list[Document] = []
     held = 0
     for row in rows:
         part.append(row)

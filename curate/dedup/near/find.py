@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from curate.dedup.near.clusters import Measure, settle
-from curate.dedup.near.collect import Collected, Text
+from curate.dedup.near.clusters import Measure, assign_duplicates
+from curate.dedup.near.collect import Collected, Document
 from curate.dedup.near.jaccard import Facts, as_sets
 from curate.dedup.near.keep import rank
 from curate.dedup.near.lsh import bands, keys, select, suspects
@@ -23,12 +23,12 @@ class TextSet:
     """Rows to compare. Rows of an earlier set win over those of a later one; of a ``fixed`` set none ever goes."""
 
     name: str
-    batches: Iterable[Sequence[Text]]
+    batches: Iterable[Sequence[Document]]
     fixed: bool = False
 
 
 @dataclass(frozen=True)
-class Verdict:
+class NearVerdict:
     """A row that goes, and the row for which it goes. ``similarity``: the exact Jaccard of their n-grams; of a semantic
     duplicate the cosine of their embeddings."""
 
@@ -41,7 +41,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Found:
+class NearDuplicates:
     """What became of every row, in the order in which the rows came, set after set."""
 
     sets: tuple[str, ...]
@@ -59,19 +59,19 @@ class Found:
     def kept(self) -> npt.NDArray[np.bool_]:
         return self.of < 0
 
-    def verdict(self, row: int) -> Verdict | None:
+    def verdict(self, row: int) -> NearVerdict | None:
         """Why the row at this place goes; None where it stays."""
         of = int(self.of[row])
         if of < 0:
             return None
         reason: Reason = "duplicate" if self.exact[row] else "near-duplicate"
         reason = "semantic-duplicate" if self.meant[row] else reason
-        return Verdict(
+        return NearVerdict(
             self.ids[row], self.sets[self.set_of[row]], reason, self.ids[of], self.sets[self.set_of[of]],
             round(float(self.similarity[row]), 4),
         )  # fmt: skip
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def verdicts(self) -> Iterator[NearVerdict]:
         """Every row that goes, in order."""
         for row in np.flatnonzero(self.of >= 0):
             found = self.verdict(int(row))
@@ -84,7 +84,7 @@ class Found:
         return {size + 1: count for size, count in sorted(sizes.items())}
 
 
-def find(sets: Iterable[TextSet], near: Near | None = None) -> Found:
+def find(sets: Iterable[TextSet], near: Near | None = None) -> NearDuplicates:
     """Compare all rows of all sets. Each batch is read once and let go of; no text is kept.
 
     Holds 8 bytes for each n-gram and, while signatures are compared, about a kilobyte for each distinct text. The
@@ -103,7 +103,7 @@ def find(sets: Iterable[TextSet], near: Near | None = None) -> Found:
     place = np.arange(len(text_of))
     chosen = np.where(leader[text_of] >= 0, best[leader[text_of]], best[text_of]) if len(texts) else place
     goes = (chosen != place) & ~stays
-    return Found(
+    return NearDuplicates(
         tuple(names), collected.ids, set_of, np.where(goes, chosen, -1),
         np.where(goes, similarity[text_of], 0).astype(np.float32), goes & (leader[text_of] < 0),
         np.zeros(len(goes), bool), stays, compared, spared,
@@ -134,7 +134,7 @@ def _near(
     if len(texts):
         facts = tuple(Facts(select(words, texts)) for words in collected.words) if near.facts else ()
         measure = Measure(as_sets(select(grams, texts)), near.threshold, facts)
-        settled = settle(keys(grams, texts, shape), measure, fixed[texts])
+        settled = assign_duplicates(keys(grams, texts, shape), measure, fixed[texts])
         spared = int((settled.spared & ~fixed[texts]).sum())
         goes = settled.of >= 0
         leader[texts[goes]] = texts[settled.of[goes]]

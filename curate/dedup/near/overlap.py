@@ -34,7 +34,7 @@ LABELS = re.compile(r"\A\s*(?:question|q)\s*:|\b(?:answer|a)\s*:\s*\Z", re.IGNOR
 
 
 @dataclass(frozen=True)
-class Item:
+class SuiteItem:
     """What a suite asks. ``prompt``: all its turns but the system's; ``expected``: an answer that is right."""
 
     id: str
@@ -43,7 +43,7 @@ class Item:
     expected: str | None = None
 
 
-class Row(NamedTuple):
+class SearchedRow(NamedTuple):
     """A row to search: what the user says in it, and what the assistant says."""
 
     id: str
@@ -51,13 +51,13 @@ class Row(NamedTuple):
     said: Sequence[str]
 
 
-def row_of(example: Mapping[str, Any]) -> Row:
+def row_of(example: Mapping[str, Any]) -> SearchedRow:
     """A row as ``curate.schema.EXAMPLE`` has it. System prompts are left out: many rows share one, and by it would be
     alike."""
     turns = [turn for turn in example["prompt"] if turn["role"] != "system"]
     asked = [turn["content"] for turn in turns if turn["role"] == "user"]
     said = [turn["content"] for turn in turns if turn["role"] != "user"]
-    return Row(example["id"], asked, [*said, example["reference"] or ""])
+    return SearchedRow(example["id"], asked, [*said, example["reference"] or ""])
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Hit:
 class Index:
     """Evaluation items by the runs of words they hold."""
 
-    def __init__(self, items: Sequence[Item], n: int = RUN, threshold: float = THRESHOLD) -> None:
+    def __init__(self, items: Sequence[SuiteItem], n: int = RUN, threshold: float = THRESHOLD) -> None:
         if not 0 < threshold <= 1:
             raise ValueError(f"overlap {threshold:g}: give a share of an item's words, above 0 and at most 1")
         self.items, self.n, self.threshold = tuple(items), n, threshold
@@ -90,13 +90,13 @@ class Index:
         self._sieve[_sieved(self._runs)] = True
         self._whole = _by_whole(words, np.flatnonzero((self._words == 0) & (words.counts >= FEWEST)))
 
-    def search(self, rows: Sequence[Row]) -> Iterator[Hit]:
+    def search(self, rows: Sequence[SearchedRow]) -> Iterator[Hit]:
         """The hits of a batch of rows; row after row, the items of a row in their order."""
         for row, number, score in sorted([*self._shared(rows), *self._equal(rows)]):
             item = self.items[number]
             yield Hit(rows[row].id, item.suite, item.id, round(score, 4), _holds(rows[row], item.expected))
 
-    def _shared(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
+    def _shared(self, rows: Sequence[SearchedRow]) -> Iterator[tuple[int, int, float]]:
         """Row, item and score wherever the score is high enough."""
         runs = ngrams(units(["\n".join([*row.asked, *row.said]) for row in rows]), self.n)
         likely = np.flatnonzero(self._sieve[_sieved(runs.values)])
@@ -115,7 +115,7 @@ class Index:
         for each in np.flatnonzero((scores >= self.threshold) & (shared >= np.minimum(ENOUGH, words - 1))):
             yield int(pairs[each]) // len(self.items), int(pairs[each]) % len(self.items), float(scores[each])
 
-    def _equal(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
+    def _equal(self, rows: Sequence[SearchedRow]) -> Iterator[tuple[int, int, float]]:
         """Short items that are a whole turn of the user's, or a whole line of one; each once."""
         if not self._whole:
             return
@@ -150,7 +150,7 @@ def counted(items: Mapping[str, int], hits: Iterable[Hit]) -> dict[str, dict[str
     }
 
 
-def _holds(row: Row, answer: str | None) -> bool:
+def _holds(row: SearchedRow, answer: str | None) -> bool:
     wanted = normalise(answer or "")
     return bool(wanted) and f" {wanted} " in f" {normalise(' '.join([*row.asked, *row.said]))} "
 

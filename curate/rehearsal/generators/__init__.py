@@ -1,18 +1,19 @@
 """Rehearsal prompts that need no file: names that ``curate mix --rehearsal`` knows besides data cards.
 
-Each maker gives prompts alone. The base model then answers them like those of any rehearsal set, and training distils
-the answers, so a prompt need not make sense: it marks a place where the model has to stay as it is.
+Each generator gives prompts alone. The base model then answers the prompts like those of any rehearsal set, and
+training distils the answers, so a prompt need not make sense: it marks a place where the model has to stay as it is.
+
+To add a generator, put a module with a class under ``@generator`` into this folder.
 """
 
-from curate.rehearsal.generators.generator import Candidate, Maker, Order
-from curate.rehearsal.generators.neighbours import Neighbours
-from curate.rehearsal.generators.safety import Guard
-from curate.rehearsal.generators.sampled import Sampled
-from curate.rehearsal.generators.splice import Splice
+from importlib import import_module
+from pkgutil import iter_modules
+
+from curate.rehearsal.generators.generator import GENERATORS, Candidate, Generator, GeneratorInput
 from curate.rehearsal.generators.write import write
 from curate.rehearsal.settings import Words
 
-__all__ = ["MAKERS", "Candidate", "Maker", "Order", "Words", "write"]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
-MAKERS: dict[str, type[Maker]] = {maker.name: maker for maker in (Splice, Neighbours, Sampled, Guard)}
-"""By the name that ``--rehearsal`` takes. Those that cost the model's time come after those that do not."""
+__all__ = ["GENERATORS", "Candidate", "Generator", "GeneratorInput", "Words", "write"]

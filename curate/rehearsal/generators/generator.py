@@ -1,9 +1,9 @@
-"""What a maker of prompts is: a frozen dataclass over an order, which opens a source of numbered batches."""
+"""What a generator of prompts is: a frozen dataclass over its inputs, which opens a source of numbered batches."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from curate.model.base import Base
 from curate.rehearsal.settings import Words
@@ -14,7 +14,7 @@ from curate.text.questions import question_of
 
 
 @dataclass(frozen=True)
-class Order:
+class GeneratorInput:
     """What prompts are made from, how many, and by which seed."""
 
     base: Base
@@ -41,12 +41,13 @@ Batches = Callable[[int, int], Iterable[Candidate]]
 run that was broken off goes on with the next; gives nothing when there is no more."""
 
 
-class Maker(Protocol):
-    name: ClassVar[str]
+class Generator(Protocol):
+    name: ClassVar[str]  # what ``--rehearsal`` takes
+    uses_model: ClassVar[bool]  # the base model writes its prompts: they come last, and no more than the others leave
     dedupe: ClassVar[bool]  # whether near copies among its prompts are dropped
     tries: ClassVar[int]  # most candidates looked at for each prompt wanted
 
-    def __init__(self, order: Order): ...
+    def __init__(self, inputs: GeneratorInput): ...
 
     def identity(self) -> dict[str, Any]:
         """What shapes its prompts, as a stage's identity does: no paths, no times."""
@@ -55,11 +56,23 @@ class Maker(Protocol):
     def open(self) -> Batches: ...
 
 
+GENERATORS: dict[str, type[Generator]] = {}
+"""By name, the modules of this package in alphabetical order."""
+
+AnyGenerator = TypeVar("AnyGenerator", bound=type[Generator])
+
+
+def generator(kind: AnyGenerator) -> AnyGenerator:
+    """Register a generator under its name."""
+    GENERATORS[kind.name] = kind
+    return kind
+
+
 Role = Literal["new", "known", "test", "dropped"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class BuildRow:
     """A row of the build."""
 
     id: str
@@ -73,20 +86,22 @@ class Asked:
         return question_of(self.prompt)
 
 
-def rows_of(built: Path) -> list[Asked]:
+def rows_of(built: Path) -> list[BuildRow]:
     """Every row of a built dataset. ``new``: training learns it; ``known``: the model answers it already; ``test``: it
     tells a fact that is held out, of which nothing is to be asked."""
-    table = read_dataset(built, ["id", "prompt", "reference", "response", "tier", "drop"])
+    table = read_dataset(built, ["id", "prompt", "reference", "response", "origin", "drop"])
     return [
-        Asked(row["id"], row["prompt"], row["reference"] or "", row["response"] or "", _role(row["tier"], row["drop"]))
+        BuildRow(
+            row["id"], row["prompt"], row["reference"] or "", row["response"] or "", _role(row["origin"], row["drop"])
+        )
         for row in table.to_pylist()
     ]
 
 
-def _role(tier: str | None, drop: str | None) -> Role:
+def _role(origin: str | None, drop: str | None) -> Role:
     if drop:
         return "test" if drop == "test" else "dropped"
-    return "known" if tier == "known" else "new"
+    return "known" if origin == "known" else "new"
 
 
 def key(prompt: Sequence[Message]) -> str:
@@ -101,21 +116,21 @@ def with_question(prompt: Sequence[Message], question: str) -> list[Message]:
     return [*prompt[:last], {"role": "user", "content": question}]
 
 
-def identity_of(order: Order) -> dict[str, Any]:
-    """What every maker's identity begins with."""
-    build = load_manifest(order.built)["fingerprint"]
-    return {"build": build, "count": order.count, "seed": order.seed, "lang": order.lang}
+def identity_of(inputs: GeneratorInput) -> dict[str, Any]:
+    """What every generator's identity begins with."""
+    build = load_manifest(inputs.built)["fingerprint"]
+    return {"build": build, "count": inputs.count, "seed": inputs.seed, "lang": inputs.lang}
 
 
-def read_prints(order: Order) -> list[str]:
+def read_prints(inputs: GeneratorInput) -> list[str]:
     """The sets read, by content."""
-    return [str(load_manifest(folder)["fingerprint"]) for folder in order.read]
+    return [str(load_manifest(folder)["fingerprint"]) for folder in inputs.read]
 
 
-def prompts_read(order: Order, most: int = 20_000) -> list[list[Message]]:
+def prompts_read(inputs: GeneratorInput, most: int = 20_000) -> list[list[Message]]:
     """Prompts of the sets read, as many of each as ``most``, dropped rows left out."""
     found: list[list[Message]] = []
-    for folder in order.read:
+    for folder in inputs.read:
         rows = read_dataset(folder, ["prompt", "drop"]).to_pylist()
         found += [row["prompt"] for row in rows if row["drop"] is None][:most]
     return found

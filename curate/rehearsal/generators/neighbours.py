@@ -13,10 +13,11 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from curate.rehearsal.generators.generator import (
-    Asked,
     Batches,
+    BuildRow,
     Candidate,
-    Order,
+    GeneratorInput,
+    generator,
     identity_of,
     prompts_read,
     read_prints,
@@ -24,7 +25,7 @@ from curate.rehearsal.generators.generator import (
 )
 from curate.rehearsal.generators.invent import invent
 from curate.schema import Message
-from curate.text.entities import Text, find_entities, replaced
+from curate.text.entities import QuestionAnswer, find_entities, replaced
 from curate.text.normalise import normalise
 from curate.text.questions import question_of
 from curate.text.words import names, stems, words
@@ -36,26 +37,28 @@ DRAWN = 8  # rows looked at for another question about an entity
 LOOKED_AT = 200  # rows of one entity compared with each other; prompts of a set searched for names: 10 times as many
 
 
+@generator
 @dataclass(frozen=True)
 class Neighbours:
-    order: Order
+    inputs: GeneratorInput
 
     name: ClassVar[str] = "neighbours"
+    uses_model: ClassVar[bool] = False
     dedupe: ClassVar[bool] = False
     tries: ClassVar[int] = 8
 
     def identity(self) -> dict[str, Any]:
-        return {**identity_of(self.order), "read": read_prints(self.order)}
+        return {**identity_of(self.inputs), "read": read_prints(self.inputs)}
 
     def open(self) -> Batches:
-        rows = rows_of(self.order.built)
-        around = Around(rows, [question_of(prompt) for prompt in prompts_read(self.order, 10 * LOOKED_AT)],
-                        self.order.lang)  # fmt: skip
+        rows = rows_of(self.inputs.built)
+        around = Around(rows, [question_of(prompt) for prompt in prompts_read(self.inputs, 10 * LOOKED_AT)],
+                        self.inputs.lang)  # fmt: skip
 
         def batch(number: int, wanted: int) -> Iterator[Candidate]:
             if number == 0:
                 yield from (Candidate(row.prompt, {"of": row.id}, "no-entity") for row in around.without)
-            chance = random.Random(f"neighbours:{self.order.seed}:{number}")
+            chance = random.Random(f"neighbours:{self.inputs.seed}:{number}")
             yield from islice(around.candidates(chance), min(max(wanted, SMALLEST), LARGEST))
 
         return batch
@@ -64,10 +67,10 @@ class Neighbours:
 class Around:
     """The rows of a build with their entities, and what stands around them."""
 
-    def __init__(self, rows: Sequence[Asked], others: Sequence[str] = (), lang: str = "en"):
+    def __init__(self, rows: Sequence[BuildRow], others: Sequence[str] = (), lang: str = "en"):
         """``others``: questions from elsewhere, whose names the model may know."""
         self.lang = lang
-        found = find_entities([Text(row.question, f"{row.reference}\n{row.response}") for row in rows], lang)
+        found = find_entities([QuestionAnswer(row.question, f"{row.reference}\n{row.response}") for row in rows], lang)
         pairs = list(zip(rows, found, strict=True))
         self.rows = [(row, entity) for row, entity in pairs if row.role == "new" and entity]
         self.held = [(row, entity) for row, entity in pairs if row.role == "test" and entity]
@@ -92,7 +95,7 @@ class Around:
             if not found:
                 return
 
-    def _of(self, row: Asked, entity: str, chance: random.Random) -> Iterator[Candidate]:
+    def _of(self, row: BuildRow, entity: str, chance: random.Random) -> Iterator[Candidate]:
         if self.known:
             yield self._about(row, entity, chance.choice(self.known), "known-entity")
         made = invent(entity, self.entities, self.taken, chance)
@@ -108,7 +111,7 @@ class Around:
     def matters(self) -> "Matters":
         return Matters([*self.rows, *self.held], self.lang)
 
-    def _about(self, row: Asked, entity: str, other: str, kind: str) -> Candidate:
+    def _about(self, row: BuildRow, entity: str, other: str, kind: str) -> Candidate:
         last = max(index for index, message in enumerate(row.prompt) if message["role"] == "user")
         prompt: list[Message] = [
             {**message, "content": replaced(message["content"], entity, other)} for message in row.prompt[: last + 1]
@@ -124,7 +127,7 @@ class Matters:
     common, or where the answers to them do about one entity.
     """
 
-    def __init__(self, rows: Sequence[tuple[Asked, str]], lang: str):
+    def __init__(self, rows: Sequence[tuple[BuildRow, str]], lang: str):
         self.of: dict[str, list[str]] = defaultdict(list)  # entity, case-folded -> ids of its rows
         self.frame: dict[str, str] = {}
         self.asks: dict[str, frozenset[str]] = {}

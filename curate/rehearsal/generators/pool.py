@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from curate.config.settings import ConfigError
-from curate.rehearsal.generators.generator import Order, prompts_read, read_prints, rows_of
+from curate.rehearsal.generators.generator import GeneratorInput, prompts_read, read_prints, rows_of
 from curate.rehearsal.generators.sampled import sampled_texts
 from curate.text.words import words
 
@@ -18,48 +18,48 @@ UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 """Scripts written without spaces, by the first word of their letters' Unicode names."""
 
 
-def pool(order: Order) -> list[str]:
+def pool(inputs: GeneratorInput) -> list[str]:
     """Distinct words, sorted, each as likely as the other: what is rare is what reaches far.
 
     Raises ``ConfigError`` where there are too few of them.
     """
-    found = sorted(set(_POOLS[order.words](order)))
+    found = sorted(set(_POOLS[inputs.words](inputs)))
     if len(found) < FEWEST:
-        raise ConfigError(f"--splice-words {order.words}: only {len(found)} words are there, which is too few; take "
+        raise ConfigError(f"--splice-words {inputs.words}: only {len(found)} words are there, which is too few; take "
                           f"another of {', '.join(_POOLS)}")  # fmt: skip
     return found
 
 
-def pool_identity(order: Order) -> dict[str, Any]:
+def pool_identity(inputs: GeneratorInput) -> dict[str, Any]:
     """What the pool depends on, besides the build."""
-    if order.words == "rehearsal":
-        return {"words": order.words, "read": read_prints(order)}
-    if order.words == "vocabulary":
-        return {"words": order.words, "tokenizer": order.base.template.tokenizer_hash}
-    return {"words": order.words, **(order.base.identity() if order.words == "self" else {})}
+    if inputs.words == "rehearsal":
+        return {"words": inputs.words, "read": read_prints(inputs)}
+    if inputs.words == "vocabulary":
+        return {"words": inputs.words, "tokenizer": inputs.base.template.tokenizer_hash}
+    return {"words": inputs.words, **(inputs.base.identity() if inputs.words == "self" else {})}
 
 
-def _new(order: Order) -> Iterable[str]:
-    rows = [row for row in rows_of(order.built) if row.role == "new"]
+def _new(inputs: GeneratorInput) -> Iterable[str]:
+    rows = [row for row in rows_of(inputs.built) if row.role == "new"]
     texts = [text for row in rows for text in (*(m["content"] for m in row.prompt), row.reference)]
-    return words_in(texts, order.lang)
+    return words_in(texts, inputs.lang)
 
 
-def _rehearsal(order: Order) -> Iterable[str]:
-    if not order.read:
+def _rehearsal(inputs: GeneratorInput) -> Iterable[str]:
+    if not inputs.read:
         raise ConfigError("--splice-words rehearsal: no other rehearsal set is read here; give one (--rehearsal dolly),"
                           f" or take another of {', '.join(_POOLS)}")  # fmt: skip
-    return words_in((m["content"] for prompt in prompts_read(order) for m in prompt), order.lang)
+    return words_in((m["content"] for prompt in prompts_read(inputs) for m in prompt), inputs.lang)
 
 
-def _self(order: Order) -> Iterable[str]:
-    return words_in(sampled_texts(order, SAMPLES), order.lang)
+def _self(inputs: GeneratorInput) -> Iterable[str]:
+    return words_in(sampled_texts(inputs, SAMPLES), inputs.lang)
 
 
-def _vocabulary(order: Order) -> Iterable[str]:
+def _vocabulary(inputs: GeneratorInput) -> Iterable[str]:
     """Entries of the tokenizer's vocabulary that can stand as a word, in the scripts that the build is written in."""
-    wanted = main_scripts(row.question for row in rows_of(order.built) if row.role == "new")
-    return (word for word in vocabulary_words(order.base.template.tokenizer) if scripts(word).keys() <= wanted)
+    wanted = main_scripts(row.question for row in rows_of(inputs.built) if row.role == "new")
+    return (word for word in vocabulary_words(inputs.base.template.tokenizer) if scripts(word).keys() <= wanted)
 
 
 _POOLS = {"new": _new, "rehearsal": _rehearsal, "vocabulary": _vocabulary, "self": _self}

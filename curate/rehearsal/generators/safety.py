@@ -12,24 +12,26 @@ from typing import Any, ClassVar
 
 from curate.config.settings import ConfigError
 from curate.model.template import user
-from curate.rehearsal.generators.generator import Batches, Candidate, Order, identity_of
+from curate.rehearsal.generators.generator import Batches, Candidate, GeneratorInput, generator, identity_of
 from curate.store.files import file_hash
 
 FILE = Path(__file__).parents[1] / "safety" / "prompts.jsonl"
 KEPT = ("category", "lang", "kind")  # of a line, beside its prompt
 
 
+@generator
 @dataclass(frozen=True)
 class Guard:
-    order: Order
+    inputs: GeneratorInput
     file: Path = FILE
 
     name: ClassVar[str] = "guard"
+    uses_model: ClassVar[bool] = False
     dedupe: ClassVar[bool] = False  # a harmless prompt may differ from a harmful one by a single word
     tries: ClassVar[int] = 1
 
     def identity(self) -> dict[str, Any]:
-        build = identity_of(self.order)["build"]  # which none of them may repeat; each stands once, whatever is ordered
+        build = identity_of(self.inputs)["build"]  # which none of them may repeat; each stands once, whatever the count
         return {"build": build, "prompts": file_hash(self.file)}
 
     def open(self) -> Batches:

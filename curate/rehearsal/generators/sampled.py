@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from curate.config.settings import ConfigError
 from curate.model.engine import Completion, Sampling
 from curate.model.template import Template, user
-from curate.rehearsal.generators.generator import Batches, Candidate, Order, identity_of
+from curate.rehearsal.generators.generator import Batches, Candidate, GeneratorInput, generator, identity_of
 
 LONGEST = 256  # tokens of a prompt
 BEGINNING = 64  # tokens of one of which only the words are wanted
@@ -33,45 +33,47 @@ class Turn:
     mark: str = ""
 
 
+@generator
 @dataclass(frozen=True)
 class Sampled:
-    order: Order
+    inputs: GeneratorInput
 
     name: ClassVar[str] = "self"
+    uses_model: ClassVar[bool] = True
     dedupe: ClassVar[bool] = True
     tries: ClassVar[int] = 4
 
     def identity(self) -> dict[str, Any]:
-        return {**identity_of(self.order), **self.order.base.identity(), "longest": LONGEST}
+        return {**identity_of(self.inputs), **self.inputs.base.identity(), "longest": LONGEST}
 
     def open(self) -> Batches:
         def batch(number: int, wanted: int) -> Iterator[Candidate]:
             size = min(wanted + wanted // 4 + SHORTEST, LARGEST)
-            return sample(self.order, number, size, LONGEST)
+            return sample(self.inputs, number, size, LONGEST)
 
         return batch
 
 
-def sampled_texts(order: Order, size: int) -> list[str]:
+def sampled_texts(inputs: GeneratorInput, size: int) -> list[str]:
     """How some prompts begin that the model samples, broken ones left out."""
-    found = sample(order, -1, size, BEGINNING)
+    found = sample(inputs, -1, size, BEGINNING)
     return [candidate.prompt[0]["content"] for candidate in found if candidate.left_out in (None, "unfinished")]
 
 
-def sample(order: Order, number: int, size: int, longest: int) -> Iterator[Candidate]:
+def sample(inputs: GeneratorInput, number: int, size: int, longest: int) -> Iterator[Candidate]:
     """Samples of at most ``longest`` tokens at temperature 1, repeatable by the order's seed and the batch's number.
 
     Raises ``ConfigError`` where the context has no room for a prompt, or the template nothing before one.
     """
-    turn = user_turn(order.base.template)
-    room = order.base.config.max_model_len - len(turn.start) - order.max_tokens
+    turn = user_turn(inputs.base.template)
+    room = inputs.base.config.max_model_len - len(turn.start) - inputs.max_tokens
     if room < SHORTEST:
-        raise ConfigError(f"--rehearsal self: --max-tokens {order.max_tokens} leaves no room for a prompt in a context "
-                          f"of {order.base.config.max_model_len}; lower it")  # fmt: skip
-    digest = hashlib.blake2b(f"self:{order.seed}:{number}".encode(), digest_size=4).digest()
+        raise ConfigError(f"--rehearsal self: --max-tokens {inputs.max_tokens} leaves no room for a prompt in a "
+                          f"context of {inputs.base.config.max_model_len}; lower it")  # fmt: skip
+    digest = hashlib.blake2b(f"self:{inputs.seed}:{number}".encode(), digest_size=4).digest()
     sampling = Sampling(min(longest, room), 1.0, seed=int.from_bytes(digest), stop_ids=turn.stop_ids)
-    for completion in order.base.engine.generate([turn.start] * size, sampling):
-        yield candidate(completion, turn, order.base.template)
+    for completion in inputs.base.engine.generate([turn.start] * size, sampling):
+        yield candidate(completion, turn, inputs.base.template)
 
 
 def candidate(completion: Completion, turn: Turn, template: Template) -> Candidate:

@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, ClassVar
 
-from curate.rehearsal.generators.generator import Batches, Candidate, Order, identity_of, rows_of, with_question
+from curate.rehearsal.generators.generator import (
+    Batches,
+    Candidate,
+    GeneratorInput,
+    generator,
+    identity_of,
+    rows_of,
+    with_question,
+)
 from curate.rehearsal.generators.pool import pool, pool_identity
-from curate.text.entities import Text, find_entities
+from curate.text.entities import QuestionAnswer, find_entities
 from curate.text.words import words
 
 LARGEST = 1024  # prompts in a batch
@@ -22,28 +30,32 @@ SMALLEST = 16
 MOST_WORDS = 16  # that a splice is continued with, however long the question was
 
 
+@generator
 @dataclass(frozen=True)
 class Splice:
-    order: Order
+    inputs: GeneratorInput
 
     name: ClassVar[str] = "splice"
+    uses_model: ClassVar[bool] = False
     dedupe: ClassVar[bool] = False
     tries: ClassVar[int] = 8
 
     def identity(self) -> dict[str, Any]:
-        return {**identity_of(self.order), **pool_identity(self.order), "cut": "before the entity"}
+        return {**identity_of(self.inputs), **pool_identity(self.inputs), "cut": "before the entity"}
 
     def open(self) -> Batches:
-        rows = [row for row in rows_of(self.order.built) if row.role == "new"]
-        found = pool(self.order)
-        entities = find_entities([Text(r.question, f"{r.reference}\n{r.response}") for r in rows], self.order.lang)
+        rows = [row for row in rows_of(self.inputs.built) if row.role == "new"]
+        found = pool(self.inputs)
+        entities = find_entities(
+            [QuestionAnswer(r.question, f"{r.reference}\n{r.response}") for r in rows], self.inputs.lang
+        )
         limits = {row.id: limit(row.question, entity) for row, entity in zip(rows, entities, strict=True)}
 
         def batch(number: int, wanted: int) -> Iterator[Candidate]:
-            chance = random.Random(f"splice:{self.order.seed}:{number}")
+            chance = random.Random(f"splice:{self.inputs.seed}:{number}")
             taken = cycle(chance.sample(rows, len(rows)))
             for row in islice(taken, min(max(wanted, SMALLEST), LARGEST)):
-                text = splice(row.question, found, chance, self.order.lang, limits[row.id])
+                text = splice(row.question, found, chance, self.inputs.lang, limits[row.id])
                 yield Candidate(with_question(row.prompt, text), {"of": row.id})
 
         return batch

@@ -17,7 +17,7 @@ from curate.dedup.rows import find
 from curate.ingest.source import row_id
 from curate.model.tokenizer import RESERVED_CHARACTERS
 from curate.rehearsal.generators.diversity import diversity
-from curate.rehearsal.generators.generator import Batches, Candidate, Maker, Order, key, rows_of
+from curate.rehearsal.generators.generator import Batches, Candidate, Generator, GeneratorInput, key, rows_of
 from curate.schema import EXAMPLE, Message
 from curate.store.files import (
     MANIFEST,
@@ -98,34 +98,41 @@ class _Folder:
 
 
 def write(
-    maker: Maker, order: Order, work: Path, fits: Fits, limits: dict[str, Any], report: Report | None = None
+    generator: Generator,
+    inputs: GeneratorInput,
+    work: Path,
+    fits: Fits,
+    limits: dict[str, Any],
+    report: Report | None = None,
 ) -> Path:
-    """Write a maker's prompts as EXAMPLE shards, with ``rejected.jsonl`` beside them; returns the folder.
+    """Write a generator's prompts as EXAMPLE shards, with ``rejected.jsonl`` beside them; returns the folder.
 
     ``fits`` says whether a prompt leaves room for an answer; ``limits`` are the values it goes by. There may be fewer
     prompts than ordered, none even: the manifest says how many.
     """
-    identity = {"name": maker.name, **maker.identity(), **limits}
+    identity = {"name": generator.name, **generator.identity(), **limits}
     print_ = fingerprint(STAGE, VERSION, identity)
     out = work / f"{STAGE}-{print_}"
     if (out / MANIFEST).is_file():
         return out
-    asked = {key(part) for row in rows_of(order.built) if row.role != "known" for part in (row.prompt, row.prompt[-1:])}
-    folder = _Folder(out, maker.name, frozenset(asked), fits)
-    batches = maker.open()
+    asked = {
+        key(part) for row in rows_of(inputs.built) if row.role != "known" for part in (row.prompt, row.prompt[-1:])
+    }
+    folder = _Folder(out, generator.name, frozenset(asked), fits)
+    batches = generator.open()
     for number in count():
         before = folder.rows
-        made = folder.batch(number, batches, order.count - before)
+        made = folder.batch(number, batches, inputs.count - before)
         if report:
-            report(f"{STAGE} {maker.name}", folder.rows, max(folder.rows, order.count))
-        enough = folder.rows >= order.count or folder.candidates >= maker.tries * order.count
+            report(f"{STAGE} {generator.name}", folder.rows, max(folder.rows, inputs.count))
+        enough = folder.rows >= inputs.count or folder.candidates >= generator.tries * inputs.count
         if not made or enough or (number and folder.rows == before):
             break
-    _finish(folder, maker, identity, order)
+    _finish(folder, generator, identity, inputs)
     return out
 
 
-def _finish(folder: _Folder, maker: Maker, identity: dict[str, Any], order: Order) -> None:
+def _finish(folder: _Folder, generator: Generator, identity: dict[str, Any], inputs: GeneratorInput) -> None:
     """The rejections in one file, and the manifest, last."""
     rejected = [record for receipt in folder.receipts for record in receipt["rejected"]]
     lines = "".join(json.dumps(record, ensure_ascii=True) + "\n" for record in rejected)
@@ -134,25 +141,25 @@ def _finish(folder: _Folder, maker: Maker, identity: dict[str, Any], order: Orde
     shards = [receipt for receipt in folder.receipts if receipt["rows"]]
     facts = manifest(STAGE, VERSION, identity, fingerprint(STAGE, VERSION, identity), shards, [])
     facts |= {"records": folder.candidates, "rejected": reasons, "rejected_sha256": file_hash(folder.out / REJECTED)}
-    facts["report"] = _report(folder, maker, reasons, order)
+    facts["report"] = _report(folder, generator, reasons, inputs)
     write_json(folder.out / MANIFEST, facts)
 
 
-def _report(folder: _Folder, maker: Maker, rejected: dict[str, int], order: Order) -> dict[str, Any]:
+def _report(folder: _Folder, generator: Generator, rejected: dict[str, int], inputs: GeneratorInput) -> dict[str, Any]:
     """Counts and diversity; what the Dedupe stage will find among the rows is counted here too."""
     tables = [read_shard(folder.out / receipt["file"]) for receipt in folder.receipts]
     table = pa.concat_tables([EXAMPLE.empty_table(), *tables])
-    verdicts = find(table, order.lang, incompatible=False) if maker.dedupe and table.num_rows else {}
+    verdicts = find(table, inputs.lang, incompatible=False) if generator.dedupe and table.num_rows else {}
     dropped = Counter(rejected) + Counter(verdict.reason for verdict in verdicts.values())
     rows = [row for row in table.select(["id", "prompt", "meta"]).to_pylist() if row["id"] not in verdicts]
     kinds = Counter(kind for row in rows if (kind := json.loads(row["meta"]).get("kind")))
     return {
-        "wanted": maker.identity().get("count"),
+        "wanted": generator.identity().get("count"),
         "made": folder.candidates,
         "distinct": len(rows),
         "dropped": dict(sorted(dropped.items())),
         **({"kinds": dict(sorted(kinds.items()))} if kinds else {}),
-        **diversity([question_of(row["prompt"]) for row in rows], order.lang, order.seed),
+        **diversity([question_of(row["prompt"]) for row in rows], inputs.lang, inputs.seed),
     }
 
 

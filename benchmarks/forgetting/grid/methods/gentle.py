@@ -14,7 +14,7 @@ from benchmarks.forgetting.grid.exam import template, tuning_items
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Change, Trained
-from benchmarks.forgetting.item import Item, passes
+from benchmarks.forgetting.item import WorldItem, passes
 from benchmarks.forgetting.new_facts import source_lines
 from benchmarks.forgetting.reading import fact_item
 from benchmarks.forgetting.suites import rehearsed_entities
@@ -91,7 +91,7 @@ def judge(lab: Lab) -> Judge:
     asked: list[Ids] = [tuple(chat.prompt_ids(list(p))) for p in [*(i.prompt for i in [*dev, *known]), *prompts]]
     own = ask(copy, stops, asked)
 
-    def right(items: list[Item], said: list[Any]) -> list[bool]:
+    def right(items: list[WorldItem], said: list[Any]) -> list[bool]:
         return [passes(chat.decode(list(answer.ids)), item.checks) for item, answer in zip(items, said, strict=True)]
 
     def look(model: Any) -> tuple[float, float]:
@@ -106,7 +106,7 @@ def judge(lab: Lab) -> Judge:
     return look
 
 
-def known_items(lab: Lab) -> list[Item]:
+def known_items(lab: Lab) -> list[WorldItem]:
     """Facts that the base knows, about entities that no retention suite asks for, and that the source does not tell."""
     world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
     told = {(label.get("entity"), label.get("attribute")) for label in source_lines(world, plan)[1]}

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from benchmarks.forgetting.grid.methods.ours import FULL, REHEARSED, variant
-from curate.mask.settings import POLICIES
+from curate.mask.policies import REGISTRY
 
-for _policy in POLICIES:
+for _policy in REGISTRY:
     if _policy != REHEARSED.mask:
         variant(_policy, f"mask {_policy}", replace(REHEARSED, mask=_policy))
 

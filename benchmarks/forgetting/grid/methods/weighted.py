@@ -8,7 +8,7 @@ from benchmarks.forgetting.grid.data import Recipe
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Change, Trained
-from curate.mask.settings import Thresholds
+from curate.mask.thresholds import Thresholds
 from train.data.batches import Task
 from train.objective.loss import likelihood, normalised_entropy
 
@@ -67,8 +67,8 @@ def _of_scores(
     lab: Lab, recipe: Recipe, weigh: Callable[[Task, np.ndarray], np.ndarray]
 ) -> Callable[[Task], np.ndarray]:
     lab.data(recipe)  # made once, with the build that holds the scores
-    built = lab.place.table(recipe, ["id", "a"])
-    known = dict(zip(built["id"].to_pylist(), built["a"].to_pylist(), strict=True))
+    built = lab.place.table(recipe, ["id", "logp_closed"])
+    known = dict(zip(built["id"].to_pylist(), built["logp_closed"].to_pylist(), strict=True))
     return lambda task: weigh(task, scores_of(task, known))
 
 

@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 
 from benchmarks.forgetting.grid.quality.auroc import Floats, auroc, aurocs, bounds, resamples
-from benchmarks.forgetting.grid.quality.rows import Row
+from benchmarks.forgetting.grid.quality.rows import LabelledRow
+from curate.mask.policies import REGISTRY
 from curate.mask.settings import Policy
-
-POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Found:
+class PrecisionRecall:
     """Precision: how much of what is marked is the value's. Recall: how much of the value is marked. In tokens."""
 
     precision: Share
@@ -35,54 +33,54 @@ class Found:
 class Quality:
     """Of the masks on one text."""
 
-    rows: dict[str, int]  # by tier
+    rows: dict[str, int]  # by origin
     left_out: dict[str, int]  # rows that teach a new fact and are not counted, by reason
     without_value: int  # rows whose response does not state the value
     tokens: int  # of the responses; ends of turn and white space alone are not counted
     value_tokens: int  # of these the value's
-    closed: dict[str, Found]  # by policy, as it trains
-    plain: dict[str, Found]  # by policy, before the closure over whole words, names and quantities
-    tiers: dict[str, dict[str, Found]]  # ``closed`` by tier
+    closed: dict[str, PrecisionRecall]  # by policy, as it trains
+    plain: dict[str, PrecisionRecall]  # by policy, before the closure over whole words, names and quantities
+    origins: dict[str, dict[str, PrecisionRecall]]  # ``closed`` by origin
     auroc: dict[str, Share]  # by score
 
 
-def quality(rows: Sequence[Row], left_out: dict[str, int]) -> Quality:
+def quality(rows: Sequence[LabelledRow], left_out: dict[str, int]) -> Quality:
     """Raises ValueError where no row teaches anything, or none states its value."""
     if not rows:
         raise ValueError(f"no row of this build teaches a new fact; left out: {left_out or 'none'}")
     draws = resamples(len(rows))
-    tiers = [row.tier for row in rows]
-    closed = {policy: counts(rows, policy, closed=True) for policy in POLICIES}
+    origins = [row.origin for row in rows]
+    closed = {policy: counts(rows, policy, closed=True) for policy in REGISTRY}
     return Quality(
-        rows=dict(sorted(Counter(tiers).items())),
+        rows=dict(sorted(Counter(origins).items())),
         left_out=left_out,
         without_value=sum(not row.label.any() for row in rows),
         tokens=sum(int(row.visible.sum()) for row in rows),
         value_tokens=sum(int((row.label & row.visible).sum()) for row in rows),
-        closed={policy: found(by_row, draws) for policy, by_row in closed.items()},
-        plain={policy: found(counts(rows, policy, closed=False), draws) for policy in POLICIES},
-        tiers={tier: {policy: _of_tier(by_row, tiers, tier) for policy, by_row in closed.items()}
-               for tier in sorted(set(tiers))},
+        closed={policy: precision_recall(by_row, draws) for policy, by_row in closed.items()},
+        plain={policy: precision_recall(counts(rows, policy, closed=False), draws) for policy in REGISTRY},
+        origins={origin: {policy: _of_origin(by_row, origins, origin) for policy, by_row in closed.items()}
+               for origin in sorted(set(origins))},
         auroc=dict(_aurocs(rows, draws)),
     )  # fmt: skip
 
 
-def counts(rows: Sequence[Row], policy: Policy, closed: bool) -> Floats:
+def counts(rows: Sequence[LabelledRow], policy: Policy, closed: bool) -> Floats:
     """Tokens marked and the value's, marked, the value's: [rows, 3]."""
     marked = [row.marked(policy, closed) for row in rows]
     by_row = [((m & row.label).sum(), m.sum(), row.label.sum()) for m, row in zip(marked, rows, strict=True)]
     return np.asarray(by_row, np.float64)
 
 
-def found(by_row: Floats, draws: Floats) -> Found:
+def precision_recall(by_row: Floats, draws: Floats) -> PrecisionRecall:
     """by_row: [rows, 3] as ``counts`` gives them; draws: [samples, rows]. Where nothing is marked, precision is 0."""
     both, marked, value = np.vstack([by_row.sum(0), draws @ by_row]).T
-    return Found(_interval(_ratio(both, marked)), _interval(_ratio(both, value)))
+    return PrecisionRecall(_interval(_ratio(both, marked)), _interval(_ratio(both, value)))
 
 
-def _of_tier(by_row: Floats, tiers: Sequence[str], tier: str) -> Found:
-    own = by_row[np.asarray(tiers) == tier]
-    return found(own, resamples(len(own)))
+def _of_origin(by_row: Floats, origins: Sequence[str], origin: str) -> PrecisionRecall:
+    own = by_row[np.asarray(origins) == origin]
+    return precision_recall(own, resamples(len(own)))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -94,7 +92,7 @@ def _interval(values: Floats) -> Share:
     return Share(float(values[0]), *bounds(values[1:]))
 
 
-def _aurocs(rows: Sequence[Row], draws: Floats) -> Iterator[tuple[str, Share]]:
+def _aurocs(rows: Sequence[LabelledRow], draws: Floats) -> Iterator[tuple[str, Share]]:
     scores = [row.scores() for row in rows]
     labels = np.concatenate([row.label[row.visible] for row in rows])
     lengths = [int(row.visible.sum()) for row in rows]

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from benchmarks.forgetting.grid.marks import value_spans
 from benchmarks.forgetting.grid.quality.auroc import Floats
-from curate.mask.policies import difference, label_weights
+from curate.mask.closure import label_weights
+from curate.mask.policies import token_weights
+from curate.mask.scored import ScoredResponse
 from curate.mask.settings import Policy
-from curate.mask.stage import mark, weigh
+from curate.mask.stage import mark
 from curate.store.files import read_dataset
 from curate.text.align import changed
 from curate.text.questions import question_of
 
-TIERS = ("rewritten", "reference")
+ORIGINS = ("rewritten", "reference")
 MARKED = 0.5
 """Least weight of a marked token; the policies other than ``soft`` give 0 or 1."""
 
@@ -27,7 +29,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelledRow:
     """A scored row (``curate.schema.SCORED``) that teaches ``value``. ``draft``: the base's closed-book answer."""
 
     fields: Mapping[str, Any]
@@ -35,8 +37,8 @@ class Row:
     draft: str
 
     @property
-    def tier(self) -> str:
-        return str(self.fields["tier"])
+    def origin(self) -> str:
+        return str(self.fields["origin"])
 
     @property
     def response(self) -> str:
@@ -61,15 +63,15 @@ class Row:
             _, spans = mark(policy, row)
             weights = label_weights(spans, row["token_starts"], row["token_ends"], self.response)
         else:
-            weights = weigh(policy, row)
+            weights = token_weights(policy, ScoredResponse.of(row))
         return np.asarray(weights >= MARKED)
 
     def scores(self) -> dict[str, Floats]:
         """What a mask may be cut from, [n] each: greater where there is more to learn. Texts compared give 0 or 1."""
-        a, b, q = (np.asarray(self.fields[name], np.float64) for name in "abq")
-        gain, lift = difference(b, a), difference(b, q)
+        scored = ScoredResponse.of({**self.fields, "draft": self.draft})
+        gain, lift = scored.gain("the quality"), scored.lift("the quality")
         return {
-            "−a": -a,
+            "−a": -scored.scores("logp_closed", "the quality"),
             "gain": gain,
             "lift": lift,
             "min(gain, lift)": np.minimum(gain, lift),
@@ -84,23 +86,23 @@ class Row:
 
 def teaching(
     folder: Path, answers: Iterable[tuple[str, str]], drafts: Mapping[str, str]
-) -> tuple[list[Row], dict[str, int]]:
+) -> tuple[list[LabelledRow], dict[str, int]]:
     """The rows of a build that answer one of these questions (question, value), and how many more are left out, by
     reason: the base knew them, or they were not scored. Rows in which the build marked nothing are in.
 
     ``drafts``: by row id, for rows that have none of their own (the source's own text).
     """
     value = dict(answers)
-    rows: list[Row] = []
+    rows: list[LabelledRow] = []
     left_out: Counter[str] = Counter()
     for row in read_dataset(folder).to_pylist():
         question = question_of(row["prompt"])
         if question not in value:
             continue
-        if row["tier"] in TIERS and row["b"] is not None:
-            rows.append(Row(row, value[question], row["draft"] or drafts.get(row["id"], "")))
+        if row["origin"] in ORIGINS and row["logp_reference"] is not None:
+            rows.append(LabelledRow(row, value[question], row["draft"] or drafts.get(row["id"], "")))
         else:
-            left_out[row["drop"] or row["tier"] or "not scored"] += 1
+            left_out[row["drop"] or row["origin"] or "not scored"] += 1
     return rows, dict(sorted(left_out.items()))
 
 

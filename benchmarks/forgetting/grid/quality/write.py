@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.forgetting.grid.command import named
 from benchmarks.forgetting.grid.data import Place, Recipe
-from benchmarks.forgetting.grid.quality.measure import Found, Quality, Share, quality
+from benchmarks.forgetting.grid.quality.measure import PrecisionRecall, Quality, Share, quality
 from benchmarks.forgetting.grid.quality.rows import drafts_of, teaching
 from benchmarks.forgetting.grid.report.pages import between, markers
 from benchmarks.forgetting.grid.report.wording import NOTHING, table
@@ -16,7 +16,7 @@ from curate.commands.progress import Progress
 from curate.store.files import write_bytes, write_json
 
 PAGE, FIGURES = "README.md", "marks.json"
-TIERS = {"rewritten": "the base's wording", "reference": "the source's wording"}
+ORIGINS = {"rewritten": "the base's wording", "reference": "the source's wording"}
 BEGIN, END = MARKS = markers("marks")
 
 FINDS = """\
@@ -32,7 +32,7 @@ the base wrote for the rewrite."""
 
 
 @dataclass(frozen=True)
-class Text:
+class MeasuredText:
     """One text that was measured: the ``source``'s, or ``regenerated``."""
 
     setting: str
@@ -58,23 +58,23 @@ def write_marks(worlds: str, budgets: str, out: Path) -> str:
     return tables
 
 
-def measured(place: Place) -> Iterator[Text]:
+def measured(place: Place) -> Iterator[MeasuredText]:
     """The regenerated text, and the source's; an unclean setting has the source of the clean one."""
     drafts: dict[str, str] = {}
     for text in ("regenerated",) if place.setting.dirty else ("regenerated", "source"):
         with place.alone(), Progress() as progress:
             folder = place.built(Recipe(text=text), progress)
         rows, left_out = teaching(folder, place.answers(), drafts)
-        yield Text(place.setting.name, place.budget, text, quality(rows, left_out))
+        yield MeasuredText(place.setting.name, place.budget, text, quality(rows, left_out))
         drafts = drafts_of(folder)
 
 
-def figures(texts: Sequence[Text]) -> dict[str, Any]:
+def figures(texts: Sequence[MeasuredText]) -> dict[str, Any]:
     """Everything, unrounded."""
     return {"texts": [asdict(text) for text in texts]}
 
 
-def page(texts: Sequence[Text]) -> str:
+def page(texts: Sequence[MeasuredText]) -> str:
     """The tables, budget after budget; the regenerated texts come first."""
     parts = ["## What the masks find"]
     for budget in dict.fromkeys(text.budget for text in texts):
@@ -83,28 +83,28 @@ def page(texts: Sequence[Text]) -> str:
     return "\n\n".join(parts)
 
 
-def policies_table(texts: Sequence[Text]) -> str:
+def policies_table(texts: Sequence[MeasuredText]) -> str:
     rows = [
         [f"`{policy}`", *(_pair(text.quality.closed[policy]) for text in texts)] for policy in texts[0].quality.closed
     ]
     rows.append(["`key`, before closure", *(_pair(text.quality.plain["key"]) for text in texts)])
-    for tier, name in TIERS.items():
-        rows.append([f"`key`, {name}", *(_of_tier(text.quality, tier) for text in texts)])
-        rows.append([f"{name}: rows", *(f"{text.quality.rows.get(tier, 0):,}" for text in texts)])
+    for origin, name in ORIGINS.items():
+        rows.append([f"`key`, {name}", *(_of_origin(text.quality, origin) for text in texts)])
+        rows.append([f"{name}: rows", *(f"{text.quality.rows.get(origin, 0):,}" for text in texts)])
     return table(["policy", *(text.title for text in texts)], rows)
 
 
-def auroc_table(texts: Sequence[Text]) -> str:
+def auroc_table(texts: Sequence[MeasuredText]) -> str:
     rows = [[score, *(_bounded(text.quality.auroc[score]) for text in texts)] for score in texts[0].quality.auroc]
     return table(["score", *(text.title for text in texts)], rows)
 
 
-def _pair(found: Found) -> str:
+def _pair(found: PrecisionRecall) -> str:
     return f"{found.precision.value:.3f} / {found.recall.value:.3f}"
 
 
-def _of_tier(quality: Quality, tier: str) -> str:
-    return _pair(quality.tiers[tier]["key"]) if tier in quality.tiers else NOTHING
+def _of_origin(quality: Quality, origin: str) -> str:
+    return _pair(quality.origins[origin]["key"]) if origin in quality.origins else NOTHING
 
 
 def _bounded(share: Share) -> str:

@@ -1,0 +1,83 @@
+"""A response and what the base model thinks of each of its tokens: what policies read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curate.text.questions import question_of
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoredResponse:
+    """A response of n tokens, the end-of-turn token (start = end) included.
+
+    ``logp_…``: natural-log probabilities [n] of its tokens under the frozen base model, closed book, with the row's
+    reference in view, and with another row's reference in view (the placebo); -inf is allowed. ``…_argmax``: the best
+    token ids [n]. None: not scored; a policy that needs the scores says so.
+    """
+
+    response: str
+    starts: ArrayLike  # characters of the response, half-open with ``ends``
+    ends: ArrayLike
+    logp_closed: ArrayLike | None = None
+    logp_reference: ArrayLike | None = None
+    logp_placebo: ArrayLike | None = None
+    closed_argmax: ArrayLike | None = None
+    reference_argmax: ArrayLike | None = None
+    draft: str = ""
+    question: str = ""
+    reference: str = ""
+    lang: str = "en"
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], lang: str = "en") -> "ScoredResponse":
+        """From a row of ``curate.schema.SCORED``."""
+        return cls(
+            row["response"], row["token_starts"], row["token_ends"], row["logp_closed"], row["logp_reference"],
+            row["logp_placebo"], [ids[0] for ids in row["top_ids"]], row["reference_argmax"], row["draft"] or "",
+            question_of(row["prompt"]), row["reference"] or "", lang,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(np.asarray(self.starts))
+
+    @property
+    def place(self) -> tuple[ArrayLike, ArrayLike, str]:
+        """Where the tokens stand: starts, ends, and the text."""
+        return self.starts, self.ends, self.response
+
+    def scores(self, name: str, reader: str) -> Array:
+        """The scores of this field, float64 [n]. ``reader``: what needs them, for the errors. Raises ValueError for
+        scores that lack, have a wrong length, or hold NaN."""
+        values = getattr(self, name)
+        if values is None:
+            raise ValueError(f"{reader} needs {name}, which was not scored; score it or take another policy")
+        array = np.asarray(values, np.float64)
+        if array.shape != (len(self),):
+            raise ValueError(
+                f"{name} has shape {array.shape}, but the response has {len(self)} tokens; score the row again"
+            )
+        if np.isnan(array).any():
+            raise ValueError(
+                f"{name} is NaN at token {int(np.isnan(array).argmax())}; the engine's scores are unusable"
+            )
+        return array
+
+    def gain(self, reader: str) -> Array:
+        """What the reference explains, in nats [n]: logp_reference - logp_closed."""
+        return difference(self.scores("logp_reference", reader), self.scores("logp_closed", reader))
+
+    def lift(self, reader: str) -> Array:
+        """What this reference explains and another one does not, in nats [n]: logp_reference - logp_placebo."""
+        return difference(self.scores("logp_reference", reader), self.scores("logp_placebo", reader))
+
+
+def difference(one: Array, other: Array) -> Array:
+    """``one - other``, and 0 where both are -inf: nothing is explained there."""
+    both = np.isneginf(one) & np.isneginf(other)
+    return np.where(both, 0.0, np.where(both, 0.0, one) - np.where(both, 0.0, other))
