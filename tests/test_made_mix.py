@@ -368,6 +368,7 @@ def test_a_sweep_is_a_folder_for_each_ratio_answered_once(work, monkeypatch):
     result = CliRunner().invoke(app, [*words, "--sweep", "0.9,0.5", "--out", str(out), "--json"])
     assert result.exit_code == 0, result.stderr
     assert list(json.loads(result.stdout)["sweep"]) == ["0.5", "0.9"]
+    assert load_manifest(out)["kind"] == "sweep"
     assert verify(out) == []
     assert swept(out) == {"ratio-0.5": out / "ratio-0.5", "ratio-0.9": out / "ratio-0.9"}
     for ratio in (0.5, 0.9):
@@ -387,3 +388,6 @@ def test_a_sweep_is_a_folder_for_each_ratio_answered_once(work, monkeypatch):
     assert places == [str(work / "runs" / name) for name in ("ratio-0.5", "ratio-0.9")]
     (out / "ratio-0.9" / "README.md").write_text("changed")
     assert [found.where for found in verify(out)] == ["ratio-0.9/README.md"]
+    refused = CliRunner().invoke(app, [*words, "--sweep", "0.9,0.5", "--out", str(work / "alone")])
+    assert "not a sweep" in refused.stderr
+    assert verify(work / "alone") == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from curate.clean.finding import findings_of
 from curate.export.highlight import Run, marked, merge, runs, visible
 from curate.export.manifest import KIND
+from curate.export.place import SWEEP
 from curate.model.template import Template, load_template
 from curate.store.files import (
     REJECTED,
@@ -168,7 +169,10 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
 
 
 def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -> None:
-    if not unfinished(folder) and load_manifest(folder).get("kind") != "examples":
+    kind = None if unfinished(folder) else load_manifest(folder).get("kind")
+    if kind == SWEEP:
+        raise DatasetError(f"{folder}: a sweep; point to one of its folders")
+    if kind not in (None, "examples"):
         raise DatasetError(f"{folder}: its manifest.json is not one that curate wrote; point to out, or to builds")
     names = ["id", "source", "prompt", "reference", "response", "origin", "spans", "flags", "drop", "meta"]
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.export.manifest import KIND, checksum
-from curate.export.place import files_in
+from curate.export.place import SWEEP, files_in
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, ORIGINS, TOKENS
-from curate.store.files import MANIFEST, REJECTED, SWEEP, count_drops, file_hash, read_json, read_shard
+from curate.store.files import MANIFEST, REJECTED, count_drops, file_hash, read_json, read_shard
 from curate.store.runner import RECEIPTS, receipt_path
 from curate.store.stage import fingerprint
 
@@ -40,14 +40,11 @@ def verify(folder: Path) -> list[Finding]:
     covered; the receipts' ``seconds`` have no checksum.
     """
     path = folder / MANIFEST
-    if (folder / SWEEP).is_file():
-        names = read_json(folder / SWEEP)["folders"].values()
-        return [Finding(f"{name}/{found.where}", found.what) for name in names for found in verify(folder / name)]
     if not path.is_file():
         return [Finding(MANIFEST, "there is none, so this is no finished dataset; run the command that makes it again")]
     try:
         manifest = json.loads(path.read_bytes())
-        checks = _export if manifest["kind"] == KIND else _dataset
+        checks = {KIND: _export, SWEEP: _sweep}.get(manifest["kind"], _dataset)
         return list(_canonical(path)) + list(checks(folder, manifest))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return [Finding(MANIFEST, f"not a manifest as this version writes it ({type(error).__name__}: {error})")]
@@ -58,6 +55,11 @@ def _canonical(path: Path) -> Iterator[Finding]:
     text = path.read_bytes()
     if text != (json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode():
         yield Finding(path.name, "changed since it was written: not spelled as this program spells it")
+
+
+def _sweep(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    for name in manifest["folders"].values():
+        yield from (Finding(f"{name}/{finding.where}", finding.what) for finding in verify(folder / name))
 
 
 # ---- training folders

@@ -22,7 +22,6 @@ from curate.store.disk import write_bytes as write_bytes
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
-SWEEP = "sweep.json"  # names the training folders of a sweep over ratios
 REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
 LATEST = "latest.json"
 

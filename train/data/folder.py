@@ -113,10 +113,9 @@ def swept(folder: Path) -> dict[str, Path]:
     """The training folders of a sweep (`curate mix --sweep`) by their names; empty for a single one."""
     import json
 
-    path = folder / "sweep.json"
-    if not path.is_file():
-        return {}
-    return {name: folder / name for name in json.loads(path.read_text(encoding="utf-8"))["folders"].values()}
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: folder / name for name in manifest["folders"].values()} if manifest.get("kind") == "sweep" else {}
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:

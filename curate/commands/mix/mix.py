@@ -23,11 +23,11 @@ from curate.commands.progress import Progress
 from curate.commands.shared import say_thinking
 from curate.export.folder import mix_and_export
 from curate.export.manifest import Facts
-from curate.export.place import check_replaceable
+from curate.export.place import SWEEP, check_replaceable, check_sweepable
 from curate.ingest import Source
 from curate.rehearsal.cards import GeneratedSet, licence
 from curate.rehearsal.generators.safety import FILE, read
-from curate.store.files import SWEEP, latest_build, load_manifest, read_live, write_json
+from curate.store.files import MANIFEST, latest_build, load_manifest, read_live, write_json
 
 
 class MixFacts(Facts):
@@ -45,11 +45,12 @@ def mix(config: MixConfig, progress: Progress) -> dict[str, Any]:
 
 
 def sweep(config: MixConfig, progress: Progress) -> dict[str, Any]:
-    """A training folder for each ratio, ``out/ratio-0.7``, and ``out/sweep.json``, which names them; returns their
+    """A training folder for each ratio, ``out/ratio-0.7``, and ``out/manifest.json``, which names them; returns their
     manifests by ratio.
 
     The model answers once: the lowest ratio asks for most rehearsal, and the others take of the same rows.
     """
+    check_sweepable(config.out.resolve())
     lowest, *others = each = list(ratios(config))
     for one in others:  # what is prepared looks to the lowest
         check_replaceable(one.out.resolve())
@@ -59,7 +60,7 @@ def sweep(config: MixConfig, progress: Progress) -> dict[str, Any]:
         found[f"{one.ratio:g}"] = exported(one, built, folders, facts)
         progress.say(f"curate: ratio {one.ratio:g}: {one.out}")
     names = {f"{one.ratio:g}": one.out.name for one in each}
-    write_json(config.out / SWEEP, {"kind": "sweep", "folders": names})
+    write_json(config.out / MANIFEST, {"kind": SWEEP, "folders": names})
     return {"sweep": found}
 
 
