@@ -42,10 +42,11 @@ def evaluated(tmp_path_factory):
         {
             "id": str(n),
             "suite": name,
+            "role": role,
             "prompt": f"What is {n} + 4?",
             "checks": [{"kind": "number", "value": f"{n + 4}"}],
         }
-        for name in ("sums", "new_sums")
+        for name, role in (("sums", "retention"), ("new_sums", "new"))
         for n in range(4)
     ]
     (root / "items.jsonl").write_text("\n".join(map(json.dumps, items)))

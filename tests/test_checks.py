@@ -203,6 +203,8 @@ def test_files_and_folders_group_by_suite(tmp_path: Path) -> None:
         ({**GOOD, "checks": [{"kind": "regex", "value": "("}], "expected": None}, "not a regular expression"),
         ({**GOOD, "prompt": [{"role": "assistant", "content": "hm"}]}, "must end with a user turn"),
         (GOOD, "the id '1' twice"),
+        ({**GOOD, "role": "old"}, "role: "),
+        ({**GOOD, "id": "2", "role": "new"}, "items of role 'retention' and of role 'new'"),
     ],
 )
 def test_a_broken_item_is_an_error_with_file_and_line(tmp_path: Path, line: object, message: str) -> None:

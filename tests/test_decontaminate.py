@@ -70,7 +70,7 @@ def test_rows_that_hold_an_item_are_marked_and_say_which():
 def mixed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("decontaminate")
     write(folder / "sums.jsonl", SUITE)
-    taught = {"id": "dose", "suite": "new_doses", "prompt": "What is the dose of Velotrin3?",
+    taught = {"id": "dose", "suite": "doses", "role": "new", "prompt": "What is the dose of Velotrin3?",
               "checks": [{"kind": "contains", "value": "13"}]}  # fmt: skip
     write(folder / "new.jsonl", [taught])  # of what is to be learned, rows may hold the questions
     med = [{"question": f"What is the dose of Velotrin{n}?", "answer": f"The dose is {10 + n} mg."} for n in range(6)]

@@ -86,7 +86,8 @@ class FakeEngine:
 
 def item(suite: str, number: int) -> dict[str, object]:
     value = f"{suite}-{number}"
-    return {"id": str(number), "suite": suite, "prompt": f"{value}?", "expected": f"It is {value}.",
+    role = "new" if suite == "new_facts" else "retention"
+    return {"id": str(number), "suite": suite, "role": role, "prompt": f"{value}?", "expected": f"It is {value}.",
             "checks": [{"kind": "contains", "value": value}]}  # fmt: skip
 
 

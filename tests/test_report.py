@@ -40,6 +40,7 @@ CONDITIONS = Conditions(
 def suite(name: str, items: int, prompt: str = "2 + 2?") -> Suite:
     row = {
         "suite": name,
+        "role": "new" if name == "new_facts" else "retention",
         "prompt": prompt,
         "checks": [{"kind": "contains", "value": "4"}],
         "expected": "It is 4.",
@@ -70,7 +71,7 @@ def results(suites: list[Suite], models: dict[str, list[int]], wrong: str = "It 
         ))
         for name, rights in models.items()
     ]  # fmt: skip
-    knowledge = [s.name for s in suites if s.name.startswith("new_")]
+    knowledge = [s.name for s in suites if s.role == "new"]
     return Results(
         settings={"seed": 0, "limit": None}, suite_files=("suites",), versions={"transformers": "5.0"},
         models=tuple(scores),

@@ -64,7 +64,8 @@ ITEMS = 200
 def asked(name: str) -> Suite:
     prompt, right, _ = ASKED[name]
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}]
-    row = {"suite": name, "prompt": turns if name == "languages" else prompt, "expected": right,
+    row = {"suite": name, "role": "new" if name in ("new_drugs", "new_drugs_unseen") else "retention",
+           "prompt": turns if name == "languages" else prompt, "expected": right,
            "checks": [{"kind": "exact", "value": right}]}  # fmt: skip
     return Suite(name, tuple(Item.model_validate({"id": f"{name}-{n}", **row}) for n in range(ITEMS)))
 
@@ -110,7 +111,7 @@ def full(folder: Path) -> Path:
                    suites=tuple(score(s, found[model][s.name]) for s in suites))
         for place, model in enumerate(MODELS)
     ]  # fmt: skip
-    knowledge = [name for name in ASKED if name.startswith("new_")]
+    knowledge = [one.name for one in suites if one.role == "new"]
     comparisons = [
         beneath(compare(scores[0], later, found, suites, knowledge, 0), times)
         for later, times in zip(scores[1:], (0.3, 9), strict=True)
@@ -130,7 +131,7 @@ def full(folder: Path) -> Path:
 
 def score(one: Suite, given: list[Answer]) -> SuiteScore:
     right = sum(answer.correct for answer in given)
-    new = one.name.startswith("new_")
+    new = one.role == "new"
     return SuiteScore(
         suite=one.name, items=ITEMS, correct=right, score=right / ITEMS, interval=wilson(right, ITEMS),
         lenient=right / ITEMS, judged=right / ITEMS if new else None, no_verdict=3 if new else 0, switched=1,

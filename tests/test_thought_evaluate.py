@@ -48,7 +48,7 @@ def evaluated(tmp_path):
     save_model(tmp_path / "model", "m", room=4096)
     rendering.tokenizer.save_pretrained(tmp_path / "model")
     lines = [
-        {"id": name, "suite": "new_doses", "prompt": name, "expected": "It is 37.",
+        {"id": name, "suite": "new_doses", "role": "new", "prompt": name, "expected": "It is 37.",
          "checks": [{"kind": "contains", "value": "37"}]}
         for name in SAID
     ]  # fmt: skip

@@ -1,11 +1,12 @@
 """A world as files: the same world and plan write the same bytes."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.forgetting import new_facts, suites
+from benchmarks.forgetting.item import WorldItem
 from benchmarks.forgetting.new_facts import SourcePlan
 from benchmarks.forgetting.rehearsal import rehearsal_rows
 from benchmarks.forgetting.world import World
@@ -22,12 +23,13 @@ def write_world(
         "med.labels.jsonl": map(_json, labels),
         "rehearsal.jsonl": map(_json, rehearsal_rows(world, rehearsal, uncovered)),
     }
-    learned = {
+    learned: dict[str, Sequence[WorldItem]] = {
         "new_trained": new_facts.trained_items(world, plan),
         "new_unseen": new_facts.unseen_items(world, plan),
     }
-    for name, items in {**suites.retention(world), **learned}.items():
-        tables[f"suites/{name}.jsonl"] = map(_json, suites.rows(name, tuple(items)))
+    for role, asked in (("retention", suites.retention(world)), ("new", learned)):
+        for name, items in asked.items():
+            tables[f"suites/{name}.jsonl"] = map(_json, suites.rows(name, role, items))
     (out / "suites").mkdir(parents=True, exist_ok=True)
     return {name: _write(out / name, rows) for name, rows in tables.items()}
 

@@ -1,6 +1,6 @@
 """Evaluation items: what must be kept, one suite per skill, and what is to be learned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -70,12 +70,13 @@ def _distinct(world: World, name: str) -> tuple[WorldItem, ...]:
     return tuple(items.values())
 
 
-def rows(name: str, items: Iterator[WorldItem] | tuple[WorldItem, ...]) -> Iterator[dict[str, Any]]:
-    """The items as they are written to `suites/<name>.jsonl`."""
+def rows(name: str, role: str, items: Iterable[WorldItem]) -> Iterator[dict[str, Any]]:
+    """The items as they are written to `suites/<name>.jsonl`; `role`: "new" or "retention"."""
     for number, item in enumerate(items, 1):
         yield {
             "id": f"{name}-{number:04}",
             "suite": name,
+            "role": role,
             "prompt": list(item.prompt),
             "checks": list(item.checks),
             "expected": item.answer,

@@ -1,6 +1,6 @@
 """Evaluation items, as far as decontamination needs them: what they ask, and an answer that is right.
 
-Suites are the files that ``train evaluate --suite`` takes: JSONL, one item a line, ``{"id", "suite", "prompt",
+Suites are the files that ``train evaluate --suite`` takes: JSONL, one item a line, ``{"id", "suite", "role"?, "prompt",
 "checks", "expected"?}`` with the prompt a string or a list of turns. Read leniently: any lines with a question, prompt
 or query will do, and so will any other file that the sources' readers know as questions and answers; the file's name
 is then the suite's.
@@ -98,4 +98,4 @@ def _item(found: dict[str, Any], file: Path, number: int) -> SuiteItem:
     expected = expected[0] if isinstance(expected, list) else expected
     name = Source(path=str(file)).label
     return SuiteItem(str(found.get("id", number)), str(found.get("suite") or name), prompt,
-                expected if isinstance(expected, str) else None)  # fmt: skip
+                expected if isinstance(expected, str) else None, found.get("role") == "new")  # fmt: skip

@@ -103,7 +103,8 @@ class EvaluateConfig(Suites):
         96, ge=1, description="Longest answer, its thought included; one that reaches it counts as never ending."
     )
     knowledge: Annotated[tuple[str, ...] | None, BeforeValidator(split)] = Field(
-        None, description="Suites of new knowledge, by commas or repeated. Default: named new_…."
+        None,
+        description='Suites of new knowledge, by commas or repeated. Default: those whose items have the role "new".',
     )
     drift: Annotated[tuple[Path, ...], BeforeValidator(listed)] = Field(
         (),

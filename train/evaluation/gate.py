@@ -9,7 +9,9 @@ from train.evaluation.results import Comparison, EvaluateError
 def refuse_blind(config: EvaluateConfig, knowledge: Sequence[str], suites: int) -> None:
     """Raises ``EvaluateError`` for a limit that nothing here could breach, before anything is asked."""
     if config.min_recall is not None and not knowledge:
-        raise EvaluateError("--min-recall: no suite of new knowledge; name one new_…, or give --knowledge")
+        raise EvaluateError(
+            '--min-recall: no suite of new knowledge; give its items "role": "new", or give --knowledge'
+        )
     if (config.max_drop, config.max_drop_suite) != (None, None) and (len(config.model) < 2 or len(knowledge) == suites):
         raise EvaluateError("--max-drop: needs two models and a suite of what was to be kept")
 

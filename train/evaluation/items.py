@@ -14,7 +14,7 @@ QUESTIONS = ("question", "query", "goal", "ctx", "article", "sentence", "text")
 
 
 def write_items(config: ItemsConfig, dry_run: bool = False) -> dict[str, Any]:
-    """A JSONL file for each suite, an item a line: id, suite, prompt, expected; of a task also its bare question.
+    """A JSONL file for each suite, an item a line: id, suite, role, prompt, expected; of a task also its bare question.
 
     The prompt is without examples, since that is what a training row may hold. Returns what was written. Raises
     ``SuiteError`` or ``EvaluateError``.
@@ -31,7 +31,7 @@ def _lines(suite: Suite) -> Iterator[dict[str, Any]]:
     tasks = suite.harness.tasks(suite.name) if suite.harness else {}
     for item in suite.items:
         prompt = [message.model_dump() for message in item.prompt]
-        yield {"id": item.id, "suite": suite.name, **_question(suite, tasks, item), "prompt": prompt,
+        yield {"id": item.id, "suite": suite.name, "role": item.role, **_question(suite, tasks, item), "prompt": prompt,
                "expected": item.expected}  # fmt: skip
 
 

@@ -25,8 +25,6 @@ from train.evaluation.validation import prove
 if TYPE_CHECKING:
     from curate.model.template import Template
 
-NEW = "new_"  # suites whose names begin so measure new knowledge, unless told otherwise
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -51,7 +49,7 @@ def prepare(config: EvaluateConfig) -> Evaluation:
     """
     check_writable(config.out)
     suites, left_out = load_all(config)
-    knowledge = knowledge_suites([suite.name for suite in suites], config.knowledge)
+    knowledge = knowledge_suites(suites, config.knowledge)
     refuse_blind(config, knowledge, len(suites))
     tasks = tuple(_task(name, model, suites, config) for name, model in config.model.items())
     _refuse_unlike(tasks)
@@ -88,13 +86,15 @@ def is_path(name: str) -> bool:
     return Path(name).exists() or "/" in name or name.endswith(".jsonl")
 
 
-def knowledge_suites(names: Sequence[str], told: Sequence[str] | None) -> list[str]:
-    """Which suites measure new knowledge. Raises ``EvaluateError`` for a name that no suite has."""
-    if told is None:
-        return [name for name in names if name.startswith(NEW)]
-    if unknown := sorted(set(told) - set(names)):
+def knowledge_suites(suites: Sequence[Suite], chosen: Sequence[str] | None) -> list[str]:
+    """The names of the suites that measure new knowledge: those chosen, else those whose items have the role ``new``.
+    Raises ``EvaluateError`` for a name that no suite has."""
+    names = [suite.name for suite in suites]
+    if chosen is None:
+        return [suite.name for suite in suites if suite.role == "new"]
+    if unknown := sorted(set(chosen) - set(names)):
         raise EvaluateError(f"--knowledge {','.join(unknown)}: no such suite; the suites are {', '.join(names)}")
-    return [name for name in names if name in told]
+    return [name for name in names if name in chosen]
 
 
 def _task(name: str, model: str, suites: Sequence[Suite], config: EvaluateConfig) -> Task:

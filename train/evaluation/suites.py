@@ -1,8 +1,8 @@
 """Evaluation suites: JSONL files of prompts with checks, read strictly, and proven able to pass and to fail.
 
-One item per line: ``{"id", "suite", "prompt", "checks": [{"kind", "value", "ignore_case"?}], "expected"?}``.
+One item per line: ``{"id", "suite", "role"?, "prompt", "checks": [{"kind", "value", "ignore_case"?}], "expected"?}``.
 The prompt is a string or a list of ``{role, content}``. A file may hold several suites, and a suite may lie
-in several files.
+in several files. All items of a suite have the same role.
 """
 
 import json
@@ -22,6 +22,9 @@ MOST_ERRORS = 10  # shown at once; a file that is wrong is mostly wrong everywhe
 
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # it also names a file
 
+Role = Literal["new", "retention"]
+"""What an item measures. ``new``: what the model is to learn; ``retention``: what the model is to keep."""
+
 
 class SuiteError(CurateError, ValueError):
     """A suite cannot be used; the message lists file, line, and what is wrong there."""
@@ -37,6 +40,7 @@ class Item(Strict):
 
     id: str = Field(min_length=1)
     suite: Name
+    role: Role = "retention"
     prompt: tuple[Message, ...] = Field(min_length=1)
     checks: tuple[Check, ...] = Field(min_length=1)
     expected: str | None = None
@@ -65,11 +69,16 @@ class Suite:
     items: tuple[Item, ...]
     harness: Any = None  # ``train.evaluation.harness.Harness``, where the items are its to ask
 
+    @property
+    def role(self) -> Role:
+        return self.items[0].role if self.items else "retention"
+
 
 def load_suites(paths: Sequence[Path]) -> list[Suite]:
     """All suites in these files and folders (``*.jsonl``), by name.
 
-    Raises ``SuiteError`` for a missing or empty path, a broken line, or an id that a suite has twice.
+    Raises ``SuiteError`` for a missing or empty path, a broken line, an id that a suite has twice, or two roles in a
+    suite.
     """
     errors: list[str] = []
     items: dict[str, dict[str, Item]] = {}
@@ -79,6 +88,9 @@ def load_suites(paths: Sequence[Path]) -> list[Suite]:
                 errors.append(f"{where}: {found}")
             elif items.setdefault(found.suite, {}).setdefault(found.id, found) is not found:
                 errors.append(f"{where}: suite {found.suite!r} has the id {found.id!r} twice; ids must differ")
+            elif found.role != (first := next(iter(items[found.suite].values()))).role:
+                errors.append(f"{where}: suite {found.suite!r} has items of role {first.role!r} and of role "
+                              f"{found.role!r}; give each role a suite of its own")  # fmt: skip
     if errors:
         more = [f"… and {len(errors) - MOST_ERRORS} more"] if len(errors) > MOST_ERRORS else []
         raise SuiteError("\n".join(errors[:MOST_ERRORS] + more))

@@ -42,8 +42,8 @@ def decontaminated(folder: Path, config: MixConfig, progress: Progress) -> Path:
 
 @lru_cache(maxsize=1)
 def suite_items(suites: tuple[Path, ...]) -> tuple[SuiteItem, ...]:
-    """The items of these files. Suites named ``new_…`` ask for what is to be learned, so rows may well hold them."""
-    return tuple(item for item in read_items(suites) if not item.suite.startswith("new_"))
+    """The items of these files without those of the role ``new``: rows may well hold what the model is to learn."""
+    return tuple(item for item in read_items(suites) if not item.new)
 
 
 def contaminated(folders: dict[str, Path]) -> dict[str, dict[str, dict[str, int]]]:

@@ -35,12 +35,14 @@ LABELS = re.compile(r"\A\s*(?:question|q)\s*:|\b(?:answer|a)\s*:\s*\Z", re.IGNOR
 
 @dataclass(frozen=True)
 class SuiteItem:
-    """What a suite asks. ``prompt``: all its turns but the system's; ``expected``: an answer that is right."""
+    """What a suite asks. ``prompt``: all its turns but the system's; ``expected``: an answer that is right; ``new``:
+    the item asks for what the model is to learn."""
 
     id: str
     suite: str
     prompt: str
     expected: str | None = None
+    new: bool = False
 
 
 class SearchedRow(NamedTuple):
