@@ -58,6 +58,7 @@ EXAMPLE = pa.schema(
     [
         ("id", pa.string()),  # stable: hash of source name and content (ingest.row_id)
         ("source", pa.string()),  # names a card in data_cards/, or the source file's stem
+        ("wording_of", pa.string()),  # the id of the row whose question this row asks in other words; else null
         ("prompt", pa.list_(MESSAGE)),  # up to and including the last user turn; never empty
         ("reference", pa.string()),  # the source's own answer
         ("knowledge", pa.list_(PLACE)),  # half-open characters of `reference`: its words that may be learned

@@ -50,9 +50,10 @@ def test_ids_are_read_without_comments_and_blanks(tmp_path):
 
 
 def test_a_plain_id_covers_its_wordings_and_a_wording_only_itself():
-    names = ["a", "a-w1", "a-w2", "a-2", "b", "b-w1"]
-    assert [covers({"a"}, name) for name in names] == [True, True, True, False, False, False]
-    assert [covers({"b-w1"}, name) for name in names] == [False] * 5 + [True]
+    names = [("a", None), ("a-w1", "a"), ("a-w2", "a"), ("a-2", None), ("b", None), ("b-w1", "b")]
+    assert [covers({"a"}, *name) for name in names] == [True, True, True, False, False, False]
+    assert [covers({"b-w1"}, *name) for name in names] == [False] * 5 + [True]
+    assert not covers({"a"}, "a-w1", None)  # an id says nothing: a source may have named its own row so
 
 
 def test_ids_of_another_source_are_an_error_and_some_unknown_ones_a_warning(tmp_path):

@@ -154,18 +154,19 @@ def test_contains_is_what_the_evaluation_means_by_it(text, value):
 
 
 def test_a_new_wording_that_a_row_has_or_that_tells_the_answer_is_not_unseen():
-    def row(name, question, drop=None):
+    def row(name, question, drop=None, wording_of=None):
         prompt = [{"role": "user", "content": question}]
         return {"id": name, "prompt": prompt, "reference": "37 mg", "response": "It is 37 mg.", "origin": "rewritten",
-                "drop": drop}  # fmt: skip
+                "drop": drop, "wording_of": wording_of}  # fmt: skip
 
     rows = [row("a", "What is the dose of Velotrin?"), row("b", "How much Zorvex?", "test"),
             row("c", "How much Velotrin?", "known")]  # fmt: skip
     ways = ["How much velotrin?!", "Is Velotrin given at 37 mg?", "Which amount of Velotrin is right?"]
     split = choose({"a": "a", "b": "b", "c": "a"}, 0.5, 1)
     items, left_out = suites(
-        rows, split, 0, "en", lambda found: [row(f"{r['id']}-w{n}", way) for r in found for n, way in enumerate(ways)]
-    )
+        rows, split, 0, "en", lambda found: [row(f"{n} of {r['id']}", way, wording_of=r["id"])
+                                             for r in found for n, way in enumerate(ways)]
+    )  # fmt: skip
     assert left_out == {}
     assert [(item["id"], item["suite"], item["prompt"]) for item in items] == [
         ("b", "new_heldout", "How much Zorvex?"),
@@ -208,6 +209,7 @@ def test_the_suite_loads_and_asks_for_both_sides(built):
     loaded = {suite.name: suite.items for suite in load_suites([result.folder.parent / said["suite"]])}
     assert {name: len(items) for name, items in loaded.items()} == said["items"]
     assert set(loaded) == {"new_heldout", "new_trained", "new_unseen"}
+    assert {item.role for items in loaded.values() for item in items} == {"new"}
     assert len(loaded["new_heldout"]) == len(loaded["new_trained"]) >= len(loaded["new_unseen"]) > 0
     rows = {row["id"]: row for row in read_dataset(result.folder).to_pylist()}
     assert {rows[item.id]["drop"] for item in loaded["new_heldout"]} == {"test"}

@@ -38,7 +38,7 @@ def test_each_question_is_asked_in_other_ways_about_the_same_thing(built):
     assert [row["prompt"][-1]["content"] for row in rows[: len(questions)]] == questions
     asked = defaultdict(list)
     for row in rows:
-        asked[row["id"].partition("-w")[0]].append(row)
+        asked[row["wording_of"] or row["id"]].append(row)
     assert len(asked) == len(questions)
     for own, *added in asked.values():
         assert len({row["prompt"][-1]["content"].casefold() for row in (own, *added)}) == 1 + len(added) <= WANTED

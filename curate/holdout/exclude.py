@@ -1,12 +1,12 @@
 """Exclude: rows that a person has named by their ids are marked, never deleted.
 
-An id is that of a row, as ``curate peek`` shows it. A plain id stands for the row and all its wordings, an id that ends
-in ``-w1`` for that wording alone. Marking comes last, so that another list repeats no work of the model; only where
-another row is a repeat of an excluded one, or contradicts it, is the comparison itself made without it.
+An id is that of a row, as ``curate peek`` shows it. The id of a row of the source stands for the row and all its
+wordings, the id of a wording for that wording alone. Marking comes last, so that another list repeats no work of the
+model; only where another row is a repeat of an excluded one, or contradicts it, is the comparison itself made without
+it.
 """
 
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,13 +17,12 @@ import pyarrow.compute as pc
 from curate.config.settings import ConfigError
 from curate.dedup.rows import Verdict, find
 from curate.dedup.stage import Dedupe, Marker
+from curate.ingest.source import wording_id
 from curate.schema import EXAMPLE
 from curate.store.files import read_live
 from curate.store.stage import Worker, fingerprint
 
 SHOWN = 5  # ids named in a message
-
-_WORDING = re.compile(r"(.+)-w(\d+)")
 
 
 def read_lines(path: Path, flag: str, holds: str) -> list[str]:
@@ -43,18 +42,9 @@ def read_ids(path: Path) -> tuple[str, ...]:
     return tuple(sorted({line.partition("#")[0].strip() for line in lines} - {""}))
 
 
-def row_of(name: str) -> str:
-    """The row of the source that an id belongs to.
-
-    >>> row_of("3f2a-w2"), row_of("3f2a"), row_of("3f2a-2")
-    ('3f2a', '3f2a', '3f2a-2')
-    """
-    match = _WORDING.fullmatch(name)
-    return match[1] if match else name
-
-
-def covers(ids: Collection[str], name: str) -> bool:
-    return name in ids or row_of(name) in ids
+def covers(ids: Collection[str], name: str, wording_of: str | None) -> bool:
+    """Whether the ids name this row, or the row that it rewords."""
+    return name in ids or wording_of in ids
 
 
 def unmatched(ids: Iterable[str], rows: Iterable[str]) -> list[str]:
@@ -64,7 +54,8 @@ def unmatched(ids: Iterable[str], rows: Iterable[str]) -> list[str]:
 
 def check_ids(ids: Sequence[str], rows: Collection[str], wordings: int, path: Path) -> None:
     """Raises ``ConfigError`` where none of the ids can be one of this source, whose rows are asked in so many ways."""
-    if ids and not any(_possible(name, rows, wordings) for name in ids):
+    possible = {*rows, *(wording_id(row, number) for row in rows for number in range(1, wordings))}
+    if ids and possible.isdisjoint(ids):
         raise ConfigError(f"--exclude {path}: none of its {len(ids):,} ids is one of this source's {len(rows):,} rows "
                           f"({_some(ids)}), so it was written for another source, or another --name; `curate peek` "
                           "shows a row's id behind its source's name")  # fmt: skip
@@ -76,11 +67,6 @@ def unmatched_warning(ids: Sequence[str], rows: Iterable[str], path: Path) -> st
     if not lost:
         return None
     return f"curate: warning: --exclude {path}: {len(lost):,} of {len(ids):,} ids match no row: {_some(lost)}"
-
-
-def _possible(name: str, rows: Collection[str], wordings: int) -> bool:
-    match = _WORDING.fullmatch(name)
-    return name in rows or bool(match and match[1] in rows and 0 < int(match[2]) < wordings)
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -136,14 +122,19 @@ class Exclude:
 
     name: ClassVar[str] = "exclude"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("id",)
+    reads: ClassVar[tuple[str, ...]] = ("id", "wording_of")
 
     def identity(self) -> dict[str, Any]:
         return {"ids": fingerprint(list(self.ids)), "count": len(self.ids)}
 
     def open(self) -> Worker:
         listed = frozenset(self.ids)
-        return lambda table: mark(table, "excluded", [covers(listed, name) for name in table["id"].to_pylist()])
+        return lambda table: mark(table, "excluded", [covers(listed, *row) for row in ids_of(table)])
+
+
+def ids_of(table: pa.Table) -> Iterator[tuple[str, str | None]]:
+    """Each row's id, and the id of the row that it rewords."""
+    return zip(table["id"].to_pylist(), table["wording_of"].to_pylist(), strict=True)
 
 
 def mark(table: pa.Table, reason: str, chosen: Sequence[bool]) -> pa.Table:

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.config.settings import ConfigError
-from curate.holdout.exclude import mark, row_of
+from curate.holdout.exclude import ids_of, mark
 from curate.schema import Message
 from curate.store.files import read_live
 from curate.store.stage import Worker
@@ -179,12 +179,12 @@ class Split:
     fact: dict[str, str]  # row of the source -> its fact
     held: frozenset[str]  # facts
 
-    def holds_out(self, name: str) -> bool:
-        """Whether this row, or wording of a row, is held out."""
-        return self.fact_of(name) in self.held
+    def holds_out(self, name: str, wording_of: str | None = None) -> bool:
+        """Whether this row of the source, or wording of one, is held out."""
+        return self.fact_of(name, wording_of) in self.held
 
-    def fact_of(self, name: str) -> str:
-        return self.fact.get(name) or self.fact[row_of(name)]
+    def fact_of(self, name: str, wording_of: str | None = None) -> str:
+        return self.fact[wording_of or name]
 
     def numbers(self) -> dict[str, int]:
         sizes = Counter(self.fact.values())
@@ -225,14 +225,14 @@ class HoldOut:
 
     name: ClassVar[str] = "heldout"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("id",)
+    reads: ClassVar[tuple[str, ...]] = ("id", "wording_of")
 
     def identity(self) -> dict[str, Any]:
         return {"share": self.share, "lang": self.lang, "seed": self.seed}
 
     def open(self) -> Worker:
         found = split(self.ingested, self.share, self.seed, self.lang)
-        return lambda table: mark(table, "test", [found.holds_out(name) for name in table["id"].to_pylist()])
+        return lambda table: mark(table, "test", [found.holds_out(*row) for row in ids_of(table)])
 
 
 # ---- the suite
@@ -241,4 +241,4 @@ SUITES, SUMMARY = "test.jsonl", "summary.json"
 Row = dict[str, Any]
 Item = dict[str, Any]
 Reword = Callable[[list[Row]], list[Row]]
-"""Asks the questions of rows in other ways; each row it gives has the id of its origin before ``-w``."""
+"""Asks the questions of rows in other ways; each row it gives names its origin in ``wording_of``."""

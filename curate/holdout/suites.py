@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.holdout.exclude import row_of
 from curate.holdout.facts import SUITES, SUMMARY, Item, Reword, Row, Split, rank
 from curate.schema import EXAMPLE, Message
 from curate.store.files import load_manifest, read_dataset, read_json, write_bytes, write_json
@@ -25,7 +24,7 @@ from curate.text.words import names
 
 ROLES = {"system", "user", "assistant"}  # of the turns that a suite's prompt may have
 
-VERSION = 1
+VERSION = 2
 
 
 def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordStage | None) -> dict[str, Any]:
@@ -80,14 +79,14 @@ def _items(
     seen: set[Hashable] = set()
     left_out: Counter[str] = Counter()
     items = []
-    for row in sorted(rows, key=lambda row: (row_of(row["id"]) != row["id"], rank(seed, suite, row["id"]))):
+    for row in sorted(rows, key=lambda row: (row["wording_of"] is not None, rank(seed, suite, row["id"]))):
         values = key_values(row["reference"], row["response"], question_of(row["prompt"]), lang)
         if not _askable(row["prompt"]):
             left_out["prompt-of-tools"] += 1
         elif isinstance(values, str):
             left_out[values] += 1
         else:
-            key = (found.fact_of(row["id"]), frozenset(value.casefold() for value in values))
+            key = (found.fact_of(row["id"], row["wording_of"]), frozenset(value.casefold() for value in values))
             items += [] if key in seen else [_item(row, suite, values)]
             seen.add(key)
     return items, left_out
@@ -97,7 +96,8 @@ def _item(row: Row, suite: str, values: Sequence[str]) -> Item:
     single = len(row["prompt"]) == 1
     prompt = row["prompt"][0]["content"] if single else [{k: m[k] for k in ("role", "content")} for m in row["prompt"]]
     checks = [{"kind": "contains", "value": value, "ignore_case": True} for value in values]
-    return {"id": row["id"], "suite": suite, "prompt": prompt, "checks": checks, "expected": row["response"]}
+    return {"id": row["id"], "suite": suite, "prompt": prompt, "role": "new", "checks": checks,
+            "expected": row["response"]}  # fmt: skip
 
 
 def _askable(prompt: Sequence[Message]) -> bool:
@@ -111,7 +111,7 @@ def _unseen(trained: Sequence[Item], rows: Sequence[Row], reword: Reword) -> Ite
     ways: dict[str, list[Row]] = defaultdict(list)
     for row in reword([by_id[item["id"]] for item in trained]):
         if normalise(question_of(row["prompt"])) not in asked:
-            ways[row["id"].rpartition("-w")[0]].append(row)
+            ways[row["wording_of"]].append(row)
     for item in trained:
         values = [check["value"] for check in item["checks"]]
         told = (row for row in ways[item["id"]] if not any(contains(question_of(row["prompt"]), v) for v in values))

@@ -17,7 +17,7 @@ from curate.store.files import MANIFEST, REJECTED, batched, file_hash, read_json
 from curate.store.runner import Report, TooManyDrops, manifest, receipt_path
 from curate.store.stage import fingerprint
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass

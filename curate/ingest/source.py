@@ -155,6 +155,16 @@ def row_id(source_name: str, prompt: list[Message], reference: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def wording_id(row: str, number: int) -> str:
+    """The id of a row that asks another row's question in other words; ``number`` counts from 1. For people to read:
+    the column ``wording_of`` names the other row.
+
+    >>> wording_id("3f2a", 1)
+    '3f2a-w1'
+    """
+    return f"{row}-w{number}"
+
+
 def is_hub_id(path: str) -> bool:
     """Whether this names a hub dataset: ``owner/name``, no file suffix of ours, and nothing of that name here."""
     here = Path(path)

@@ -41,7 +41,7 @@ from curate.store.stage import fingerprint
 from curate.text.questions import question_of
 
 STAGE = "ingest"  # what follows takes it for a source that was read
-VERSION = 3
+VERSION = 4
 
 SPARE = 64  # tokens of the headings above a passage, and of what its parts cost more together than alone
 LONGEST_ANSWER = 256

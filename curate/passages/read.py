@@ -27,7 +27,7 @@ from curate.text.normalise import normalise
 from curate.text.words import words
 
 STAGE = "passages"
-VERSION = 3
+VERSION = 4
 
 PassageReason = Literal[
     "no-letters",  # rules of dashes, numbers, signs

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from curate.ingest.source import wording_id
 from curate.model.base import Base
 from curate.model.engine import Sampling
 from curate.model.prompts import in_view
@@ -36,7 +37,7 @@ class Reword:
     thinking: int = 512  # of a thought and the question behind it
 
     name: ClassVar[str] = "reword"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
@@ -80,7 +81,8 @@ class Reword:
             if normalise(text) not in seen and same_matter(question, text, self.lang):
                 seen.add(normalise(text))
                 turn = {"role": "user", "content": text}
-                yield {**row, "id": f"{row['id']}-w{len(seen) - 1}", "prompt": [*row["prompt"][:-1], turn]}
+                yield {**row, "id": wording_id(row["id"], len(seen) - 1), "wording_of": row["id"],
+                       "prompt": [*row["prompt"][:-1], turn]}  # fmt: skip
 
 
 def same_matter(question: str, other: str, lang: str) -> bool:

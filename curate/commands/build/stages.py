@@ -8,7 +8,7 @@ from typing import Any
 from curate.commands.build.settings import BuildConfig
 from curate.commands.progress import Progress
 from curate.dedup.stage import Dedupe
-from curate.holdout.exclude import DedupeWithout, Exclude, check_ids, covers, deciding, unmatched_warning
+from curate.holdout.exclude import DedupeWithout, Exclude, check_ids, deciding, unmatched_warning
 from curate.holdout.facts import HoldOut, split
 from curate.holdout.suites import write_suites
 from curate.mask.score import Score
@@ -96,7 +96,7 @@ def choices(config: BuildConfig, ingested: Path) -> dict[str, Any]:
     if config.exclude:
         ids = config.excluded()
         rows = read_dataset(ingested, ["id"])["id"].to_pylist()
-        found["excluded"] = sum(covers(ids, row) for row in rows)
+        found["excluded"] = sum(row in ids for row in rows)
     if config.test:
         found["test"] = split(ingested, config.test, config.seed, config.lang).numbers()
     return found

@@ -34,7 +34,7 @@ from curate.store.stage import fingerprint
 from curate.text.questions import question_of
 
 STAGE = "made"
-VERSION = 3
+VERSION = 4
 
 Fits = Callable[[list[Message], str], bool]
 
