@@ -37,9 +37,9 @@ def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]
     ['37 mg', 'not']
     """
     code = language(lang)
-    _, after, found, _ = compare(draft, response, code)
+    _, after, places, _ = compare(draft, response, code)
     hidden = leaks(response)
-    fresh = [i for i in found if not _within(after[i], hidden)]
+    fresh = [i for i in places if not _within(after[i], hidden)]
     return _spans(response, after, fresh, words(response, code))
 
 
@@ -56,14 +56,14 @@ def compare(
 
 
 def _items(text: str, lang: str) -> list[AlignmentUnit]:
-    found = words(text, lang)
+    tokens = words(text, lang)
     items = []
     for q in quantities(text, lang):
-        inside = [w for w in found if w.start < q.end and q.start < w.end]  # whole words: 5-month in 5-month-old
+        inside = [w for w in tokens if w.start < q.end and q.start < w.end]  # whole words: 5-month in 5-month-old
         start, end = min([q.start, *(w.start for w in inside)]), max([q.end, *(w.end for w in inside)])
         items.append(AlignmentUnit(start, end, f"#{q.value}|{q.upper}|{q.unit}", q))
     taken = [(item.start, item.end) for item in items]
-    for word in found:
+    for word in tokens:
         if not word.function and not any(word.start < end and start < word.end for start, end in taken):
             items.append(AlignmentUnit(word.start, word.end, stem(word.norm, lang)))
     return sorted(items, key=lambda item: item.start)
@@ -87,15 +87,15 @@ def _fresh(
 
 def _differences(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int, int, int]]:
     """(i, j, k, l) where before[i:j] became after[k:l], l > k, between the words of a longest common subsequence."""
-    found: list[tuple[int, int, int, int]] = []
+    differences: list[tuple[int, int, int, int]] = []
     i = k = 0
     for code in [*LCSseq.opcodes(before, after), None]:
         if code is None or code.tag == "equal":
             j, stop = (len(before), len(after)) if code is None else (code.src_start, code.dest_start)
             if stop > k:
-                found.append((i, j, k, stop))
+                differences.append((i, j, k, stop))
             i, k = (j, stop) if code is None else (code.src_end, code.dest_end)
-    return found
+    return differences
 
 
 def _swapped(

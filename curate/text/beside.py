@@ -88,8 +88,8 @@ def traded(before: StemmedText, after: StemmedText) -> set[int]:
             moves.setdefault((old, new), []).append((was[place][old], now[place][new]))
     return {
         here[n]
-        for (old, new), found in moves.items()
-        for (there, here), (other, another) in product(found, moves.get((new, old), []))
+        for (old, new), moved in moves.items()
+        for (there, here), (other, another) in product(moved, moves.get((new, old), []))
         if (there.start < other.start) == (here.start < another.start)  # the places stay, what stands there moves
         for n, word in enumerate(new)
         if word not in old

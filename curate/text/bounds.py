@@ -77,20 +77,20 @@ def beside(q: Quantity, text: str, lang: str = "en") -> frozenset[str]:
     ([['below'], ['below'], ['pm']], [['below']], [['^-3']])
     """
     before, after = text[max(0, q.start - AWAY) : q.start], text[q.end : q.end + AWAY]
-    found = {_symbol(before, after), _half(before, after), *_behind(after)}
-    if not found & {"below", "above", "unequal"}:
-        found.add(_word(before, after, lang))
-    return frozenset(found - {""})
+    marks = {_symbol(before, after), _half(before, after), *_behind(after)}
+    if not marks & {"below", "above", "unequal"}:
+        marks.add(_word(before, after, lang))
+    return frozenset(marks - {""})
 
 
-def lost(own: frozenset[str], other: frozenset[str], lang: str) -> bool:
+def lost(reference_marks: frozenset[str], text_marks: frozenset[str], lang: str) -> bool:
     """Whether a bound is gone: in a language whose words for bounds are known, "below 8" is not 8.
 
     >>> lost(frozenset({"below"}), frozenset(), "en"), lost(frozenset({"below"}), frozenset({"below"}), "en")
     (True, False)
     """
     sides = frozenset(TURNED)
-    return lang in BOUNDS and bool(own & sides) and not other & sides
+    return lang in BOUNDS and bool(reference_marks & sides) and not text_marks & sides
 
 
 def contradict(one: frozenset[str], other: frozenset[str]) -> bool:
@@ -128,8 +128,8 @@ def _symbol(before: str, after: str) -> str:
 
 
 def _half(before: str, after: str) -> str:
-    if found := re.match(rf"(?:[:.]\d\d)?\s?({HALVES[0][0]})", after, re.IGNORECASE):
-        return f"{found[1][0].lower()}m"
+    if match := re.match(rf"(?:[:.]\d\d)?\s?({HALVES[0][0]})", after, re.IGNORECASE):
+        return f"{match[1][0].lower()}m"
     return next((half for words, half in HALVES[1:] if re.search(rf"(?:{words})\s*$", before)), "")
 
 
@@ -157,11 +157,11 @@ def _word(before: str, after: str, lang: str) -> str:
             if re.match(rf"\W{{0,2}}(?:\w+\W)?(?:{pattern})(?!\w)" if lang != "zh" else rf"\W?\w?(?:{pattern})", after,
                         re.IGNORECASE):  # fmt: skip
                 return side
-    found = [(match.end(1), match.end(1) - match.start(1), side, match.start(1)) for side, pattern in
+    comparisons = [(match.end(1), match.end(1) - match.start(1), side, match.start(1)) for side, pattern in
              zip(sides, _patterns(lang), strict=True) if pattern and (match := pattern.search(before))]  # fmt: skip
-    if not found:
+    if not comparisons:
         return ""
-    _, _, side, start = max(found)
+    _, _, side, start = max(comparisons)
     return TURNED[side] if _negated(before[:start], lang) else side
 
 

@@ -84,8 +84,8 @@ def citations(text: str) -> list[tuple[int, int]]:
     >>> citations("red birch (WHO 2013) [12]. See leaflet.")
     [(9, 20), (20, 25), (26, 38)]
     """
-    found = (match for pattern in (_CITATION, _ADDRESS, _POINTER) for match in pattern.finditer(text))
-    return sorted(match.span() for match in found if not _MONTH.search(match[0]))
+    matches = (match for pattern in (_CITATION, _ADDRESS, _POINTER) for match in pattern.finditer(text))
+    return sorted(match.span() for match in matches if not _MONTH.search(match[0]))
 
 
 def bare(reference: str, question: str) -> str:

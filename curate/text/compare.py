@@ -37,8 +37,8 @@ def content(text: str, question: str, lang: str) -> list[str]:
         *((n.start, n.end) for n in names(text, lang)),
     ]
     free = [w for w in words(text, lang) if not w.function and not any(w.start < e and s < w.end for s, e in taken)]
-    asked = set(stems(question, lang))
-    return [s for s in dict.fromkeys(stem(w.norm, lang) for w in free) if s not in asked]
+    question_stems = set(stems(question, lang))
+    return [s for s in dict.fromkeys(stem(w.norm, lang) for w in free) if s not in question_stems]
 
 
 def neighbours(text: str, lang: str) -> list[tuple[str, str]]:
@@ -55,10 +55,10 @@ def heads(word: str, relevant: str, held: set[str], question: str, lang: str) ->
     """Whether the word belongs to an attribute's name in "Zorvex: indication swollen knees": behind a name that the
     question has too, before words that are all held.
     """
-    asked = set(stems(question, lang))
+    question_stems = set(stems(question, lang))
     for match in re.finditer(r"^([^:.\n]+?)(?::| [-–—])[ ](.+)$", relevant, re.MULTILINE):
         rest = stems(match[2], lang)
-        if word in rest and set(stems(match[1], lang)) <= asked:
+        if word in rest and set(stems(match[1], lang)) <= question_stems:
             ends = range(rest.index(word) + 1, len(rest) - 1)  # two words at least are the value
             if any(not held & set(rest[:end]) and held >= set(rest[end:]) for end in ends):
                 return True
@@ -66,9 +66,9 @@ def heads(word: str, relevant: str, held: set[str], question: str, lang: str) ->
 
 
 def tokens(text: str, lang: str) -> frozenset[str]:
-    found = [w.norm for w in words(text, lang) if any(c.isalnum() for c in w.norm)]
-    parts = [part for norm in found for part in re.split(r"[-‐‑/']", norm)]
-    return frozenset(found) | frozenset(parts) | frozenset(stem(norm, lang) for norm in found)
+    norms = [w.norm for w in words(text, lang) if any(c.isalnum() for c in w.norm)]
+    parts = [part for norm in norms for part in re.split(r"[-‐‑/']", norm)]
+    return frozenset(norms) | frozenset(parts) | frozenset(stem(norm, lang) for norm in norms)
 
 
 def has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
@@ -96,11 +96,11 @@ def abbreviated(text: str, relevant: str, lang: str) -> set[str]:
     """Stems of the words of ``relevant`` that an all-caps word of ``text`` abbreviates (PDA)."""
     plain = [w.norm for w in words(relevant, lang) if w.norm[0].isalpha()]
     initials = "".join(norm[0] for norm in plain)
-    found: set[str] = set()
+    matches: set[str] = set()
     for short in re.findall(r"\b[A-Z]{2,6}(?=s?\b)", text):
         at = initials.find(short.casefold())
-        found |= {stem(norm, lang) for norm in plain[at : at + len(short)]} if at >= 0 else set()
-    return found
+        matches |= {stem(norm, lang) for norm in plain[at : at + len(short)]} if at >= 0 else set()
+    return matches
 
 
 def named(text: str, question: str, lang: str) -> set[str]:
@@ -113,8 +113,8 @@ def has_amount(q: Quantity, among: Sequence[Quantity]) -> bool:
     if any(q.agrees(other) for other in among):
         return True
     ends = {q.value, q.upper} if q.upper is not None else {q.value}
-    given = {v for other in among if other.unit in ("", q.unit) for v in (other.value, other.upper)}
-    return q.upper is not None and ends <= given
+    values = {v for other in among if other.unit in ("", q.unit) for v in (other.value, other.upper)}
+    return q.upper is not None and ends <= values
 
 
 def amounts(text: str, lang: str) -> set[tuple[object, ...]]:
@@ -124,12 +124,12 @@ def amounts(text: str, lang: str) -> set[tuple[object, ...]]:
 def turned(q: Quantity, relevant: str, text: str, lang: str) -> str | None:
     """How the text states an amount that it has, where it never states the same with it: ``< 90`` or 90 for ``> 90``.
     Of times the second is let pass: "after two weeks" has too many other words."""
-    own = beside(q, relevant, lang)
-    found = [other for other in quantities(text, lang) if q.agrees(other)]
-    marks = [beside(other, text, lang) for other in found]
+    stated = beside(q, relevant, lang)
+    same = [other for other in quantities(text, lang) if q.agrees(other)]
+    marks = [beside(other, text, lang) for other in same]
     timed = q.unit in ("min", "month", "date")
-    if found and all(contradict(own, mark) or (not timed and lost(own, mark, lang)) for mark in marks):
-        return around(found[0], text)
+    if same and all(contradict(stated, mark) or (not timed and lost(stated, mark, lang)) for mark in marks):
+        return around(same[0], text)
     return None
 
 
@@ -152,8 +152,8 @@ def digits_in(q: Quantity, text: str) -> bool:
 def overlap(sentence: str, other: str, lang: str) -> float:
     """Share of the sentence's content words, negations aside, that the other has too."""
     deny = {stem(w.norm, lang) for w in negations(sentence, lang)}
-    wanted = set(stems(sentence, lang)) - deny
-    return len(wanted & set(stems(other, lang))) / len(wanted) if wanted else 0.0
+    content_stems = set(stems(sentence, lang)) - deny
+    return len(content_stems & set(stems(other, lang))) / len(content_stems) if content_stems else 0.0
 
 
 def best(sentence: str, text: str, lang: str) -> float:
@@ -169,24 +169,24 @@ def nearest(sentence: str, text: str, lang: str) -> list[Span]:
 
 def about(text: str, relevant: str, lang: str) -> list[Span]:
     """The sentences of ``text`` that speak of what a sentence of the reference speaks of."""
-    given = sentences(relevant)
-    return [s for s in sentences(text) if any(overlap(g.text, s.text, lang) >= 0.3 for g in given)]
+    claims = sentences(relevant)
+    return [s for s in sentences(text) if any(overlap(claim.text, s.text, lang) >= 0.3 for claim in claims)]
 
 
 def exchanged(response: str, source: str, lang: str) -> list[Word]:
     """Capitalised words that open a sentence, which alone proves no name, and go on as a sentence of the source
     does after another word: "Velmora is a rare disorder", where the source has "OHS is a rare disorder".
     """
-    found, given = words(response, lang), words(source, lang)
+    response_words, source_words = words(response, lang), words(source, lang)
     follow: dict[tuple[str, ...], set[str]] = {}
-    for i, word in enumerate(given):
-        follow.setdefault(_next(given, i), set()).add(word.norm)
+    for i, word in enumerate(source_words):
+        follow.setdefault(_next(source_words, i), set()).add(word.norm)
     openers = {s.start for s in sentences(response)}
     odd = []
-    for i, word in enumerate(found):
-        if word.text[0].isupper() and not word.function and _opens(found, i, openers):
-            before = follow.get(_next(found, i), {word.norm})
-            odd += [] if word.norm in before or not _next(found, i) else [word]
+    for i, word in enumerate(response_words):
+        if word.text[0].isupper() and not word.function and _opens(response_words, i, openers):
+            before = follow.get(_next(response_words, i), {word.norm})
+            odd += [] if word.norm in before or not _next(response_words, i) else [word]
     return odd
 
 
@@ -201,8 +201,8 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
     """
     from rapidfuzz.fuzz import ratio
 
-    said = [word for word in words(response, lang) if len(word.norm) >= NAMED and not word.function]
-    spelled = tokens(response, lang) | {word.norm for word in said}
+    long_words = [word for word in words(response, lang) if len(word.norm) >= NAMED and not word.function]
+    spelled = tokens(response, lang) | {word.norm for word in long_words}
     known = {
         stem(part, lang) for text in sources for part in {*tokens(text, lang), *(w.norm for w in words(text, lang))}
     }
@@ -210,7 +210,7 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
     unsaid = [norm for norm in called if len(norm) >= NAMED and norm not in spelled]
     return [
         (word.text, called[norm])
-        for word in said for norm in unsaid
+        for word in long_words for norm in unsaid
         if word.text[0].isupper() >= called[norm][0].isupper()
         and stem(word.norm, lang) not in known and ratio(word.norm, norm) >= ALIKE and not _inflected(word.norm, norm)
     ]  # fmt: skip

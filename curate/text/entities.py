@@ -30,38 +30,38 @@ def find_entities(rows: Sequence[QuestionAnswer], lang: str = "en") -> list[str 
     ['Velotrin', None]
     """
     questions = {row.question for row in rows}
-    seen = Counter(norm for question in questions for norm in {word.norm for word in words(question, lang)})
-    return [_entity(row, seen, len(questions), lang) for row in rows]
+    counts = Counter(norm for question in questions for norm in {word.norm for word in words(question, lang)})
+    return [_entity(row, counts, len(questions), lang) for row in rows]
 
 
-def _entity(row: QuestionAnswer, seen: Counter[str], questions: int, lang: str) -> str | None:
+def _entity(row: QuestionAnswer, counts: Counter[str], questions: int, lang: str) -> str | None:
     called = [span.text for span in names(row.question, lang)]
-    called = sorted((name for name in called if len(name.split()) <= LONGEST), key=lambda n: _count(n, seen, lang))
-    if called and 2 * _count(called[0], seen, lang) <= questions:
+    called = sorted((name for name in called if len(name.split()) <= LONGEST), key=lambda n: _count(n, counts, lang))
+    if called and 2 * _count(called[0], counts, lang) <= questions:
         return called[0]
-    return _repeated(row, seen, max(1, questions // RARE), lang) if questions > 1 else next(iter(called), None)
+    return _repeated(row, counts, max(1, questions // RARE), lang) if questions > 1 else next(iter(called), None)
 
 
-def _count(name: str, seen: Counter[str], lang: str) -> int:
+def _count(name: str, counts: Counter[str], lang: str) -> int:
     """Questions that have the rarest word of a name, which is about those that have the name."""
-    return min((seen[word.norm] for word in words(name, lang) if not word.function), default=0)
+    return min((counts[word.norm] for word in words(name, lang) if not word.function), default=0)
 
 
-def _repeated(row: QuestionAnswer, seen: Counter[str], most: int, lang: str) -> str | None:
+def _repeated(row: QuestionAnswer, counts: Counter[str], most: int, lang: str) -> str | None:
     """The rarest run of words that the answer repeats, else a name."""
-    said = {word.norm for word in words(row.answer, lang)}
+    answer_words = {word.norm for word in words(row.answer, lang)}
     runs: list[list[Word]] = []
     for word in words(row.question, lang):
-        if word.function or word.norm not in said or seen[word.norm] > most or not word.norm[0].isalpha():
+        if word.function or word.norm not in answer_words or counts[word.norm] > most or not word.norm[0].isalpha():
             continue
         touches = runs and row.question[runs[-1][-1].end : word.start] in ("", " ") and len(runs[-1]) < LONGEST
         if touches:
             runs[-1].append(word)
         else:
             runs.append([word])
-    found = [row.question[run[0].start : run[-1].end] for run in runs]
-    found = [text for text in found if len(text) > (1 if _unspaced(text) else 2)]
-    rare = min(found, key=lambda text: (_count(text, seen, lang), -len(text)), default=None)
+    texts = [row.question[run[0].start : run[-1].end] for run in runs]
+    texts = [text for text in texts if len(text) > (1 if _unspaced(text) else 2)]
+    rare = min(texts, key=lambda text: (_count(text, counts, lang), -len(text)), default=None)
     return rare or next((span.text for span in names(row.question, lang)), None)
 
 

@@ -103,18 +103,18 @@ def states(text: str, reference: str, question: str, lang: str = "en", glossary:
         return False
     if any(_foreign(s.text, (reference, question), code) for s in about(text, relevant, code)):
         return False
-    asked = set(stems(question, code))
-    lost = [(i, j) for i, j in changed(text, relevant, code) if set(stems(relevant[i:j], code)) - asked]
+    question_stems = set(stems(question, code))
+    lost = [(i, j) for i, j in changed(text, relevant, code) if set(stems(relevant[i:j], code)) - question_stems]
     facts = [(q.start, q.end) for q in quantities(relevant, code)] + [(s.start, s.end) for s in names(relevant, code)]
     if any(i < end and start < j for i, j in lost for start, end in facts):
         return False
     headed = labels(relevant)
     lost = [(i, j) for i, j in lost if not any(start <= i and j <= end for start, end in headed)]
-    wanted = content(relevant, question, code)
-    gone = {word for i, j in lost for word in stems(relevant[i:j], code)} & set(wanted)
-    if not wanted and not facts:  # the question holds every word of the answer: some sentence must affirm it
+    claimed = content(relevant, question, code)
+    gone = {word for i, j in lost for word in stems(relevant[i:j], code)} & set(claimed)
+    if not claimed and not facts:  # the question holds every word of the answer: some sentence must affirm it
         return all(best(s.text, text, code) >= STATED for s in sentences(relevant))
-    return len(gone) <= (1 - STATED) * len(wanted)
+    return len(gone) <= (1 - STATED) * len(claimed)
 
 
 def same_facts(draft: str, rewrite: str, question: str, lang: str = "en") -> bool:
@@ -173,7 +173,7 @@ def check(
     problems += _foreign(response, (reference, question, draft), code)
     # A draft excuses no misspelt name: a model that cannot spell the question's makes the same slip twice.
     wrong = misspelt(response, (reference, question), code)
-    problems += [Problem("foreign-name", f"{said}, for {name}") for said, name in wrong]
+    problems += [Problem("foreign-name", f"{word}, for {name}") for word, name in wrong]
     problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
     problems += [Problem("leak", word) for word in _framed(response, f"{question}\n{reference}\n{draft}")]
     problems += [Problem("leak", response[i:j]) for i, j in role_markers(response, f"{question}\n{reference}")]
@@ -188,23 +188,23 @@ def check(
 
 def _framed(response: str, sources: str) -> list[str]:
     """The prompt's own words for the reference, which nobody else said: "The reference to Zorvex is a reference to"."""
-    said, given = (set(re.findall(r"[a-z]+", text.casefold())) for text in (response, sources))
-    return sorted(FRAME_WORDS & (said - given))
+    response_words, source_words = (set(re.findall(r"[a-z]+", text.casefold())) for text in (response, sources))
+    return sorted(FRAME_WORDS & (response_words - source_words))
 
 
 # --- comparisons -------------------------------------------------------------------------------------------------
 
 
 def _missing(text: str, relevant: str, question: str, lang: str, glossary: Sequence[str]) -> list[Problem]:
-    have, asked = quantities(text, lang), quantities(question, lang)
+    text_amounts, question_amounts = quantities(text, lang), quantities(question, lang)
     problems = [
         Problem("missing-number", q.text)
         for q in quantities(relevant, lang)
-        if not has_amount(q, have) and not any(q.agrees(other) for other in asked)
+        if not has_amount(q, text_amounts) and not any(q.agrees(other) for other in question_amounts)
     ]
     for q in quantities(relevant, lang):
-        if found := turned(q, relevant, text, lang):
-            problems.append(Problem("missing-number", f"{around(q, relevant)}, found {found}"))
+        if instead := turned(q, relevant, text, lang):
+            problems.append(Problem("missing-number", f"{around(q, relevant)}, found {instead}"))
     held, known = tokens(text, lang), tokens(question, lang)
     for name in names(relevant, lang):
         if not has_name(name.text, held, text, lang) and not has_name(name.text, known, question, lang):
@@ -221,25 +221,26 @@ def _lost(text: str, relevant: str, question: str, lang: str, framing: Collectio
     frames every draft.
     """
     held = set(stems(text, lang)) | abbreviated(text, relevant, lang)
-    wanted = content(relevant, question, lang)
-    gone = [word for word in wanted if word not in held]
-    told = len(wanted) <= 3 and (amounts(relevant, lang) or named(relevant, question, lang))  # compared on their own
-    if wanted and not told and len(wanted) - len(gone) < KEPT * len(wanted):
+    claims = content(relevant, question, lang)
+    gone = [word for word in claims if word not in held]
+    # Numbers and names are compared elsewhere.
+    compared = len(claims) <= 3 and (amounts(relevant, lang) or named(relevant, question, lang))
+    if claims and not compared and len(claims) - len(gone) < KEPT * len(claims):
         return [Problem("missing-content", ", ".join(gone[:8]))]
-    if len(wanted) > SHORT:
+    if len(claims) > SHORT:
         return []
-    given, said = set(stems(relevant, lang)) | set(stems(question, lang)), set(framing)
+    known, framed = set(stems(relevant, lang)) | set(stems(question, lang)), set(framing)
     pairs, closed = neighbours(text, lang), {stem(w, lang) for w in KEPT_WORDS.get(lang, ())}
     problems = []
     for left, right in neighbours(unlabelled(relevant), lang):
         if left in gone and heads(left, relevant, held, question, lang):
             continue
         if left in gone and right in gone and not {left, right} & closed:
-            odd = [f"{one} {other}" for one, other in pairs if not {one, other} & given and not {one, other} <= said]
+            odd = [f"{one} {other}" for one, other in pairs if not {one, other} & known and not {one, other} <= framed]
         elif left in gone and right in held:
-            odd = [one for one, other in pairs if other == right and one not in given]
+            odd = [one for one, other in pairs if other == right and one not in known]
         elif right in gone and left in held:
-            odd = [other for one, other in pairs if one == left and other not in given]
+            odd = [other for one, other in pairs if one == left and other not in known]
         else:
             continue
         problems += [Problem("missing-content", f"{left} {right}, found {word}") for word in odd]
@@ -280,16 +281,16 @@ def _foreign(response: str, sources: Sequence[str], lang: str) -> list[Problem]:
     joined = "\n".join(text for text in sources if text)
     problems = [Problem("foreign-number", q.text) for q in _foreign_amounts(response, sources, lang)]
     held = tokens(joined, lang)
-    found = [*names(response, lang), *exchanged(response, joined, lang)]
-    problems += [Problem("foreign-name", n.text) for n in found if not has_name(n.text, held, joined, lang)]
+    candidates = [*names(response, lang), *exchanged(response, joined, lang)]
+    problems += [Problem("foreign-name", n.text) for n in candidates if not has_name(n.text, held, joined, lang)]
     return _once(problems)
 
 
 def _foreign_amounts(text: str, sources: Sequence[str], lang: str) -> list[Quantity]:
-    given = [q for source in sources for q in quantities(source, lang)]
+    source_amounts = [q for source in sources for q in quantities(source, lang)]
     joined = "\n".join(sources)
-    found = [q for q in quantities(text, lang) if not has_amount(q, given) and not counts(q)]
-    return [q for q in found if not digits_in(q, joined)]
+    foreign = [q for q in quantities(text, lang) if not has_amount(q, source_amounts) and not counts(q)]
+    return [q for q in foreign if not digits_in(q, joined)]
 
 
 def _once(problems: Iterable[Problem]) -> list[Problem]:

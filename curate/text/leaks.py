@@ -49,9 +49,9 @@ LEAK_PHRASES: tuple[re.Pattern[str], ...] = tuple(
 
 def leaks(text: str) -> list[tuple[int, int]]:
     """Half-open characters of every leak phrase, in order, not overlapping."""
-    found = sorted(m.span() for pattern in LEAK_PHRASES for m in pattern.finditer(text))
+    spans = sorted(m.span() for pattern in LEAK_PHRASES for m in pattern.finditer(text))
     merged: list[tuple[int, int]] = []
-    for start, end in found:
+    for start, end in spans:
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:

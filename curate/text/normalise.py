@@ -84,9 +84,9 @@ def _spelled(match: re.Match[str]) -> str:
 def marks() -> str:
     """An expression for a combining mark. Many scripts write vowels with them (कि, की), and ``\\w`` has none. The
     variation selectors, which only choose a picture, are left out."""
-    found = [char for char in map(chr, range(0x300, 0x1F000))
+    chars = [char for char in map(chr, range(0x300, 0x1F000))
              if unicodedata.category(char)[0] == "M" and not "\ufe00" <= char <= "\ufe0f"]  # fmt: skip
-    low, high = ("".join(char for char in found if (char > "\uffff") == beyond) for beyond in (False, True))
+    low, high = ("".join(char for char in chars if (char > "\uffff") == beyond) for beyond in (False, True))
     # re has a table for the first plane only; the other marks are looked at where a character lies beyond it.
     return f"(?:[{low}]|(?=[\U00010000-\U0001efff])[{high}])"
 

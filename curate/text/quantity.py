@@ -60,12 +60,12 @@ def quantities(text: str, lang: str = "en") -> list[Quantity]:
 
 @lru_cache(maxsize=4096)
 def _quantities(text: str, lang: str) -> tuple[Quantity, ...]:
-    found = _dates(text)
-    taken = [(q.start, q.end) for q in found] + [m.span() for m in _MARKER.finditer(text)]
+    dates = _dates(text)
+    taken = [(q.start, q.end) for q in dates] + [m.span() for m in _MARKER.finditer(text)]
     atoms = [a for a in _atoms(text, lang) if not any(a.start < e and s < a.end for s, e in taken)]
     ratios = _join(text, [replace(a, written=a.value) for a in atoms], _ratio)
     joined = _join(text, [_with_unit(text, a) for a in ratios], _span)
-    return tuple(sorted(found + joined, key=lambda q: q.start))
+    return tuple(sorted(dates + joined, key=lambda q: q.start))
 
 
 # --- dates -------------------------------------------------------------------------------------------------------
@@ -90,23 +90,23 @@ def _date_pattern() -> re.Pattern[str]:
 
 
 def _dates(text: str) -> list[Quantity]:
-    found = []
+    dates = []
     for match in _date_pattern().finditer(text):
         parts = {key[0]: value for key, value in match.groupdict().items() if value}
         month = MONTHS.get(parts["m"].lower()) or int(parts["m"])
         value = int(parts.get("y", 0)) * 10000 + month * 100 + int(parts.get("d", 0))
-        found.append(Quantity(match.start(), match.end(), match[0], Fraction(value), "date"))
-    return found
+        dates.append(Quantity(match.start(), match.end(), match[0], Fraction(value), "date"))
+    return dates
 
 
 # --- bare numbers ------------------------------------------------------------------------------------------------
 
 
 def _atoms(text: str, lang: str) -> list[Quantity]:
-    found = [q for m in _digit_pattern(lang).finditer(text) if (q := _digits(text, m, lang)) is not None]
+    digits = [q for m in _digit_pattern(lang).finditer(text) if (q := _digits(text, m, lang)) is not None]
     spelled = _spelled(text, lang) + _chinese(text)
-    free = [s for s in spelled if not any(s.start < d.end and d.start < s.end for d in found)]
-    return sorted(found + free, key=lambda q: q.start)
+    free = [s for s in spelled if not any(s.start < d.end and d.start < s.end for d in digits)]
+    return sorted(digits + free, key=lambda q: q.start)
 
 
 @cache
@@ -167,14 +167,14 @@ def _spelled_pattern(lang: str) -> re.Pattern[str] | None:
 
 
 def _spelled(text: str, lang: str) -> list[Quantity]:
-    pattern, found = _spelled_pattern(lang), []
+    pattern, amounts = _spelled_pattern(lang), []
     for match in pattern.finditer(text) if pattern else ():
         parts = [p for p in re.split(r"[-\s]+", match[0].lower()) if p != "and"]
         if parts == ["one"] and _unit_at(text, match.end()) is None and not _divided(text, match.end(), pattern):
             continue  # "one of them", "this one": a pronoun
         if (value := _spelled_value(parts, NUMBER_WORDS[lang])) is not None:
-            found.append(Quantity(match.start(), match.end(), match[0], Fraction(value)))
-    return found
+            amounts.append(Quantity(match.start(), match.end(), match[0], Fraction(value)))
+    return amounts
 
 
 def _divided(text: str, at: int, spelled: re.Pattern[str] | None) -> bool:
@@ -204,7 +204,7 @@ def _spelled_value(parts: list[str], names: dict[str, int]) -> int | None:
 
 def _chinese(text: str) -> list[Quantity]:
     """Chinese numerals, only before a unit: alone 一 and 十 are parts of too many words."""
-    found = []
+    amounts = []
     for match in re.finditer("[零一二三四五六七八九十百千万两〇]+", text):
         if text[match.start() - 1 : match.start()].isdigit():
             continue  # 3万: a scale of the digits
@@ -216,8 +216,8 @@ def _chinese(text: str) -> list[Quantity]:
                 digit = CHINESE_DIGITS[char]
             else:
                 total, digit = total + (digit or 1) * CHINESE_POWERS[char], 0
-        found.append(Quantity(match.start(), match.end(), match[0], Fraction(total + digit)))
-    return found
+        amounts.append(Quantity(match.start(), match.end(), match[0], Fraction(total + digit)))
+    return amounts
 
 
 # --- units, ranges, ratios ---------------------------------------------------------------------------------------

@@ -40,24 +40,24 @@ def bears_on(reference: str, question: str, lang: str = "en") -> str:
     'Harlow Labs makes Zorvex.'
     """
     code = language(lang)
-    kept = _claims(bare(reference, question))
-    if len(kept) < 2:
-        return kept[0] if kept else reference.strip()
-    asked = set(stems(question, code)) - _ASKING
-    holds = [asked & set(stems(sentence, code)) for sentence in kept]
-    topic = {word for word in asked if 2 * sum(word in held for held in holds) > len(kept)}
-    points = [len(held - topic) + _answers(s, question, code) for s, held in zip(kept, holds, strict=True)]
+    claims = _claims(bare(reference, question))
+    if len(claims) < 2:
+        return claims[0] if claims else reference.strip()
+    question_stems = set(stems(question, code)) - _ASKING
+    holds = [question_stems & set(stems(sentence, code)) for sentence in claims]
+    topic = {word for word in question_stems if 2 * sum(word in held for held in holds) > len(claims)}
+    points = [len(held - topic) + _answers(s, question, code) for s, held in zip(claims, holds, strict=True)]
     best = max(points)
     if best == 0:
-        return "\n".join(kept)
-    return "\n".join(sentence for sentence, point in zip(kept, points, strict=True) if 2 * point >= best)
+        return "\n".join(claims)
+    return "\n".join(sentence for sentence, point in zip(claims, points, strict=True) if 2 * point >= best)
 
 
 def _claims(reference: str) -> list[str]:
     """Sentences that claim something: no boilerplate, no headings in the form of a question."""
     spoken = [s.text for s in sentences(reference) if any(c.isalnum() for c in s.text)]
-    kept = [s for s in spoken if not _BOILERPLATE.match(s) and not s.endswith(("?", "？"))]
-    return [re.sub(r"\.\s*\.+$", ".", s) for s in kept or spoken]
+    claims = [s for s in spoken if not _BOILERPLATE.match(s) and not s.endswith(("?", "？"))]
+    return [re.sub(r"\.\s*\.+$", ".", s) for s in claims or spoken]
 
 
 def _answers(sentence: str, question: str, lang: str) -> bool:

@@ -39,11 +39,11 @@ def role_markers(text: str, question: str = "") -> list[tuple[int, int]]:
     []
     """
     shown = _CODE.sub(lambda match: " " * len(match[0]), text)
-    found = [match.span() for pattern in (_CONTROL, _HEADED) for match in pattern.finditer(shown)]
-    found += _turns(shown)
-    if not found or _DIALOGUE.search(question):
+    spans = [match.span() for pattern in (_CONTROL, _HEADED) for match in pattern.finditer(shown)]
+    spans += _turns(shown)
+    if not spans or _DIALOGUE.search(question):
         return []
-    return sorted(span for span in found if text[slice(*span)].strip() not in question)
+    return sorted(span for span in spans if text[slice(*span)].strip() not in question)
 
 
 def _turns(text: str) -> list[tuple[int, int]]:

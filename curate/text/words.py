@@ -209,12 +209,12 @@ def _names(text: str, lang: str) -> tuple[Span, ...]:
     tokens = [w for w in words(text, lang) if not any(w.start < e and s < w.end for s, e in numbers)]
     openers = _sentence_openers(text, tokens)
     sure = {w.norm for w in tokens if w.start not in openers and _capital(w, lang)}
-    found: list[Span] = []
+    spans: list[Span] = []
     for run in _runs(text, tokens, lang, frozenset() if lang == "de" else _LINKS):
         run = _trimmed(run, openers)
         if run and _is_name(run, openers, sure, lang):
-            found.append(Span(run[0].start, run[-1].end, text[run[0].start : run[-1].end]))
-    return tuple(found)
+            spans.append(Span(run[0].start, run[-1].end, text[run[0].start : run[-1].end]))
+    return tuple(spans)
 
 
 def _capital(word: Word, lang: str) -> bool:
@@ -310,17 +310,17 @@ def denials(sentence: str, lang: str = "en") -> list[Word]:
     >>> denials("There is no feast without eels.")
     []
     """
-    found = {w.start: w for w in negations(sentence, lang)}
+    by_start = {w.start: w for w in negations(sentence, lang)}
     ends = COORDINATORS.get(language(lang), frozenset()) | set(",;:()–—")
     standing: list[Word] = []
     clause = 0  # how many of those that stand belong to earlier clauses
     for word in words(sentence, lang):
         if word.norm in ends:
             clause = len(standing)
-        elif word.start in found and word.norm in WITHOUT and any(w.norm not in WITHOUT for w in standing[clause:]):
+        elif word.start in by_start and word.norm in WITHOUT and any(w.norm not in WITHOUT for w in standing[clause:]):
             del standing[clause:]
-        elif word.start in found:
-            standing.append(found[word.start])
+        elif word.start in by_start:
+            standing.append(by_start[word.start])
     return standing
 
 
