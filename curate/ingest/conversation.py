@@ -61,32 +61,32 @@ def read_record(binding: Binding, fields: Mapping[str, Any]) -> Conversation:
     check_turns([turn.message for turn in turns])
     check_characters([turn.message for turn in turns])
     inner = dict.fromkeys(f"{columns.get('messages', 'turns')}[].{key}" for turn in turns for key in turn.unused)
-    found = Conversation(turns, (*rest, *inner))
-    if not found.answers:
+    conversation = Conversation(turns, (*rest, *inner))
+    if not conversation.answers:
         raise Unusable(
-            "untrained", f"{len(found.held)} answers, all marked as not to be learned (weight 0 or the like)"
+            "untrained", f"{len(conversation.held)} answers, all marked as not to be learned (weight 0 or the like)"
         )
-    return found
+    return conversation
 
 
-def targets(found: Conversation, all_turns: bool) -> Iterator[Target]:
+def targets(conversation: Conversation, all_turns: bool) -> Iterator[Target]:
     """The last answer that may be learned, with what comes before it, or every such answer."""
-    messages = [turn.message for turn in found.turns]
-    for index in found.answers if all_turns else found.answers[-1:]:
-        cut = len(messages) - index - 1 if index == found.answers[-1] else 0
-        held = [place for place in found.held if place < index]
+    messages = [turn.message for turn in conversation.turns]
+    for index in conversation.answers if all_turns else conversation.answers[-1:]:
+        cut = len(messages) - index - 1 if index == conversation.answers[-1] else 0
+        held = [place for place in conversation.held if place < index]
         yield Target(messages[:index], messages[index]["content"], index, cut, held)
 
 
 def _marks(binding: Binding, fields: Mapping[str, Any], used: set[str]) -> set[str]:
     """The columns that say whether the record is to be learned. Raises ``Unusable`` where one says that it is not."""
-    found = dict(marked({key: value for key, value in fields.items() if key not in used}))
+    marks = dict(marked({key: value for key, value in fields.items() if key not in used}))
     if binding.shape == "prompt-completion" and isinstance(fields.get("label"), bool):  # TRL's KTO
-        found["label"] = fields["label"]
-    for key, learn in found.items():
+        marks["label"] = fields["label"]
+    for key, learn in marks.items():
         if learn is False:
             raise Unusable("untrained", f"{key} is {fields[key]!r}: an answer that is not to be learned")
-    return {key for key, learn in found.items() if learn}
+    return {key for key, learn in marks.items() if learn}
 
 
 def _read_turns(binding: Binding, fields: Mapping[str, Any]) -> list[Turn]:
@@ -117,8 +117,8 @@ def _read_pair(binding: Binding, fields: Mapping[str, Any]) -> list[Turn]:
     columns = binding.columns
     question, answer = _needed(fields, columns["question"]), _needed(fields, columns["answer"])
     if binding.shape == "prompt-completion" and (isinstance(question, list) or isinstance(answer, list)):
-        asked = _turns_or_text(question, columns["question"], "user")
-        return [*asked, *_turns_or_text(answer, columns["answer"], "assistant")]
+        questions = _turns_or_text(question, columns["question"], "user")
+        return [*questions, *_turns_or_text(answer, columns["answer"], "assistant")]
     if is_blank(_text(question, columns["question"])):
         raise Unusable("empty-question", f"{columns['question']} is {'null' if question is None else 'empty'}")
     if is_blank(_text(answer, columns["answer"])):

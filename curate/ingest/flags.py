@@ -23,9 +23,9 @@ def marked(holder: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:
     """Each mark with what it says: to be learned, not to be learned, or (``None``) something else."""
     for key in (*TRAINED, *MASKED):
         if not is_empty(value := holder.get(key)):
-            said = str(value).strip().lower()
-            known = said in _YES or said in _NO
-            yield key, (said in _YES) == (key in TRAINED) if known else None
+            word = str(value).strip().lower()
+            known = word in _YES or word in _NO
+            yield key, (word in _YES) == (key in TRAINED) if known else None
 
 
 def check_needed(holder: Mapping[str, Any], used: Container[str], where: str = "") -> None:

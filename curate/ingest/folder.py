@@ -16,8 +16,8 @@ def list_rows(folder: Path, split: str) -> Listing:
     """The files of this split that may hold rows. Raises ``SourceError`` where there is none."""
     listing = of_split(folder, list_folder(folder), split)
     if not listing.usable:
-        found = ", ".join(f"{other.file} ({other.detail})" for other in listing.others[:10]) or "nothing"
-        raise SourceError(f"{folder}: holds no file that can be read; found {found}; known suffixes: "
+        others = ", ".join(f"{other.file} ({other.detail})" for other in listing.others[:10]) or "nothing"
+        raise SourceError(f"{folder}: holds no file that can be read; found {others}; known suffixes: "
                           f"{', '.join(FORMATS)} (text also with .gz)")  # fmt: skip
     return listing
 
@@ -30,22 +30,22 @@ def open_folder(folder: Path, encoding: str, split: str) -> Iterator[tuple[str, 
         yield str(folder / name), _whole(read_file(folder / name, encodable(name), encoding), encodable(name))
 
 
-def _whole(found: Items, name: str) -> Items:
+def _whole(items: Items, name: str) -> Items:
     """The same, or one rejection in the place of nothing, and of a JSON document that holds no object."""
-    first = next(found, None)
+    first = next(items, None)
     if first is None:
         yield rejected(0, name, "empty-file", "no record in it")
         return
     begun = [first]
     while (
-        is_document(name) and not isinstance(begun[-1], Record) and len(begun) < WAITING and (more := next(found, None))
+        is_document(name) and not isinstance(begun[-1], Record) and len(begun) < WAITING and (more := next(items, None))
     ):
         begun.append(more)
     if is_document(name) and isinstance(first, Rejected) and not isinstance(begun[-1], Record):
         yield rejected(0, name, "not-rows", f"no object in it: {first.detail}")
         return
     yield from begun
-    yield from found
+    yield from items
 
 
 def looks_like_rows(sample: Sequence[Mapping[str, Any]], file: str) -> bool:

@@ -16,14 +16,14 @@ def read_hub(hub_id: str, split: str, revision: str | None) -> Iterator[Record |
     go_offline_if_unreachable()
     name, _, configuration = hub_id.partition(":")
     try:
-        found = datasets.load_dataset(name, configuration or None, split=split, revision=revision)
+        dataset = datasets.load_dataset(name, configuration or None, split=split, revision=revision)
     except Exception as error:  # whatever the hub, the network or a loading script raises
-        asked = f"split {split!r}, revision {revision or 'newest'}"
+        part = f"split {split!r}, revision {revision or 'newest'}"
         raise SourceError(f"{hub_id}: no such file here, and as a dataset of the Hugging Face hub it cannot be loaded "
-                          f"({asked}): {type(error).__name__}: {str(error)[:300]}; check the name, the split and the "
+                          f"({part}): {type(error).__name__}: {str(error)[:300]}; check the name, the split and the "
                           "network, or download it and give the folder") from error  # fmt: skip
-    check_names(found.features.arrow_schema, hub_id)
-    tables: Iterator[pa.Table] = found.with_format("arrow").iter(batch_size=ROWS)
+    check_names(dataset.features.arrow_schema, hub_id)
+    tables: Iterator[pa.Table] = dataset.with_format("arrow").iter(batch_size=ROWS)
     return rows((batch for table in tables for batch in table.to_batches()), hub_id)
 
 

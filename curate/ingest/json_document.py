@@ -90,7 +90,7 @@ class JsonDocument:
         size = CHUNK
         while True:
             try:
-                found, end = DECODER.raw_decode(self._text, self._at)
+                value, end = DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if self._more(size):
                     size *= 2  # so that trying again stays linear in the length of the value
@@ -101,7 +101,7 @@ class JsonDocument:
             if end < len(self._text) or not self._more(CHUNK):  # a number may go on in the next piece
                 break
         self._set_mark(self._at)
-        entry = Entry(self._line, found, self._text[self._at : min(end, self._at + RAW_LIMIT)])
+        entry = Entry(self._line, value, self._text[self._at : min(end, self._at + RAW_LIMIT)])
         self._at = end
         return entry
 
@@ -118,11 +118,11 @@ class JsonDocument:
         return Member(Entry(name.line, [entry.value for entry in entries], "", name.value), entries)
 
     def _take(self, characters: str) -> str:
-        found = self.peek()
-        if not found or found not in characters:
+        character = self.peek()
+        if not character or character not in characters:
             raise self._broken("expected " + " or ".join(characters), self._at)
         self._at += 1
-        return found
+        return character
 
     def _more(self, size: int) -> bool:
         """Forget what is used up, and read on."""

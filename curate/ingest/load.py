@@ -86,18 +86,12 @@ class _Rejections:
         self.file = self.temporary.open("w", encoding="utf-8")
         return self
 
-    def write(self, found: Rejected) -> None:
-        self.first = self.first or (found if found.line else None)
-        self.files += not found.line
-        record = {
-            "file": found.file,
-            "line": found.line,
-            "reason": found.reason,
-            "detail": found.detail,
-            "raw": found.raw,
-        }
+    def write(self, record: Rejected) -> None:
+        self.first = self.first or (record if record.line else None)
+        self.files += not record.line
+        names = ("file", "line", "reason", "detail", "raw")
         with naming(self.path):
-            self.file.write(json.dumps(record, ensure_ascii=True) + "\n")
+            self.file.write(json.dumps({name: getattr(record, name) for name in names}, ensure_ascii=True) + "\n")
 
     def __exit__(self, *error: Any) -> None:
         with naming(self.path):
@@ -106,10 +100,10 @@ class _Rejections:
 
 
 def _accepted(
-    found: Iterator[Accepted | Rejected], reject: Callable[[Rejected], None], rejections: Counter[str],
+    items: Iterator[Accepted | Rejected], reject: Callable[[Rejected], None], rejections: Counter[str],
     unlearned: Unlearned,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    for item in found:
+    for item in items:
         if isinstance(item, Rejected):
             rejections[item.reason] += 1
             reject(item)
@@ -132,12 +126,12 @@ def _guard(source: Source, out: _Rejections, accepted: int, rejections: Counter[
     records = accepted + unusable
     if accepted and unusable <= max_drop * records:
         return
-    seen = ", ".join(f"{reason} {count}" for reason, count in rejections.most_common()) or "none found"
+    reasons = ", ".join(f"{reason} {count}" for reason, count in rejections.most_common()) or "none found"
     first = f"The first, {out.first.file} line {out.first.line}: {out.first.detail}. " if out.first else ""
     remedy = "mend them, or raise --max-drop" if accepted else "mend them: one at least must be usable"
     if rejections and rejections.most_common(1)[0][0] == "longer-than-context":
         remedy = "shorten them, or lower --max-tokens, for which room is kept beside them"
     raise TooManyDrops(
-        f"{source.path}: {unusable} of {records} records cannot be used ({seen}), and {accepted} can; "
+        f"{source.path}: {unusable} of {records} records cannot be used ({reasons}), and {accepted} can; "
         f"--max-drop allows {max_drop:g}. {first}All are in {out.path} with their line numbers; {remedy}."
     )

@@ -187,19 +187,19 @@ def _open(source: Source) -> Iterator[tuple[str, Found]]:
 
 def _rows(source: Source, files: Iterator[tuple[str, Found]], fits: Fits | None) -> Iterator[Accepted | Rejected]:
     name = source.label
-    seen: dict[str, int] = {}
+    repeats: dict[str, int] = {}
     anything = False
     others: list[Rejected] = []
     folder = Path(source.path) if os.path.isdir(source.path) else None
-    for where, found in files:
-        for binding, item in _bound(found, source.columns, where, folder):
+    for where, items in files:
+        for binding, item in _bound(items, source.columns, where, folder):
             anything = anything or item.line > 0
             if isinstance(item, Rejected):
                 others += [item] if item.reason == "not-rows" else []
                 yield item
                 continue
             for result in _examples(source, binding, item, fits):
-                yield result if isinstance(result, Rejected) else _named(result, name, seen)
+                yield result if isinstance(result, Rejected) else _named(result, name, repeats)
     if others and not anything:
         names = ", ".join(item.file for item in others[:10])
         raise UnknownColumns(f"{source.path}: none of its files holds rows ({names}). The first: {others[0].detail}")
@@ -207,24 +207,24 @@ def _rows(source: Source, files: Iterator[tuple[str, Found]], fits: Fits | None)
         raise SourceError(f"{source.path}: holds no record; check that it is the right file, and whole")
 
 
-def _named(example: Accepted, name: str, seen: dict[str, int]) -> Accepted:
+def _named(example: Accepted, name: str, repeats: dict[str, int]) -> Accepted:
     """With source and id; the second row of the same content gets ``-2``."""
-    found = row_id(name, example.row["prompt"], example.row["reference"])
-    seen[found] = seen.get(found, 0) + 1
-    suffix = f"-{seen[found]}" if seen[found] > 1 else ""
-    example.row.update(id=found + suffix, source=name)
+    content_id = row_id(name, example.row["prompt"], example.row["reference"])
+    repeats[content_id] = repeats.get(content_id, 0) + 1
+    suffix = f"-{repeats[content_id]}" if repeats[content_id] > 1 else ""
+    example.row.update(id=content_id + suffix, source=name)
     return example
 
 
 def _bound(
-    found: Found, asked: Mapping[str, str], where: str, folder: Path | None
+    items: Found, columns: Mapping[str, str], where: str, folder: Path | None
 ) -> Iterator[tuple[Binding, Record | Rejected]]:
     """Each record with the file's shape, which the first ``SAMPLE`` records decide. A file of a folder that has none,
     and does not look like rows either, is one rejection."""
     waiting: list[Record | Rejected] = []
     sample: list[Mapping[str, Any]] = []
     try:
-        for item in found:
+        for item in items:
             if isinstance(item, Record):
                 sample.append(item.fields)
             elif not sample:
@@ -233,7 +233,7 @@ def _bound(
             waiting.append(item)
             if len(sample) == SAMPLE or len(waiting) == WAITING:
                 break
-        binding = bind_columns(sample, asked, where) if sample else NO_SHAPE
+        binding = bind_columns(sample, columns, where) if sample else NO_SHAPE
     except UnknownColumns as error:
         if folder is None:
             raise
@@ -242,20 +242,20 @@ def _bound(
         name = encodable(Path(where).relative_to(folder).as_posix())
         yield NO_SHAPE, rejected(0, name, "not-rows", str(error))
         return
-    yield from ((binding, item) for items in (waiting, found) for item in items)
+    yield from ((binding, item) for part in (waiting, items) for item in part)
 
 
 def _examples(source: Source, binding: Binding, record: Record, fits: Fits | None) -> Iterator[Accepted | Rejected]:
     """The rows of a record, still without id and source."""
     try:
-        found = read_record(binding, record.fields)
+        conversation = read_record(binding, record.fields)
     except Unusable as problem:
         yield reject(record, problem)
         return
     rest = _left_over(record, set(binding.columns.values()))
-    earlier = 0 if source.all_turns else len(found.answers) - 1
-    notes: tuple[tuple[str, ...], int, int] = (found.unused, earlier, len(found.held))
-    for target in targets(found, source.all_turns):
+    earlier = 0 if source.all_turns else len(conversation.answers) - 1
+    notes: tuple[tuple[str, ...], int, int] = (conversation.unused, earlier, len(conversation.held))
+    for target in targets(conversation, source.all_turns):
         turn = target.turn if source.all_turns else None
         if fits and not fits(target.prompt, target.answer):
             length = sum(len(before["content"]) for before in target.prompt) + len(target.answer)
@@ -267,24 +267,24 @@ def _examples(source: Source, binding: Binding, record: Record, fits: Fits | Non
 
 
 def _row(record: Record, target: Target, turn: int | None, rest: dict[str, Any]) -> dict[str, Any]:
-    own = {"file": record.file, "line": record.line, "key": record.key, "turn": turn, "turns_cut": target.cut or None,
+    place = {"file": record.file, "line": record.line, "key": record.key, "turn": turn, "turns_cut": target.cut or None,
            "held": target.held or None}  # fmt: skip
-    meta = {key: value for key, value in own.items() if value is not None}
-    meta.update({f"record.{key}" if key in own else key: value for key, value in rest.items()})
+    meta = {key: value for key, value in place.items() if value is not None}
+    meta.update({f"record.{key}" if key in place else key: value for key, value in rest.items()})
     row = dict.fromkeys(EXAMPLE.names)
     return {**row, "prompt": target.prompt, "reference": target.answer, "meta": _dump(meta)}
 
 
 def _left_over(record: Record, used: set[str]) -> dict[str, Any]:
     """What the record says besides: scalars as JSON has them, dates and the like as text; no lists, objects, bytes."""
-    kept: dict[str, Any] = {}
+    scalars: dict[str, Any] = {}
     for key, value in record.fields.items():
         if key in used or value is None or isinstance(value, list | dict | bytes):
             continue
         if isinstance(value, float) and not math.isfinite(value):
             continue
-        kept[key] = value if isinstance(value, bool | int | float | str) else str(value)
-    return kept
+        scalars[key] = value if isinstance(value, bool | int | float | str) else str(value)
+    return scalars
 
 
 def _dump(meta: dict[str, Any]) -> str:

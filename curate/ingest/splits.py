@@ -23,9 +23,9 @@ def split_of(name: str) -> str | None:
     ('test', 'validation', None)
     """
     for part in reversed(Path(name).with_suffix("").parts):
-        found = [SPLITS[word] for word in re.split(r"[-._ 0-9]+", part.lower()) if word in SPLITS]
-        if found:
-            return found[0]
+        splits = [SPLITS[word] for word in re.split(r"[-._ 0-9]+", part.lower()) if word in SPLITS]
+        if splits:
+            return splits[0]
     return None
 
 
@@ -37,17 +37,17 @@ def _known(split: str) -> str:
 def of_split(folder: Path, listing: Listing, split: str) -> Listing:
     """The files of this split; those of others become rejections, by name. A file that names no split is training
     data. Raises ``SourceError`` where the folder holds no file of the split asked for."""
-    asked = _known(split)
+    wanted_split = _known(split)
     named = {name: split_of(name) or TRAIN for name in listing.usable}
-    usable = [name for name, found in named.items() if found == asked]
+    usable = [name for name, name_split in named.items() if name_split == wanted_split]
     if listing.usable and not usable:
         there = ", ".join(sorted(set(named.values())))
         raise SourceError(
             f"{folder}: --split {split}: no file or folder in it is named after this split; found {there}: "
             f"{', '.join(listing.usable[:10])}. Give --split one of those, or the file itself"
         )
-    others = [rejected(0, name, "other-split", f"of the split {found}; --split {found} takes it")
-              for name, found in named.items() if found != asked]  # fmt: skip
+    others = [rejected(0, name, "other-split", f"of the split {name_split}; --split {name_split} takes it")
+              for name, name_split in named.items() if name_split != wanted_split]  # fmt: skip
     return replace(listing, usable=usable, others=sorted([*listing.others, *others], key=lambda other: other.file))
 
 

@@ -172,12 +172,12 @@ def wrong_encoding(path: Path, encoding: str) -> SourceError:
             offset, line = offset + len(chunk), line + chunk.count(b"\n")
 
 
-def _not_in(path: Path, encoding: str, found: str | None, why: str) -> SourceError:
-    if found == encoding:
+def _not_in(path: Path, encoding: str, actual: str | None, why: str) -> SourceError:
+    if actual == encoding:
         return SourceError(f"{path}: is {encoding}, but damaged ({why}); repair that line, or leave such bytes out "
                            f"with `iconv -c -f {encoding} -t utf-8`")  # fmt: skip
-    name = found or "NAME"
-    return SourceError(f"{path}: expected {encoding}, found {found or 'an encoding that cannot be told'} ({why}); "
+    name = actual or "NAME"
+    return SourceError(f"{path}: expected {encoding}, found {actual or 'an encoding that cannot be told'} ({why}); "
                        f"give --encoding {name}, or save the file as UTF-8")  # fmt: skip
 
 

@@ -112,8 +112,8 @@ def check_characters(turns: list[Message]) -> None:
     """Raises ``Unusable`` where a text cannot be rendered or written."""
     for index, turn in enumerate(turns):
         where = f"turn {index} ({turn['role']})"
-        if found := RESERVED.search(turn["content"]):
-            raise Unusable("reserved-character", f"{where}, character {found.start()}: U+{ord(found[0]):04X}")
+        if match := RESERVED.search(turn["content"]):
+            raise Unusable("reserved-character", f"{where}, character {match.start()}: U+{ord(match[0]):04X}")
         try:
             turn["content"].encode()
         except UnicodeEncodeError as error:
@@ -150,17 +150,17 @@ def _is_learned(turn: dict[str, Any], where: str) -> bool:
     for key in ("train_detail", "training_detail"):
         if not is_empty(turn.get(key)):
             raise Unusable("unsupported", f"{where}.{key}: an answer of which a part is to be learned")
-    found = dict(marked(turn))
-    for key, learn in found.items():
+    marks = dict(marked(turn))
+    for key, learn in marks.items():
         if learn is None:
             raise Unusable("wrong-type", f"{where}.{key} is {turn[key]!r}; 0 and 1, or false and true, can be used")
-    return all(found.values())
+    return all(marks.values())
 
 
 def _either(turn: dict[str, Any], name: str, other: str) -> Any:
     """Parquet files that mix both spellings have both fields in every turn, one of them null."""
-    found = turn.get(name)
-    return turn.get(other) if found is None else found
+    value = turn.get(name)
+    return turn.get(other) if value is None else value
 
 
 def _content(content: Any, role: str, where: str) -> str:
