@@ -91,14 +91,14 @@ def debris(text: str) -> tuple[float, str]:
     >>> debris("Click here for the list. It is red.")[0]
     0.7058823529411765
     """
-    found, first, under = 0, "", False
+    characters, first, under = 0, "", False
     spans = sentences(text)
     for span in spans:
         under = (under and bool(_LIST_ITEM.match(span.text))) or bool(_DEBRIS.search(span.text))
         if under:
-            found += min(len(span.text), LONGEST)
+            characters += min(len(span.text), LONGEST)
             first = first or span.text
-    return found / max(1, sum(len(span.text) for span in spans)), first
+    return characters / max(1, sum(len(span.text) for span in spans)), first
 
 
 def _cut(text: str) -> str:

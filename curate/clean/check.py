@@ -40,12 +40,14 @@ def clean(prompt: list[Message], reference: str, rules: CleanRules, answers: boo
     turns, reference, made = mend(prompt, reference, rules)
     findings = list(judged(turns, reference if answers else None, rules))
     data = _personal([*(turn["content"] for turn in turns), reference], rules)
-    told = personal([datum for found in (data if answers else data[:-1]) for datum in found])
-    if told and rules.personal == "drop":
-        findings.append(told)
+    finding = personal([datum for data_of_turn in (data if answers else data[:-1]) for datum in data_of_turn])
+    if finding and rules.personal == "drop":
+        findings.append(finding)
     flags: list[str] = list(made)
     if rules.personal == "mask" and any(data):
-        turns = [{**turn, "content": mask(turn["content"], own)} for turn, own in zip(turns, data, strict=False)]
+        turns = [
+            {**turn, "content": mask(turn["content"], turn_data)} for turn, turn_data in zip(turns, data, strict=False)
+        ]
         reference = mask(reference, data[-1])
         flags.append(MASKED)
     return Cleaned(turns, reference, tuple(flags), tuple(findings))
@@ -58,15 +60,15 @@ def mend(prompt: list[Message], reference: str, rules: CleanRules) -> tuple[list
         "repaired-encoding": rules.repair_encoding,
         "repaired-control": rules.repair_control,
     }
-    wanted: tuple[Repair, ...] = tuple(name for name, on in switches.items() if on)
+    repairs: tuple[Repair, ...] = tuple(name for name, on in switches.items() if on)
     texts = [*(turn["content"] for turn in prompt), reference]
     made: set[Repair] = set()
     for _ in range(PASSES):  # what one text is about may come to light when another is mended
         before, about = texts, "\n".join(texts)
-        mended = [repair(text, about, wanted) for text in texts]
-        kept = [bool(text.strip()) for text, _ in mended[:-1]] + [True]
-        texts = [text if keep else old for (text, _), keep, old in zip(mended, kept, texts, strict=True)]
-        made.update(name for (_, names), keep in zip(mended, kept, strict=True) if keep for name in names)
+        mended = [repair(text, about, repairs) for text in texts]
+        keeps = [bool(text.strip()) for text, _ in mended[:-1]] + [True]
+        texts = [text if keep else old for (text, _), keep, old in zip(mended, keeps, texts, strict=True)]
+        made.update(name for (_, names), keep in zip(mended, keeps, strict=True) if keep for name in names)
         if texts == before:
             break
     turns = [{**turn, "content": text} for turn, text in zip(prompt, texts, strict=False)]
@@ -76,16 +78,16 @@ def mend(prompt: list[Message], reference: str, rules: CleanRules) -> tuple[list
 def judged(prompt: list[Message], answer: str | None, rules: CleanRules) -> Iterator[Finding]:
     """Every rule that catches the row, the plainest first: the first becomes the reason for which it is dropped."""
     question = question_of(prompt)
-    found: list[Finding | None] = []
+    findings: list[Finding | None] = []
     if answer is not None:
-        found += [boilerplate(question, answer, rules), length(answer, rules), truncated(answer, rules)]
-        found.append(marked_roles(question, answer, rules))
-    found.append(needs_media(prompt, rules, answer))
-    found.append(wrong_language(question, answer, rules))
+        findings += [boilerplate(question, answer, rules), length(answer, rules), truncated(answer, rules)]
+        findings.append(marked_roles(question, answer, rules))
+    findings.append(needs_media(prompt, rules, answer))
+    findings.append(wrong_language(question, answer, rules))
     if answer is not None:
-        found.append(repetitive(question, answer, rules))
-    found.append(toxic((question,) if answer is None else (question, answer), rules))
-    yield from (finding for finding in found if finding)
+        findings.append(repetitive(question, answer, rules))
+    findings.append(toxic((question,) if answer is None else (question, answer), rules))
+    yield from (finding for finding in findings if finding)
 
 
 def _personal(texts: list[str], rules: CleanRules) -> list[list[Datum]]:

@@ -27,5 +27,5 @@ def findings_of(meta: str | None) -> list[dict[str, Any]]:
     >>> findings_of('{"clean": [{"rule": "toxic", "score": 1.0, "detail": "…"}]}')[0]["rule"]
     'toxic'
     """
-    found = json.loads(meta or "{}").get(KEY, [])
-    return found if isinstance(found, list) else []
+    findings = json.loads(meta or "{}").get(KEY, [])
+    return findings if isinstance(findings, list) else []

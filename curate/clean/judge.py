@@ -55,17 +55,19 @@ def judge(rows: Sequence[Row], answers: bool, rules: CleanRules, base: Base) -> 
     question."""
     quality, toxic = questions()
     context = base.config.max_model_len
-    found: list[list[Finding]] = [[] for _ in rows]
+    findings: list[list[Finding]] = [[] for _ in rows]
     if answers and rules.least_quality is not None:
-        for own, score in zip(found, verdicts(rows, quality, base.engine, base.template, context), strict=True):
+        scores = verdicts(rows, quality, base.engine, base.template, context)
+        for row_findings, score in zip(findings, scores, strict=True):
             if score is not None and score < rules.least_quality:
-                own.append(Finding("low-quality", round(score, 3), f"judge expects {score:.1f} of 5"))
+                row_findings.append(Finding("low-quality", round(score, 3), f"judge expects {score:.1f} of 5"))
     if rules.judged_toxic is not None:
         texts = rows if answers else [(question, "") for question, _ in rows]
-        for own, score in zip(found, verdicts(texts, toxic, base.engine, base.template, context), strict=True):
+        scores = verdicts(texts, toxic, base.engine, base.template, context)
+        for row_findings, score in zip(findings, scores, strict=True):
             if score is not None and score >= rules.judged_toxic:
-                own.append(Finding("toxic", round(score, 3), f"judge says yes with probability {score:.2f}"))
-    return found
+                row_findings.append(Finding("toxic", round(score, 3), f"judge says yes with probability {score:.2f}"))
+    return findings
 
 
 def verdicts(
@@ -95,9 +97,9 @@ def options(question: JudgeQuestion, template: Template) -> tuple[list[int], dic
 def expectation(scores: TokenScores, worth: Mapping[int, float]) -> float | None:
     """The mean worth of the options, weighed by their probabilities as the last token scored."""
     pairs = zip(scores.top_ids[-1].tolist(), scores.top_logprobs[-1].tolist(), strict=True)
-    found = {token: exp(logprob) for token, logprob in pairs if token in worth}
-    total = sum(found.values())
-    return sum(worth[token] * p for token, p in found.items()) / total if total >= LEAST else None
+    chances = {token: exp(logprob) for token, logprob in pairs if token in worth}
+    total = sum(chances.values())
+    return sum(worth[token] * p for token, p in chances.items()) / total if total >= LEAST else None
 
 
 def _prompt(row: Row, frame: str, template: Template) -> list[int] | None:

@@ -27,9 +27,9 @@ def wrong_language(question: str, answer: str | None, rules: CleanRules) -> Find
     if not rules.languages:
         return None
     for part, text in (("answer", answer), ("question", question)):
-        found = foreign(text, rules.languages, rules.foreign_letters) if text else None
-        if found and found[1] >= rules.foreign:
-            return Finding("wrong-language", round(found[1], 4), f"{part}: {found[0]}")
+        verdict = foreign(text, rules.languages, rules.foreign_letters) if text else None
+        if verdict and verdict[1] >= rules.foreign:
+            return Finding("wrong-language", round(verdict[1], 4), f"{part}: {verdict[0]}")
     return None
 
 
@@ -44,14 +44,14 @@ def foreign(text: str, languages: tuple[str, ...], letters: int) -> tuple[str, f
     if _letters(prose) < letters or not _reads_on(prose):
         return None
     home = {kin for code in languages for group in ({code}, *_KIN) if code in group for kin in group}
-    told = [_outside(piece, home) for piece in (prose, *_halves(prose, letters))]
-    return min((one for one in told if one), key=lambda one: one[1]) if all(told) else None
+    verdicts = [_outside(piece, home) for piece in (prose, *_halves(prose, letters))]
+    return min((verdict for verdict in verdicts if verdict), key=lambda v: v[1]) if all(verdicts) else None
 
 
 def _outside(text: str, home: set[str]) -> tuple[str, float] | None:
-    found = ranked(text)
-    best = max(found, key=lambda code: found[code])
-    return None if best in home else (best, 1.0 - sum(found.get(code, 0.0) for code in home))
+    probabilities = ranked(text)
+    best = max(probabilities, key=lambda code: probabilities[code])
+    return None if best in home else (best, 1.0 - sum(probabilities.get(code, 0.0) for code in home))
 
 
 def _halves(text: str, letters: int) -> list[str]:
@@ -71,6 +71,6 @@ def _reads_on(text: str) -> bool:
     letters = [c for c in text if c.isalpha()]
     if len(_LATIN.findall(text)) < 0.5 * len(letters):
         return True
-    found = re.findall(r"[^\W\d_]+", text)
-    small = sum(word.islower() and len(word) > 1 for word in found)
-    return small >= 6 and small >= 0.5 * len(found) and len(found) >= 4 * (1 + len(re.findall(r"[,;:\t|]", text)))
+    words = re.findall(r"[^\W\d_]+", text)
+    small = sum(word.islower() and len(word) > 1 for word in words)
+    return small >= 6 and small >= 0.5 * len(words) and len(words) >= 4 * (1 + len(re.findall(r"[,;:\t|]", text)))

@@ -7,10 +7,10 @@ from curate.clean.tokenise import words
 
 def length(text: str, rules: CleanRules) -> Finding | None:
     count = len(words(text))
-    said = f"{count} word{'s' if count != 1 else ''}"
+    detail = f"{count} word{'s' if count != 1 else ''}"
     # An answer of signs alone ("😀", "%", ">=") says something; one of no word at all but white space is empty.
     if rules.least_words is not None and count < rules.least_words and (rules.least_words > 1 or not text.strip()):
-        return Finding("too-short", count, said)
+        return Finding("too-short", count, detail)
     if rules.most_words is not None and count > rules.most_words:
-        return Finding("overlong", count, said)
+        return Finding("overlong", count, detail)
     return None

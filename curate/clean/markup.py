@@ -96,7 +96,7 @@ def _character(entity: re.Match[str]) -> str:
     name = entity.group()
     if name[1] != "#" and name[1:] not in html5:
         return name
-    found = html.unescape(name)
-    if found != name and any(0xD800 <= ord(c) <= 0xDFFF or 0xFDD0 <= ord(c) <= 0xFDEF for c in found):
+    character = html.unescape(name)
+    if character != name and any(0xD800 <= ord(c) <= 0xDFFF or 0xFDD0 <= ord(c) <= 0xFDEF for c in character):
         return name  # never what a message may hold
-    return " " if found == "\u00a0" else found
+    return " " if character == "\u00a0" else character

@@ -80,8 +80,8 @@ def needs_media(prompt: Sequence[Message], rules: CleanRules, answer: str | None
     if not rules.needs_media or any(turn["role"] == "tool" for turn in prompt):
         return None
     drawn = answer is not None and bool(_DRAWN.search(answer))
-    found = max(signs(question_of(prompt), drawn), default=None)
-    return Finding("needs-media", *found) if found else None
+    strongest = max(signs(question_of(prompt), drawn), default=None)
+    return Finding("needs-media", *strongest) if strongest else None
 
 
 def signs(question: str, drawn: bool = False) -> Iterator[tuple[float, str]]:
@@ -93,16 +93,16 @@ def signs(question: str, drawn: bool = False) -> Iterator[tuple[float, str]]:
     """
     shown = bool(_DRAWN.search(question))
     question = _DRAWN.sub("\n", question)
-    _, _, given = question.partition("\n")
+    _, _, material = question.partition("\n")
     in_text = _IN_TEXT.search(question)
     if (match := _PICTURE.search(question)) and not in_text:
         yield 0.9, _cut(match.group())
-    if len(given) < LONG and (match := _PLACEHOLDER.search(question)) and "|" not in given:
+    if len(material) < LONG and (match := _PLACEHOLDER.search(question)) and "|" not in material:
         yield 0.9, _cut(match.group())
     if (match := _URL.search(question)) and _bare_address(question, match):
         yield 0.9, _cut(match.group())
-    told = shown or len(_URL.sub("", given).split()) > 3
-    if not told and (match := _POINTED.search(question)):
+    enough = shown or len(_URL.sub("", material).split()) > 3
+    if not enough and (match := _POINTED.search(question)):
         yield 0.8, _cut(match.group())
     if not drawn and (match := _WANTED.search(question)) and not in_text:
         yield 0.7, _cut(match.group())
@@ -111,9 +111,9 @@ def signs(question: str, drawn: bool = False) -> Iterator[tuple[float, str]]:
 def _bare_address(question: str, match: re.Match[str]) -> bool:
     """Whether an address is given instead of what stands there: its line holds little else, and little else is said."""
     line = question[question.rfind("\n", 0, match.start()) + 1 :].partition("\n")[0]
-    said = _URL.sub("", question)
-    short = len(said.split()) <= 60 and (len(_URL.sub("", line).split()) <= 4 or len(said.split()) <= 12)
-    return short and bool(_ABOUT_ADDRESS.search(said))
+    rest = _URL.sub("", question)
+    short = len(rest.split()) <= 60 and (len(_URL.sub("", line).split()) <= 4 or len(rest.split()) <= 12)
+    return short and bool(_ABOUT_ADDRESS.search(rest))
 
 
 def _cut(text: str) -> str:

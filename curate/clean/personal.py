@@ -78,26 +78,26 @@ def find_personal(text: str, kinds: Iterable[PersonalKind] = PERSONAL_KINDS) -> 
     """
     if not any(c.isdigit() or c == "@" for c in text):
         return []
-    wanted = set(kinds)
-    found = [Datum(*span, kind) for kind in PERSONAL_KINDS if kind in wanted for span in _FINDERS[kind](text)]
-    return list(_apart(sorted(found, key=lambda d: (d.start, _ORDER[d.kind], -d.end))))
+    chosen = set(kinds)
+    data = [Datum(*span, kind) for kind in PERSONAL_KINDS if kind in chosen for span in _FINDERS[kind](text)]
+    return list(_apart(sorted(data, key=lambda d: (d.start, _ORDER[d.kind], -d.end))))
 
 
-def mask(text: str, found: Iterable[Datum]) -> str:
+def mask(text: str, data: Iterable[Datum]) -> str:
     """
     >>> mask("Ask an.le@vnu.edu.vn.", find_personal("Ask an.le@vnu.edu.vn."))
     'Ask [email].'
     """
-    for datum in sorted(found, key=lambda d: -d.start):
+    for datum in sorted(data, key=lambda d: -d.start):
         text = f"{text[: datum.start]}[{datum.kind}]{text[datum.end :]}"
     return text
 
 
-def personal(found: Iterable[Datum]) -> Finding | None:
+def personal(data: Iterable[Datum]) -> Finding | None:
     """The finding; it names kinds, never the data."""
-    counts = Counter(datum.kind for datum in found)
-    said = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
-    return Finding("personal-data", counts.total(), said) if counts else None
+    counts = Counter(datum.kind for datum in data)
+    detail = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+    return Finding("personal-data", counts.total(), detail) if counts else None
 
 
 def luhn(digits: str) -> bool:
@@ -172,9 +172,9 @@ def _digits(text: str) -> str:
     return "".join(c for c in text if c in "0123456789")
 
 
-def _apart(found: Iterable[Datum]) -> Iterator[Datum]:
+def _apart(data: Iterable[Datum]) -> Iterator[Datum]:
     end = -1
-    for datum in found:
+    for datum in data:
         if datum.start >= end:
             yield datum
             end = datum.end

@@ -101,10 +101,12 @@ def duplicates(parts: Sequence[str]) -> tuple[float, float]:
     >>> duplicates(["la la la", "}", "la la la", "and the end"])
     (0.3333333333333333, 0.2962962962962963)
     """
-    kept = [part.strip() for part in parts if len(part.split()) >= LINE_WORDS]
-    first = dict.fromkeys(kept)
-    total = sum(map(len, kept))
-    return ((len(kept) - len(first)) / len(kept), (total - sum(map(len, first))) / total) if kept else (0.0, 0.0)
+    long_parts = [part.strip() for part in parts if len(part.split()) >= LINE_WORDS]
+    first = dict.fromkeys(long_parts)
+    if not long_parts:
+        return 0.0, 0.0
+    total = sum(map(len, long_parts))
+    return (len(long_parts) - len(first)) / len(long_parts), (total - sum(map(len, first))) / total
 
 
 def top_ngram(tokens: Sequence[str], n: int) -> float:
@@ -124,12 +126,12 @@ def repeated_ngrams(tokens: Sequence[str], n: int) -> float:
     >>> round(repeated_ngrams("a b c d e a b c d e f".split(), 5), 3)
     0.455
     """
-    seen: set[tuple[str, ...]] = set()
+    earlier: set[tuple[str, ...]] = set()
     repeated: set[int] = set()
     for start in range(len(tokens) - n + 1):
         gram = tuple(tokens[start : start + n])
-        if gram in seen:
+        if gram in earlier:
             repeated.update(range(start, start + n))
-        seen.add(gram)
+        earlier.add(gram)
     total = sum(map(len, tokens))
     return sum(len(tokens[i]) for i in repeated) / total if total else 0.0

@@ -6,7 +6,7 @@ from curate.text.role_markers import role_markers
 
 
 def marked_roles(question: str, answer: str, rules: CleanRules) -> Finding | None:
-    found = role_markers(answer, question) if rules.role_markers else []
-    if not found:
+    spans = role_markers(answer, question) if rules.role_markers else []
+    if not spans:
         return None
-    return Finding("role-markers", len(found), answer[slice(*found[0])].strip())
+    return Finding("role-markers", len(spans), answer[slice(*spans[0])].strip())

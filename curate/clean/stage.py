@@ -31,8 +31,8 @@ class Clean:
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "flags", "meta")
 
     def identity(self) -> dict[str, Any]:
-        own = {"rules": self.rules.model_dump(mode="json"), "answers": self.answers}
-        return {**own, **self._judge().identity(), "prompts": _prompts()} if self.rules.judge else own
+        identity = {"rules": self.rules.model_dump(mode="json"), "answers": self.answers}
+        return {**identity, **self._judge().identity(), "prompts": _prompts()} if self.rules.judge else identity
 
     def open(self) -> Worker:
         return self.work
@@ -43,13 +43,14 @@ class Clean:
         cleaned = [clean(row["prompt"], row["reference"] or "", self.rules, self.answers) for row in rows]
         findings = self._judged(cleaned)
         columns = {
-            "prompt": [found.prompt for found in cleaned],
+            "prompt": [result.prompt for result in cleaned],
             "reference": [
-                None if row["reference"] is None else found.reference for row, found in zip(rows, cleaned, strict=True)
+                None if row["reference"] is None else result.reference
+                for row, result in zip(rows, cleaned, strict=True)
             ],
-            "flags": [_flags(row["flags"], found) for row, found in zip(rows, cleaned, strict=True)],
-            "drop": [own[0].rule if own else None for own in findings],
-            "meta": [noted(row["meta"], own) for row, own in zip(rows, findings, strict=True)],
+            "flags": [_flags(row["flags"], result) for row, result in zip(rows, cleaned, strict=True)],
+            "drop": [row_findings[0].rule if row_findings else None for row_findings in findings],
+            "meta": [noted(row["meta"], row_findings) for row, row_findings in zip(rows, findings, strict=True)],
         }
         for name, values in columns.items():
             table = table.set_column(
@@ -58,16 +59,17 @@ class Clean:
         return table
 
     def _judged(self, cleaned: Sequence[Cleaned]) -> list[list[Finding]]:
-        found = [list(row.findings) for row in cleaned]
+        findings = [list(row.findings) for row in cleaned]
         if self.rules.judge:
             from curate.clean.judge import judge
 
-            asked = [index for index, own in enumerate(found) if not own]  # a row that is out costs no judge
-            pairs = [(question_of(cleaned[index].prompt), cleaned[index].reference) for index in asked]
-            said = judge(pairs, self.answers, self.rules, self._judge())
-            for index, own in zip(asked, said, strict=True):
-                found[index] += own
-        return found
+            # The judge looks at no row that a rule has dropped.
+            clean_rows = [index for index, row_findings in enumerate(findings) if not row_findings]
+            pairs = [(question_of(cleaned[index].prompt), cleaned[index].reference) for index in clean_rows]
+            judgements = judge(pairs, self.answers, self.rules, self._judge())
+            for index, row_findings in zip(clean_rows, judgements, strict=True):
+                findings[index] += row_findings
+        return findings
 
     def _judge(self) -> Base:
         if self.base is None:
@@ -79,15 +81,15 @@ def noted(meta: str | None, findings: Sequence[Finding]) -> str | None:
     """``meta`` with the findings; unchanged where there are none and none stood there."""
     if not findings:
         return meta
-    own = [{"rule": f.rule, "score": f.score, "detail": f.detail} for f in findings]
-    return stage.noted(meta, **{KEY: own})
+    notes = [{"rule": f.rule, "score": f.score, "detail": f.detail} for f in findings]
+    return stage.noted(meta, **{KEY: notes})
 
 
-def _flags(before: Sequence[str] | None, found: Cleaned) -> list[str] | None:
+def _flags(before: Sequence[str] | None, cleaned: Cleaned) -> list[str] | None:
     """What was said of the row before, and what was changed now; null stays null where nothing is to be said."""
-    if before is None and not found.flags:
+    if before is None and not cleaned.flags:
         return None
-    return list(dict.fromkeys([*(before or ()), *found.flags]))
+    return list(dict.fromkeys([*(before or ()), *cleaned.flags]))
 
 
 def _prompts() -> list[str]:

@@ -18,10 +18,10 @@ def toxic(texts: tuple[str, ...], rules: CleanRules) -> Finding | None:
     """The weights of all listed words in the texts of a row, added up; the detail names the words."""
     if rules.toxic is None:
         return None
-    found = sum((hits(text) for text in texts), Counter[str]())
-    score = sum(_weights()[term] * count for term, count in found.items())
-    said = ", ".join(f"{term} {count}" for term, count in found.most_common(5))
-    return Finding("toxic", round(score, 3), said) if score >= rules.toxic else None
+    counts = sum((hits(text) for text in texts), Counter[str]())
+    score = sum(_weights()[term] * count for term, count in counts.items())
+    detail = ", ".join(f"{term} {count}" for term, count in counts.most_common(5))
+    return Finding("toxic", round(score, 3), detail) if score >= rules.toxic else None
 
 
 def hits(text: str) -> Counter[str]:
@@ -31,16 +31,16 @@ def hits(text: str) -> Counter[str]:
     Counter()
     """
     folded = text.casefold()
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     end = 0
     for match in _START.finditer(folded):
         if match.start() >= end:
             for term, pattern in _starting().get(match.group(), ()):
                 if whole := pattern.match(folded, match.start()):
-                    found[term] += 1
+                    counts[term] += 1
                     end = whole.end()
                     break
-    return found
+    return counts
 
 
 @cache
@@ -52,11 +52,11 @@ def _weights() -> dict[str, float]:
 @cache
 def _starting() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
     """The lines by how a word of theirs begins; the longest first, so that "son of a bitch" is not two hits."""
-    found: dict[str, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
+    patterns: dict[str, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
     for term in sorted(_weights(), key=lambda term: (-len(term), term)):
         if start := _START.match(term):
-            found[start.group()].append((term, re.compile(_whole(term))))
-    return found
+            patterns[start.group()].append((term, re.compile(_whole(term))))
+    return patterns
 
 
 def _whole(term: str) -> str:
