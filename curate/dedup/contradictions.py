@@ -43,13 +43,15 @@ def contradictions(rows: Sequence[Claim], lang: str, confirm: Confirm | None = N
     same = [pair for pair in _pairs(rows, lambda row: row.normal) if contradict(*pair, lang)]
     if confirm is None:
         return _each(same)
-    seen = {(one.id, other.id) for one, other in same}
+    compared = {(one.id, other.id) for one, other in same}
     alike = [pair for pair in _pairs(rows, lambda row: _asks(row, lang))
-             if (pair[0].id, pair[1].id) not in seen and contradict(*pair, lang)]  # fmt: skip
-    said = list(confirm([*same, *alike]))
+             if (pair[0].id, pair[1].id) not in compared and contradict(*pair, lang)]  # fmt: skip
+    certainties = list(confirm([*same, *alike]))
     # Of one question the rules know well enough where the judge does not; of two, it takes his word.
-    agreed = [pair for pair, sure in zip(same, said, strict=False) if sure is None or sure >= SURE]
-    agreed += [pair for pair, sure in zip(alike, said[len(same) :], strict=True) if sure is not None and sure >= SURE]
+    agreed = [pair for pair, sure in zip(same, certainties, strict=False) if sure is None or sure >= SURE]
+    agreed += [
+        pair for pair, sure in zip(alike, certainties[len(same) :], strict=True) if sure is not None and sure >= SURE
+    ]
     return _each(agreed)
 
 
@@ -61,15 +63,17 @@ def contradict(one: Claim, other: Claim, lang: str) -> bool:
     texts = [bears_on(row.answer, row.question, lang=lang) for row in (one, other)]
     amounts = [quantities(text, lang) for text in texts]
     if all(amounts):
-        left, right = ([(q, beside(q, text, lang)) for q in own] for own, text in zip(amounts, texts, strict=True))
+        left, right = ([(q, beside(q, text, lang)) for q in each] for each, text in zip(amounts, texts, strict=True))
         return not any(_agree(p, q) and not opposite(mark, sign) for p, mark in left for q, sign in right)
-    asked = f"{one.question} {other.question}"
-    called = [{text[n.start : n.end].casefold() for n in names(text, lang)} - _content(asked, lang) for text in texts]
-    called = [{name for name in found if name not in asked.casefold()} for found in called]
+    questions = f"{one.question} {other.question}"
+    called = [
+        {text[n.start : n.end].casefold() for n in names(text, lang)} - _content(questions, lang) for text in texts
+    ]
+    called = [{name for name in name_set if name not in questions.casefold()} for name_set in called]
     if all(called):
         return called[0].isdisjoint(called[1])
-    said = [_content(text, lang) - _content(asked, lang) for text in texts]
-    return _denies(texts, lang) or (bool(said[0] - said[1]) and bool(said[1] - said[0]))
+    contents = [_content(text, lang) - _content(questions, lang) for text in texts]
+    return _denies(texts, lang) or (bool(contents[0] - contents[1]) and bool(contents[1] - contents[0]))
 
 
 def judged(pairs: Sequence[Pair], base: Base) -> list[float | None]:
@@ -94,16 +98,16 @@ def _pairs(rows: Sequence[Claim], key: Callable[[Claim], object]) -> Iterator[Pa
 
 def _asks(row: Claim, lang: str) -> object:
     """Content words of the question; a question without any is like no other."""
-    found = frozenset(stems(row.question, lang))
-    return found or row.id
+    content = frozenset(stems(row.question, lang))
+    return content or row.id
 
 
 def _each(pairs: Sequence[Pair]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    contradicted: dict[str, str] = {}
     for one, other in pairs:
-        found.setdefault(one.id, other.id)
-        found.setdefault(other.id, one.id)
-    return found
+        contradicted.setdefault(one.id, other.id)
+        contradicted.setdefault(other.id, one.id)
+    return contradicted
 
 
 def _denies(texts: Sequence[str], lang: str) -> bool:

@@ -31,9 +31,9 @@ class Decontaminate:
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference", "meta")
 
     def identity(self) -> dict[str, Any]:
-        said = [[item.suite, item.id, item.prompt, item.expected] for item in self.items]
+        items = [[item.suite, item.id, item.prompt, item.expected] for item in self.items]
         suites = dict(sorted(Counter(item.suite for item in self.items).items()))
-        return {"items": fingerprint(said), "suites": suites, "run": self.run, "overlap": self.overlap}
+        return {"items": fingerprint(items), "suites": suites, "run": self.run, "overlap": self.overlap}
 
     def open(self) -> Worker:
         return Search(Index(self.items, self.run, self.overlap))
@@ -72,5 +72,5 @@ def contamination(folder: Path) -> dict[str, dict[str, int]]:
 def _noted(meta: str | None, hits: Sequence[Hit]) -> str | None:
     if not hits:
         return meta
-    own = [{"suite": hit.suite, "item": hit.item, "score": hit.score, "answered": hit.answered} for hit in hits]
-    return noted(meta, **{KEY: own})
+    notes = [{"suite": hit.suite, "item": hit.item, "score": hit.score, "answered": hit.answered} for hit in hits]
+    return noted(meta, **{KEY: notes})

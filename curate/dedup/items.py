@@ -27,21 +27,21 @@ def read_items(paths: Sequence[Path]) -> list[SuiteItem]:
     """
     items: dict[SuiteItem, None] = {}
     for path in paths:
-        found = [item for file in _files(path) for item in _items(file)]
-        if not found:
+        items_of_path = [item for file in _files(path) for item in _items(file)]
+        if not items_of_path:
             raise ConfigError(f"--decontaminate {path}: no item in it; give a suite file, or a folder of them")
-        items |= dict.fromkeys(found)
+        items |= dict.fromkeys(items_of_path)
     return list(items)
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(path.glob("*.jsonl"))
-        if not found:
+        files = sorted(path.glob("*.jsonl"))
+        if not files:
             raise ConfigError(
                 f"--decontaminate {path}: no *.jsonl file in this folder; give a suite file, or their folder"
             )
-        return found
+        return files
     if not path.is_file():
         raise ConfigError(f"--decontaminate {path}: no such file or folder; give a suite file, or a folder of them")
     return [path]
@@ -55,10 +55,10 @@ def _items(file: Path) -> Iterator[SuiteItem]:
                 raise ConfigError(f"--decontaminate {file}:{number}: no item; expected a JSON object with a prompt")
             yield _item(line, file, number)
         return
-    for found in _records(file):
-        if isinstance(found, Accepted):
-            turns = [turn["content"] for turn in found.row["prompt"] if turn["role"] != "system"]
-            yield SuiteItem(f"{found.line}", Source(path=str(file)).label, "\n".join(turns), found.row["reference"])
+    for record in _records(file):
+        if isinstance(record, Accepted):
+            turns = [turn["content"] for turn in record.row["prompt"] if turn["role"] != "system"]
+            yield SuiteItem(f"{record.line}", Source(path=str(file)).label, "\n".join(turns), record.row["reference"])
 
 
 def _records(file: Path) -> Iterator[Accepted | Rejected]:
@@ -85,17 +85,17 @@ def _objects(file: Path) -> Iterator[tuple[int, Any]]:
                 yield number, None
 
 
-def _is_item(found: Any) -> bool:
-    return isinstance(found, dict) and any(isinstance(found.get(key), str | list) for key in PROMPTS)
+def _is_item(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(value.get(key), str | list) for key in PROMPTS)
 
 
-def _item(found: dict[str, Any], file: Path, number: int) -> SuiteItem:
-    prompt = next(found[key] for key in PROMPTS if isinstance(found.get(key), str | list))
+def _item(line: dict[str, Any], file: Path, number: int) -> SuiteItem:
+    prompt = next(line[key] for key in PROMPTS if isinstance(line.get(key), str | list))
     if isinstance(prompt, list):
         turns = [turn for turn in prompt if isinstance(turn, dict) and turn.get("role") != "system"]
         prompt = "\n".join(str(turn.get("content") or "") for turn in turns)
-    expected = next((found[key] for key in ANSWERS if found.get(key)), None)
+    expected = next((line[key] for key in ANSWERS if line.get(key)), None)
     expected = expected[0] if isinstance(expected, list) else expected
     name = Source(path=str(file)).label
-    return SuiteItem(str(found.get("id", number)), str(found.get("suite") or name), prompt,
-                expected if isinstance(expected, str) else None, found.get("role") == "new")  # fmt: skip
+    return SuiteItem(str(line.get("id", number)), str(line.get("suite") or name), prompt,
+                expected if isinstance(expected, str) else None, line.get("role") == "new")  # fmt: skip

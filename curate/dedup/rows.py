@@ -66,8 +66,8 @@ def find(
         return verdicts
     claims = [Claim(row.id, question_of(row.prompt), row.question, row.reference) for row in rows
               if row.id not in verdicts]  # fmt: skip
-    found = contradictions(claims, lang, confirm)
-    return verdicts | {name: Verdict("contradiction", of) for name, of in found.items()}
+    pairs = contradictions(claims, lang, confirm)
+    return verdicts | {name: Verdict("contradiction", of) for name, of in pairs.items()}
 
 
 def _exact(rows: Sequence[QARow]) -> Iterator[tuple[str, Verdict]]:

@@ -1,8 +1,9 @@
-"""Rows that say the same in other words: embeddings that point the same way, and the same facts.
+"""Rows that say the same in other words: their embeddings have a high cosine, and they state the same facts.
 
-An embedding is the mean of a model's last hidden states over a text, of length 1 (Reimers and Gurevych,
-"Sentence-BERT", 2019, section 3). Embeddings know topics better than doses: two rows about two drugs are as near as two
-wordings of one. So rows are compared only where numbers, names and denials are the same, which also keeps it small.
+An embedding is the mean of a model's last hidden states over a text, scaled to length 1 (Reimers and Gurevych,
+"Sentence-BERT", 2019, section 3). Embeddings tell topics apart better than facts: rows about two drugs may be as near
+as two wordings of one fact. So only rows with the same numbers, names and denials are compared, which also leaves few
+pairs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,33 +31,33 @@ BLOCK = 2048  # rows compared at once with those that stay
 
 
 def refine(
-    found: NearDuplicates, texts: Iterable[str], embed: Embed, alike: float, keep: Keep, facts: bool, lang: str
+    near: NearDuplicates, texts: Iterable[str], embed: Embed, alike: float, keep: Keep, facts: bool, lang: str
 ) -> NearDuplicates:
-    """``found`` with rows that stayed so far and mean what a better one means: by rank, as everywhere.
+    """``near`` with the semantic duplicates among the rows that stayed; of two, the row with the better rank stays.
 
-    texts: of all rows, in order, read once. Holds a vector for each row that stayed.
+    ``texts``: those of all rows, in order, read once. Memory: a vector for each row that stayed.
     """
-    stayed = np.flatnonzero(found.kept)
-    vectors, keys, lengths = _read(texts, found.kept, embed, facts, lang)
-    sets, fixed = found.set_of[stayed], found.fixed[stayed]
-    order = np.argsort(rank(keep, sets, fixed, lengths, [found.ids[row] for row in stayed.tolist()]))
+    stayed = np.flatnonzero(near.kept)
+    vectors, keys, lengths = _read(texts, near.kept, embed, facts, lang)
+    sets, fixed = near.set_of[stayed], near.fixed[stayed]
+    order = np.argsort(rank(keep, sets, fixed, lengths, [near.ids[row] for row in stayed.tolist()]))
     of, similarity = assign_duplicates(vectors[order], keys[order], fixed[order], alike)
     goes = np.flatnonzero(of >= 0)
-    whole, similar, meant = found.of.copy(), found.similarity.copy(), found.meant.copy()
+    whole, similar, meant = near.of.copy(), near.similarity.copy(), near.meant.copy()
     rows = stayed[order]
     whole[rows[goes]], similar[rows[goes]], meant[rows[goes]] = rows[of[goes]], similarity[goes], True
-    # Who went for a row that goes now, goes for that row's own, and by that one's word.
+    # A row whose replacement is replaced now takes the new replacement, and its similarity.
     moved = np.flatnonzero((whole >= 0) & (whole[whole] >= 0))
     meant[moved], similar[moved] = True, similar[whole[moved]]
     whole[moved] = whole[whole[moved]]
-    return replace(found, of=whole, similarity=similar, meant=meant)
+    return replace(near, of=whole, similarity=similar, meant=meant)
 
 
 def assign_duplicates(
     vectors: Vectors, keys: npt.NDArray[np.uint64], fixed: npt.NDArray[np.bool_], alike: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """For each row, the best one first, the row with the same key that it goes for, or −1; and their cosine. ``fixed``
-    rows stay."""
+    """For each row (sorted by rank, the best first) the row with the same key that replaces it, or −1, and the cosine
+    of the two. ``fixed`` rows stay."""
     of, similarity = np.full(len(keys), -1, np.int64), np.zeros(len(keys), np.float32)
     order = np.argsort(keys, kind="stable")
     edges = np.flatnonzero(np.diff(keys[order])) + 1
@@ -77,8 +78,8 @@ def _group(
         inside = vectors[block] @ vectors[block].T
         new: list[int] = []  # places in the block of rows that stay
         for place, row in enumerate(block.tolist()):
-            if new and (own := inside[place, new]).max() > best[place]:
-                best[place], nearest[place] = own.max(), block[new[int(own.argmax())]]
+            if new and (cosines := inside[place, new]).max() > best[place]:
+                best[place], nearest[place] = cosines.max(), block[new[int(cosines.argmax())]]
             if best[place] >= alike and not fixed[row]:
                 of[start + place], similarity[start + place] = nearest[place], best[place]
             else:
@@ -88,7 +89,7 @@ def _group(
 
 
 def _nearest(block: Vectors, vectors: Vectors, stays: Sequence[int]) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    """For each row of a block the nearest of those that stay, and how near."""
+    """For each row of a block the cosine of the nearest row that stays, and that row."""
     best, nearest = np.full(len(block), -2, np.float32), np.full(len(block), -1, np.int64)
     for start in range(0, len(stays), BLOCK * 8):
         part = np.array(stays[start : start + BLOCK * 8])
@@ -100,11 +101,11 @@ def _nearest(block: Vectors, vectors: Vectors, stays: Sequence[int]) -> tuple[Ve
 
 
 def _read(
-    texts: Iterable[str], wanted: npt.NDArray[np.bool_], embed: Embed, facts: bool, lang: str
+    texts: Iterable[str], stay: npt.NDArray[np.bool_], embed: Embed, facts: bool, lang: str
 ) -> tuple[Vectors, npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Vectors, keys and lengths of the rows wanted."""
+    """Vectors, keys and lengths of the rows that ``stay``."""
     vectors, keys, lengths = [], [], []
-    for batch in batched((text for text, yes in zip(texts, wanted.tolist(), strict=True) if yes), AT_ONCE):
+    for batch in batched((text for text, yes in zip(texts, stay.tolist(), strict=True) if yes), AT_ONCE):
         vectors.append(embed(batch))
         keys += [fact_key(text, lang) if facts else 0 for text in batch]
         lengths += list(map(len, batch))
@@ -113,15 +114,15 @@ def _read(
 
 
 def fact_key(text: str, lang: str = "en") -> int:
-    """Numbers with their units, names, and how often it denies, as 64 bits.
+    """A hash, 64 bits, of the text's numbers with their units, its names, and its number of negations.
 
     >>> fact_key("The dose is 37 mg.") == fact_key("Take 37 mg.") != fact_key("Take 73 mg.")
     True
     """
     amounts = sorted({(str(q.written), q.unit) for q in quantities(text, lang)})
     called = sorted({text[n.start : n.end].casefold() for n in names(text, lang)})
-    said = repr((amounts, called, len(negations(text, lang))))
-    return int.from_bytes(blake2b(said.encode(), digest_size=8).digest(), "little")
+    statement = repr((amounts, called, len(negations(text, lang))))
+    return int.from_bytes(blake2b(statement.encode(), digest_size=8).digest(), "little")
 
 
 def embedder(model: str, trust_remote_code: bool = False) -> Embed:
@@ -144,16 +145,16 @@ def embedder(model: str, trust_remote_code: bool = False) -> Embed:
 
     def embed(texts: Sequence[str]) -> Vectors:
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # of like length, for little padding
-        found = np.zeros((len(texts), network.config.hidden_size), np.float32)
+        vectors = np.zeros((len(texts), network.config.hidden_size), np.float32)
         for start in range(0, len(order), 32):
             places = order[start : start + 32]
-            given = tokenizer([texts[at] or " " for at in places], padding=True, truncation=True, max_length=TOKENS,
+            encoded = tokenizer([texts[at] or " " for at in places], padding=True, truncation=True, max_length=TOKENS,
                               return_tensors="pt").to(network.device)  # fmt: skip
             with torch.inference_mode():
-                states = network(given.input_ids, attention_mask=given.attention_mask).last_hidden_state.float()
-            mask = given.attention_mask[..., None]
+                states = network(encoded.input_ids, attention_mask=encoded.attention_mask).last_hidden_state.float()
+            mask = encoded.attention_mask[..., None]
             mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
-            found[places] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
-        return found
+            vectors[places] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        return vectors
 
     return embed

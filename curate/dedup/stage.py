@@ -27,8 +27,8 @@ class Dedupe:
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        own = {"lang": self.lang, "contradictions": self.contradictions}
-        return own if self.judge is None else {**own, "judge": self.judge.identity()}
+        identity = {"lang": self.lang, "contradictions": self.contradictions}
+        return identity if self.judge is None else {**identity, "judge": self.judge.identity()}
 
     def open(self) -> Worker:
         return Marker(self.find(read_live(self.dataset, self.reads)))
@@ -43,6 +43,6 @@ class Marker:
     verdicts: dict[str, Verdict]
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        found = [self.verdicts.get(row) for row in table["id"].to_pylist()]
-        drop = pa.array([verdict.reason if verdict else None for verdict in found], pa.string())
+        verdicts = [self.verdicts.get(row) for row in table["id"].to_pylist()]
+        drop = pa.array([verdict.reason if verdict else None for verdict in verdicts], pa.string())
         return table.set_column(EXAMPLE.get_field_index("drop"), "drop", drop)

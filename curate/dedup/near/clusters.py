@@ -1,11 +1,12 @@
-"""Who stays: the best of all, then the best of those that are not near it, and so on.
+"""Which of several near duplicates stays: the text with the best rank, then the best of the texts not near to it, and
+so on.
 
-A text goes only where it is near, by exact Jaccard, to one that stays. Chains are not followed: where b is near a and c
-near b but not a, the three are no cluster; a and c stay. Joining everything that hangs together (union-find) would
-drop c for being like a text that is itself gone.
+A text is dropped only where its exact Jaccard similarity to a text that stays reaches the threshold. Chains are not
+followed: where b is near a, and c is near b but not a, only b is dropped. Joining all connected texts (union-find)
+would drop c because c resembles b, which is dropped itself.
 
-The outcome is that of going through the texts by rank, one after another. It is found in rounds, each of which settles
-all texts at once that are the best in every bucket they lie in.
+The outcome equals a pass over the texts by rank, one after another. The computation goes in rounds: a round settles
+every text that has the best rank in each of its buckets.
 """
 
 from collections.abc import Iterator
@@ -20,16 +21,17 @@ from curate.dedup.near.shingles import BASE, Hashes, Ragged, mix
 
 Ints = npt.NDArray[np.int64]
 LOOKS = 1 << 22
-"""Entries gone through at once; a pair is met in each band in which it agrees."""
+"""Entries compared at once. A pair of texts is compared once for each band in which their keys are equal."""
 PATIENCE = 30
-"""Looks in vain for each text, on average, before crowds are thinned; ordinary rows take a few."""
+"""Comparisons without a duplicate, per text on average, before crowds are thinned; ordinary rows need a few."""
 CROWD = 300
 """Texts that may share a key, once crowds are thinned."""
 DEEPEST = 4
 
 
 class Assignment(NamedTuple):
-    """For each text: the one that it goes for, or −1; the similarity of the two; whether one as near says otherwise."""
+    """For each text: ``of``, the text that replaces it, or −1; the similarity of the two; ``spared``, whether a text
+    as near states other facts."""
 
     of: Ints
     similarity: npt.NDArray[np.float64]
@@ -37,7 +39,7 @@ class Assignment(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """When a text goes for another."""
+    """When a text is a duplicate of another."""
 
     grams: Ragged  # as sets
     threshold: float
@@ -55,18 +57,18 @@ class Measure(NamedTuple):
 
 
 def assign_duplicates(keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool_]) -> Assignment:
-    """``keys`` (bands, texts): texts with an equal key in a band are looked at. Texts are numbered by rank, the best 0.
+    """``keys`` (bands, texts): texts with an equal key in a band are compared. Texts are numbered by rank, the best 0.
 
-    Those ``fixed`` come first and stay, near or not. Where ``PATIENCE`` looks a text have been in vain, crowds are
-    thinned for those texts that are not settled yet.
+    The texts that are ``fixed`` come first and stay, near or not. After ``PATIENCE`` comparisons per text without a
+    duplicate, the crowds of the texts not yet settled are thinned.
     """
     texts = keys.shape[1]
-    found = Assignment(np.full(texts, -1, np.int64), np.zeros(texts), np.zeros(texts, bool))
-    rest = _rounds(found, np.arange(texts), keys, measure, fixed, PATIENCE * texts)
+    assignment = Assignment(np.full(texts, -1, np.int64), np.zeros(texts), np.zeros(texts, bool))
+    rest = _rounds(assignment, np.arange(texts), keys, measure, fixed, PATIENCE * texts)
     if len(rest):
-        _rounds(found, rest, thin(keys[:, rest]), measure, fixed, None)
-    found.spared[found.of >= 0] = False
-    return found
+        _rounds(assignment, rest, thin(keys[:, rest]), measure, fixed, None)
+    assignment.spared[assignment.of >= 0] = False
+    return assignment
 
 
 def thin(keys: Hashes) -> Hashes:
@@ -88,9 +90,14 @@ def thin(keys: Hashes) -> Hashes:
 
 
 def _rounds(
-    found: Assignment, texts: Ints, keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool_], patience: int | None
-) -> Ints:  # fmt: skip
-    """Settles these texts, ``keys`` being theirs; gives those left over when the looks in vain have come to an end."""
+    assignment: Assignment,
+    texts: Ints,
+    keys: Hashes,
+    measure: Measure,
+    fixed: npt.NDArray[np.bool_],
+    patience: int | None,
+) -> Ints:
+    """Settle these texts, whose keys are ``keys``. Returns the texts left over once ``patience`` looks were in vain."""
     buckets = _Buckets(keys)
     frontier = np.flatnonzero(fixed[texts])
     first = True
@@ -101,7 +108,7 @@ def _rounds(
         gone = [frontier]
         buckets.live[frontier] = False
         for left, right in buckets.pairs(frontier):
-            dropped = _drop(found, texts[left], texts[right], measure)
+            dropped = _drop(assignment, texts[left], texts[right], measure)
             gone.append(np.searchsorted(texts, dropped))
             patience = None if patience is None else patience - len(right) + len(dropped)
         settled = np.unique(np.concatenate(gone))
@@ -112,20 +119,21 @@ def _rounds(
     return texts[:0]
 
 
-def _drop(found: Assignment, left: Ints, right: Ints, measure: Measure) -> Ints:
-    """Each text on the right goes for the nearest on the left that is near enough; of equally near ones, the best.
+def _drop(assignment: Assignment, left: Ints, right: Ints, measure: Measure) -> Ints:
+    """Assign each text on the right to the nearest text on the left that is near enough; of equally near texts, to the
+    one with the best rank.
 
-    Returns those that go.
+    Returns the texts assigned.
     """
-    near, similar = measure.near(left, right, found.spared)
+    near, similar = measure.near(left, right, assignment.spared)
     left, right = left[near], right[near]
     order = np.lexsort((left, -similar, right))
     texts, first = np.unique(right[order], return_index=True)
     leader, value = left[order[first]], similar[order[first]]
-    closer: npt.NDArray[np.bool_] = (value > found.similarity[texts]) | (
-        (value == found.similarity[texts]) & (leader < found.of[texts])
+    closer: npt.NDArray[np.bool_] = (value > assignment.similarity[texts]) | (
+        (value == assignment.similarity[texts]) & (leader < assignment.of[texts])
     )
-    found.of[texts[closer]], found.similarity[texts[closer]] = leader[closer], value[closer]
+    assignment.of[texts[closer]], assignment.similarity[texts[closer]] = leader[closer], value[closer]
     return texts
 
 
@@ -162,19 +170,19 @@ class _Buckets:
         return np.flatnonzero(self.live & (self.ahead == 0))
 
     def pairs(self, frontier: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Each text of the frontier with every unsettled one of its groups, each pair once."""
+        """Each text of the frontier with every unsettled text of its groups, each pair once."""
         part = np.cumsum(self.looks[frontier]) // LOOKS
         for texts in np.split(frontier, np.flatnonzero(np.diff(part)) + 1):
             places = self._entries(texts)
             counts = self.end[self.group[places]] - places - 1
             right = self.text[spread(places + 1, counts)]
             left = np.repeat(self.text[places], counts)
-            wanted = self.live[right]
-            both = np.unique(left[wanted] * len(self.live) + right[wanted])
+            unsettled = self.live[right]
+            both = np.unique(left[unsettled] * len(self.live) + right[unsettled])
             yield both // len(self.live), both % len(self.live)
 
     def advance(self, settled: Ints) -> Ints:
-        """Moves the heads of the groups that these texts lie in; gives those that now lead all their groups."""
+        """Move the heads of the groups of these texts. Returns the texts that now lead all their groups."""
         changed = moving = self._behind(np.unique(self.group[self._entries(settled)]))
         while len(moving):
             self.head[moving] += 1
@@ -187,7 +195,7 @@ class _Buckets:
         return leading
 
     def _behind(self, groups: Ints) -> Ints:
-        """Those of the groups whose head is settled."""
+        """The groups among these whose head is settled."""
         groups = groups[self.head[groups] < self.end[groups]]
         behind: Ints = groups[~self.live[self.text[self.head[groups]]]]
         return behind

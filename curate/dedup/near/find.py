@@ -74,9 +74,9 @@ class NearDuplicates:
     def verdicts(self) -> Iterator[NearVerdict]:
         """Every row that goes, in order."""
         for row in np.flatnonzero(self.of >= 0):
-            found = self.verdict(int(row))
-            if found:
-                yield found
+            verdict = self.verdict(int(row))
+            if verdict:
+                yield verdict
 
     def clusters(self) -> dict[int, int]:
         """How many clusters there are of each size, the row that stays counted in."""

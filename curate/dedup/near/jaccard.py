@@ -50,14 +50,14 @@ class Facts:
 
     def same(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Of each pair of texts."""
-        found = np.ones(len(left), bool)
+        same = np.ones(len(left), bool)
         sizes, numbers = self.words.counts, self.numbers.counts
         for start, stop in _steps(sizes[left] + sizes[right]):
             one, other = left[start:stop], right[start:stop]
             within = _shared(self.words, one, other) == np.minimum(sizes[one], sizes[other])
             equal = _shared(self.numbers, one, other) == np.maximum(numbers[one], numbers[other])
-            found[start:stop] = within & equal
-        return found
+            same[start:stop] = within & equal
+        return same
 
 
 def _numbered(words: Ragged) -> Ragged:

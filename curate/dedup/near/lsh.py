@@ -35,14 +35,14 @@ def bands(near: Near) -> Bands:
     >>> bands(Near(threshold=0.8)), bands(Near(threshold=0.5))
     (Bands(number=30, rows=7), Bands(number=52, rows=3))
     """
-    found = Bands(near.permutations, 1)
+    longest = Bands(near.permutations, 1)
     for rows in range(1, near.permutations + 1):
         hit = near.threshold**rows
         number = 1 if hit > 1 - near.miss else math.ceil(math.log(near.miss) / math.log1p(-hit))
         if rows * number > near.permutations:
             break
-        found = Bands(number, rows)
-    return found
+        longest = Bands(number, rows)
+    return longest
 
 
 def suspects(grams: Ragged, shape: Bands) -> npt.NDArray[np.int64]:
@@ -56,13 +56,13 @@ def suspects(grams: Ragged, shape: Bands) -> npt.NDArray[np.int64]:
 
 def keys(grams: Ragged, texts: npt.NDArray[np.int64], shape: Bands) -> Hashes:
     """(bands, texts): equal where two texts agree in the band."""
-    found = np.empty((shape.number, len(texts)), np.uint64)
+    hashes = np.empty((shape.number, len(texts)), np.uint64)
     for start in range(0, len(texts), MATRIX):
         part = texts[start : start + MATRIX]
         rows = _matrix(select(grams, part), shape).to_rows()
         flat = np.fromiter(chain.from_iterable(rows), np.uint64, len(part) * shape.permutations)
-        found[:, start : start + len(part)] = _fold(flat.reshape(len(part), shape.number, shape.rows)).T
-    return found
+        hashes[:, start : start + len(part)] = _fold(flat.reshape(len(part), shape.number, shape.rows)).T
+    return hashes
 
 
 def select(grams: Ragged, texts: npt.NDArray[np.int64]) -> Ragged:
@@ -92,7 +92,7 @@ def _matrix(grams: Ragged, shape: Bands) -> "RMinHashDigestMatrix":  # type: ign
 
 def _fold(values: Hashes) -> Hashes:
     """The last axis as one hash."""
-    found = np.zeros(values.shape[:-1], np.uint64)
+    hashes = np.zeros(values.shape[:-1], np.uint64)
     for k in range(values.shape[-1]):
-        found = mix(found * BASE + values[..., k])
-    return found
+        hashes = mix(hashes * BASE + values[..., k])
+    return hashes

@@ -57,9 +57,9 @@ def row_of(example: Mapping[str, Any]) -> SearchedRow:
     """A row as ``curate.schema.EXAMPLE`` has it. System prompts are left out: many rows share one, and by it would be
     alike."""
     turns = [turn for turn in example["prompt"] if turn["role"] != "system"]
-    asked = [turn["content"] for turn in turns if turn["role"] == "user"]
-    said = [turn["content"] for turn in turns if turn["role"] != "user"]
-    return SearchedRow(example["id"], asked, [*said, example["reference"] or ""])
+    questions = [turn["content"] for turn in turns if turn["role"] == "user"]
+    answers = [turn["content"] for turn in turns if turn["role"] != "user"]
+    return SearchedRow(example["id"], questions, [*answers, example["reference"] or ""])
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Index:
         self.items, self.n, self.threshold = tuple(items), n, threshold
         words = units([LABELS.sub(" ", item.prompt) for item in self.items])
         runs, self._item, self._place = _runs(words, n)
-        own = ~_template(runs, self._item, [item.suite for item in self.items])
-        runs, self._item, self._place = runs[own], self._item[own], self._place[own]
+        distinctive = ~_template(runs, self._item, [item.suite for item in self.items])
+        runs, self._item, self._place = runs[distinctive], self._item[distinctive], self._place[distinctive]
         self._words = _covered(self._item, self._place, n, len(self.items))
         order = np.argsort(runs, kind="stable")
         self._item, self._place = self._item[order], self._place[order]
@@ -121,7 +121,7 @@ class Index:
         """Short items that are a whole turn of the user's, or a whole line of one; each once."""
         if not self._whole:
             return
-        parts = [(row, part) for row, found in enumerate(rows) for turn in found.asked for part in _parts(turn)]
+        parts = [(row, part) for row, searched in enumerate(rows) for turn in searched.asked for part in _parts(turn)]
         keys = whole(units([LABELS.sub(" ", part) for _, part in parts])).tolist()
         for row, key in dict.fromkeys((row, key) for (row, _), key in zip(parts, keys, strict=True)):
             for number in self._whole.get(key, ()):
@@ -144,17 +144,17 @@ def counted(items: Mapping[str, int], hits: Iterable[Hit]) -> dict[str, dict[str
     return {
         suite: {
             "items": items[suite],
-            "items_found": len({hit.item for hit in found}),
-            "rows": len({hit.row for hit in found}),
-            "rows_with_answer": len({hit.row for hit in found if hit.answered}),
+            "items_found": len({hit.item for hit in suite_hits}),
+            "rows": len({hit.row for hit in suite_hits}),
+            "rows_with_answer": len({hit.row for hit in suite_hits if hit.answered}),
         }
-        for suite, found in by_suite.items()
+        for suite, suite_hits in by_suite.items()
     }
 
 
 def _holds(row: SearchedRow, answer: str | None) -> bool:
-    wanted = normalise(answer or "")
-    return bool(wanted) and f" {wanted} " in f" {normalise(' '.join([*row.asked, *row.said]))} "
+    words = normalise(answer or "")
+    return bool(words) and f" {words} " in f" {normalise(' '.join([*row.asked, *row.said]))} "
 
 
 def _runs(words: Ragged, n: int) -> tuple[Hashes, Ints, Ints]:
@@ -187,10 +187,10 @@ def _covered(owner: Ints, place: Ints, n: int, owners: int) -> Ints:
 
 def _by_whole(words: Ragged, items: Ints) -> dict[int, list[int]]:
     keys = whole(words).tolist()
-    found: dict[int, list[int]] = {}
+    numbers: dict[int, list[int]] = {}
     for number in items.tolist():
-        found.setdefault(keys[number], []).append(number)
-    return found
+        numbers.setdefault(keys[number], []).append(number)
+    return numbers
 
 
 def _parts(turn: str) -> list[str]:

@@ -156,8 +156,8 @@ def _powers(length: int) -> tuple[Hashes, Hashes]:
     """``BASE`` and its inverse to the powers 0 … length at least, modulo 2**64."""
     if not _POWERS or len(_POWERS[0][0]) <= length:
         bases = (np.full(2 * length + 1, base, np.uint64) for base in (BASE, INVERSE))
-        found = [np.concatenate(([np.uint64(1)], np.multiply.accumulate(base))) for base in bases]
-        _POWERS[:] = [(found[0], found[1])]
+        powers = [np.concatenate(([np.uint64(1)], np.multiply.accumulate(base))) for base in bases]
+        _POWERS[:] = [(powers[0], powers[1])]
     return _POWERS[0]
 
 
