@@ -42,7 +42,7 @@ def departures(draft: Sequence[int], likeliest: Sequence[int]) -> list[int]:
     >>> departures([5, 6, 7, 8], [5, 6, 9, 4])
     [2, 3]
     """
-    return [k for k, (own, other) in enumerate(zip(draft, likeliest, strict=True)) if k and own != other]
+    return [k for k, (token, other) in enumerate(zip(draft, likeliest, strict=True)) if k and token != other]
 
 
 def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tuple[float, int, int] | None:
@@ -54,13 +54,13 @@ def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tup
     >>> likeliest_place(TokenScores(logprobs[:, 0], best, logprobs), [[8, 4], [9, 4]])[1:]
     (2, 1)
     """
-    found = [
+    places = [
         (float(scores.top_logprobs[place, rank]), int(place), index)
         for index, value in enumerate(values)
         for place, rank in zip(*np.nonzero(scores.top_ids == value[0]), strict=True)
         if place
     ]
-    return max(found, default=None)
+    return max(places, default=None)
 
 
 def unsaid(
@@ -71,12 +71,12 @@ def unsaid(
     code = language(lang)
     held, relevant = set(stems(response, code)), set(stems(bears_on(reference, question, code), code))
     learned = learned_places(knowledge, reference)
-    found = []
+    places = []
     for place in knowledge:
-        own = set(stems(reference[place["start"] : place["end"]], code))
-        if (place["start"], place["end"]) in learned and own <= relevant and not own <= held:
-            found.append(place)
-    return found
+        place_stems = set(stems(reference[place["start"] : place["end"]], code))
+        if (place["start"], place["end"]) in learned and place_stems <= relevant and not place_stems <= held:
+            places.append(place)
+    return places
 
 
 def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
@@ -86,8 +86,8 @@ def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
     ['heal']
     """
     code = language(lang)
-    said = set(stems(response, code))
-    return [word for word in words(question, code) if not word.function and stem(word.norm, code) not in said]
+    response_stems = set(stems(response, code))
+    return [word for word in words(question, code) if not word.function and stem(word.norm, code) not in response_stems]
 
 
 def astray(
@@ -145,11 +145,11 @@ def inventions(
     odd = np.maximum(np.asarray(closed), np.asarray(own)) < UNEXPECTED
     if not odd.any():  # most rewrites: no word of theirs need be looked at
         return []
-    given = {word for text in sources for word in stems(text, code)}
+    source_stems = {word for text in sources for word in stems(text, code)}
     return [
         word
         for word in words(response, code)
-        if not word.function and stem(word.norm, code) not in given
+        if not word.function and stem(word.norm, code) not in source_stems
         and odd[touching(word.start, word.end, low, high)].any()
     ]  # fmt: skip
 
@@ -163,11 +163,11 @@ def echoes(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]]
     1
     """
     code = language(lang)
-    said, given = Counter(stems(response, code)), Counter(stems(reference, code))
+    in_response, in_reference = Counter(stems(response, code)), Counter(stems(reference, code))
     learned = {
         word for start, end in learned_places(knowledge, reference) for word in stems(reference[start:end], code)
     }
-    return sum(max(0, said[word] - given[word]) for word in learned)
+    return sum(max(0, in_response[word] - in_reference[word]) for word in learned)
 
 
 def notes(
@@ -181,12 +181,12 @@ def notes(
     2
     """
     code = language(lang)
-    heads, asked = labels(reference), set(stems(question, code))
+    heads, question_stems = labels(reference), set(stems(question, code))
     left_out = [*heads, *((place["start"], place["end"]) for place in knowledge)]
     around = {
         word.norm
         for word in words(reference, code)
-        if not word.function and stem(word.norm, code) not in asked
+        if not word.function and stem(word.norm, code) not in question_stems
         and not any(start <= word.start < end for start, end in left_out)
     }  # fmt: skip
     copied = sum(word.norm in around for word in words(response, code))

@@ -49,9 +49,9 @@ class Boilerplate:
 
     grams: frozenset[tuple[str, ...]] = frozenset()
 
-    def places(self, found: Sequence[Word]) -> set[int]:
+    def places(self, text: Sequence[Word]) -> set[int]:
         """Indices of the words that stand in such an n-gram."""
-        return {start + offset for start, gram in _grams(found) if gram in self.grams for offset in range(len(gram))}
+        return {start + offset for start, gram in _grams(text) if gram in self.grams for offset in range(len(gram))}
 
 
 def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplate:
@@ -64,11 +64,11 @@ def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplat
     (True, True, False)
     """
     code = language(lang)
-    told: dict[str, list[str]] = defaultdict(list)
+    references: dict[str, list[str]] = defaultdict(list)
     for question, reference in rows:
-        told[question].append(reference)
-    some = list(told.values())[:: max(1, -(-len(told) // LOOK))]
-    counts = Counter(gram for own in some for gram in {g for text in own for _, g in _grams(words(text, code))})
+        references[question].append(reference)
+    some = list(references.values())[:: max(1, -(-len(references) // LOOK))]
+    counts = Counter(gram for texts in some for gram in {g for text in texts for _, g in _grams(words(text, code))})
     least = {share: max(LEAST, share * len(some)) for share in (SHARE, CITED)}
     return Boilerplate(
         frozenset(g for g, count in counts.items() if count >= least[CITED if BRACKETS & set(g) else SHARE])
@@ -82,16 +82,18 @@ def knowledge(
     """The words of the reference that may be learned, in order, with what each gains. ``starts``, ``ends``: of the
     tokens [n], of which the last may be the end of turn."""
     code = language(lang)
-    found = words(reference, code)
+    reference_words = words(reference, code)
     gain = np.subtract(own, closed)
     low, high = visible(starts, ends, reference)
-    left_out = common.places(found)
-    left_out |= {i for i, word in enumerate(found) for start, end in labels(reference) if start <= word.start < end}
-    kept = [word for index, word in enumerate(found) if not word.function and index not in left_out]
-    cited, asked = citations(reference), set(stems(question, code))
-    told = [word for word in kept if not any(start <= word.start < end for start, end in cited)] or kept
+    left_out = common.places(reference_words)
+    left_out |= {
+        i for i, word in enumerate(reference_words) for start, end in labels(reference) if start <= word.start < end
+    }
+    telling = [word for index, word in enumerate(reference_words) if not word.function and index not in left_out]
+    cited, question_stems = citations(reference), set(stems(question, code))
+    uncited = [word for word in telling if not any(start <= word.start < end for start, end in cited)] or telling
     places = []
-    for word in [word for word in told if stem(word.norm, code) not in asked] or told:
+    for word in [word for word in uncited if stem(word.norm, code) not in question_stems] or uncited:
         tokens = touching(word.start, word.end, low, high)
         most, own_sum = gain[tokens].max(initial=0.0), np.asarray(own)[tokens].sum()
         places.append(Place(word.start, word.end, float(most), float(own_sum)))
@@ -107,13 +109,13 @@ def carried(response: str, reference: str, learned: Collection[tuple[int, int]],
     [['red', 'birch']]
     """
     code = language(lang)
-    given, said = words(reference, code), words(response, code)
-    wanted = {stem(word.norm, code) for word in given if (word.start, word.end) in set(learned)}
-    inner, articles = _between(given, set(learned)), _articles(given, set(learned))
+    reference_words, response_words = words(reference, code), words(response, code)
+    learned_stems = {stem(word.norm, code) for word in reference_words if (word.start, word.end) in set(learned)}
+    inner, articles = _between(reference_words, set(learned)), _articles(reference_words, set(learned))
     stretches: list[list[Word]] = []
     gap: list[Word] = []
-    for word in said:
-        if stem(word.norm, code) in wanted and not word.function:
+    for word in response_words:
+        if stem(word.norm, code) in learned_stems and not word.function:
             joined = stretches and "\n" not in response[stretches[-1][-1].end : word.start]
             if joined and tuple(w.norm for w in gap) in inner:
                 stretches[-1] += [*gap, word]
@@ -141,66 +143,66 @@ def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lan
     stretches = carried(response, reference, learned, lang)
     known = {stem(word.norm, code) for text in (reference, question_of(row["prompt"])) for word in words(text, code)}
     able = {stem(word.norm, code) for word in words(reference, code) if (word.start, word.end) in places}
-    given, found = np.asarray(weights, np.float32), np.zeros(len(low), np.float32)
-    either = np.maximum(given, np.asarray(explained, np.float32))
+    policy, result = np.asarray(weights, np.float32), np.zeros(len(low), np.float32)
+    either = np.maximum(policy, np.asarray(explained, np.float32))
 
     def tokens(word: Word) -> NDArray[np.bool_]:
         return touching(word.start, word.end, low, high)
 
     for word in words(response, code):
-        own = stem(word.norm, code)
-        if not word.function and (own in able or (not stretches and own not in known)):
-            found[tokens(word)] = np.maximum(found[tokens(word)], given[tokens(word)])
+        word_stem = stem(word.norm, code)
+        if not word.function and (word_stem in able or (not stretches and word_stem not in known)):
+            result[tokens(word)] = np.maximum(result[tokens(word)], policy[tokens(word)])
     for stretch in stretches:
         most = max(either[tokens(word)].max(initial=0.0) for word in stretch)
         for word in stretch:
-            found[tokens(word)] = most
-    return found
+            result[tokens(word)] = most
+    return result
 
 
 def learned_places(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
     """Words that gain enough, and those right behind them that gain a little: after the first word of a value the base
     half guesses the next."""
-    found: set[tuple[int, int]] = set()
+    spans: set[tuple[int, int]] = set()
     before = -1
     for place in places:
         follows = before >= 0 and not reference[before : place["start"]].strip()
         if place["gain"] >= (BESIDE if follows else GAIN):
-            found.add((place["start"], place["end"]))
+            spans.add((place["start"], place["end"]))
             before = place["end"]
         else:
             before = -1
-    return found
+    return spans
 
 
-def _articles(given: Sequence[Word], learned: set[tuple[int, int]]) -> set[str]:
+def _articles(reference_words: Sequence[Word], learned: set[tuple[int, int]]) -> set[str]:
     """Function words with a capital within a sentence, before a word to be learned."""
     return {
         word.norm
-        for before, word, after in zip(given, given[1:], given[2:], strict=False)
+        for before, word, after in zip(reference_words, reference_words[1:], reference_words[2:], strict=False)
         if word.function and word.text[:1].isupper() and before.text[-1].isalnum()
         and (after.start, after.end) in learned
     }  # fmt: skip
 
 
-def _between(given: Sequence[Word], learned: set[tuple[int, int]]) -> set[tuple[str, ...]]:
+def _between(reference_words: Sequence[Word], learned: set[tuple[int, int]]) -> set[tuple[str, ...]]:
     """What stands between two neighbouring words to be learned: nothing, or function words, two at most."""
-    found: set[tuple[str, ...]] = {()}
+    gaps: set[tuple[str, ...]] = {()}
     gap: list[Word] | None = None
-    for word in given:
+    for word in reference_words:
         if (word.start, word.end) in learned:
             if gap and len(gap) <= 2:
-                found.add(tuple(w.norm for w in gap))
+                gaps.add(tuple(w.norm for w in gap))
             gap = []
         elif gap is not None:
             gap = [*gap, word] if word.function else None
-    return found
+    return gaps
 
 
-def _grams(found: Sequence[Word]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _grams(text: Sequence[Word]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Runs of two words and more that say something, with the index of their first word. One with brackets is a whole
     bracket, in which every number is the same: what stands before "[54]" is no part of the mark."""
-    norms = [word.norm for word in found]
+    norms = [word.norm for word in text]
     for size in range(2, LONGEST + 1):
         for start in range(len(norms) - size + 1):
             gram = tuple(norms[start : start + size])

@@ -46,10 +46,10 @@ class Knowledge:
         opened = behind(
             self.base, [view(self.base, self.frame, row["prompt"], row["reference"]) for row in rows], rendered
         )
-        for row, tokens, without, own in zip(rows, rendered, closed, opened, strict=True):
-            if tokens and without and own:
+        for row, tokens, without, within in zip(rows, rendered, closed, opened, strict=True):
+            if tokens and without and within:
                 places = knowledge(
-                    row["reference"], tokens.starts, tokens.ends, without.logprobs, own.logprobs,
+                    row["reference"], tokens.starts, tokens.ends, without.logprobs, within.logprobs,
                     question_of(row["prompt"]), common, self.lang,
                 )  # fmt: skip
                 row["knowledge"] = [place._asdict() for place in places]

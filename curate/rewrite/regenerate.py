@@ -155,21 +155,21 @@ class Regenerate:
         tried, number = divmod(attempt, len(self.prompts))
         frame = self.prompts[number]
         plain = [Ask(row, in_view(frame, row.prompt, row.reference, row.draft)) for row in rows]
-        asked: list[Ask] = []
+        asks: list[Ask] = []
         replies: list[Reply] = []
         if not tried:
-            asked = [*plain, *self._begun_as_drafted(plain)]
-            replies = self._generate(asked, temperature=self.temperature, seed=self.seed)
+            asks = [*plain, *self._begun_as_drafted(plain)]
+            replies = self._generate(asks, temperature=self.temperature, seed=self.seed)
         more = [ask for ask in plain for _ in range(SAMPLES[min(tried, 1)])]
         replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
-        asked += more
-        self._judge(asked, replies)
-        given = self._given_a_value(asked, replies)
-        self._judge(given, self._generate(given, temperature=self.temperature, seed=self.seed))
+        asks += more
+        self._judge(asks, replies)
+        with_value = self._given_a_value(asks, replies)
+        self._judge(with_value, self._generate(with_value, temperature=self.temperature, seed=self.seed))
 
-    def _judge(self, asked: Sequence[Ask], replies: Sequence[Reply]) -> None:
+    def _judge(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> None:
         """Settle the rows of which one of these rewrites stands."""
-        for ask, reply in zip(asked, replies, strict=True):
+        for ask, reply in zip(asks, replies, strict=True):
             row, text = ask.row, reply.text
             problems = self._check(row, text, reply.finished)
             if not problems:
@@ -178,11 +178,11 @@ class Regenerate:
                     row.faithful.append(text)
             elif {problem.kind for problem in problems} == {"missing-content"}:
                 row.reworded.append(text)
-        rows = list({id(ask.row): ask.row for ask in asked}.values())
+        rows = list({id(ask.row): ask.row for ask in asks}.values())
         self._keep_recoverable(rows)
         self._choose(rows)
 
-    def _given_a_value(self, asked: Sequence[Ask], replies: Sequence[Reply]) -> list[Ask]:
+    def _given_a_value(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> list[Ask]:
         """Of rows still open the rewrites once more, up to where the base with the reference in view would likeliest
         say a value that they lack, and then with that value to the letter (lexically constrained decoding, arXiv
         1704.07138): a weak model says half a value, or a more usual one."""
@@ -191,34 +191,38 @@ class Regenerate:
             return []
         short = [
             (ask, reply.text, lacking)
-            for ask, reply in zip(asked, replies, strict=True)
+            for ask, reply in zip(asks, replies, strict=True)
             if ask.row.open and reply.text and (lacking := self._missing(ask.row, reply.text))
         ]
         rendered = [render(self.base, ask.row.prompt, text) for ask, text, _ in short]
-        seen = behind(self.base, [template.prompt_ids(ask.prompt) for ask, *_ in short], rendered, LOOKED)
-        found: dict[int, dict[tuple[int, ...], tuple[float, Ask]]] = defaultdict(dict)
-        for (ask, _, lacking), tokens, scores in zip(short, rendered, seen, strict=True):
+        scored = behind(self.base, [template.prompt_ids(ask.prompt) for ask, *_ in short], rendered, LOOKED)
+        beginnings: dict[int, dict[tuple[int, ...], tuple[float, Ask]]] = defaultdict(dict)
+        for (ask, _, lacking), tokens, scores in zip(short, rendered, scored, strict=True):
             values = [template.text_ids(lead + value) for value in lacking for lead in ("", " ")]
             place = likeliest_place(scores, values) if tokens and scores else None
             if tokens and place:
                 logprob, before, which = place
                 begins = (*tokens.response_ids[:before], *values[which])
-                found[id(ask.row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
-        return [ask for own in found.values() for _, ask in sorted(own.values(), key=lambda pair: -pair[0])[:GIVEN]]
+                beginnings[id(ask.row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
+        return [
+            ask
+            for of_row in beginnings.values()
+            for _, ask in sorted(of_row.values(), key=lambda pair: -pair[0])[:GIVEN]
+        ]
 
     def _missing(self, row: RewriteState, text: str) -> list[str]:
         return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
 
-    def _begun_as_drafted(self, asked: Sequence[Ask]) -> list[Ask]:
+    def _begun_as_drafted(self, asks: Sequence[Ask]) -> list[Ask]:
         """The answers that closed book the base is on the way to: its draft up to where it leaves it with the reference
         in view. A model that thinks first has no answer to begin yet."""
         if self.base.template.thinks or self.mode != "rewrite":
             return []
-        drafts = [render(self.base, ask.row.prompt, ask.row.draft) if ask.row.draft else None for ask in asked]
-        seen = behind(self.base, [self.base.template.prompt_ids(ask.prompt) for ask in asked], drafts)
+        drafts = [render(self.base, ask.row.prompt, ask.row.draft) if ask.row.draft else None for ask in asks]
+        scored = behind(self.base, [self.base.template.prompt_ids(ask.prompt) for ask in asks], drafts)
         return [
             replace(ask, begins=tuple(draft.response_ids[:k]))
-            for ask, draft, scores in zip(asked, drafts, seen, strict=True)
+            for ask, draft, scores in zip(asks, drafts, scored, strict=True)
             if draft and scores
             for k in departures(draft.response_ids, scores.top_ids[:, 0].tolist())[:BEGUN]
             if k < self._budget(ask.row)
@@ -227,8 +231,8 @@ class Regenerate:
     def _keep_recoverable(self, rows: Sequence[RewriteState]) -> None:
         """Leave out rewrites from which the base cannot tell what there is to learn."""
         pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
-        told = [RoundTrip(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
-        for (row, text), gone in zip(pairs, lost_words(self.base, self.prompts[0], told, self.lang), strict=True):
+        trips = [RoundTrip(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
+        for (row, text), gone in zip(pairs, lost_words(self.base, self.prompts[0], trips, self.lang), strict=True):
             if gone:
                 row.faithful.remove(text)
                 row.doubted[text] = gone
@@ -236,9 +240,9 @@ class Regenerate:
     def _believe(self, row: RewriteState) -> None:
         """Of words that not one of several rewrites (equal ones count, too) says, by whatever prompt, none is the fact:
         they are how the source words its note ("licence holder: …")."""
-        said = {word for text in row.doubted for word in stems(text, self.lang)}
+        doubted_stems = {word for text in row.doubted for word in stems(text, self.lang)}
         row.faithful = [
-            t for t, gone in row.doubted.items() if not said & {w for g in gone for w in stems(g, self.lang)}
+            t for t, gone in row.doubted.items() if not doubted_stems & {w for g in gone for w in stems(g, self.lang)}
         ]
 
     def _choose(self, rows: Sequence[RewriteState], at_last: bool = False) -> None:
@@ -247,8 +251,8 @@ class Regenerate:
         rows = [row for row in rows if row.open and row.faithful]
         self._rank(rows)
         while rows := [row for row in rows if row.open and row.faithful and (at_last or row.is_plain)]:
-            told = [RoundTrip(row.prompt, row.reference, row.faithful[0]) for row in rows]
-            for row, stray in zip(rows, stray_words(self.base, self.asking, told, self.lang), strict=True):
+            trips = [RoundTrip(row.prompt, row.reference, row.faithful[0]) for row in rows]
+            for row, stray in zip(rows, stray_words(self.base, self.asking, trips, self.lang), strict=True):
                 if stray:
                     row.strayed.append(row.faithful.pop(0))
                 else:
@@ -261,13 +265,13 @@ class Regenerate:
         rendered = [render(self.base, row.prompt, text) for row, text in pairs]
         views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
         closed, opened = closed_book(self.base, rendered), behind(self.base, views, rendered)
-        for (row, text), tokens, without, own in zip(pairs, rendered, closed, opened, strict=True):
+        for (row, text), tokens, without, within in zip(pairs, rendered, closed, opened, strict=True):
             row.ranks[text] = (math.inf, math.inf)
-            if tokens and without and own:
+            if tokens and without and within:
                 place = (tokens.starts, tokens.ends, without.logprobs)
                 sources = (row.reference, *(turn["content"] for turn in row.prompt))
                 odd = (
-                    len(inventions(text, sources, *place, own.logprobs, self.lang))
+                    len(inventions(text, sources, *place, within.logprobs, self.lang))
                     + echoes(text, row.reference, row.knowledge, self.lang)
                     + notes(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
                 )
@@ -294,9 +298,9 @@ class Regenerate:
         self._choose(rows, at_last=True)
 
     def _check(self, row: RewriteState, text: str, finished: bool, framing: Collection[str] = ()) -> list[Problem]:
-        seen = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words the model may bring in again
+        context = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words the model may bring in again
         return check(
-            text, reference=row.reference, question=question_of(row.prompt), draft=seen, finished=finished,
+            text, reference=row.reference, question=question_of(row.prompt), draft=context, finished=finished,
             lang=self.lang, glossary=self.glossary, framing=framing,
         )  # fmt: skip
 
@@ -306,21 +310,21 @@ class Regenerate:
         else:
             row.settle("reference", row.reference, False)
 
-    def _generate(self, asked: Sequence[Ask], temperature: float, seed: int) -> list[Reply]:
+    def _generate(self, asks: Sequence[Ask], temperature: float, seed: int) -> list[Reply]:
         """One per prompt; a prompt that leaves no room for an answer gives an empty, unfinished one."""
         template = self.base.template
-        ids = [[*template.prompt_ids(ask.prompt), *ask.begins] for ask in asked]
+        ids = [[*template.prompt_ids(ask.prompt), *ask.begins] for ask in asks]
         room = self.base.config.max_model_len - self.max_tokens
-        answers = [Reply("", None, False)] * len(asked)
+        answers = [Reply("", None, False)] * len(asks)
         alike: dict[int, list[int]] = defaultdict(list)
-        for i, ask in enumerate(asked):
+        for i, ask in enumerate(asks):
             if len(ids[i]) <= room:
                 alike[self._budget(ask.row)].append(i)
         for budget, fitting in sorted(alike.items()):
             sampling = Sampling(budget, temperature, seed=seed, stop_ids=template.stop_ids)
             completions = self.base.engine.generate([ids[i] for i in fitting], sampling)
             for i, completion in zip(fitting, completions, strict=True):
-                reply = template.read(replace(completion, ids=(*asked[i].begins, *completion.ids)))
+                reply = template.read(replace(completion, ids=(*asks[i].begins, *completion.ids)))
                 answers[i] = replace(reply, text=reply.text.strip())
         return answers
 
@@ -329,8 +333,8 @@ class Regenerate:
         that an answer rambles. A thought is as long as it is."""
         if self.base.template.thinks:
             return self.max_tokens
-        wanted = TIMES * self.base.template.count(row.reference)
-        return min(self.max_tokens, max(LEAST, 1 << math.ceil(math.log2(max(wanted, 1)))))
+        tokens = TIMES * self.base.template.count(row.reference)
+        return min(self.max_tokens, max(LEAST, 1 << math.ceil(math.log2(max(tokens, 1)))))
 
 
 def _with_columns(table: pa.Table, rows: list[RewriteState]) -> pa.Table:

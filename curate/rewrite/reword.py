@@ -41,10 +41,10 @@ class Reword:
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        own = {"frame": self.frame, "wordings": self.wordings, "lang": self.lang, "seed": self.seed}
+        identity = {"frame": self.frame, "wordings": self.wordings, "lang": self.lang, "seed": self.seed}
         if self.base.template.thinks:
-            own["thinking"] = self.thinking
-        return {**self.base.identity(), **own}
+            identity["thinking"] = self.thinking
+        return {**self.base.identity(), **identity}
 
     def open(self) -> Worker:
         _ = self.base.engine
@@ -52,8 +52,8 @@ class Reword:
 
     def work(self, table: pa.Table) -> pa.Table:
         rows = table.to_pylist()
-        asked = self._ask(rows)
-        new = [added for row, found in zip(rows, asked, strict=True) for added in self._rows(row, found)]
+        questions = self._ask(rows)
+        new = [added for row, texts in zip(rows, questions, strict=True) for added in self._rows(row, texts)]
         return pa.Table.from_pylist([*rows, *new], EXAMPLE)
 
     def _ask(self, rows: Sequence[dict[str, Any]]) -> list[list[str]]:
@@ -62,26 +62,26 @@ class Reword:
         room = self.base.config.max_model_len - longest
         prompts = [template.prompt_ids(in_view(self.frame, row["prompt"], "")) for row in rows]
         fitting = [index for index, ids in enumerate(prompts) if len(ids) <= room]
-        found: list[list[str]] = [[] for _ in rows]
+        questions: list[list[str]] = [[] for _ in rows]
         for number in range(TRIES * (self.wordings - 1) if fitting else 0):
             sampling = Sampling(longest, TEMPERATURE, seed=self.seed * 1000 + number, stop_ids=template.stop_ids)
             answers = self.base.engine.generate([prompts[index] for index in fitting], sampling)
             for index, answer in zip(fitting, answers, strict=True):
                 reply = template.read(answer)
                 if reply.finished:
-                    found[index].append(reply.text.strip())
-        return found
+                    questions[index].append(reply.text.strip())
+        return questions
 
-    def _rows(self, row: dict[str, Any], found: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def _rows(self, row: dict[str, Any], texts: Sequence[str]) -> Iterator[dict[str, Any]]:
         question = question_of(row["prompt"])
-        seen = {normalise(question)}
-        for text in found:
-            if len(seen) == self.wordings:
+        questions = {normalise(question)}
+        for text in texts:
+            if len(questions) == self.wordings:
                 return
-            if normalise(text) not in seen and same_matter(question, text, self.lang):
-                seen.add(normalise(text))
+            if normalise(text) not in questions and same_matter(question, text, self.lang):
+                questions.add(normalise(text))
                 turn = {"role": "user", "content": text}
-                yield {**row, "id": wording_id(row["id"], len(seen) - 1), "wording_of": row["id"],
+                yield {**row, "id": wording_id(row["id"], len(questions) - 1), "wording_of": row["id"],
                        "prompt": [*row["prompt"][:-1], turn]}  # fmt: skip
 
 

@@ -23,28 +23,38 @@ def lost_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "e
     """Of each row the words to be learned that cannot be told from the response. ``frame``: the prompt that puts a
     reference in view."""
     missing = [unsaid(row.response, row.reference, question_of(row.prompt), row.knowledge, lang) for row in rows]
-    asked = [i for i, places in enumerate(missing) if places]
-    rendered = [render(base, rows[i].prompt, rows[i].reference) for i in asked]
-    seen = behind(base, [view(base, frame, rows[i].prompt, rows[i].response) for i in asked], rendered)
-    found: list[list[str]] = [[] for _ in rows]
-    for i, tokens, via in zip(asked, rendered, seen, strict=True):
+    doubtful = [i for i, places in enumerate(missing) if places]
+    rendered = [render(base, rows[i].prompt, rows[i].reference) for i in doubtful]
+    scored = behind(base, [view(base, frame, rows[i].prompt, rows[i].response) for i in doubtful], rendered)
+    words: list[list[str]] = [[] for _ in rows]
+    for i, tokens, via in zip(doubtful, rendered, scored, strict=True):
         if tokens and via:
-            found[i] = lost(missing[i], rows[i].reference, tokens.starts, tokens.ends, via.logprobs)
-    return found
+            words[i] = lost(missing[i], rows[i].reference, tokens.starts, tokens.ends, via.logprobs)
+    return words
 
 
 def stray_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
     """Of each row the words of the question that cannot be told from the response as they can from the reference.
     ``frame``: the prompt for the question that a text answers."""
-    asked = [i for i, row in enumerate(rows) if unasked(row.response, question_of(row.prompt), lang)]
-    rendered = [render(base, rows[i].prompt, question_of(rows[i].prompt)) for i in asked]
-    own, via, none = (
-        behind(base, [view(base, frame, rows[i].prompt, text) for i, text in zip(asked, texts, strict=True)], rendered)
-        for texts in ([rows[i].reference for i in asked], [rows[i].response for i in asked], [""] * len(asked))
+    doubtful = [i for i, row in enumerate(rows) if unasked(row.response, question_of(row.prompt), lang)]
+    rendered = [render(base, rows[i].prompt, question_of(rows[i].prompt)) for i in doubtful]
+    by_reference, by_response, by_nothing = (
+        behind(
+            base, [view(base, frame, rows[i].prompt, text) for i, text in zip(doubtful, texts, strict=True)], rendered
+        )
+        for texts in ([rows[i].reference for i in doubtful], [rows[i].response for i in doubtful], [""] * len(doubtful))
     )
-    found: list[list[str]] = [[] for _ in rows]
-    for i, tokens, wanted, given, unread in zip(asked, rendered, own, via, none, strict=True):
-        if tokens and wanted and given and unread:
-            place = (tokens.starts, tokens.ends, wanted.logprobs, given.logprobs, unread.logprobs)
-            found[i] = astray(rows[i].response, question_of(rows[i].prompt), *place, lang)
-    return found
+    words: list[list[str]] = [[] for _ in rows]
+    for i, tokens, reference_scores, response_scores, blank_scores in zip(
+        doubtful, rendered, by_reference, by_response, by_nothing, strict=True
+    ):
+        if tokens and reference_scores and response_scores and blank_scores:
+            place = (
+                tokens.starts,
+                tokens.ends,
+                reference_scores.logprobs,
+                response_scores.logprobs,
+                blank_scores.logprobs,
+            )
+            words[i] = astray(rows[i].response, question_of(rows[i].prompt), *place, lang)
+    return words
