@@ -30,8 +30,8 @@ class Answer:
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        own = {"answers": self.answers, "max_tokens": self.max_tokens, "thoughts": self.thoughts}
-        return {**self.base.identity(), **own}
+        identity = {"answers": self.answers, "max_tokens": self.max_tokens, "thoughts": self.thoughts}
+        return {**self.base.identity(), **identity}
 
     def open(self) -> Worker:
         return self._own if self.answers == "own" else self._given
@@ -41,10 +41,10 @@ class Answer:
         template = self.base.template
         prompts = [template.prompt_ids(prompt) for prompt in table["prompt"].to_pylist()]
         fits = [len(ids) + self.max_tokens <= self.base.config.max_model_len for ids in prompts]
-        asked = [ids for ids, ok in zip(prompts, fits, strict=True) if ok]
+        fitting = [ids for ids, ok in zip(prompts, fits, strict=True) if ok]
         sampling = Sampling(self.max_tokens, stop_ids=template.stop_ids)
-        found = iter(self.base.engine.generate(asked, sampling) if asked else [])
-        replies = [template.read(next(found)) if ok else None for ok in fits]
+        completions = iter(self.base.engine.generate(fitting, sampling) if fitting else [])
+        replies = [template.read(next(completions)) if ok else None for ok in fits]
         questions = [question_of(prompt) for prompt in table["prompt"].to_pylist()]
         drops = [_reason(reply, question) for reply, question in zip(replies, questions, strict=True)]
         return _with(

@@ -54,8 +54,8 @@ class Card(Strict):
 
     def _recognised(self) -> bool:
         """Whether ingest finds these columns by itself. Then it also knows the format's own repairs."""
-        found = recognise(self.columns.values())
-        return found is not None and found.shape == self.format and dict(found.columns) == self.columns
+        shape = recognise(self.columns.values())
+        return shape is not None and shape.shape == self.format and dict(shape.columns) == self.columns
 
 
 def shipped() -> Path:
@@ -80,18 +80,18 @@ def read_card(path: Path) -> Card:
 
     match = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.DOTALL)
     try:
-        found: Any = yaml.safe_load(match.group(1)) if match else None
+        front: Any = yaml.safe_load(match.group(1)) if match else None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: the front matter is not readable as YAML: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(front, dict):
         raise ConfigError(f"{path}: a data card begins with front matter between two lines ---, which says name, hub, "
                           "split, format, columns, licence and size")  # fmt: skip
     try:
-        card = Card.model_validate(found)
+        card = Card.model_validate(front)
         card.source()  # roles, paths
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"{path}: {told}") from None
+        errors = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"{path}: {errors}") from None
     if card.name != path.stem:
         raise ConfigError(f"{path}: the card is called {card.name!r}; give file and card one name")
     return card

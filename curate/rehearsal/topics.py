@@ -45,10 +45,10 @@ class Topics:
 
     def members(self) -> list[list[str]]:
         """Row ids of each topic, in the order of ids."""
-        found: list[list[str]] = [[] for _ in self.words]
+        ids: list[list[str]] = [[] for _ in self.words]
         for name in sorted(self.of):
-            found[self.of[name]].append(name)
-        return found
+            ids[self.of[name]].append(name)
+        return ids
 
 
 def last_user_turn(prompt: Sequence[Message]) -> str:
@@ -68,7 +68,7 @@ def topics(prompts: Mapping[str, str]) -> Topics:
     return _topics(tuple(sorted((name, text[:READ], len(text)) for name, text in prompts.items())))
 
 
-def order(found: Topics, seed: int = 0) -> list[str]:
+def order(by_topic: Topics, seed: int = 0) -> list[str]:
     """The ids in the order in which a sample takes them; the first n are the sample of n rows.
 
     First one row of each topic, the largest topic first; then each topic in proportion to its size: its j-th row (from
@@ -77,7 +77,7 @@ def order(found: Topics, seed: int = 0) -> list[str]:
     and id decides.
     """
     places = []
-    for members in found.members():
+    for members in by_topic.members():
         ranked = sorted((rank(seed, name), name) for name in members)
         for place, (chance, name) in enumerate(ranked):
             when = (1, (2 * place + 1) / len(ranked)) if place else (0, -len(ranked))
@@ -85,36 +85,37 @@ def order(found: Topics, seed: int = 0) -> list[str]:
     return [name for _, _, name in sorted(places)]
 
 
-def coverage(dataset: Path, kept: Collection[str] | None = None) -> dict[str, Any]:
+def coverage(dataset: Path, sample: Collection[str] | None = None) -> dict[str, Any]:
     """Topics of a set against those of a sample of it.
 
-    ``dataset``: what the stage ``sample`` wrote; ``kept``: ids of the sample, where some of its rows were lost later.
+    ``dataset``: what the stage ``sample`` wrote; ``sample``: ids of the sample, where some of its rows were lost later.
     ``rows_covered``: share of the set's rows, 0 to 1, whose topic is in the sample; ``missed_by_chance``: topics that a
     sample of as many rows, drawn without a look at topics, is expected to miss; ``each``: per topic its words, rows in
     the set and in the sample, the largest topic first. Raises ``ValueError`` for an id that the set does not have.
     """
     rows = _read(dataset, frozenset({None, "not-sampled"}))
-    found = topics({name: text for name, text, _ in rows})
-    ids = {name for name, _, drop in rows if drop is None} if kept is None else set(kept)
-    strange = sorted(ids - found.of.keys())
+    by_topic = topics({name: text for name, text, _ in rows})
+    ids = {name for name, _, drop in rows if drop is None} if sample is None else set(sample)
+    strange = sorted(ids - by_topic.of.keys())
     if strange:
         raise ValueError(f"{dataset}: {len(strange)} ids of the sample are not in the set, {strange[0]} for one; give "
                          "the folder that this sample was drawn in")  # fmt: skip
     each = [
         {"words": list(words), "rows": len(members), "sampled": len(ids.intersection(members))}
-        for words, members in zip(found.words, found.members(), strict=True)
+        for words, members in zip(by_topic.words, by_topic.members(), strict=True)
     ]
     return _summed(each)
 
 
-def coverage_line(name: str, found: Mapping[str, Any]) -> str:
+def coverage_line(name: str, counts: Mapping[str, Any]) -> str:
     """A coverage in a line.
 
     >>> coverage_line("dolly", {"rows": 15015, "sampled": 100, "topics": 64, "covered": 64, "missed_by_chance": 18.31})
     'dolly: 100 of 15,015 rows, 64 of 64 topics; by chance a sample of this size misses 18.3'
     """
-    return (f"{name}: {found['sampled']:,} of {found['rows']:,} rows, {found['covered']} of {found['topics']} topics; "
-            f"by chance a sample of this size misses {found['missed_by_chance']:.1f}")  # fmt: skip
+    return (f"{name}: {counts['sampled']:,} of {counts['rows']:,} rows, "
+            f"{counts['covered']} of {counts['topics']} topics; "
+            f"by chance a sample of this size misses {counts['missed_by_chance']:.1f}")  # fmt: skip
 
 
 def read_prompts(dataset: Path) -> dict[str, str]:
@@ -171,8 +172,8 @@ def _topics(rows: tuple[tuple[str, str, int], ...]) -> Topics:
 
     vectorizer = CountVectorizer(analyzer=_features, dtype=np.float64)
     counts = vectorizer.fit_transform([(text, length) for _, text, length in rows])
-    wanted = max(1, min(MOST, round(math.sqrt(len(rows) / 2)), len({row[1:] for row in rows})))
-    labels = _cluster(_weighed(counts), wanted) if wanted > 1 else np.zeros(len(rows), np.int64)
+    count = max(1, min(MOST, round(math.sqrt(len(rows) / 2)), len({row[1:] for row in rows})))
+    labels = _cluster(_weighed(counts), count) if count > 1 else np.zeros(len(rows), np.int64)
     _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     by_size = np.lexsort((first, -sizes))
     place = np.argsort(by_size)[inverse]
@@ -190,7 +191,7 @@ def _weighed(counts: Any) -> Any:
     return weighed
 
 
-def _cluster(weighed: Any, wanted: int) -> Any:
+def _cluster(weighed: Any, count: int) -> Any:
     """A topic for each row. Rows stay sparse, for then k-means adds up in plain loops; the dense way goes through BLAS,
     whose sums differ from processor to processor, and with them what stands between two topics."""
     import warnings
@@ -203,7 +204,7 @@ def _cluster(weighed: Any, wanted: int) -> Any:
     chosen = np.arange(rows)
     if rows > FITTED:
         chosen = np.sort(np.random.default_rng(0).permutation(rows)[:FITTED])
-    model = KMeans(wanted, n_init=1, max_iter=ROUNDS, random_state=0, algorithm="lloyd", copy_x=False)
+    model = KMeans(count, n_init=1, max_iter=ROUNDS, random_state=0, algorithm="lloyd", copy_x=False)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer kinds of rows than topics: there are fewer topics
         return model.fit(weighed[chosen]).predict(weighed)
@@ -219,7 +220,7 @@ def _names(counts: Any, labels: Any, features: Any) -> tuple[tuple[str, ...], ..
     having = csr_matrix((np.ones(len(counts.indices)), counts.indices, counts.indptr), shape=counts.shape)
     overall = np.bincount(counts.indices, minlength=wide) / rows
     words = np.array([feature[0] not in MARKED for feature in features])
-    found = []
+    names = []
     for topic in range(labels.max() + 1):
         inside = labels == topic
         share = np.asarray(having[inside].sum(axis=0)).ravel() / inside.sum()
@@ -227,8 +228,8 @@ def _names(counts: Any, labels: Any, features: Any) -> tuple[tuple[str, ...], ..
         here, anywhere = share[candidates], overall[candidates]
         telling = np.round(here * np.log(here / anywhere) * -np.log(anywhere), 6) + 0.0
         best = sorted(zip(-telling, -here, features[candidates], strict=True))[:WORDS]
-        found.append(tuple(str(word) for *_, word in best))
-    return tuple(found)
+        names.append(tuple(str(word) for *_, word in best))
+    return tuple(names)
 
 
 def _features(row: tuple[str, int]) -> list[str]:
@@ -238,10 +239,10 @@ def _features(row: tuple[str, int]) -> list[str]:
     ['add', '#', 'and', '#', '^add', '^#', '^and', '^#', '^add #', '^# and', '^and #', '@0', '@0']
     """
     text, length = row
-    said = list(_said(text))
-    lead = said[:LEAD]
+    prompt_words = list(_said(text))
+    lead = prompt_words[:LEAD]
     pairs = [f"^{one} {two}" for one, two in pairwise(lead[:4])]
-    return [*said, *(f"^{word}" for word in lead), *pairs, *[f"@{min(6, int(math.log2(length / 32 + 1)))}"] * 2]
+    return [*prompt_words, *(f"^{word}" for word in lead), *pairs, *[f"@{min(6, int(math.log2(length / 32 + 1)))}"] * 2]
 
 
 def _said(text: str) -> Iterator[str]:

@@ -20,15 +20,15 @@ def diversity(texts: Sequence[str], lang: str = "en", seed: int = 0) -> dict[str
     >>> diversity(["Write a poem", "Write a song"])["distinct_1"]
     0.6667
     """
-    said = [[word.norm for word in words(text, lang) if any(c.isalnum() for c in word.norm)] for text in texts]
-    said = [found for found in said if found]
-    pairs = [list(pairwise(found)) for found in said]
-    sample = random.Random(f"diversity:{seed}").sample(said, min(SAMPLE, len(said)))
+    documents = [[word.norm for word in words(text, lang) if any(c.isalnum() for c in word.norm)] for text in texts]
+    documents = [norms for norms in documents if norms]
+    pairs = [list(pairwise(norms)) for norms in documents]
+    sample = random.Random(f"diversity:{seed}").sample(documents, min(SAMPLE, len(documents)))
     alike = [jaccard(set(one), set(other)) for one, other in combinations(sample, 2)]
-    first = Counter(found[0] for found in said)
+    first = Counter(norms[0] for norms in documents)
     return {
-        "distinct_1": _ratio(len({word for found in said for word in found}), sum(map(len, said))),
-        "distinct_2": _ratio(len({pair for found in pairs for pair in found}), sum(map(len, pairs))),
+        "distinct_1": _ratio(len({word for norms in documents for word in norms}), sum(map(len, documents))),
+        "distinct_2": _ratio(len({pair for norms in pairs for pair in norms}), sum(map(len, pairs))),
         "similarity": _ratio(sum(alike), len(alike)),
         "first_words": [[word, times] for word, times in sorted(first.items(), key=lambda i: (-i[1], i[0]))[:FIRST]],
     }

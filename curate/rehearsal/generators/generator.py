@@ -129,8 +129,8 @@ def read_prints(inputs: GeneratorInput) -> list[str]:
 
 def prompts_read(inputs: GeneratorInput, most: int = 20_000) -> list[list[Message]]:
     """Prompts of the sets read, as many of each as ``most``, dropped rows left out."""
-    found: list[list[Message]] = []
+    prompts: list[list[Message]] = []
     for folder in inputs.read:
         rows = read_dataset(folder, ["prompt", "drop"]).to_pylist()
-        found += [row["prompt"] for row in rows if row["drop"] is None][:most]
-    return found
+        prompts += [row["prompt"] for row in rows if row["drop"] is None][:most]
+    return prompts

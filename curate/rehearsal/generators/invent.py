@@ -38,13 +38,13 @@ def _renumbered(word: str, chance: random.Random) -> str:
 
 
 def _recombined(word: str, stock: Sequence[str], chance: random.Random) -> str:
-    pieces = [found for found in (syllables(other) for other in stock) if len(found) > 1]
-    own = syllables(word)
+    pieces = [parts for parts in (syllables(other) for other in stock) if len(parts) > 1]
+    word_parts = syllables(word)
     if len(pieces) < 3:  # too few to take first ones for first ones: shuffle what is there
-        every = [piece for found in [*pieces, own] for piece in found]
-        return "".join(chance.choice(every) for _ in range(max(2, len(own))))
-    middle = [piece for found in pieces for piece in found[1:-1]] or [found[0] for found in pieces]
-    inner = [chance.choice(middle) for _ in range(max(2, len(own)) - 2)]
+        every = [piece for parts in [*pieces, word_parts] for piece in parts]
+        return "".join(chance.choice(every) for _ in range(max(2, len(word_parts))))
+    middle = [piece for parts in pieces for piece in parts[1:-1]] or [parts[0] for parts in pieces]
+    inner = [chance.choice(middle) for _ in range(max(2, len(word_parts)) - 2)]
     return "".join([chance.choice(pieces)[0], *inner, chance.choice(pieces)[-1]])
 
 

@@ -55,11 +55,11 @@ class Neighbours:
         around = Around(rows, [question_of(prompt) for prompt in prompts_read(self.inputs, 10 * LOOKED_AT)],
                         self.inputs.lang)  # fmt: skip
 
-        def batch(number: int, wanted: int) -> Iterator[Candidate]:
+        def batch(number: int, count: int) -> Iterator[Candidate]:
             if number == 0:
                 yield from (Candidate(row.prompt, {"of": row.id}, "no-entity") for row in around.without)
             chance = random.Random(f"neighbours:{self.inputs.seed}:{number}")
-            yield from islice(around.candidates(chance), min(max(wanted, SMALLEST), LARGEST))
+            yield from islice(around.candidates(chance), min(max(count, SMALLEST), LARGEST))
 
         return batch
 
@@ -70,8 +70,10 @@ class Around:
     def __init__(self, rows: Sequence[BuildRow], others: Sequence[str] = (), lang: str = "en"):
         """``others``: questions from elsewhere, whose names the model may know."""
         self.lang = lang
-        found = find_entities([QuestionAnswer(row.question, f"{row.reference}\n{row.response}") for row in rows], lang)
-        pairs = list(zip(rows, found, strict=True))
+        entities = find_entities(
+            [QuestionAnswer(row.question, f"{row.reference}\n{row.response}") for row in rows], lang
+        )
+        pairs = list(zip(rows, entities, strict=True))
         self.rows = [(row, entity) for row, entity in pairs if row.role == "new" and entity]
         self.held = [(row, entity) for row, entity in pairs if row.role == "test" and entity]
         self.without = [row for row, entity in pairs if row.role == "new" and not entity]
@@ -80,19 +82,19 @@ class Around:
         known = {entity for row, entity in pairs if row.role == "known" and entity}
         known |= {span.text for text in others for span in names(text, lang)}
         self.known = sorted(name for name in known if name.casefold() not in mine)
-        said = [text for row in rows for text in (row.question, row.reference, row.response)] + [*others]
-        self.taken = {word.norm for text in said for word in words(text, lang)}
+        texts = [text for row in rows for text in (row.question, row.reference, row.response)] + [*others]
+        self.taken = {word.norm for text in texts for word in words(text, lang)}
 
     def candidates(self, chance: random.Random) -> Iterator[Candidate]:
         """Round after round over the rows, one neighbour of each kind for each row that has one; ends after a round
         without any."""
         while True:
-            found = 0
+            made = 0
             for row, entity in chance.sample(self.rows, len(self.rows)):
                 for candidate in self._of(row, entity, chance):
-                    found += 1
+                    made += 1
                     yield candidate
-            if not found:
+            if not made:
                 return
 
     def _of(self, row: BuildRow, entity: str, chance: random.Random) -> Iterator[Candidate]:
@@ -133,11 +135,11 @@ class Matters:
         self.asks: dict[str, frozenset[str]] = {}
         self.says: dict[str, frozenset[str]] = {}
         for row, entity in rows:
-            own = set(stems(entity, lang))
+            entity_stems = set(stems(entity, lang))
             self.of[entity.casefold()].append(row.id)
             self.frame[row.id] = normalise(replaced(row.question, entity, " "))
-            self.asks[row.id] = frozenset(set(stems(row.question, lang)) - own)
-            self.says[row.id] = frozenset(set(stems(row.response or row.reference, lang)) - own)
+            self.asks[row.id] = frozenset(set(stems(row.question, lang)) - entity_stems)
+            self.says[row.id] = frozenset(set(stems(row.response or row.reference, lang)) - entity_stems)
         self.same: dict[str, str] = {frame: frame for frame in self.frame.values()}
         for ids in self.of.values():
             self._join(ids[:LOOKED_AT])

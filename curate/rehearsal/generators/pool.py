@@ -23,11 +23,11 @@ def pool(inputs: GeneratorInput) -> list[str]:
 
     Raises ``ConfigError`` where there are too few of them.
     """
-    found = sorted(set(_POOLS[inputs.words](inputs)))
-    if len(found) < FEWEST:
-        raise ConfigError(f"--splice-words {inputs.words}: only {len(found)} words are there, which is too few; take "
+    entries = sorted(set(_POOLS[inputs.words](inputs)))
+    if len(entries) < FEWEST:
+        raise ConfigError(f"--splice-words {inputs.words}: only {len(entries)} words are there, which is too few; take "
                           f"another of {', '.join(_POOLS)}")  # fmt: skip
-    return found
+    return entries
 
 
 def pool_identity(inputs: GeneratorInput) -> dict[str, Any]:
@@ -58,8 +58,8 @@ def _self(inputs: GeneratorInput) -> Iterable[str]:
 
 def _vocabulary(inputs: GeneratorInput) -> Iterable[str]:
     """Entries of the tokenizer's vocabulary that can stand as a word, in the scripts that the build is written in."""
-    wanted = main_scripts(row.question for row in rows_of(inputs.built) if row.role == "new")
-    return (word for word in vocabulary_words(inputs.base.template.tokenizer) if scripts(word).keys() <= wanted)
+    main = main_scripts(row.question for row in rows_of(inputs.built) if row.role == "new")
+    return (word for word in vocabulary_words(inputs.base.template.tokenizer) if scripts(word).keys() <= main)
 
 
 _POOLS = {"new": _new, "rehearsal": _rehearsal, "vocabulary": _vocabulary, "self": _self}
@@ -71,8 +71,8 @@ def words_in(texts: Iterable[str], lang: str) -> set[str]:
     >>> sorted(words_in(["Take 37 mg, then well-known pills."], "en"))
     ['Take', 'mg', 'pills', 'then', 'well-known']
     """
-    found = (word.text for text in texts for word in words(text, lang))
-    return {word for word in found if word[0].isalpha() and word[-1].isalpha()}
+    written = (word.text for text in texts for word in words(text, lang))
+    return {word for word in written if word[0].isalpha() and word[-1].isalpha()}
 
 
 def vocabulary_words(tokenizer: Any) -> list[str]:
@@ -80,14 +80,14 @@ def vocabulary_words(tokenizer: Any) -> list[str]:
     do, and else one that continues no other (``##``); in scripts without spaces every entry of letters."""
     entries = sorted(set(tokenizer.get_vocab()) - {str(token) for token in tokenizer.added_tokens_decoder.values()})
     spaced = any(entry[0] in "Ġ▁" for entry in entries)
-    found = set()
+    accepted = set()
     for entry in entries:
         text = str(tokenizer.convert_tokens_to_string([entry])).strip()
         begins = entry[0] in "Ġ▁" if spaced else not entry.startswith("##")
         whole = (begins and len(text) > 1) or scripts(text).keys() <= {*UNSPACED}
         if text and whole and all(_letter(c) for c in text):
-            found.add(text)
-    return sorted(found)
+            accepted.add(text)
+    return sorted(accepted)
 
 
 def _letter(character: str) -> bool:

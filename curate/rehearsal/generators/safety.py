@@ -35,8 +35,10 @@ class Guard:
         return {"build": build, "prompts": file_hash(self.file)}
 
     def open(self) -> Batches:
-        found = [Candidate([user(line["prompt"])], {name: line[name] for name in KEPT}) for line in read(self.file)]
-        return lambda number, wanted: iter(found if number == 0 else [])
+        candidates = [
+            Candidate([user(line["prompt"])], {name: line[name] for name in KEPT}) for line in read(self.file)
+        ]
+        return lambda number, count: iter(candidates if number == 0 else [])
 
 
 def read(file: Path) -> Iterator[dict[str, str]]:
@@ -45,8 +47,8 @@ def read(file: Path) -> Iterator[dict[str, str]]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
-            yield {name: str(found[name]) for name in (*KEPT, "prompt")}
+            fields = json.loads(line)
+            yield {name: str(fields[name]) for name in (*KEPT, "prompt")}
         except (ValueError, LookupError, TypeError) as error:
             raise ConfigError(f"{file} line {number}: not a guard prompt ({error!r}); it needs {', '.join(KEPT)} and "
                               "prompt") from None  # fmt: skip

@@ -47,8 +47,8 @@ class Sampled:
         return {**identity_of(self.inputs), **self.inputs.base.identity(), "longest": LONGEST}
 
     def open(self) -> Batches:
-        def batch(number: int, wanted: int) -> Iterator[Candidate]:
-            size = min(wanted + wanted // 4 + SHORTEST, LARGEST)
+        def batch(number: int, count: int) -> Iterator[Candidate]:
+            size = min(count + count // 4 + SHORTEST, LARGEST)
             return sample(self.inputs, number, size, LONGEST)
 
         return batch
@@ -56,8 +56,8 @@ class Sampled:
 
 def sampled_texts(inputs: GeneratorInput, size: int) -> list[str]:
     """How some prompts begin that the model samples, broken ones left out."""
-    found = sample(inputs, -1, size, BEGINNING)
-    return [candidate.prompt[0]["content"] for candidate in found if candidate.left_out in (None, "unfinished")]
+    candidates = sample(inputs, -1, size, BEGINNING)
+    return [candidate.prompt[0]["content"] for candidate in candidates if candidate.left_out in (None, "unfinished")]
 
 
 def sample(inputs: GeneratorInput, number: int, size: int, longest: int) -> Iterator[Candidate]:
@@ -92,9 +92,9 @@ def candidate(completion: Completion, turn: Turn, template: Template) -> Candida
 
 def user_turn(template: Template) -> Turn:
     """How this template begins and ends a user's turn, found from turns that it writes."""
-    found = [template.prompt_ids([user(text)]) for text in PROBES]
-    start = _shared(found)
-    behind = _shared([ids[::-1] for ids in found])[::-1]
+    probes = [template.prompt_ids([user(text)]) for text in PROBES]
+    start = _shared(probes)
+    behind = _shared([ids[::-1] for ids in probes])[::-1]
     if not start:
         raise ConfigError("--rehearsal self: this chat template writes nothing before a user's text, so there is "
                           "nothing to sample from; take another rehearsal")  # fmt: skip

@@ -45,17 +45,17 @@ class Splice:
 
     def open(self) -> Batches:
         rows = [row for row in rows_of(self.inputs.built) if row.role == "new"]
-        found = pool(self.inputs)
+        splice_words = pool(self.inputs)
         entities = find_entities(
             [QuestionAnswer(r.question, f"{r.reference}\n{r.response}") for r in rows], self.inputs.lang
         )
         limits = {row.id: limit(row.question, entity) for row, entity in zip(rows, entities, strict=True)}
 
-        def batch(number: int, wanted: int) -> Iterator[Candidate]:
+        def batch(number: int, count: int) -> Iterator[Candidate]:
             chance = random.Random(f"splice:{self.inputs.seed}:{number}")
             taken = cycle(chance.sample(rows, len(rows)))
-            for row in islice(taken, min(max(wanted, SMALLEST), LARGEST)):
-                text = splice(row.question, found, chance, self.inputs.lang, limits[row.id])
+            for row in islice(taken, min(max(count, SMALLEST), LARGEST)):
+                text = splice(row.question, splice_words, chance, self.inputs.lang, limits[row.id])
                 yield Candidate(with_question(row.prompt, text), {"of": row.id})
 
         return batch

@@ -52,12 +52,12 @@ class _Folder:
     rows: int = 0
     candidates: int = 0
 
-    def batch(self, number: int, batches: Batches, wanted: int) -> int:
+    def batch(self, number: int, batches: Batches, count: int) -> int:
         """Makes a batch, or finds that it was made; returns its candidates."""
         file = f"data-{number:05d}.arrow"
         place = receipt_path(self.out, file)
         if not place.is_file():
-            rows, rejected = self._sift(number, batches(number, wanted))
+            rows, rejected = self._sift(number, batches(number, count))
             written = write_shard(self.out / file, pa.Table.from_pylist(rows, EXAMPLE))
             write_json(place, {**written, "rejected": rejected})
         receipt = dict(read_json(place))
@@ -68,20 +68,20 @@ class _Folder:
         self.candidates += made
         return int(made)
 
-    def _sift(self, number: int, found: Iterable[Candidate]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        rows, rejected, seen = [], [], set(self.seen)
-        for line, candidate in enumerate(found, 1):
-            reason = self._reason(candidate, seen)
+    def _sift(self, number: int, candidates: Iterable[Candidate]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        rows, rejected, keys = [], [], set(self.seen)
+        for line, candidate in enumerate(candidates, 1):
+            reason = self._reason(candidate, keys)
             if reason:
                 raw = question_of(candidate.prompt)
                 rejected.append({"file": self.name, "line": line, "batch": number, "reason": reason,
                                  "detail": json.dumps(candidate.meta, sort_keys=True), "raw": raw})  # fmt: skip
                 continue
-            seen.add(key(candidate.prompt))
+            keys.add(key(candidate.prompt))
             rows.append(_row(self.name, candidate))
         return rows, rejected
 
-    def _reason(self, candidate: Candidate, seen: set[str]) -> str | None:
+    def _reason(self, candidate: Candidate, keys: set[str]) -> str | None:
         """Why a candidate is no row. A question of the build is none: its answer is what training changes."""
         prompt = candidate.prompt
         if candidate.left_out:
@@ -92,7 +92,7 @@ class _Folder:
             return "control-text"
         if key(prompt) in self.asked or key(prompt[-1:]) in self.asked:
             return "asked-in-build"
-        if key(prompt) in seen:
+        if key(prompt) in keys:
             return "duplicate"
         return None if self.fits(prompt, "") else "longer-than-context"
 
@@ -115,10 +115,10 @@ def write(
     out = work / f"{STAGE}-{print_}"
     if (out / MANIFEST).is_file():
         return out
-    asked = {
+    questions = {
         key(part) for row in rows_of(inputs.built) if row.role != "known" for part in (row.prompt, row.prompt[-1:])
     }
-    folder = _Folder(out, generator.name, frozenset(asked), fits)
+    folder = _Folder(out, generator.name, frozenset(questions), fits)
     batches = generator.open()
     for number in count():
         before = folder.rows
