@@ -1,6 +1,6 @@
-"""The command line: each verb's flags are made from its settings, and its body calls one function.
+"""The command line. The flags of a command are made from its settings; its body calls one function.
 
-Heavy modules are imported inside the bodies: ``curate --help`` must answer at once.
+The bodies import heavy modules themselves, so that ``curate --help`` starts fast.
 """
 
 import json
@@ -30,25 +30,25 @@ app = typer.Typer(
 
 PREVIEW: dict[str, Flag] = {
     "preview": (int | None, typer.Option(
-        min=1, help="Build so many rows only, show them with what is marked, and estimate the time of all."), None),
+        min=1, help="Build so many rows only, show their marked tokens, and estimate the time for all rows."), None),
 }  # fmt: skip
 SOURCES: dict[str, Flag] = {
     "source": (list[str] | None, typer.Argument(
-        help="PATH or NAME=PATH, each. Rows of one named earlier win over later ones."), None),
+        help="PATH or NAME=PATH. Of rows that repeat each other, the row of the source named first stays."), None),
 }  # fmt: skip
 
 
 def guarded(act: Body) -> Body:
-    """The body of a command whose known errors are sentences."""
+    """The same body, which prints a known error as a sentence instead of a traceback."""
 
     @wraps(act)
-    def body(how: How, given: dict[str, Any]) -> None:
-        _run(lambda: act(how, given), how.debug)
+    def body(how: How, flags: dict[str, Any]) -> None:
+        _run(lambda: act(how, flags), how.debug)
 
     return body
 
 
-def build(how: How, given: dict[str, Any]) -> None:
+def build(how: How, flags: dict[str, Any]) -> None:
     """Rewrite a source's answers in the base model's own words and mark the tokens that carry new knowledge."""
     from curate.commands.build.build import build as run_build
     from curate.commands.build.estimate import dry_run as estimate
@@ -57,10 +57,10 @@ def build(how: How, given: dict[str, Any]) -> None:
     from curate.commands.peek import peek as peek_at
     from curate.commands.progress import Progress
 
-    file, preview = file_settings(how.config, ModelConfig), given.pop("preview", None)
-    if not (given.get("source") or file.get("source")):
+    file, preview = file_settings(how.config, ModelConfig), flags.pop("preview", None)
+    if not (flags.get("source") or file.get("source")):
         raise ConfigError("build needs --source: a file, a folder or a hub id with questions and answers")
-    config = resolve_settings(BuildConfig, file, with_cleaning(given, file))
+    config = resolve_settings(BuildConfig, file, with_cleaning(flags, file))
     with Progress() as progress:
         if how.dry_run:
             _print(estimate(config), how.as_json, describe)
@@ -80,7 +80,7 @@ def build(how: How, given: dict[str, Any]) -> None:
     built.check()
 
 
-def mix(how: How, given: dict[str, Any]) -> None:
+def mix(how: How, flags: dict[str, Any]) -> None:
     """Mix a build with rehearsal that the base model answers itself, and write training shards."""
     from curate.commands.mix.mix import estimate, sweep
     from curate.commands.mix.mix import mix as run_mix
@@ -89,42 +89,42 @@ def mix(how: How, given: dict[str, Any]) -> None:
     from curate.store.files import latest_settings
 
     file = file_settings(how.config, ModelConfig)
-    built = latest_settings(Path(given.get("work") or file.get("work") or MixConfig.model_fields["work"].default))
-    if built and not (given.get("build") or file.get("build")):
+    built = latest_settings(Path(flags.get("work") or file.get("work") or MixConfig.model_fields["work"].default))
+    if built and not (flags.get("build") or file.get("build")):
         print(f"curate: model settings from the latest build: {in_a_line(built)}", file=sys.stderr)
     file = {**file, **built, **(load_yaml(how.config) if how.config else {})}
-    config = resolve_settings(MixConfig, file, with_cleaning(given, file))
+    config = resolve_settings(MixConfig, file, with_cleaning(flags, file))
     with Progress() as progress:
         act = estimate if how.dry_run else sweep if config.sweep else run_mix
         result = act(config, progress)
     _print(result, how.as_json, describe)
 
 
-def pretrain(how: How, given: dict[str, Any]) -> None:
+def pretrain(how: How, flags: dict[str, Any]) -> None:
     """Write training shards of plain text, for continued pre-training: rows without a prompt, beside replay."""
     from curate.commands.pretrain import describe, text
     from curate.commands.pretrain import dry_run as estimate
     from curate.commands.progress import Progress
 
     file = file_settings(how.config, ModelConfig)
-    if not (given.get("source") or file.get("source")):
+    if not (flags.get("source") or file.get("source")):
         raise ConfigError("pretrain needs --source: a text file, a folder of such, or records with a text column")
-    config = resolve_settings(PretrainConfig, file, given)
+    config = resolve_settings(PretrainConfig, file, flags)
     with Progress() as progress:
         result = estimate(config) if how.dry_run else text(config, progress)
     _print(result, how.as_json, describe)
 
 
-def dedupe(how: How, given: dict[str, Any]) -> None:
+def dedupe(how: How, flags: dict[str, Any]) -> None:
     """Write sources without rows that repeat each other, other sets, or evaluation items."""
     from curate.commands.dedupe.dedupe import dedupe as run_dedupe
     from curate.commands.dedupe.dedupe import describe
     from curate.commands.progress import Progress
 
     file = load_yaml(how.config) if how.config else {}
-    if not (given.get("source") or file.get("source")):
+    if not (flags.get("source") or file.get("source")):
         raise ConfigError("dedupe needs a source: files or folders, PATH or NAME=PATH")
-    config = resolve_settings(DedupeConfig, file, given)
+    config = resolve_settings(DedupeConfig, file, flags)
     with Progress() as progress:
         result = run_dedupe(config, progress.say)
     _print(result, how.as_json, describe)
@@ -175,10 +175,10 @@ def verify(
 def card(
     folder: Annotated[Path, typer.Argument(help="A training folder that `curate mix` wrote.")] = Path("out"),
     licence: Annotated[list[str] | None, typer.Option(
-        help="What the licence of a source is: med=cc-by-4.0 (ids of the Hub). May be repeated.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a card that was edited.")] = False,
+        help="The licence of a source: med=cc-by-4.0 (an id of the Hub). May be repeated.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a card that was edited.")] = False,
 ) -> None:  # fmt: skip
-    """Write the data card anew: from the manifest, with licences that no card of a set states."""
+    """Write the data card again from the manifest, with licences that the cards of the sets do not state."""
     from curate.commands.evaluated import write_card
 
     pairs = [text.partition("=") for text in licence or []]
@@ -205,14 +205,14 @@ def main() -> None:
 
 
 def _run(act: Callable[[], None], debug: bool = False) -> None:
-    """Exit codes: 0 done, 1 the data did not pass, 2 wrong usage or input. A known error is a sentence, not a trace,
-    unless ``debug`` asks for the trace as well."""
+    """Run a command. Exit codes: 0 done, 1 the data did not pass, 2 wrong usage or input, 130 interrupted. A known
+    error prints a sentence; ``debug`` adds the traceback."""
     from curate.errors import known, sentence
 
     try:
         act()
     except BrokenPipeError:
-        raise  # whoever reads has enough (`| head`): typer ends quietly
+        raise  # the reader closed the pipe (`| head`); typer ends without a message
     except known() as error:
         if debug:
             traceback.print_exc()

@@ -1,4 +1,5 @@
-"""A command's flags, made from its settings: one field, its type, default and description, is one flag."""
+"""Command-line flags made from settings: each field of a settings class becomes a flag with the field's name, type,
+default and description."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -15,7 +16,8 @@ from curate.config.settings import Strict
 
 @dataclass(frozen=True)
 class How:
-    """How a command runs, not what: ``config``, a file of settings, and what is to be shown."""
+    """The flags that every command has: ``config``, a file of settings; whether the command only plans (``dry_run``),
+    prints JSON, or shows tracebacks."""
 
     config: Path | None
     dry_run: bool = False
@@ -24,7 +26,8 @@ class How:
 
 
 Body = Callable[[How, dict[str, Any]], None]
-"""Runs a command: how, and the flags that were given; the others are absent, so that a file's values stand."""
+"""Runs a command with the common flags and the values of its own flags. Flags that the user left away are absent from
+the mapping, so that they replace no value of a settings file."""
 
 Flag = tuple[Any, Any, Any]
 """Type, typer's option, and default."""
@@ -40,10 +43,10 @@ ACTIONS: dict[str, Flag] = {
 def command(
     settings: type[Strict], body: Body, extra: Mapping[str, Flag] | None = None, without: Collection[str] = ()
 ) -> Callable[..., None]:
-    """A function for typer with a flag for every field of ``settings``, whose help is ``body``'s docstring.
+    """A function for typer with a flag for every field of ``settings``; its help is the docstring of ``body``.
 
-    ``extra``: further flags by name, or others than those of fields; ``body`` gets them among those given. ``without``:
-    the actions that this command has not.
+    ``extra``: flags by name beside those of the fields, or in their place; ``body`` gets their values too. ``without``:
+    names of the common flags (``ACTIONS``) that this command lacks.
     """
     actions = {name: flag for name, flag in ACTIONS.items() if name not in without}
 
@@ -51,11 +54,11 @@ def command(
         how = How(**{name: flags.pop(name) for name in actions})
         body(how, {name: value for name, value in flags.items() if value is not None and value != []})
 
-    found: dict[str, Flag] = {
+    fields: dict[str, Flag] = {
         name: (_kind(field), typer.Option(help=_help(field), rich_help_panel=_panel(settings, name)), None)
         for name, field in sorted(settings.model_fields.items(), key=lambda pair: _rank(settings, pair[0]))
     }
-    every = {**found, **(extra or {}), **actions}
+    every = {**fields, **(extra or {}), **actions}
     run.__doc__ = body.__doc__
     run.__annotations__ = {name: Annotated[kind, option] for name, (kind, option, _) in every.items()}
     run.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
@@ -66,7 +69,7 @@ def command(
 
 
 def _kind(field: FieldInfo) -> Any:
-    """The type that typer parses; what is more than a word, pydantic settles."""
+    """The type that typer parses. Typer passes every other type on as text, which pydantic parses."""
     kind = field.annotation
     inner = [part for part in get_args(kind) if part is not NoneType] if NoneType in get_args(kind) else [kind]
     if inner[0] in (bool, int, float, Path):
@@ -76,14 +79,16 @@ def _kind(field: FieldInfo) -> Any:
 
 def _help(field: FieldInfo) -> str:
     """The description, and the default where the description does not tell it."""
-    said, default = str(field.description), field.default
-    if "Default: " in said or default is None or field.is_required() or isinstance(default, Strict):
-        return said
+    description, default = str(field.description), field.default
+    if "Default: " in description or default is None or field.is_required() or isinstance(default, Strict):
+        return description
     if isinstance(default, bool):
         default = "yes" if default else "no"
     elif isinstance(default, tuple | list | dict):
         default = "none"
-    return f"{said} Default: {default:g}." if isinstance(default, float) else f"{said} Default: {default}."
+    elif isinstance(default, float):
+        default = f"{default:g}"
+    return f"{description} Default: {default}."
 
 
 def _owner(settings: type[Strict], name: str) -> type:
@@ -103,5 +108,5 @@ def _panel(settings: type[Strict], name: str) -> str | None:
 
 
 def heading(group: type) -> str:
-    """The first line of what a group of settings says of itself."""
+    """The first line of the docstring of a group of settings."""
     return inspect.cleandoc(group.__doc__ or "").partition("\n")[0].rstrip(".")

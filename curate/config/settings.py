@@ -27,16 +27,16 @@ def load_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give --config a YAML file that exists") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not readable as YAML: {error}") from None
-    if found is None:
+    if settings is None:
         return {}
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: expected a mapping of settings, found {type(found).__name__}")
-    return found
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, found {type(settings).__name__}")
+    return settings
 
 
 CHECK_ONLY = "CURATE_CHECK_ONLY"
