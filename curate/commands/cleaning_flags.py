@@ -18,21 +18,21 @@ CLEANING: dict[str, Flag] = {
 }  # fmt: skip
 
 
-def with_cleaning(given: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
+def with_cleaning(flags: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
     """The three flags about cleaning as one setting, over what the file says of it."""
-    said, languages, judge = (given.pop(name, None) for name in ("clean", "languages", "judge"))
-    parts = [part.strip() for text in said or [] for part in text.split(",")]
+    texts, languages, judge = (flags.pop(name, None) for name in ("clean", "languages", "judge"))
+    parts = [part.strip() for text in texts or [] for part in text.split(",")]
     if [part.lower() for part in parts] in (["off"], ["none"]):
-        return {**given, "clean": False}
-    found: dict[str, str | bool] = {}
+        return {**flags, "clean": False}
+    rules: dict[str, str | bool] = {}
     name = ""
     for part in parts:
         before, equals, value = part.partition("=")
         if not equals and not name:
             raise typer.BadParameter(f"{part!r}: expected RULE=VALUE, such as toxic=off", param_hint="--clean")
         name = before.strip().replace("-", "_") if equals else name
-        found[name] = value if equals else f"{found[name]},{part}"  # a list goes on behind its comma
-    found |= {"languages": languages} if languages else {}
-    found |= {"judge": judge} if judge is not None else {}
-    own = file.get("clean") if isinstance(file.get("clean"), dict) else {}
-    return {**given, **({"clean": {**(own or {}), **found}} if found else {})}
+        rules[name] = value if equals else f"{rules[name]},{part}"  # a list goes on behind its comma
+    rules |= {"languages": languages} if languages else {}
+    rules |= {"judge": judge} if judge is not None else {}
+    file_rules = file.get("clean") if isinstance(file.get("clean"), dict) else {}
+    return {**flags, **({"clean": {**(file_rules or {}), **rules}} if rules else {})}

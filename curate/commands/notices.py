@@ -44,7 +44,7 @@ def of_reading(folder: Path) -> Iterator[str]:
 def of_cleaning(folder: Path) -> Iterator[str]:
     """How many rows have another text than the source gave them."""
     rows = read_dataset(folder, ["source", "flags"])
-    flags = Counter(flag for own in rows["flags"].to_pylist() for flag in own or [])
+    flags = Counter(flag for row_flags in rows["flags"].to_pylist() for flag in row_flags or [])
     name = rows["source"][0].as_py() if len(rows) else folder.name
     for flag, what in CHANGES.items():
         if flags[flag]:
@@ -57,8 +57,8 @@ def of_language(folder: Path, lang: str) -> Iterator[str]:
         yield (f"curate: warning: no list of {' or '.join(missing)} for --lang {lang}: a rewrite that loses one is not "
                "noticed by rules; digits, names and words are still compared")  # fmt: skip
     texts = read_dataset(folder, ["reference"])["reference"].slice(0, LOOK).to_pylist()
-    told = [foreign(text, (lang,), LETTERS) for text in texts if text]
-    others = Counter(found[0] for found in told if found and found[1] >= SURE)
+    verdicts = [foreign(text, (lang,), LETTERS) for text in texts if text]
+    others = Counter(verdict[0] for verdict in verdicts if verdict and verdict[1] >= SURE)
     if others and 2 * others.total() > len(texts):
         other = others.most_common(1)[0][0]
         yield (f"curate: warning: most answers look like {other!r}, and --lang is {lang!r}: negations, names and "
@@ -83,10 +83,10 @@ def _on_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _counted(found: Mapping[str, int]) -> str:
+def _counted(counts: Mapping[str, int]) -> str:
     """
     >>> _counted({"tools": 1200, "id": 3})
     'tools 1,200, id 3'
     """
-    shown = ", ".join(f"{name} {count:,}" for name, count in list(found.items())[:MOST])
-    return shown + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
+    shown = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:MOST])
+    return shown + (f" and {len(counts) - MOST} more" if len(counts) > MOST else "")

@@ -91,16 +91,16 @@ def pieces(tokenizer: Any, ids: Sequence[int], weights: Sequence[float]) -> list
 
     Decodes a sliding window, for what a token reads as depends on the one before (white space, half characters).
     """
-    found: list[Run] = []
+    text_runs: list[Run] = []
     before = done = 0
     weight = 0.0
     for end in range(1, len(ids) + 1):
         weight = max(weight, weights[end - 1])
         old, new = (_decode(tokenizer, ids[before:stop]) for stop in (done, end))
         if (len(new) > len(old) and not new.endswith("\ufffd")) or end == len(ids):
-            found.append((new[len(old) :], weight))
+            text_runs.append((new[len(old) :], weight))
             before, done, weight = done, end, 0.0
-    return found
+    return text_runs
 
 
 def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
@@ -115,8 +115,8 @@ def _export(
     template: Template | None,
 ) -> None:  # fmt: skip
     counts: Counter[str] = Counter()
-    for found in manifest["accounting"].values():
-        counts.update(found["not_exported"])
+    for account in manifest["accounting"].values():
+        counts.update(account["not_exported"])
     if drop is None:
         tokenizer = (template or _template(manifest)).tokenizer
         for token_row, meta in _sample_export(folder, manifest, rows, seed):
@@ -142,16 +142,16 @@ def _template(manifest: dict[str, Any]) -> Template:
 
 def _sample_export(folder: Path, manifest: dict[str, Any], rows: int, seed: int) -> list[tuple[Any, Any]]:
     chosen = _choose(manifest["splits"]["train"]["rows"], rows, seed)
-    found: list[tuple[Any, Any]] = []
+    sample: list[tuple[Any, Any]] = []
     first = 0
     splits = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
     for shard, beside in zip(*splits, strict=True):
         mine = [row - first for row in chosen if first <= row < first + shard["rows"]]
         if mine:
             tables = [read_shard(folder / entry["file"]).take(mine).to_pylist() for entry in (shard, beside)]
-            found += zip(*tables, strict=True)
+            sample += zip(*tables, strict=True)
         first += shard["rows"]
-    return found
+    return sample
 
 
 def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view: View) -> None:
@@ -178,20 +178,20 @@ def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)
     reasons = table["drop"].to_pylist()
     rejected = _rejected(folder)
-    kept = [index for index, reason in enumerate(reasons) if reason is None]
+    live = [index for index, reason in enumerate(reasons) if reason is None]
     if drop is None:
-        for index in _choose(len(kept), rows, seed):
-            _show_row(table.slice(kept[index], 1).to_pylist()[0], view)
+        for index in _choose(len(live), rows, seed):
+            _show_row(table.slice(live[index], 1).to_pylist()[0], view)
     examples: dict[str, list[dict[str, Any]]] = {}
     for reason in sorted({reason for reason in reasons if reason}):
-        mine = [index for index, found in enumerate(reasons) if found == reason]
+        mine = [index for index, row_reason in enumerate(reasons) if row_reason == reason]
         shown = _choose(len(mine), rows if reason == drop else 1, seed)
         examples[reason] = [_plain(table.slice(mine[index], 1).to_pylist()[0]) for index in shown]
-    for reason in sorted({found["reason"] for found in rejected}):
-        same = [found for found in rejected if found["reason"] == reason]
+    for reason in sorted({record["reason"] for record in rejected}):
+        same = [record for record in rejected if record["reason"] == reason]
         shown = _choose(len(same), rows if reason == drop else 1, seed)
         examples[reason] = [_as_read(same[index]) for index in shown]
-    counts = Counter([*(reason for reason in reasons if reason), *(found["reason"] for found in rejected)])
+    counts = Counter([*(reason for reason in reasons if reason), *(record["reason"] for record in rejected)])
     _left_out(counts, drop, examples, view)
 
 
@@ -205,9 +205,9 @@ def _rejected(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 
-def _as_read(found: dict[str, Any]) -> dict[str, Any]:
-    return {"source": found["file"], "id": f"line {found['line']}", "question": found["raw"],
-            "response": found["detail"], "marks": ("read", "why")}  # fmt: skip
+def _as_read(record: dict[str, Any]) -> dict[str, Any]:
+    return {"source": record["file"], "id": f"line {record['line']}", "question": record["raw"],
+            "response": record["detail"], "marks": ("read", "why")}  # fmt: skip
 
 
 def _show_row(row: dict[str, Any], view: View) -> None:
@@ -219,9 +219,9 @@ def _show_row(row: dict[str, Any], view: View) -> None:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     answer = row["response"] or row["reference"]
+    causes = [finding for finding in findings_of(row["meta"]) if finding["rule"] == row["drop"]]
     return {"id": row["id"], "source": row["source"], "question": row["prompt"][-1]["content"], "response": answer,
-            "why": [f"{found['rule']} {found['score']:.3g}: {found['detail']}" for found in findings_of(row["meta"])
-                    if found["rule"] == row["drop"]]}  # fmt: skip
+            "why": [f"{cause['rule']} {cause['score']:.3g}: {cause['detail']}" for cause in causes]}  # fmt: skip
 
 
 # ---- both
@@ -243,8 +243,8 @@ def _left_out(counts: Counter[str], drop: str | None, examples: dict[str, list[d
                     view.line(f"  why: {_cut(line)}")
 
 
-def _choose(count: int, wanted: int, seed: int) -> list[int]:
-    return sorted(random.Random(seed).sample(range(count), min(count, wanted)))
+def _choose(count: int, most: int, seed: int) -> list[int]:
+    return sorted(random.Random(seed).sample(range(count), min(count, most)))
 
 
 def _cut(text: str | None) -> str:

@@ -41,8 +41,8 @@ def _lines(sections: dict[str, dict[str, Any]]) -> list[list[str]]:
 def _run(command: Sequence[str], check_only: str | None = None, **options: Any) -> "subprocess.CompletedProcess[str]":
     """Run a command of ours. With the current folder on Python's path a user's ``train.py`` would run instead.
     ``check_only``: check its settings, of which these may be missing."""
-    said = {} if check_only is None else {CHECK_ONLY: check_only}
-    return subprocess.run(command, text=True, env=os.environ | {"PYTHONSAFEPATH": "1"} | said, **options)
+    variables = {} if check_only is None else {CHECK_ONLY: check_only}
+    return subprocess.run(command, text=True, env=os.environ | {"PYTHONSAFEPATH": "1"} | variables, **options)
 
 
 def check_settings(path: Path, sections: dict[str, dict[str, Any]]) -> None:
@@ -50,14 +50,14 @@ def check_settings(path: Path, sections: dict[str, dict[str, Any]]) -> None:
     which, and ends before it does anything. The build writes down the model for those that follow."""
     missing = "model" if "build" in sections else ""
     for name, command in zip(sections, _lines(sections), strict=True):
-        found = _run(command, capture_output=True, check_only=missing)
-        if found.returncode:
-            raise ConfigError(f"{path}: section {name!r}: {found.stderr.strip()}\nNothing was run")
+        result = _run(command, capture_output=True, check_only=missing)
+        if result.returncode:
+            raise ConfigError(f"{path}: section {name!r}: {result.stderr.strip()}\nNothing was run")
 
 
 def _sections(path: Path, changes: Sequence[str], only: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The sections to run, in the order of the file; an empty one is a command with its defaults."""
-    sections = {name: {} if found is None else found for name, found in load_yaml(path).items()}
+    sections = {name: {} if section is None else section for name, section in load_yaml(path).items()}
     if not sections:
         raise ConfigError(
             f"{path}: holds no section, so there is nothing to run; name the commands to run, each with its settings, "
@@ -96,20 +96,20 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
     >>> flags("build", {"columns": {"question": "ask", "answer": "reply"}})
     ['--columns', 'question=ask,answer=reply']
     """
-    found: list[str] = []
+    words: list[str] = []
     for key, value in settings.items():
         flag = "--" + key.replace("_", "-")
         if POSITIONAL.get(step) == key:
-            found.append(str(value))
+            words.append(str(value))
         elif isinstance(value, bool):
-            found.append(flag if value else flag.replace("--", "--no-", 1))
+            words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, list | dict):
             items = value if isinstance(value, list) else [f"{k}={_word(v)}" for k, v in value.items()]
             together = isinstance(value, dict) and flag not in REPEATED
-            found += [word for item in ([",".join(items)] if together else items) for word in (flag, str(item))]
+            words += [word for item in ([",".join(items)] if together else items) for word in (flag, str(item))]
         elif value is not None:
-            found += [flag, str(value)]
-    return found
+            words += [flag, str(value)]
+    return words
 
 
 def _word(value: Any) -> str:
@@ -145,17 +145,17 @@ def _bare(place: str) -> bool:
 
 def _check_tasks(path: Path, names: Sequence[str], folders: Sequence[str]) -> None:
     """Raises ``StepFailed`` where a suite is neither a file here nor a task that can be had: ``train`` knows."""
-    given = [word for name in names for word in ("--suite", name)]
-    given += [word for folder in folders for word in ("--data-dir", folder)]
-    command = [sys.executable, "-m", "train", "items", *given, "--limit", "1", "--dry-run"]
+    arguments = [word for name in names for word in ("--suite", name)]
+    arguments += [word for folder in folders for word in ("--data-dir", folder)]
+    command = [sys.executable, "-m", "train", "items", *arguments, "--limit", "1", "--dry-run"]
     if _run(command, stdout=subprocess.DEVNULL).returncode:
         raise StepFailed(f"{path}: evaluate.suite: {', '.join(names)}: no such file or folder here, nor a task that "
                          "can be asked, as said above. Nothing was run")  # fmt: skip
 
 
 def _listed(sections: dict[str, dict[str, Any]], name: str, key: str) -> list[str]:
-    found = sections.get(name, {}).get(key) or []
-    return [str(item) for item in (found if isinstance(found, list) else [found])]
+    values = sections.get(name, {}).get(key) or []
+    return [str(item) for item in (values if isinstance(values, list) else [values])]
 
 
 def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = (), dry_run: bool = False) -> None:

@@ -96,10 +96,10 @@ class Reading:
         plain: PlainText,
         longest: int,
         seen: set[str],
-        wanted: Container[str] | None = None,
+        sample: Container[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Rows as ``curate.export.rows.ROWS`` has them, without anchors. ``seen``: documents of all sources so far.
-        ``wanted``: ids of the rows that this mix needs; None: all."""
+        ``sample``: ids of the rows that this mix needs; None: all rows."""
         for item in read_documents(self.path, config.column, config.encoding):
             if isinstance(item, Rejected):
                 self.rejected.append(item)
@@ -112,7 +112,7 @@ class Reading:
             for number, ids in enumerate(plain.pieces(item.text, longest)):
                 name = f"{key}-{number}"
                 reason = "duplicate" if repeated else "no-target" if len(ids) < 2 else None
-                reason = reason or ("not-sampled" if wanted is not None and name not in wanted else None)
+                reason = reason or ("not-sampled" if sample is not None and name not in sample else None)
                 yield self._row(name, key, ids, plain.decode(ids), reason)
 
     def _row(self, name: str, key: str, ids: list[int], text: str, reason: str | None) -> dict[str, Any]:
@@ -157,8 +157,8 @@ def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
         seen: set[str] = set()
         sides: list[pa.Table] = []
         for reading in readings:
-            wanted = _sample(reading, config, plain, longest, seen, sides[0]) if sides else None
-            rows = reading.rows(config, plain, longest, seen, wanted)
+            sample = _sample(reading, config, plain, longest, seen, sides[0]) if sides else None
+            rows = reading.rows(config, plain, longest, seen, sample)
             sides.append(pool.extend(_tables(rows, reading, base, config.top_k, progress)))
             inputs.append(reading.facts)
             _check(reading)
@@ -179,13 +179,13 @@ def dry_run(config: PretrainConfig) -> dict[str, Any]:
     check_replaceable(config.out.resolve())
     _, plain, longest, readings = _open(config)
     seen: set[str] = set()
-    found = {}
+    numbers = {}
     for reading in readings:
-        kept = [len(row["input_ids"]) for row in reading.rows(config, plain, longest, seen) if not row["skip"]]
-        found[reading.name] = {"documents": reading.documents, "rejected": reading.facts["rejected"],
-                               "rows": len(kept), "tokens": sum(kept)}  # fmt: skip
+        lengths = [len(row["input_ids"]) for row in reading.rows(config, plain, longest, seen) if not row["skip"]]
+        numbers[reading.name] = {"documents": reading.documents, "rejected": reading.facts["rejected"],
+                               "rows": len(lengths), "tokens": sum(lengths)}  # fmt: skip
         _check(reading)
-    return {"sources": found, "longest_row": longest, "out": str(config.out)}
+    return {"sources": numbers, "longest_row": longest, "out": str(config.out)}
 
 
 def _open(config: PretrainConfig) -> tuple[Base, PlainText, int, list[Reading]]:
@@ -243,8 +243,8 @@ def _tables(
 
 def _anchor(rows: list[dict[str, Any]], base: Base, top_k: int) -> None:
     scores = base.engine.score([row["input_ids"] for row in rows], [1] * len(rows), top_k) if rows else []
-    for row, found in zip(rows, scores, strict=True):
-        row |= {"anchored": True, "anchor_ids": found.top_ids.tolist(), "anchor_logprobs": found.top_logprobs.tolist()}
+    for row, score in zip(rows, scores, strict=True):
+        row |= {"anchored": True, "anchor_ids": score.top_ids.tolist(), "anchor_logprobs": score.top_logprobs.tolist()}
 
 
 def _keep(readings: Iterable[Reading], out: Path) -> None:

@@ -26,14 +26,14 @@ class PretrainConfig(ModelConfig):
 
     def sources(self) -> dict[str, Path]:
         """Name -> path: the new text first, then replay. Raises ``ConfigError`` for a name that is given twice."""
-        found = {self.name or stem(self.source): Path(self.source)}
-        for given in self.replay:
-            name, equals, path = given.partition("=")
-            name, path = (name, path) if equals else (stem(given), given)
-            if name in found:
-                raise ConfigError(f"--replay {given}: {name!r} is taken; give it another name (NAME=PATH)")
-            found[name] = Path(path)
-        return found
+        paths = {self.name or stem(self.source): Path(self.source)}
+        for text in self.replay:
+            name, equals, path = text.partition("=")
+            name, path = (name, path) if equals else (stem(text), text)
+            if name in paths:
+                raise ConfigError(f"--replay {text}: {name!r} is taken; give it another name (NAME=PATH)")
+            paths[name] = Path(path)
+        return paths
 
     def mixture(self) -> MixtureConfig:
         return MixtureConfig(

@@ -24,11 +24,11 @@ Language = Annotated[str, AfterValidator(spacy_code)]
 """A code that spaCy has rules for."""
 
 
-def columns_by_name(given: Any) -> Any:
+def columns_by_name(value: Any) -> Any:
     """``question=ask,answer=reply`` as a mapping; a mapping stays one."""
     from curate.ingest import parse_columns
 
-    words = [given] if isinstance(given, str) else given
+    words = [value] if isinstance(value, str) else value
     return parse_columns(",".join(words)) if isinstance(words, list | tuple) else words
 
 
@@ -61,8 +61,8 @@ class ModelConfig(Strict):
         from curate.model.base import find_base
 
         fields = ("model", "engine", "revision", "dtype", "max_model_len", "trust_remote_code", "url")
-        own = {name: getattr(self, name) for name in fields}
-        return find_base(EngineConfig(**own, template_args=tuple(sorted(self.template_args.items()))))
+        engine = {name: getattr(self, name) for name in fields}
+        return find_base(EngineConfig(**engine, template_args=tuple(sorted(self.template_args.items()))))
 
     def chat_base(self) -> "Base":
         """``base``, of a model that answers in turns. Raises ``TemplateError`` where its template will not do."""

@@ -18,9 +18,9 @@ def cleaned(
     if config.clean is None:
         return folder
     stage = Clean(config.clean, answers, base if config.clean.judge else None)
-    found = run_stage(stage, folder, work, max_drop, progress, execute)
-    progress.say_all(notices.of_cleaning(found))
-    return found
+    result = run_stage(stage, folder, work, max_drop, progress, execute)
+    progress.say_all(notices.of_cleaning(result))
+    return result
 
 
 def say_thinking(config: ModelConfig, max_tokens: int, base: Base, progress: Progress) -> None:

@@ -90,13 +90,13 @@ def _files(folder: Path, expected: Mapping[str, str]) -> Iterator[Finding]:
 
 def _accounting(manifest: Manifest) -> Iterator[Finding]:
     """Rows in = exported + not exported; rows written = the splits' rows; λ sum to 1."""
-    for source, found in manifest["accounting"].items():
-        out = found["exported"] + sum(found["not_exported"].values())
-        if found["rows"] != out:
-            yield Finding(f"{MANIFEST} accounting.{source}", f"{found['rows']} rows came in, {out} are accounted for")
+    for source, account in manifest["accounting"].items():
+        out = account["exported"] + sum(account["not_exported"].values())
+        if account["rows"] != out:
+            yield Finding(f"{MANIFEST} accounting.{source}", f"{account['rows']} rows came in, {out} are accounted for")
     for split, numbers in manifest["splits"].items():
         sources = manifest["mix"]["splits"][split]["sources"]
-        written = sum(found["written"].get(split, 0) for found in manifest["accounting"].values())
+        written = sum(account["written"].get(split, 0) for account in manifest["accounting"].values())
         yield from _equal(f"{MANIFEST} {split}", "rows written, by source", written, numbers["rows"])
         for unit in UNITS:
             yield from _equal(f"{MANIFEST} {split}", unit, sum(s[unit] for s in sources.values()), numbers[unit])
@@ -107,7 +107,7 @@ def _accounting(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _split(folder: Path, split: str, manifest: Manifest) -> Iterator[Finding]:
-    seen: Counter[str] = Counter(dict.fromkeys(UNITS, 0))
+    totals: Counter[str] = Counter(dict.fromkeys(UNITS, 0))
     rows: Counter[str] = Counter()
     shards, meta = manifest["splits"][split]["shards"], manifest["meta"][split]["shards"]
     yield from _equal(split, "shards with meta beside them", len(meta), len(shards))
@@ -123,19 +123,19 @@ def _split(folder: Path, split: str, manifest: Manifest) -> Iterator[Finding]:
             return  # counting on would only repeat it
         labels = _flat(tokens, "labels")
         yield from _rows(shard["file"], _Flat.of(tokens), side, manifest)
-        seen.update(rows=tokens.num_rows, tokens=len(labels), targets=int((labels != IGNORE).sum()))
+        totals.update(rows=tokens.num_rows, tokens=len(labels), targets=int((labels != IGNORE).sum()))
         rows.update(side["source"].to_pylist())
     for unit in UNITS:
-        yield from _equal(split, unit, seen[unit], manifest["splits"][split][unit])
-    wanted = {source: found["rows"] for source, found in manifest["mix"]["splits"][split]["sources"].items()}
-    yield from _equal(split, "rows by source", dict(sorted(rows.items())), wanted)
+        yield from _equal(split, unit, totals[unit], manifest["splits"][split][unit])
+    expected = {source: counts["rows"] for source, counts in manifest["mix"]["splits"][split]["sources"].items()}
+    yield from _equal(split, "rows by source", dict(sorted(rows.items())), expected)
 
 
 def _shape(entry: Manifest, table: pa.Table, schema: pa.Schema) -> Iterator[Finding]:
     yield from _equal(entry["file"], "rows", table.num_rows, entry["rows"])
     if table.schema != schema:
-        found = ", ".join(f"{f.name}: {f.type}" for f in table.schema)
-        yield Finding(entry["file"], f"its columns must be {', '.join(schema.names)}, in their types; found {found}")
+        columns = ", ".join(f"{f.name}: {f.type}" for f in table.schema)
+        yield Finding(entry["file"], f"its columns must be {', '.join(schema.names)}, in their types; found {columns}")
     elif any(column.null_count for column in table.columns):
         yield Finding(entry["file"], "it holds nulls")
 
@@ -205,8 +205,8 @@ def _at(name: str, wrong: np.ndarray, what: str) -> Finding:
 
 def _disjoint(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     ids = [
-        {i for shard in found["shards"] for i in read_shard(folder / shard["file"], ["id"])["id"].to_pylist()}
-        for found in manifest["meta"].values()
+        {i for shard in meta["shards"] for i in read_shard(folder / shard["file"], ["id"])["id"].to_pylist()}
+        for meta in manifest["meta"].values()
     ]
     if len(ids) == 2 and ids[0] & ids[1]:
         yield Finding("meta", f"{len(ids[0] & ids[1])} rows stand in both splits")
@@ -275,8 +275,8 @@ def _lineage(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Each fingerprint follows from its configuration and the one before, so none of them can be changed alone."""
     before: list[str] = []
     for entry in manifest["lineage"]:
-        wanted = fingerprint(entry["stage"], entry["version"], entry["config"], *before)
-        yield from _equal(f"{MANIFEST} lineage.{entry['stage']}", "fingerprint", entry["fingerprint"], wanted)
+        expected = fingerprint(entry["stage"], entry["version"], entry["config"], *before)
+        yield from _equal(f"{MANIFEST} lineage.{entry['stage']}", "fingerprint", entry["fingerprint"], expected)
         before = [entry["fingerprint"]]
     last = {key: manifest[key] for key in ("stage", "version", "fingerprint", "config")}
     yield from _equal(MANIFEST, "last entry of the lineage", manifest["lineage"][-1], last)
@@ -298,12 +298,12 @@ def _rejected(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     if file_hash(path) != manifest["rejected_sha256"]:
         yield Finding(path.name, "changed since it was written: its checksum does not match")
         return
-    found = Counter(json.loads(line)["reason"] for line in path.read_text(encoding="utf-8").splitlines())
-    yield from _equal(path.name, "rejections by reason", dict(sorted(found.items())), manifest["rejected"])
-    total = manifest["rows"] + found.total()
+    reasons = Counter(json.loads(line)["reason"] for line in path.read_text(encoding="utf-8").splitlines())
+    yield from _equal(path.name, "rejections by reason", dict(sorted(reasons.items())), manifest["rejected"])
+    total = manifest["rows"] + reasons.total()
     yield from _equal(MANIFEST, "records read", manifest["records"], total)
 
 
-def _equal(where: str, what: str, found: Any, wanted: Any) -> Iterator[Finding]:
-    if found != wanted:
-        yield Finding(where, f"{what}: found {found}, expected {wanted}")
+def _equal(where: str, what: str, actual: Any, expected: Any) -> Iterator[Finding]:
+    if actual != expected:
+        yield Finding(where, f"{what}: found {actual}, expected {expected}")

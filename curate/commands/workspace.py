@@ -23,10 +23,10 @@ def file_settings(config: Path | None, shared: Any) -> dict[str, Any]:
     return {**workspace, **(load_yaml(config) if config else {})}
 
 
-def resolve_settings(model: Any, file: dict[str, Any], given: dict[str, Any]) -> Any:
+def resolve_settings(model: Any, file: dict[str, Any], flags: dict[str, Any]) -> Any:
     """Validate, and say which values were nobody's choice."""
-    config = validate_command(model, file, given)
-    chosen = {key for key, value in given.items() if value is not None} | set(file)
+    config = validate_command(model, file, flags)
+    chosen = {key for key, value in flags.items() if value is not None} | set(file)
     taken = {key: value for key, value in config.model_dump(mode="json").items() if key not in chosen}
     print(
         f"curate: defaults taken: {in_a_line({k: v for k, v in taken.items() if v not in (None, {}, [])})}",
@@ -56,6 +56,6 @@ def dataset_of(folder: Path) -> Path:
     from curate.store.files import LATEST, DatasetError, latest_build
 
     if not folder.is_dir():
-        found = "a file" if folder.is_file() else "nothing of this name"
-        raise DatasetError(f"{folder}: expected a folder that curate wrote (out, or builds), found {found}")
+        there = "a file" if folder.is_file() else "nothing of this name"
+        raise DatasetError(f"{folder}: expected a folder that curate wrote (out, or builds), found {there}")
     return latest_build(folder) if (folder / LATEST).is_file() else folder

@@ -93,9 +93,9 @@ def build(config: BuildConfig, progress: Progress) -> Built:
 
 def run_stages(config: BuildConfig, stages: Sequence[Stage], folder: Path, progress: Progress) -> Path:
     for stage in stages:
-        asked = stage.name in (Exclude.name, HoldOut.name)  # so many drops are no surprise
-        most = 1.0 if asked else config.max_drop
-        # What compares all rows is done once, here; each actor of a cluster would do it again.
+        chosen = stage.name in (Exclude.name, HoldOut.name)  # the user chose these drops, so no limit applies
+        most = 1.0 if chosen else config.max_drop
+        # This stage compares all rows, so it runs here, once; on a cluster each actor would repeat the comparison.
         here = stage.name == Dedupe.name
         folder = run_stage(stage, folder, config.out, most, progress, executor(None if here else config.ray))
     return folder

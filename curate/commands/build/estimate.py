@@ -55,8 +55,8 @@ def _dry_run_of_text(config: BuildConfig, base: Base, frames: dict[str, str]) ->
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
-        found = estimate(config.input(), config.passages(), base, frames, Path(scratch), config.shard_rows)
-    return {**found, "engine": base.config.engine, "gpu_minutes": _gpu_minutes(base, found["tokens_at_most"])}
+        numbers = estimate(config.input(), config.passages(), base, frames, Path(scratch), config.shard_rows)
+    return {**numbers, "engine": base.config.engine, "gpu_minutes": _gpu_minutes(base, numbers["tokens_at_most"])}
 
 
 FLOPS = 1e14

@@ -24,8 +24,8 @@ def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any
     few = excerpt(begun.folder, rows, config.out)
     steps = stages(config, begun.base, begun.frames, begun.folder, prompts)
     built = run_stages(config.model_copy(update={"max_drop": 1.0}), steps, few, progress)
-    source, seen = load_manifest(begun.folder)["kept"], load_manifest(few)["kept"]
-    seconds = _seconds(config.out, built) * source / max(seen, 1)
+    source, previewed = load_manifest(begun.folder)["kept"], load_manifest(few)["kept"]
+    seconds = _seconds(config.out, built) * source / max(previewed, 1)
     progress.say(f"curate: the same without --preview builds all {source:,} rows, and repeats no trial of the prompts")
     return {**summarise(built), "source_rows": source, "minutes_at_most": round(seconds / 60, 1)}
 

@@ -90,9 +90,9 @@ class BuildConfig(Reading, ModelConfig, Rewriting, Masking, Cleaning, Running):
 
     @model_validator(mode="after")
     def _no_columns_of_text(self) -> Self:
-        given = [f"--{name.replace('_', '-')}" for name in ("columns", "all_turns") if getattr(self, name)]
-        if self.kind == "text" and given:
-            raise ValueError(f"{', '.join(given)}: documents have no turns; say --column where records hold them")
+        flags = [f"--{name.replace('_', '-')}" for name in ("columns", "all_turns") if getattr(self, name)]
+        if self.kind == "text" and flags:
+            raise ValueError(f"{', '.join(flags)}: documents have no turns; say --column where records hold them")
         return self
 
     @property

@@ -86,20 +86,20 @@ def heldout_suites(
 ) -> dict[str, Any]:  # fmt: skip
     """Suites of the facts held out, and of facts that are not, beside the build."""
     reword = Reword(base, frames["rephrase"], config.wordings + 1, config.lang, config.seed + 1, config.max_tokens)
-    found = split(ingested, config.test, config.seed, config.lang)
-    return write_suites(built, found, config.seed, config.lang, None if config.ray else reword)
+    held_out = split(ingested, config.test, config.seed, config.lang)
+    return write_suites(built, held_out, config.seed, config.lang, None if config.ray else reword)
 
 
 def choices(config: BuildConfig, ingested: Path) -> dict[str, Any]:
     """What --exclude and --test would leave out of this source's rows."""
-    found: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     if config.exclude:
         ids = config.excluded()
         rows = read_dataset(ingested, ["id"])["id"].to_pylist()
-        found["excluded"] = sum(row in ids for row in rows)
+        counts["excluded"] = sum(row in ids for row in rows)
     if config.test:
-        found["test"] = split(ingested, config.test, config.seed, config.lang).numbers()
-    return found
+        counts["test"] = split(ingested, config.test, config.seed, config.lang).numbers()
+    return counts
 
 
 @dataclass(frozen=True)

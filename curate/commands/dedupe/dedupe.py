@@ -43,23 +43,23 @@ def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]
         say(f"curate: {len(index.items):,} items of {len({item.suite for item in index.items})} suites")
     looks = {name: _Look(source, index) for name, source in sources.items()}
     held = [TextSet(name, _Look(source, None).batches(), fixed=True) for name, source in against.items()]
-    found = find([*held, *(TextSet(name, look.batches()) for name, look in looks.items())], config.near())
+    near = find([*held, *(TextSet(name, look.batches()) for name, look in looks.items())], config.near())
     if config.semantic:
         read = [*(_Look(source, None) for source in against.values()), *looks.values()]
         texts = chain.from_iterable(look.again() for look in read)
         embed = embedder(config.semantic)
-        found = refine(found, texts, embed, config.alike, config.keep, config.facts, language(config.lang))
-    say(f"curate: {len(found.ids):,} rows compared, {int((~found.kept).sum()):,} of them repeat another")
+        near = refine(near, texts, embed, config.alike, config.keep, config.facts, language(config.lang))
+    say(f"curate: {len(near.ids):,} rows compared, {int((~near.kept).sum()):,} of them repeat another")
     with Folder(config.out, [f"kept/{name}.jsonl" for name in sources]) as folder:
-        rows = {name: _write(name, look, found, folder) for name, look in looks.items()}
+        rows = {name: _write(name, look, near, folder) for name, look in looks.items()}
         summary = {
             "kind": "deduped",
             "fingerprint": _fingerprint(config, sources, against, index),
             "settings": config.shaping(),
             "sources": rows,
-            "against": {name: int((found.set_of == number).sum()) for number, name in enumerate(against)},
-            "spared": found.spared,
-            "clusters": {str(size): count for size, count in found.clusters().items()},
+            "against": {name: int((near.set_of == number).sum()) for number, name in enumerate(against)},
+            "spared": near.spared,
+            "clusters": {str(size): count for size, count in near.clusters().items()},
             "suites": per_suite(index, chain(*(look.hits for look in looks.values()))) if index else {},
         }
         folder.finish(summary)
@@ -106,11 +106,11 @@ class _Look:
 
     def batches(self) -> Iterator[list[Document]]:
         batch: list[SearchedRow] = []
-        for found in read_source(self.source):
-            if isinstance(found, Rejected):
-                self.first = self.first or found
+        for record in read_source(self.source):
+            if isinstance(record, Rejected):
+                self.first = self.first or record
                 continue
-            batch.append(row_of(found.row))
+            batch.append(row_of(record.row))
             if len(batch) == BATCH:
                 yield self._clean(batch)
                 batch = []
@@ -124,10 +124,10 @@ class _Look:
     def again(self) -> Iterator[str]:
         """The texts that were compared, read once more."""
         place = 0
-        for found in read_source(self.source):
-            if not isinstance(found, Rejected):
+        for record in read_source(self.source):
+            if not isinstance(record, Rejected):
                 if place not in self.contaminated:
-                    yield _text(row_of(found.row))
+                    yield _text(row_of(record.row))
                 place += 1
 
     def _clean(self, batch: list[SearchedRow]) -> list[Document]:
@@ -145,18 +145,18 @@ def _text(row: SearchedRow) -> str:
     return "\n".join([*row.asked, *row.said])
 
 
-def _write(name: str, look: _Look, found: NearDuplicates, folder: Folder) -> dict[str, Any]:
+def _write(name: str, look: _Look, near: NearDuplicates, folder: Folder) -> dict[str, Any]:
     """The second reading: every record goes to one of three files, and is counted."""
     dropped: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
-    compared = iter((found.set_of == found.sets.index(name)).nonzero()[0].tolist())
+    compared = iter((near.set_of == near.sets.index(name)).nonzero()[0].tolist())
     place = 0
     for record in read_source(look.source):
         if isinstance(record, Rejected):
             rejected[record.reason] += 1
             folder.write("rejected.jsonl", {"source": name, **_rejected(record)})
             continue
-        reason = _why(look, found, compared, place, record)
+        reason = _why(look, near, compared, place, record)
         place += 1
         if reason:
             dropped[reason["reason"]] += 1
@@ -173,7 +173,7 @@ def _write(name: str, look: _Look, found: NearDuplicates, folder: Folder) -> dic
 
 
 def _why(
-    look: _Look, found: NearDuplicates, compared: Iterator[int], place: int, record: Accepted
+    look: _Look, near: NearDuplicates, compared: Iterator[int], place: int, record: Accepted
 ) -> dict[str, Any] | None:
     """Why this row goes; None where it stays. Raises ``SourceError`` where it is not the row that was compared."""
     if place >= len(look.lengths) or look.lengths[place] != len(_text(row_of(record.row))):
@@ -185,9 +185,9 @@ def _why(
         return {"reason": "contaminated", "of": worst.item, "of_source": worst.suite, "similarity": worst.score,
                 "items": every}  # fmt: skip
     row = next(compared)
-    if found.ids[row] != record.row["id"]:
+    if near.ids[row] != record.row["id"]:
         raise _changed(look)
-    verdict = found.verdict(row)
+    verdict = near.verdict(row)
     if verdict is None:
         return None
     return {"reason": verdict.reason, "of": verdict.of, "of_source": verdict.of_set, "similarity": verdict.similarity}

@@ -84,8 +84,8 @@ class Folder:
             if not isinstance(manifest, dict) or manifest.get("kind") != "deduped":
                 raise ConfigError(f"--out {self.path}: another command's output lies there; give another folder")
             earlier |= set(manifest["files"])
-        kept = self.path / "kept"
-        here = {f"kept/{file.name}" for file in kept.glob("[!.]*")}
+        subfolder = self.path / "kept"
+        here = {f"kept/{file.name}" for file in subfolder.glob("[!.]*")}
         strange = sorted(here - earlier)
         if strange:
             raise ConfigError(f"--out {self.path}: holds {', '.join(strange[:5])}, which no earlier run wrote; give "

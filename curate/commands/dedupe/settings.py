@@ -56,15 +56,15 @@ class DedupeConfig(Alike, Items):
         from curate.ingest import Source
 
         taken: dict[str, Source] = {}
-        for given in (*self.source, *self.against):
-            name, equals, path = given.partition("=")
+        for text in (*self.source, *self.against):
+            name, equals, path = text.partition("=")
             if equals and not (NAME.fullmatch(name) and path):
-                raise ConfigError(f"{given}: expected PATH or NAME=PATH, the name of letters, digits, '.', '_' and '-'")
+                raise ConfigError(f"{text}: expected PATH or NAME=PATH, the name of letters, digits, '.', '_' and '-'")
             columns = self.columns if len(taken) < len(self.source) else {}
-            read = Source(path=path if equals else given, name=name if equals else None, columns=columns,
+            read = Source(path=path if equals else text, name=name if equals else None, columns=columns,
                           encoding=self.encoding)  # fmt: skip
             if read.label in taken:
-                raise ConfigError(f"{given}: {read.label!r} is taken; give it another name (NAME=PATH)")
+                raise ConfigError(f"{text}: {read.label!r} is taken; give it another name (NAME=PATH)")
             taken[read.label] = read
         cut = len(self.source)
         return dict(list(taken.items())[:cut]), dict(list(taken.items())[cut:])
@@ -74,8 +74,8 @@ class DedupeConfig(Alike, Items):
         from curate.model.engine import EngineConfig
         from curate.model.folder import model_hash
 
-        own = self.model_dump(mode="json", exclude={"source", "against", "decontaminate", "out", "semantic"})
-        return {**own, "semantic": model_hash(EngineConfig(self.semantic)) if self.semantic else None}
+        settings = self.model_dump(mode="json", exclude={"source", "against", "decontaminate", "out", "semantic"})
+        return {**settings, "semantic": model_hash(EngineConfig(self.semantic)) if self.semantic else None}
 
     def near(self) -> Near:
         return Near(threshold=self.threshold, ngram=self.ngram, unit=self.unit, keep=self.keep,

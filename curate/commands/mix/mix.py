@@ -55,13 +55,13 @@ def sweep(config: MixConfig, progress: Progress) -> dict[str, Any]:
     for one in others:  # what is prepared looks to the lowest
         check_replaceable(one.out.resolve())
     built, folders, facts = prepared(lowest, progress)
-    found = {}
+    manifests = {}
     for one in each:
-        found[f"{one.ratio:g}"] = exported(one, built, folders, facts)
+        manifests[f"{one.ratio:g}"] = exported(one, built, folders, facts)
         progress.say(f"curate: ratio {one.ratio:g}: {one.out}")
     names = {f"{one.ratio:g}": one.out.name for one in each}
     write_json(config.out / MANIFEST, {"kind": SWEEP, "folders": names})
-    return {"sweep": found}
+    return {"sweep": manifests}
 
 
 def ratios(config: MixConfig) -> Iterator[MixConfig]:
@@ -84,11 +84,11 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
     sets = sources(config) if rows else []
     labels = [source.label for source in sets]
     check_early(config, built, base, labels, progress)
-    found = gather(sets, rows, built, config, base, progress)
-    shares = fill(rows, [load_manifest(found[label])["kept"] for label in labels], weights(config, labels))
+    prompts = gather(sets, rows, built, config, base, progress)
+    shares = fill(rows, [load_manifest(prompts[label])["kept"] for label in labels], weights(config, labels))
     folders, topics = {}, {}
     for source, share in zip(sets, shares, strict=True):
-        folder = answer(found[source.label], share, own_answers(config, source), base, progress)
+        folder = answer(prompts[source.label], share, own_answers(config, source), base, progress)
         folders[source.label] = folder
         if isinstance(source, Source) and config.stratify:  # at once, while the sample's topics are remembered
             topics[source.label] = covered(folder)
@@ -102,7 +102,7 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
         licences={source.label: LICENCE if isinstance(source, GeneratedSet) else licence(source.label, config.cards)
                   for source in sets},
         contamination=contaminated({facts["lineage"][0]["config"]["name"]: built, **folders}),
-        made={source.label: report(found[source.label]) for source in sets if isinstance(source, GeneratedSet)},
+        made={source.label: report(prompts[source.label]) for source in sets if isinstance(source, GeneratedSet)},
         coverage=topics,
     )  # fmt: skip
     return built, folders, run

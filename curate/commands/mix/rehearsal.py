@@ -48,7 +48,7 @@ def suite_items(suites: tuple[Path, ...]) -> tuple[SuiteItem, ...]:
 
 def contaminated(folders: dict[str, Path]) -> dict[str, dict[str, dict[str, int]]]:
     """What was found, by source and suite."""
-    return {name: found for name, folder in folders.items() if (found := contamination(folder))}
+    return {name: counts for name, folder in folders.items() if (counts := contamination(folder))}
 
 
 def rehearsal_count(new: int, config: MixConfig) -> int:
@@ -85,14 +85,14 @@ def weights(config: MixConfig, labels: Sequence[str]) -> list[float]:
 
 def sources(config: MixConfig) -> list[Source | GeneratedSet]:
     """The rehearsal sets named, and the guard, unless it is not wanted."""
-    found = [resolve(spec, config.cards) for spec in config.rehearsal]
-    labels = [source.label for source in found]
+    sets = [resolve(spec, config.cards) for spec in config.rehearsal]
+    labels = [source.label for source in sets]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise ConfigError(f"--rehearsal {twice[0]}: two sets have this name; give one of them another (name=path)")
-    if not config.guard and GeneratedSet(GUARD) in found:
+    if not config.guard and GeneratedSet(GUARD) in sets:
         raise ConfigError("--rehearsal guard and --no-guard: take one of them away")
-    return found if GUARD in labels or not config.guard else [*found, GeneratedSet(GUARD)]
+    return sets if GUARD in labels or not config.guard else [*sets, GeneratedSet(GUARD)]
 
 
 def gather(
@@ -102,18 +102,18 @@ def gather(
     the model itself makes comes last, when it is known how much the others leave to it."""
     read = {source.label: collect(source, config, base, progress) for source in sets if isinstance(source, Source)}
     names = [name for name in GENERATORS if GeneratedSet(name) in sets]
-    found = dict(read)
+    folders = dict(read)
     for name in sorted(names, key=lambda name: GENERATORS[name].uses_model):
         count = rows
         if GENERATORS[name].uses_model:
-            sizes = [load_manifest(folder)["kept"] for folder in found.values()]
-            count = fill(rows, [*sizes, rows], weights(config, [*found, name]))[-1]
+            sizes = [load_manifest(folder)["kept"] for folder in folders.values()]
+            count = fill(rows, [*sizes, rows], weights(config, [*folders, name]))[-1]
         lang, prompts = language_of(built, config), tuple(read.values())
         inputs = GeneratorInput(
             base, built, max(count, 1), config.seed, lang, prompts, config.splice_words, config.max_tokens
         )
-        found[name] = make(name, inputs, config, progress)
-    return found
+        folders[name] = make(name, inputs, config, progress)
+    return folders
 
 
 def make(name: str, inputs: GeneratorInput, config: MixConfig, progress: Progress) -> Path:
@@ -125,10 +125,10 @@ def make(name: str, inputs: GeneratorInput, config: MixConfig, progress: Progres
     if generator.dedupe:
         stage = Dedupe(folder, inputs.lang, contradictions=False)
         folder = run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
-    kept = load_manifest(folder)["kept"]
-    if kept < inputs.count and name != GUARD:
-        progress.say(f"curate: {name}: {kept:,} prompts of {inputs.count:,} wanted; `curate peek {folder}` shows what "
-                     "became of the others")  # fmt: skip
+    prompts = load_manifest(folder)["kept"]
+    if prompts < inputs.count and name != GUARD:
+        progress.say(f"curate: {name}: {prompts:,} prompts of {inputs.count:,} wanted; `curate peek {folder}` shows "
+                     "what became of the others")  # fmt: skip
     return folder
 
 
@@ -140,8 +140,8 @@ def report(folder: Path) -> dict[str, Any]:
 
 def language_of(built: Path, config: MixConfig) -> str:
     """The language that the build was made in."""
-    said = [entry["config"]["lang"] for entry in load_manifest(built)["lineage"] if "lang" in entry["config"]]
-    return str(said[0]) if said else config.lang
+    languages = [entry["config"]["lang"] for entry in load_manifest(built)["lineage"] if "lang" in entry["config"]]
+    return str(languages[0]) if languages else config.lang
 
 
 def own_answers(config: MixConfig, source: Source | GeneratedSet) -> MixConfig:
@@ -162,8 +162,8 @@ def collect(source: Source, config: MixConfig, base: Base, progress: Progress) -
                           "under `columns`, as the program's own cards do") from None  # fmt: skip
     progress.say_all(notices.of_reading(folder))
     execute = executor(config.ray)
-    given = config.answers == "given"  # else they are answered anew, and only the questions matter
-    folder = cleaned(config, folder, base, config.work, 1.0, progress, execute, given)
+    answers = config.answers == "given"  # else they are answered anew, and only the questions matter
+    folder = cleaned(config, folder, base, config.work, 1.0, progress, execute, answers)
     folder = decontaminated(folder, config, progress)
     stage = Dedupe(folder, config.lang, contradictions=False)
     return run_stage(stage, folder, config.work, 1.0, progress, execute)

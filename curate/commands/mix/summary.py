@@ -9,10 +9,10 @@ from curate.rehearsal.topics import coverage_line
 def describe(result: dict[str, Any]) -> str:
     """The result in plain lines: what of a manifest people want to read first."""
     if "sweep" in result:
-        return "\n\n".join(f"ratio {ratio}\n{describe(found)}" for ratio, found in result["sweep"].items())
+        return "\n\n".join(f"ratio {ratio}\n{describe(facts)}" for ratio, facts in result["sweep"].items())
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
-    topics = (coverage_line(name, found) for name, found in result.get("coverage", {}).items())
+    topics = (coverage_line(name, facts) for name, facts in result.get("coverage", {}).items())
     return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *topics, *_made(result)])
 
 
