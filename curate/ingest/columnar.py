@@ -12,7 +12,7 @@ MAGIC = b"ARROW1\0\0"
 ROWS = 256
 """Rows converted at a time; cells may hold megabytes."""
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What pyarrow raises on a file that breaks off or is damaged; the last where a name of a column is."""
+"""What pyarrow raises on a file that breaks off or is damaged; the last where the name of a column is damaged."""
 
 
 def read_parquet(path: Path, file: str) -> Iterator[Record | Rejected]:
@@ -28,7 +28,7 @@ def read_parquet(path: Path, file: str) -> Iterator[Record | Rejected]:
 
 
 def read_arrow(path: Path, file: str) -> Iterator[Record | Rejected]:
-    """The rows of an Arrow IPC file or stream. One that breaks off ends with a rejection. Raises ``SourceError``."""
+    """The rows of an Arrow IPC file or stream. A file that breaks off ends with a rejection. Raises ``SourceError``."""
     done = 0
     try:
         with pa.memory_map(str(path)) as source:
@@ -66,8 +66,8 @@ def check_names(schema: pa.Schema, path: Path | str) -> None:
 
 
 def _convert(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
-    """Each row as a mapping, or what is wrong with it. Offsets of a damaged file lead out of its memory: to follow them
-    would end the process, so they are checked first."""
+    """Each row as a mapping, or what is wrong with it. Offsets of a damaged file point outside its memory, and
+    reading there would end the process, so the offsets are checked first."""
     try:
         batch.validate(full=True)
         return list(batch.to_pylist())
@@ -84,7 +84,7 @@ def _convert_row(row: pa.RecordBatch) -> dict[str, Any] | str:
 
 
 def _open_ipc(source: Any, path: Path) -> Any:
-    """A file is a magic word, a stream, and a footer: one whose footer is lost can still be read as a stream."""
+    """A file is a magic word, a stream, and a footer. A file without its footer can still be read as a stream."""
     is_file = source.read(len(MAGIC)) == MAGIC
     source.seek(0)
     try:

@@ -1,4 +1,4 @@
-"""A record of a known shape as a conversation: its turns, which of its answers may be learned, what nobody uses."""
+"""A record of a known shape as a conversation: its turns, the answers that may be learned, and the unused keys."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ class Conversation:
 
     @property
     def held(self) -> list[int]:
-        """Those that the record says are context only."""
+        """The assistant turns that the record marks as context only, by their index."""
         return [index for index, turn in enumerate(self.turns) if turn.is_answer and not turn.learn]
 
 
@@ -152,7 +152,7 @@ def _text(value: Any, column: str) -> str:
 
 
 def _optional(fields: Mapping[str, Any], column: str | None) -> str:
-    """The text of a column that need not be there; a list of texts is joined by empty lines."""
+    """The text of an optional column; a list of texts is joined by empty lines."""
     value = fields.get(column) if column else None
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = "\n\n".join(value)

@@ -8,7 +8,7 @@ from curate.ingest.records import RAW_LIMIT, Record, Rejected, SourceError, reje
 from curate.ingest.textfile import LINE_LIMIT, TextFile
 
 NAMES_DELIMITER = re.compile(r"\"?sep=(.)\"?\1*\r?\n?", re.IGNORECASE)
-"""A first line that Excel reads as the delimiter, and shows to nobody."""
+"""A first line that names the delimiter for Excel, which hides the line."""
 
 
 class _TooLong(Exception):
@@ -16,7 +16,7 @@ class _TooLong(Exception):
 
 
 class _Feed:
-    """Gives ``csv.reader`` its lines, and can take back those of a record that turned out broken."""
+    """Hands lines to ``csv.reader``, and takes back the lines of a broken record."""
 
     def __init__(self, text: TextFile) -> None:
         self._lines = text.lines()
@@ -48,7 +48,7 @@ class _Feed:
         return line, whole
 
     def peek(self) -> str:
-        """The first line, which stays to be read."""
+        """The first line, without consuming the line."""
         line = next(self, "")
         self._back, self.number = [line] if line else [], 0
         return line
@@ -59,7 +59,7 @@ class _Feed:
         return self.number + 1
 
     def keep_first(self) -> None:
-        """Give back all lines of this record but the first: what a stray quote swallowed are records of their own."""
+        """Take back all lines of this record but the first: these lines, which a stray quote swallowed, are records."""
         self._back.extend(reversed(self.taken[1:]))
         self.number -= len(self.taken) - 1
         self.taken = self.taken[:1]
@@ -69,8 +69,8 @@ class _Feed:
 def read_delimited(text: TextFile, file: str, delimiter: str) -> Iterator[Record | Rejected]:
     """Records of a file with a header line. Raises ``SourceError`` where the header itself cannot be used.
 
-    A file whose first line names its delimiter (``sep=;``) is read with that; so is one whose header lacks the
-    delimiter that its name promises, but has another usual one.
+    A first line that names the delimiter (``sep=;``) decides the delimiter. Where the header lacks the delimiter that
+    the file's suffix implies, another common delimiter that the header has is used.
     """
     feed = _Feed(text)
     if named := NAMES_DELIMITER.fullmatch(feed.peek()):

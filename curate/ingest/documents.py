@@ -18,7 +18,7 @@ PIECE = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """``text`` as it stands there. ``line``: where it starts, of a file of records; 1 of a text file."""
+    """``text``: verbatim. ``line``: where the document starts in a file of records; 1 in a text file."""
 
     line: int
     file: str
@@ -26,7 +26,7 @@ class Document:
 
 
 def read_documents(path: Path, column: str = "text", encoding: str = "utf-8") -> Iterator[Document | Rejected]:
-    """Every document of a file or folder, in order of names; what is none is a rejection in its place.
+    """Every document of a file or folder, in the order of file names; anything else gives a rejection in its place.
 
     Raises ``SourceError`` at once where the path leads nowhere, and on the way where a file cannot be understood.
     """
@@ -48,7 +48,7 @@ def _read_folder(folder: Path, column: str, encoding: str) -> Iterator[Document 
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether this is a text file, not a hidden one nor a link that leads nowhere."""
+    """Whether this is a text file: no hidden file, and no broken link."""
     stem = Path(path.stem) if path.suffix.lower() == ".gz" else path
     return stem.suffix.lower() in PLAIN and not path.name.startswith(".") and os.path.isfile(path)
 

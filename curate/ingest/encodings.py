@@ -1,5 +1,5 @@
-"""Naming the encoding of bytes that are not what they were said to be. For error messages only: nothing is guessed
-when reading."""
+"""Name the likely encoding of bytes that do not decode as the user said. For error messages only: readers never guess
+an encoding."""
 
 import codecs
 import itertools
@@ -13,7 +13,7 @@ BOMS = {  # the longer marks first: UTF-32's begins with UTF-16's
     b"\x84\x31\x95\x33": "gb18030",
 }
 
-# What people's files are in. charset-normalizer knows many more, and prefers rare ones on short texts.
+# The encodings of most files. charset-normalizer knows many more, and prefers rare ones on short texts.
 CANDIDATES = ["gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "koi8_r", "cp1252", "cp1250", "cp1253", "cp1254",
               "cp1255", "cp1256", "cp874"]  # fmt: skip
 
@@ -44,7 +44,7 @@ def unmarked_wide(head: bytes) -> str | None:
 def name_encoding(sample: bytes) -> str | None:
     """The likely encoding of bytes that are not UTF-8: ``None`` if unknown, ``"utf-8"`` if only a few are damaged.
 
-    ``sample`` should be whole lines. charset-normalizer decides, but not on what it is unsure of in short texts:
+    ``sample`` should be whole lines. charset-normalizer decides, except where it is unsure about short texts:
     Western European text is cp1252, Russian in its usual case is cp1251, text with kana is cp932, and cp1252 wins among
     its look-alikes.
     """

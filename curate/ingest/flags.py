@@ -1,4 +1,4 @@
-"""What a record or a turn says besides its text: that it is not to be learned, or something that no stage uses."""
+"""Marks of a record or turn beside its text: whether training may learn the text, and contents that no stage uses."""
 
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ NEEDED = {
     **dict.fromkeys(("audio", "audios"), "a recording"),
     **dict.fromkeys(("video", "videos"), "a film"),
 }
-"""What an answer was given in view of, and training would not show."""
+"""Keys of material that the answer was written from, and that training would not show."""
 
 _YES, _NO = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
 
@@ -29,19 +29,19 @@ def marked(holder: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:
 
 
 def check_needed(holder: Mapping[str, Any], used: Container[str], where: str = "") -> None:
-    """Raises ``Unusable`` where a record or turn comes with what the pipeline does not carry."""
+    """Raises ``Unusable`` where a record or turn comes with material that the pipeline does not carry."""
     for key, what in NEEDED.items():
         if key not in used and not is_empty(holder.get(key)):
             raise Unusable("unsupported", f"{where}{key}: {what}, which text alone does not show")
 
 
 def unused(holder: Mapping[str, Any], used: Container[str]) -> tuple[str, ...]:
-    """The keys that say something and are not used."""
+    """The keys that are not empty and that no stage uses."""
     return tuple(key for key, value in holder.items() if key not in used and not is_empty(value))
 
 
 def is_empty(value: Any) -> bool:
-    """Whether there is nothing in it, in JSON's words too.
+    """Whether a value is empty, or is JSON text of an empty value.
 
     >>> is_empty(" "), is_empty("[]"), is_empty([{"a": None}]), is_empty(0), is_empty(False)
     (True, True, True, False, False)

@@ -1,4 +1,4 @@
-"""A folder as a source: which files hold rows. What else lies there is a rejection of the whole file (line 0)."""
+"""A folder as a source: which files hold rows. Every other file in the folder is one rejection (line 0)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def list_rows(folder: Path, split: str) -> Listing:
 
 
 def open_folder(folder: Path, encoding: str, split: str) -> Iterator[tuple[str, Items]]:
-    """Each file: its full name, and its records; first, what none of them holds."""
+    """Each file: its full name, and its records. The rejections of files without rows come first."""
     listing = list_rows(folder, split)
     yield str(folder), iter(listing.others)
     for name in listing.usable:
@@ -31,7 +31,7 @@ def open_folder(folder: Path, encoding: str, split: str) -> Iterator[tuple[str, 
 
 
 def _whole(items: Items, name: str) -> Items:
-    """The same, or one rejection in the place of nothing, and of a JSON document that holds no object."""
+    """The same items; one rejection instead where there are none, or where a JSON document holds no object."""
     first = next(items, None)
     if first is None:
         yield rejected(0, name, "empty-file", "no record in it")
@@ -49,8 +49,8 @@ def _whole(items: Items, name: str) -> Items:
 
 
 def looks_like_rows(sample: Sequence[Mapping[str, Any]], file: str) -> bool:
-    """Whether a file whose columns cannot be told holds rows all the same: a table, or lines of JSON, with two columns
-    of text. A JSON document may hold anything, and a suite holds the items of an evaluation."""
+    """Whether a file with unrecognised columns holds rows nevertheless: a table, or lines of JSON, with two columns of
+    text. A JSON document may hold anything, and a suite holds the items of an evaluation."""
     if is_document(file) or all("checks" in fields for fields in sample):
         return False
     texts = [name for name in sample[0] if 2 * sum(isinstance(f.get(name), str) for f in sample) > len(sample)]

@@ -17,7 +17,7 @@ def read_hub(hub_id: str, split: str, revision: str | None) -> Iterator[Record |
     name, _, configuration = hub_id.partition(":")
     try:
         dataset = datasets.load_dataset(name, configuration or None, split=split, revision=revision)
-    except Exception as error:  # whatever the hub, the network or a loading script raises
+    except Exception as error:  # the hub, the network and loading scripts raise anything
         part = f"split {split!r}, revision {revision or 'newest'}"
         raise SourceError(f"{hub_id}: no such file here, and as a dataset of the Hugging Face hub it cannot be loaded "
                           f"({part}): {type(error).__name__}: {str(error)[:300]}; check the name, the split and the "
@@ -29,12 +29,12 @@ def read_hub(hub_id: str, split: str, revision: str | None) -> Iterator[Record |
 
 @cache
 def go_offline_if_unreachable() -> None:
-    """Ask the hub for a sign of life, once. Where none comes, ``datasets`` reads its cache alone from then on:
-    otherwise it tries every set six times, for half a minute each."""
+    """Check once whether the hub answers. Where the hub does not, ``datasets`` reads its cache alone from then on:
+    otherwise ``datasets`` tries every set six times, for half a minute each."""
     import datasets
     from huggingface_hub import constants, get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=10)
-    except Exception:  # whatever the network, a proxy or offline mode raises
+    except Exception:  # the network, a proxy and offline mode raise anything
         datasets.config.HF_HUB_OFFLINE = True

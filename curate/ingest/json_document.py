@@ -1,6 +1,6 @@
 """A JSON file that is one document: an array of records, records keyed by id, or one list of records in an object.
 
-An array is read element by element, so that only its text so far undecided is held, and each record knows its line.
+An array is read element by element: memory holds only the text not yet parsed, and each record knows its line.
 """
 
 import json
@@ -16,7 +16,7 @@ LONGEST_INT = 4_000  # digits; Python refuses to convert more than 4,300
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value of the document: the line where it starts, its text (cut), and its key where it had one."""
+    """A value of the document: the line where the value starts, its text (cut), and its key, if it has one."""
 
     line: int
     value: Any
@@ -47,7 +47,7 @@ class JsonDocument:
 
     def __init__(self, read: Callable[[int], str], where: str) -> None:
         self._read, self._where = read, where
-        self._text, self._at = "", 0  # what is held, and how much of it is used up
+        self._text, self._at = "", 0  # the text in memory, and how much of the text is parsed
         self._line, self._column, self._mark = 1, 1, 0  # line and column of the character at the mark
 
     def peek(self) -> str:
@@ -125,7 +125,7 @@ class JsonDocument:
         return character
 
     def _more(self, size: int) -> bool:
-        """Forget what is used up, and read on."""
+        """Drop the parsed text, and read on."""
         if self._at > CHUNK:
             self._set_mark(self._at)
             self._text, self._at, self._mark = self._text[self._at :], 0, 0

@@ -22,8 +22,9 @@ VERSION = 5
 
 @dataclass
 class Unlearned:
-    """Of accepted records: what is neither learned nor asked. ``unused``: column -> records that say something in it;
-    ``earlier``: answers that are context only, because a later one is learned; ``held``: those marked as context."""
+    """Contents of accepted records that are neither learned nor asked. ``unused``: column -> records with a value in
+    the column; ``earlier``: answers that are context because a later answer is learned; ``held``: answers that the
+    record marks as context."""
 
     unused: Counter[str] = field(default_factory=Counter)
     earlier: int = 0
@@ -45,8 +46,8 @@ def load_source(
 ) -> Path:  # fmt: skip
     """Write a source as EXAMPLE shards, with ``rejected.jsonl`` beside them; returns the folder.
 
-    ``fits`` says whether a row fits the context; ``limits`` are the values it goes by, part of the fingerprint.
-    Raises ``TooManyDrops`` where more than ``max_drop`` of the records are unusable.
+    ``fits`` says whether a row fits the context; ``limits`` are the values that ``fits`` depends on, part of the
+    fingerprint. Raises ``TooManyDrops`` where more than ``max_drop`` of the records are unusable.
     """
     named = {"name": source.label, "content": content_hash(source), "shard_rows": shard_rows}
     identity = {**source.model_dump(exclude={"path", "name"}), **named, **limits}
@@ -79,7 +80,7 @@ class _Rejections:
         self.path = out / REJECTED
         self.temporary = out / f".{REJECTED}.{os.getpid()}.tmp"
         self.first: Rejected | None = None
-        self.files = 0  # whole files of a folder, which are no records
+        self.files = 0  # whole files of a folder that were rejected
 
     def __enter__(self) -> "_Rejections":
         self.temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def _accepted(
 
 
 def write_rows(out: Path, number: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The shard of this number, unless it is there; its receipt."""
+    """Write the shard with this number, unless the shard exists. Returns its receipt."""
     name = f"data-{number:05d}.arrow"
     receipt = receipt_path(out, name)
     if not receipt.is_file():

@@ -46,11 +46,11 @@ HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")
 Fits = Callable[[list[Message], str], bool]
 Found = Iterator[Record | Rejected]
 
-NO_SHAPE = Binding("question-answer", {})  # goes with rejections, which need none
+NO_SHAPE = Binding("question-answer", {})  # for rejections, which need no shape
 SAMPLE = 100
-"""Records looked at to tell a file's shape."""
+"""Records that decide the shape of a file."""
 WAITING = 1_000
-"""Records and rejections held back meanwhile, at most."""
+"""Most records and rejections held back until the shape is decided."""
 
 
 class Source(Strict):
@@ -105,7 +105,7 @@ def parse_columns(text: str) -> dict[str, str]:
     {'question': 'ask', 'answer': 'Best Answer'}
     """
     columns: dict[str, str] = {}
-    for part in re.split(r",(?=\s*\w+\s*=)", text):  # a column's name may hold commas
+    for part in re.split(r",(?=\s*\w+\s*=)", text):  # the name of a column may hold commas
         role, equals, column = (piece.strip() for piece in part.partition("="))
         if not (role and equals and column):
             raise SourceError(f"--columns {text!r}: {part.strip()!r} is not ROLE=COLUMN; write it like "
@@ -135,7 +135,7 @@ def read_source(source: Source, fits: Fits | None = None) -> Iterator[Accepted |
 
 
 def content_hash(source: Source) -> str:
-    """SHA-256 (hex) of what the source holds: the same wherever the file lies and whenever it was written.
+    """SHA-256 (hex) of the content of the source, whatever the place and the date of the file.
 
     A folder: the usable files with their names within it. A hub id: id, revision and split, not the content.
     """
@@ -208,7 +208,7 @@ def _rows(source: Source, files: Iterator[tuple[str, Found]], fits: Fits | None)
 
 
 def _named(example: Accepted, name: str, repeats: dict[str, int]) -> Accepted:
-    """With source and id; the second row of the same content gets ``-2``."""
+    """The row with source and id; the second row of the same content gets the suffix ``-2``."""
     content_id = row_id(name, example.row["prompt"], example.row["reference"])
     repeats[content_id] = repeats.get(content_id, 0) + 1
     suffix = f"-{repeats[content_id]}" if repeats[content_id] > 1 else ""
@@ -219,8 +219,8 @@ def _named(example: Accepted, name: str, repeats: dict[str, int]) -> Accepted:
 def _bound(
     items: Found, columns: Mapping[str, str], where: str, folder: Path | None
 ) -> Iterator[tuple[Binding, Record | Rejected]]:
-    """Each record with the file's shape, which the first ``SAMPLE`` records decide. A file of a folder that has none,
-    and does not look like rows either, is one rejection."""
+    """Each record with the file's shape, which the first ``SAMPLE`` records decide. A file of a folder without a
+    known shape that does not look like rows is one rejection."""
     waiting: list[Record | Rejected] = []
     sample: list[Mapping[str, Any]] = []
     try:
@@ -276,7 +276,7 @@ def _row(record: Record, target: Target, turn: int | None, rest: dict[str, Any])
 
 
 def _left_over(record: Record, used: set[str]) -> dict[str, Any]:
-    """What the record says besides: scalars as JSON has them, dates and the like as text; no lists, objects, bytes."""
+    """The unused values of the record: scalars as in JSON, dates and the like as text; no lists, objects, bytes."""
     scalars: dict[str, Any] = {}
     for key, value in record.fields.items():
         if key in used or value is None or isinstance(value, list | dict | bytes):

@@ -17,7 +17,7 @@ SPLITS = {word: split for split, words in KEYWORDS.items() for word in words}
 
 
 def split_of(name: str) -> str | None:
-    """The split that a relative file name says, the file before its folders; None where it says none.
+    """The split that a relative file name states, the file before its folders; None where neither states a split.
 
     >>> split_of("data/test-00000-of-00001.parquet"), split_of("dev/rows.jsonl"), split_of("devices.jsonl")
     ('test', 'validation', None)
@@ -30,13 +30,13 @@ def split_of(name: str) -> str | None:
 
 
 def _known(split: str) -> str:
-    """The usual name of a split: ``dev`` is ``validation``. Another one stands for itself."""
+    """The usual name of a split: ``dev`` is ``validation``. Any other name is returned unchanged."""
     return SPLITS.get(split.lower(), split)
 
 
 def of_split(folder: Path, listing: Listing, split: str) -> Listing:
-    """The files of this split; those of others become rejections, by name. A file that names no split is training
-    data. Raises ``SourceError`` where the folder holds no file of the split asked for."""
+    """The files of this split, by name; the files of other splits become rejections. A file that names no split is
+    training data. Raises ``SourceError`` where the folder holds no file of the split asked for."""
     wanted_split = _known(split)
     named = {name: split_of(name) or TRAIN for name in listing.usable}
     usable = [name for name, name_split in named.items() if name_split == wanted_split]
@@ -52,8 +52,8 @@ def of_split(folder: Path, listing: Listing, split: str) -> Listing:
 
 
 def check_split(path: Path, split: str) -> None:
-    """Raises ``SourceError`` where a split is asked of one file that is not named after it. The file that a person
-    gives is taken without asking, whatever its name says."""
+    """Raises ``SourceError`` where the user asks for a split of a single file that is not named after the split.
+    Without a split, the file is read whatever its name states."""
     if _known(split) not in (TRAIN, split_of(path.name)):
         raise SourceError(
             f"{path}: --split {split}: a single file has no splits; leave --split out, or give the folder"

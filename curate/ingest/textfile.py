@@ -13,7 +13,7 @@ from curate.ingest.encodings import marked, name_encoding, unmarked_wide
 from curate.ingest.records import SourceError
 
 LINE_LIMIT = 16 * 2**20
-"""Characters of a line, or of a CSV record, beyond which it is rejected without being held whole."""
+"""Most characters of a line or CSV record; a longer one is rejected without being held in memory."""
 
 SAMPLE = 256 * 2**10
 NOT_TEXT = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive or an Excel workbook", b"PAR1": "Parquet",
@@ -56,7 +56,7 @@ class TextFile:
         return self._without_mark(text) if self._fresh else text
 
     def lines(self) -> Iterator[tuple[int, str, bool]]:
-        """Line number (1-based), text with its ending, and whether that is all of it (else the rest is skipped)."""
+        """Line number (1-based), text with its ending, and whether the text is whole (else the rest is skipped)."""
         number = 0
         while line := self.readline():
             number += 1
@@ -152,7 +152,7 @@ def check_head(path: Path, encoding: str) -> None:
 
 
 def wrong_encoding(path: Path, encoding: str) -> SourceError:
-    """Where the file stops being in ``encoding``, and what it looks like instead. Reads the file once more."""
+    """Where the file stops being in ``encoding``, and which encoding is likely. Reads the file once more."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     offset, line = 0, 1
     with open_bytes(path) as file:
@@ -202,7 +202,7 @@ def _around(path: Path, offset: int) -> bytes:
 
 
 def _read_all(file: BinaryIO, size: int) -> bytes:
-    """``size`` bytes, or all there are: raw files may return fewer at a time."""
+    """``size`` bytes, or fewer at the end: a single read of a raw file may return fewer."""
     parts: list[bytes] = []
     while size and (part := file.read(size)):
         parts.append(part)

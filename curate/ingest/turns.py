@@ -29,7 +29,7 @@ RESERVED = re.compile("[\ufdd0-\ufdef]")
 
 @dataclass(frozen=True)
 class Turn:
-    """``learn`` false: an answer that the record marks as context only. ``unused``: keys that say something else."""
+    """``learn`` false: the record marks the answer as context only. ``unused``: keys that no stage uses."""
 
     message: Message
     learn: bool = True
@@ -54,12 +54,12 @@ def clean(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    r"""Whether there is nothing to see: white space, zero-width and control characters only.
+    r"""Whether a text shows nothing: white space, zero-width and control characters only.
 
     >>> is_blank("\u200b\ufeff"), is_blank("–")
     (True, False)
     """
-    if len(text) > 100:  # longer texts of such characters do not happen; looking at each would cost
+    if len(text) > 100:  # longer texts of such characters do not occur, and a look at each character costs time
         return not text.strip()
     return all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text)
 
