@@ -15,10 +15,11 @@ from curate.export.manifest import KIND, checksum
 from curate.export.place import files_in
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, ORIGINS, TOKENS
 from curate.store.files import MANIFEST, REJECTED, SWEEP, count_drops, file_hash, read_json, read_shard
+from curate.store.manifest import Lineage, Manifest, Shard
 from curate.store.runner import RECEIPTS, receipt_path
-from curate.store.stage import fingerprint
 
-Manifest = Mapping[str, Any]
+Said = Mapping[str, Any]
+"""Entries of the manifest of a training folder."""
 UNITS = ("rows", "tokens", "targets")
 
 
@@ -63,7 +64,7 @@ def _canonical(path: Path) -> Iterator[Finding]:
 # ---- training folders
 
 
-def _export(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def _export(folder: Path, manifest: Said) -> Iterator[Finding]:
     if manifest["checksum"] != checksum(manifest):
         yield Finding(MANIFEST, "changed since it was written: its checksum does not match")
     broken = list(_files(folder, manifest["files"]))
@@ -86,7 +87,7 @@ def _files(folder: Path, expected: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(name, "changed since it was written: its checksum does not match")
 
 
-def _accounting(manifest: Manifest) -> Iterator[Finding]:
+def _accounting(manifest: Said) -> Iterator[Finding]:
     """Rows in = exported + not exported; rows written = the splits' rows; λ sum to 1."""
     for source, found in manifest["accounting"].items():
         out = found["exported"] + sum(found["not_exported"].values())
@@ -104,7 +105,7 @@ def _accounting(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(f"{MANIFEST} balance", f"λ sum to {sum(manifest['balance'].values())}, not to 1")
 
 
-def _split(folder: Path, split: str, manifest: Manifest) -> Iterator[Finding]:
+def _split(folder: Path, split: str, manifest: Said) -> Iterator[Finding]:
     seen: Counter[str] = Counter(dict.fromkeys(UNITS, 0))
     rows: Counter[str] = Counter()
     shards, meta = manifest["splits"][split]["shards"], manifest["meta"][split]["shards"]
@@ -129,7 +130,7 @@ def _split(folder: Path, split: str, manifest: Manifest) -> Iterator[Finding]:
     yield from _equal(split, "rows by source", dict(sorted(rows.items())), wanted)
 
 
-def _shape(entry: Manifest, table: pa.Table, schema: pa.Schema) -> Iterator[Finding]:
+def _shape(entry: Said, table: pa.Table, schema: pa.Schema) -> Iterator[Finding]:
     yield from _equal(entry["file"], "rows", table.num_rows, entry["rows"])
     if table.schema != schema:
         found = ", ".join(f"{f.name}: {f.type}" for f in table.schema)
@@ -162,7 +163,7 @@ def _flat(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False))
 
 
-def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Manifest) -> Iterator[Finding]:
+def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Said) -> Iterator[Finding]:
     """The export contract."""
     if not flat.same_lengths.all():
         yield _at(name, ~flat.same_lengths, "input_ids, attention_mask and labels differ in length")
@@ -201,7 +202,7 @@ def _at(name: str, wrong: np.ndarray, what: str) -> Finding:
     return Finding(name, f"{what} ({int(wrong.sum())} of {len(wrong)} rows, the first is row {int(np.argmax(wrong))})")
 
 
-def _disjoint(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def _disjoint(folder: Path, manifest: Said) -> Iterator[Finding]:
     ids = [
         {i for shard in found["shards"] for i in read_shard(folder / shard["file"], ["id"])["id"].to_pylist()}
         for found in manifest["meta"].values()
@@ -213,38 +214,41 @@ def _disjoint(folder: Path, manifest: Manifest) -> Iterator[Finding]:
 # ---- dataset folders of the stages
 
 
-def _dataset(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def _dataset(folder: Path, raw: Mapping[str, Any]) -> Iterator[Finding]:
+    manifest = Manifest.model_validate(raw)
+    if manifest.model_dump(mode="json", exclude_unset=True) != raw:
+        yield Finding(MANIFEST, "not a manifest as this version writes it: other entries, or of another type")
     rows, drops = 0, Counter[str]()
-    for shard in manifest["shards"]:
+    for shard in manifest.shards:
         yield from _shard(folder, shard)
-        rows, drops = rows + shard["rows"], drops + Counter(shard["drops"])
-    yield from _equal(MANIFEST, "rows", manifest["rows"], rows)
-    yield from _equal(MANIFEST, "drops", manifest["drops"], dict(sorted(drops.items())))
-    yield from _equal(MANIFEST, "kept", manifest["kept"], rows - drops.total())
+        rows, drops = rows + shard.rows, drops + Counter(shard.drops)
+    yield from _equal(MANIFEST, "rows", manifest.rows, rows)
+    yield from _equal(MANIFEST, "drops", manifest.drops, dict(sorted(drops.items())))
+    yield from _equal(MANIFEST, "kept", manifest.kept, rows - drops.total())
     yield from _lineage(folder, manifest)
     yield from _rejected(folder, manifest)
-    known = {MANIFEST, REJECTED} | {shard["file"] for shard in manifest["shards"]}
+    known = {MANIFEST, REJECTED} | {shard.file for shard in manifest.shards}
     for name in files_in(folder):
         if name not in known and not name.startswith(f"{RECEIPTS}/"):
             yield Finding(name, "not part of this dataset")
 
 
-def _shard(folder: Path, shard: Manifest) -> Iterator[Finding]:
-    path, receipt = folder / shard["file"], receipt_path(folder, shard["file"])
+def _shard(folder: Path, shard: Shard) -> Iterator[Finding]:
+    path, receipt = folder / shard.file, receipt_path(folder, shard.file)
     if not path.is_file():
-        yield Finding(shard["file"], "missing")
+        yield Finding(shard.file, "missing")
         return
-    if file_hash(path) != shard["sha256"]:
-        yield Finding(shard["file"], "changed since it was written: its checksum does not match")
+    if file_hash(path) != shard.sha256:
+        yield Finding(shard.file, "changed since it was written: its checksum does not match")
         return
     if not receipt.is_file():
         yield Finding(f"{RECEIPTS}/{receipt.name}", "missing")
-    elif {key: read_json(receipt).get(key) for key in shard} != dict(shard):
+    elif {key: read_json(receipt).get(key) for key in Shard.model_fields} != dict(shard):
         yield Finding(f"{RECEIPTS}/{receipt.name}", "does not agree with the manifest")
     table = read_shard(path)
-    yield from _equal(shard["file"], "rows", table.num_rows, shard["rows"])
-    yield from _equal(shard["file"], "drops", count_drops(table), shard["drops"])
-    yield from _examples(shard["file"], table)
+    yield from _equal(shard.file, "rows", table.num_rows, shard.rows)
+    yield from _equal(shard.file, "drops", count_drops(table), shard.drops)
+    yield from _examples(shard.file, table)
 
 
 def _examples(name: str, table: pa.Table) -> Iterator[Finding]:
@@ -271,35 +275,31 @@ def _spans_off(response: str | None, spans: list[dict[str, Any]] | None) -> bool
 
 def _lineage(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Each fingerprint follows from its configuration and the one before, so none of them can be changed alone."""
-    before: list[str] = []
-    for entry in manifest["lineage"]:
-        wanted = fingerprint(entry["stage"], entry["version"], entry["config"], *before)
-        yield from _equal(f"{MANIFEST} lineage.{entry['stage']}", "fingerprint", entry["fingerprint"], wanted)
-        before = [entry["fingerprint"]]
-    last = {key: manifest[key] for key in ("stage", "version", "fingerprint", "config")}
-    yield from _equal(MANIFEST, "last entry of the lineage", manifest["lineage"][-1], last)
-    if len(manifest["lineage"]) > 1:
-        entry = manifest["lineage"][-2]
-        input_ = folder.parent / f"{entry['stage']}-{entry['fingerprint']}" / MANIFEST
-        if input_.is_file():
-            yield from _equal(MANIFEST, "rows of its input, and added", manifest["rows"] - manifest["added"],
-                              read_json(input_)["rows"])  # fmt: skip
+    steps = manifest.lineage.steps
+    for index, step in enumerate(steps):
+        wanted = Lineage(steps[:index]).then(step.stage, step.version, step.config).steps[-1]
+        yield from _equal(f"{MANIFEST} lineage.{step.stage}", "fingerprint", step.fingerprint, wanted.fingerprint)
+    yield from _equal(MANIFEST, "last entry of the lineage", steps[-1], manifest.step)
+    before = steps[-2].beside(folder) if len(steps) > 1 else None
+    if before and (before / MANIFEST).is_file():
+        yield from _equal(MANIFEST, "rows of its input, and added", manifest.rows - manifest.added,
+                          Manifest.load(before).rows)  # fmt: skip
 
 
 def _rejected(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    if "rejected" not in manifest:
+    if not manifest.was_read:
         return
     path = folder / REJECTED
     if not path.is_file():
         yield Finding(path.name, "missing")
         return
-    if file_hash(path) != manifest["rejected_sha256"]:
+    if file_hash(path) != manifest.rejected_sha256:
         yield Finding(path.name, "changed since it was written: its checksum does not match")
         return
     found = Counter(json.loads(line)["reason"] for line in path.read_text(encoding="utf-8").splitlines())
-    yield from _equal(path.name, "rejections by reason", dict(sorted(found.items())), manifest["rejected"])
-    total = manifest["rows"] + found.total()
-    yield from _equal(MANIFEST, "records read", manifest["records"], total)
+    yield from _equal(path.name, "rejections by reason", dict(sorted(found.items())), manifest.rejected)
+    total = manifest.rows + found.total()
+    yield from _equal(MANIFEST, "records read", manifest.records, total)
 
 
 def _equal(where: str, what: str, found: Any, wanted: Any) -> Iterator[Finding]:

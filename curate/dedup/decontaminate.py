@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from curate.dedup.near.overlap import Hit, Index, SuiteItem, counted, row_of
 from curate.dedup.near.settings import RUN, THRESHOLD
 from curate.schema import EXAMPLE
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from curate.store.stage import Worker, fingerprint, noted
 
 KEY = "contamination"
@@ -59,13 +60,13 @@ class Search:
 def contamination(folder: Path) -> dict[str, dict[str, int]]:
     """What was found in a dataset, by suite: its items, those found, the rows that hold any, and those with the answer
     as well. Nothing where the dataset was never searched."""
-    searched = [entry for entry in load_manifest(folder)["lineage"] if entry["stage"] == Decontaminate.name]
-    if not searched:
+    searched = Manifest.load(folder).lineage.find(Decontaminate.name)
+    if searched is None:
         return {}
     table = read_dataset(folder, ["id", "drop", "meta"])
     marked = table.filter(pc.equal(table["drop"], "contaminated"))
     notes = zip(marked["id"].to_pylist(), marked["meta"].to_pylist(), strict=True)
-    return counted(searched[-1]["config"]["suites"], (Hit(row, **hit) for row, meta in notes
+    return counted(searched.config["suites"], (Hit(row, **hit) for row, meta in notes
                                                       for hit in json.loads(meta)[KEY]))  # fmt: skip
 
 

@@ -5,7 +5,6 @@ its receipt lies beside it, and the receipt is written last.
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,40 +14,21 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.errors import CurateError
 from curate.store.disk import file_hash as file_hash
 from curate.store.disk import write_bytes as write_bytes
+from curate.store.json_files import DamagedFile as DamagedFile
+from curate.store.json_files import DatasetError as DatasetError
+from curate.store.json_files import damaged as damaged
+from curate.store.json_files import read_json as read_json
+from curate.store.json_files import write_json as write_json
+from curate.store.manifest import MANIFEST as MANIFEST
+from curate.store.manifest import Manifest
 
 T = TypeVar("T")
 
-MANIFEST = "manifest.json"
 SWEEP = "sweep.json"  # names the training folders of a sweep over ratios
 REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
 LATEST = "latest.json"
-
-
-class DatasetError(CurateError):
-    """A folder is not the dataset it should be; the message says what was expected and what to do."""
-
-
-class DamagedFile(DatasetError, ValueError):
-    """A file of a dataset is damaged or breaks off; the message names the file."""
-
-
-def damaged(path: Path, why: object) -> DamagedFile:
-    return DamagedFile(f"{path}: damaged or cut off ({why}); delete the folder and run the command that made it")
-
-
-def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Raises ``DamagedFile``."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise damaged(path, error) from None
 
 
 def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
@@ -83,20 +63,8 @@ def count_drops(table: pa.Table) -> dict[str, int]:
     return dict(sorted(Counter(reason for reason in table["drop"].to_pylist() if reason).items()))
 
 
-def load_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a dataset folder. Raises ``DatasetError`` where there is none, or it cannot be read."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise DatasetError(f"{folder}: no {MANIFEST} here, so this is not a finished dataset; run the command that "
-                           "makes it again (it resumes), or point to another folder")  # fmt: skip
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise damaged(path, f"expected an object, found {type(found).__name__}")
-    return found
-
-
 def shard_paths(folder: Path) -> list[Path]:
-    return [folder / shard["file"] for shard in load_manifest(folder)["shards"]]
+    return [folder / shard.file for shard in Manifest.load(folder).shards]
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -18,14 +18,14 @@ from curate.store.advice import remedy
 from curate.store.files import (
     MANIFEST,
     count_drops,
-    load_manifest,
     read_json,
     read_shard,
     shard_paths,
     write_json,
     write_shard,
 )
-from curate.store.stage import Stage, Worker, fingerprint, noted
+from curate.store.manifest import Manifest
+from curate.store.stage import Stage, Worker, noted
 
 RECEIPTS = "receipts"
 Report = Callable[[str, int, int], None]
@@ -56,28 +56,25 @@ def run_stage(
     execute: Executor = in_process,
 ) -> Path:  # fmt: skip
     """Run a stage over a dataset folder, or find that it has been run; returns the folder of its output."""
-    before = load_manifest(source)
-    out = work / f"{stage.name}-{stage_fingerprint(stage, before)}"
+    before = Manifest.load(source)
+    lineage = before.lineage.then(stage.name, stage.version, stage.identity())
+    out = lineage.folder(work)
     report = report or (lambda *_: None)
     if (out / MANIFEST).is_file():
-        report(stage.name, before["rows"], before["rows"])
+        report(stage.name, before.rows, before.rows)
         return out
     paths = shard_paths(source)
     finished = [path for path in paths if receipt_path(out, path.name).is_file()]
     done = sum(_receipt(out, path)["rows"] for path in finished)
     dropped = sum(_receipt(out, path)["new_drops"] for path in finished)
-    report(stage.name, done, before["rows"])
+    report(stage.name, done, before.rows)
     for path in execute(stage, [path for path in paths if path not in finished], out):
         done, dropped = done + _receipt(out, path)["rows"], dropped + _receipt(out, path)["new_drops"]
-        report(stage.name, done, before["rows"])
+        report(stage.name, done, before.rows)
         _guard(stage.name, out, dropped, before, max_drop)
     _guard(stage.name, out, dropped, before, max_drop)
-    _write_manifest(stage, before, out, paths)
+    Manifest.of(lineage, [_receipt(out, path) for path in paths]).write(out)
     return out
-
-
-def stage_fingerprint(stage: Stage, before: dict[str, Any]) -> str:
-    return fingerprint(stage.name, stage.version, stage.identity(), before["fingerprint"])
 
 
 def receipt_path(out: Path, shard: str) -> Path:
@@ -170,8 +167,8 @@ def _same_columns(table: pa.Table, like: pa.Table) -> pa.Table:
     return pa.table(columns, schema=like.schema)
 
 
-def _guard(name: str, out: Path, dropped: int, before: dict[str, Any], max_drop: float) -> None:
-    rows = before["kept"]
+def _guard(name: str, out: Path, dropped: int, before: Manifest, max_drop: float) -> None:
+    rows = before.kept
     if rows and dropped > max_drop * rows:
         reasons = new_drops(out, before)
         seen = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
@@ -190,37 +187,8 @@ def drop_counts(out: Path) -> Counter[str]:
     return sum((Counter(read_json(path)["drops"]) for path in receipts), Counter())
 
 
-def new_drops(out: Path, before: dict[str, Any]) -> Counter[str]:
+def new_drops(out: Path, before: Manifest) -> Counter[str]:
     """The same, of those that this stage dropped itself."""
     finished = {path.stem for path in (out / RECEIPTS).glob("*.json")}
-    earlier = (Counter(shard["drops"]) for shard in before["shards"] if shard["file"] in finished)
+    earlier = (Counter(shard.drops) for shard in before.shards if shard.file in finished)
     return drop_counts(out) - sum(earlier, Counter())
-
-
-def _write_manifest(stage: Stage, before: dict[str, Any], out: Path, shards: Sequence[Path]) -> None:
-    write_json(
-        out / MANIFEST,
-        manifest(
-            stage.name, stage.version, stage.identity(), stage_fingerprint(stage, before),
-            [_receipt(out, path) for path in shards], before["lineage"],
-        ),
-    )  # fmt: skip
-
-
-def manifest(
-    name: str, version: int, identity: dict[str, Any], print_: str, receipts: list[dict[str, Any]], lineage: list[Any]
-) -> dict[str, Any]:
-    """What a dataset folder says of itself. No times and no paths: the same inputs give the same bytes."""
-    drops: Counter[str] = sum((Counter(receipt["drops"]) for receipt in receipts), Counter())
-    rows = sum(receipt["rows"] for receipt in receipts)
-    entry = {"stage": name, "version": version, "fingerprint": print_, "config": identity}
-    return {
-        "kind": "examples",
-        **entry,
-        "rows": rows,
-        "added": sum(receipt.get("added", 0) for receipt in receipts),  # by this stage; the rest are its input's
-        "kept": rows - drops.total(),
-        "drops": dict(sorted(drops.items())),
-        "shards": [{key: receipt[key] for key in ("file", "rows", "sha256", "drops")} for receipt in receipts],
-        "lineage": [*lineage, entry],
-    }
