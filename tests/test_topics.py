@@ -204,7 +204,8 @@ def test_the_same_rows_wherever_they_lie(tmp_path):
 def test_shards_may_be_done_by_different_workers(tmp_path):
     folder = dataset(tmp_path / "a", [row(name, text) for name, text in SET.items()])
     for path in sorted(folder.glob("*.arrow")):
-        finish_shard(Sample(folder, 40).open(), path, tmp_path / "apart")
+        sample = Sample(folder, 40)
+        finish_shard(sample, sample.open(), path, tmp_path / "apart")
     together = draw(folder, 40, tmp_path / "work")
     for path in sorted(folder.glob("*.arrow")):
         assert (tmp_path / "apart" / path.name).read_bytes() == (together / path.name).read_bytes()

@@ -1,8 +1,10 @@
 """Does a folder hold what its manifest says? Checksums, row accounting, and the export contract, row by row."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,20 @@ import pyarrow.compute as pc
 from curate.export.manifest import KIND, checksum
 from curate.export.place import files_in
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, ORIGINS, TOKENS
-from curate.store.files import MANIFEST, REJECTED, SWEEP, count_drops, file_hash, read_json, read_shard
+from curate.store.files import (
+    MANIFEST,
+    RECEIPTS,
+    REJECTED,
+    SWEEP,
+    DatasetError,
+    count_drops,
+    file_hash,
+    folder_under,
+    read_json,
+    read_shard,
+    receipt_path,
+)
 from curate.store.manifest import Lineage, Manifest, Shard
-from curate.store.runner import RECEIPTS, receipt_path
 
 Said = Mapping[str, Any]
 """Entries of the manifest of a training folder."""
@@ -225,6 +238,7 @@ def _dataset(folder: Path, raw: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _equal(MANIFEST, "rows", manifest.rows, rows)
     yield from _equal(MANIFEST, "drops", manifest.drops, dict(sorted(drops.items())))
     yield from _equal(MANIFEST, "kept", manifest.kept, rows - drops.total())
+    yield from _rows_under(folder, manifest)
     yield from _lineage(folder, manifest)
     yield from _rejected(folder, manifest)
     known = {MANIFEST, REJECTED} | {shard.file for shard in manifest.shards}
@@ -245,10 +259,28 @@ def _shard(folder: Path, shard: Shard) -> Iterator[Finding]:
         yield Finding(f"{RECEIPTS}/{receipt.name}", "missing")
     elif {key: read_json(receipt).get(key) for key in Shard.model_fields} != dict(shard):
         yield Finding(f"{RECEIPTS}/{receipt.name}", "does not agree with the manifest")
-    table = read_shard(path)
+    try:
+        table = read_shard(path)
+    except DatasetError as error:  # of the rows under its verdicts
+        yield Finding(shard.file, str(error))
+        return
     yield from _equal(shard.file, "rows", table.num_rows, shard.rows)
     yield from _equal(shard.file, "drops", count_drops(table), shard.drops)
     yield from _examples(shard.file, table)
+
+
+def _rows_under(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """What is wrong with the folder that has the rows, where this one has verdicts alone."""
+    unders: set[Path] = set()
+    for shard in manifest.shards:
+        with suppress(DatasetError, OSError):  # of a shard or a receipt, and said of that already
+            unders |= {under} if (under := folder_under(folder / shard.file)) else set()
+    for under in sorted(unders):
+        name = os.path.relpath(under, folder.resolve())
+        yield from (Finding(f"{name}/{found.where}", found.what) for found in verify(under))
+        if (under / MANIFEST).is_file():
+            yield from _equal(f"{name}/{MANIFEST}", "last entry of the lineage", Manifest.load(under).step,
+                              manifest.lineage.steps[-2])  # fmt: skip
 
 
 def _examples(name: str, table: pa.Table) -> Iterator[Finding]:

@@ -17,9 +17,8 @@ import pyarrow.compute as pc
 from curate.config.settings import ConfigError
 from curate.dedup.rows import Verdict, find
 from curate.dedup.stage import Dedupe, Marker
-from curate.schema import EXAMPLE
 from curate.store.files import read_live
-from curate.store.stage import Worker, fingerprint
+from curate.store.stage import Decider, Worker, fingerprint, with_drops
 
 SHOWN = 5  # ids named in a message
 
@@ -109,7 +108,7 @@ def _without(table: pa.Table, ids: Collection[str]) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class DedupeWithout:
+class DedupeWithout(Decider):
     """The comparison of all rows, made without some of them, which it marks as excluded."""
 
     dedupe: Dedupe
@@ -129,13 +128,13 @@ class DedupeWithout:
 
 
 @dataclass(frozen=True)
-class Exclude:
+class Exclude(Decider):
     """Marks the rows whose ids are listed."""
 
     ids: tuple[str, ...]
 
     name: ClassVar[str] = "exclude"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("id",)
 
     def identity(self) -> dict[str, Any]:
@@ -148,5 +147,4 @@ class Exclude:
 
 def mark(table: pa.Table, reason: str, chosen: Sequence[bool]) -> pa.Table:
     """The rows still in, those chosen with this reason in ``drop``."""
-    drop = pa.array([reason if yes else None for yes in chosen], pa.string())
-    return table.set_column(EXAMPLE.get_field_index("drop"), "drop", drop)
+    return with_drops(table, [reason if yes else None for yes in chosen])

@@ -13,9 +13,9 @@ import pyarrow as pa
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
 from curate.schema import EXAMPLE, Message
 from curate.store.disk import naming
-from curate.store.files import MANIFEST, REJECTED, batched, file_hash, read_json, write_json, write_shard
+from curate.store.files import MANIFEST, REJECTED, batched, file_hash, read_json, receipt_path, write_json, write_shard
 from curate.store.manifest import Lineage, Manifest
-from curate.store.runner import Report, TooManyDrops, receipt_path
+from curate.store.runner import Report, TooManyDrops
 
 VERSION = 4
 

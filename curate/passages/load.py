@@ -30,13 +30,14 @@ from curate.store.files import (
     REJECTED,
     file_hash,
     read_shard,
+    receipt_path,
     shard_paths,
     write_bytes,
     write_json,
     write_shard,
 )
 from curate.store.manifest import Lineage, Manifest
-from curate.store.runner import Executor, Report, TooManyDrops, in_process, receipt_path, run_stage
+from curate.store.runner import Executor, Report, TooManyDrops, in_process, run_stage
 from curate.text.questions import question_of
 
 STAGE = "ingest"  # what follows takes it for a source that was read

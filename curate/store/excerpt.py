@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from curate.store.files import MANIFEST, read_live, read_shard, shard_paths, write_json, write_shard
+from curate.store.files import MANIFEST, read_live, read_shard, receipt_path, shard_paths, write_json, write_shard
 from curate.store.manifest import Manifest
-from curate.store.runner import receipt_path
 
 NAME, VERSION = "excerpt", 1
 

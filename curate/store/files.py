@@ -23,12 +23,18 @@ from curate.store.json_files import read_json as read_json
 from curate.store.json_files import write_json as write_json
 from curate.store.manifest import MANIFEST as MANIFEST
 from curate.store.manifest import Manifest
+from curate.store.verdicts import are_verdicts, laid_over
 
 T = TypeVar("T")
 
 SWEEP = "sweep.json"  # names the training folders of a sweep over ratios
 REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
 LATEST = "latest.json"
+RECEIPTS = "receipts"
+
+
+def receipt_path(folder: Path, shard: str) -> Path:
+    return folder / RECEIPTS / f"{shard}.json"
 
 
 def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
@@ -43,17 +49,50 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One shard, memory-mapped; ``columns`` picks some of them. Raises ``DamagedFile``, ``DatasetError`` where it lacks
-    a column, and ``OSError`` where there is no such file."""
-    with pa.memory_map(str(path)) as source:
-        try:
-            table = pa.ipc.open_stream(source).read_all()
-        except (pa.ArrowException, OSError) as error:
-            raise damaged(path, error) from None
+    """One shard, memory-mapped; ``columns`` picks some of them. Verdicts come with the rows that they are on. Raises
+    ``DamagedFile``, ``DatasetError`` where it lacks a column or the rows under it are gone, and ``OSError`` where there
+    is no such file."""
+    table = _stored(path)
+    if under := folder_under(path, table.schema):
+        table = _whole(path, table, under / path.name)
     if absent := sorted(set(columns or ()) - set(table.column_names)):
         raise DatasetError(f"{path}: no column {', '.join(absent)} here, so another version of curate wrote this; run "
                            "the command that makes it again")  # fmt: skip
     return table if columns is None else table.select(list(columns))
+
+
+def _stored(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        try:
+            return pa.ipc.open_stream(source).read_all()
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from None
+
+
+def folder_under(path: Path, schema: pa.Schema | None = None) -> Path | None:
+    """The folder of the rows that a shard's verdicts are on; None where the shard holds whole rows. Raises
+    ``DatasetError`` where no receipt says which."""
+    if not are_verdicts(schema or _stored(path).schema):
+        return None
+    receipt = receipt_path(path.parent, path.name)
+    over = read_json(receipt).get("over") if receipt.is_file() else None
+    if over is None:
+        raise DatasetError(f"{path}: holds verdicts alone, and {receipt} does not say on which rows; delete the folder "
+                           "and run the command that made it")  # fmt: skip
+    return (path.parent / str(over)).resolve()
+
+
+def _whole(path: Path, verdicts: pa.Table, under: Path) -> pa.Table:
+    if not under.is_file():
+        raise DatasetError(
+            f"{path}: holds verdicts alone, and the rows that they are on are no longer in {under.parent}; put that "
+            "folder back, or run the command that made both again"
+        )
+    rows = read_shard(under)
+    if rows["id"] != verdicts["id"]:
+        raise DatasetError(f"{path}: its verdicts are on other rows than now lie in {under}; delete the folder "
+                           f"{path.parent} and run the command that made it")  # fmt: skip
+    return laid_over(rows, verdicts)
 
 
 def count_drops(table: pa.Table) -> dict[str, int]:
@@ -91,12 +130,12 @@ def read_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table
 
 def unfinished(folder: Path) -> bool:
     """Whether a stage was broken off here: it left shards, and no manifest."""
-    return not (folder / MANIFEST).is_file() and any(folder.glob("receipts/*.json"))
+    return not (folder / MANIFEST).is_file() and any(folder.glob(f"{RECEIPTS}/*.json"))
 
 
 def read_finished(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The shards that a broken-off stage has finished, to look at what stopped it."""
-    receipts = sorted(folder.glob("receipts/*.json"))
+    receipts = sorted(folder.glob(f"{RECEIPTS}/*.json"))
     return pa.concat_tables([read_shard(folder / path.stem, columns) for path in receipts])
 
 

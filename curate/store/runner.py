@@ -4,6 +4,7 @@ A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt i
 "resume" is running the same command again, and the same inputs always end in the same bytes.
 """
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,17 +18,19 @@ from curate.errors import CurateError
 from curate.store.advice import remedy
 from curate.store.files import (
     MANIFEST,
+    RECEIPTS,
     count_drops,
     read_json,
     read_shard,
+    receipt_path,
     shard_paths,
     write_json,
     write_shard,
 )
 from curate.store.manifest import Manifest
-from curate.store.stage import Stage, Worker, noted
+from curate.store.stage import VERDICT, Decider, Stage, Worker, noted
+from curate.store.verdicts import verdicts
 
-RECEIPTS = "receipts"
 Report = Callable[[str, int, int], None]
 """Called with (stage name, rows done, rows in all) as shards finish."""
 
@@ -47,7 +50,7 @@ def in_process(stage: Stage, shards: Sequence[Path], out: Path) -> Iterator[Path
     if shards:
         worker = stage.open()
         for path in shards:
-            finish_shard(worker, path, out)
+            finish_shard(stage, worker, path, out)
             yield path
 
 
@@ -77,20 +80,20 @@ def run_stage(
     return out
 
 
-def receipt_path(out: Path, shard: str) -> Path:
-    return out / RECEIPTS / f"{shard}.json"
-
-
 def _receipt(out: Path, path: Path) -> dict[str, Any]:
     return dict(read_json(receipt_path(out, path.name)))
 
 
-def finish_shard(worker: Worker, path: Path, out: Path) -> None:
+def finish_shard(stage: Stage, worker: Worker, path: Path, out: Path) -> None:
     """All the work on one shard, whoever runs it: read, work, write, and the receipt last."""
     began = time.monotonic()
-    before = read_shard(path)
+    before, decides = read_shard(path), isinstance(stage, Decider)
+    if decides:
+        before = before.select([name for name in before.column_names if name in {"id", *stage.reads, *VERDICT}])
     after = apply(worker, before)
-    receipt = write_shard(out / path.name, after)
+    receipt = write_shard(out / path.name, verdicts(before, after) if decides else after)
+    if decides:
+        receipt["over"] = os.path.relpath(path.parent.resolve(), out.resolve())
     receipt["added"] = after.num_rows - before.num_rows
     receipt["new_drops"] = sum(receipt["drops"].values()) - sum(count_drops(before).values())
     receipt["seconds"] = round(time.monotonic() - began, 3)

@@ -25,12 +25,13 @@ from curate.store.files import (
     file_hash,
     read_json,
     read_shard,
+    receipt_path,
     write_bytes,
     write_json,
     write_shard,
 )
 from curate.store.manifest import Lineage, Manifest
-from curate.store.runner import Report, receipt_path
+from curate.store.runner import Report
 from curate.text.questions import question_of
 
 STAGE = "made"
