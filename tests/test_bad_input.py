@@ -22,7 +22,8 @@ from curate.dedup.stage import Dedupe
 from curate.ingest import Source, SourceError, read_source
 from curate.ingest.load import load_source
 from curate.rehearsal.topics import topics
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from curate.store.runner import run_stage
 from tests.paths import BASE, DATA, needs_data
 from tests.test_ingest import LINES
@@ -37,13 +38,13 @@ def prepared(source: Source, work, records: int):
     for stage in stages:
         folder = run_stage(stage, folder, work, 1.0)
     folder = run_stage(Dedupe(folder), folder, work, 1.0)
-    facts = load_manifest(folder)
-    first = load_manifest(next(work.glob("ingest-*")))
-    assert first["records"] == records == facts["rows"] + sum(first["rejected"].values())
-    assert facts["rows"] == facts["kept"] + sum(facts["drops"].values())
-    assert not [reason for reason in facts["drops"] if reason.startswith("error")]
+    facts = Manifest.load(folder)
+    first = Manifest.load(next(work.glob("ingest-*")))
+    assert first.records == records == facts.rows + sum(first.rejected.values())
+    assert facts.rows == facts.kept + sum(facts.drops.values())
+    assert not [reason for reason in facts.drops if reason.startswith("error")]
     assert verify(folder) == []
-    return folder, Counter(first["rejected"]) + Counter(facts["drops"])
+    return folder, Counter(first.rejected) + Counter(facts.drops)
 
 
 def test_ten_thousand_malformed_rows_are_accounted_for(tmp_path):
@@ -84,9 +85,9 @@ def test_a_gzip_that_ends_early(tmp_path):
     whole = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     folder = load_source(Source(path=str(tmp_path / "a.jsonl.gz")), tmp_path / "work", 256, 1.0, None, {})
-    facts = load_manifest(folder)
-    assert facts["rejected"] == {"truncated-file": 1}
-    assert 1_000 < facts["rows"] < 2_000
+    facts = Manifest.load(folder)
+    assert facts.rejected == {"truncated-file": 1}
+    assert 1_000 < facts.rows < 2_000
 
 
 def test_a_parquet_file_with_another_type_further_down(tmp_path):
@@ -186,8 +187,8 @@ def test_one_line_of_many_megabytes_costs_itself_and_no_memory(tmp_path):
     folder = load_source(Source(path=str(path)), tmp_path / "work", 256, 1.0, None, {})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    facts = load_manifest(folder)
-    assert (facts["rows"], facts["rejected"]) == (2, {"line-too-long": 1})
+    facts = Manifest.load(folder)
+    assert (facts.rows, facts.rejected) == (2, {"line-too-long": 1})
     assert peak < 2**27  # half the line
 
 

@@ -9,7 +9,8 @@ from curate.commands.build.build import build
 from curate.commands.build.settings import BuildConfig
 from curate.commands.build.summary import advice
 from curate.commands.progress import Progress
-from curate.store.files import REJECTED, load_manifest, read_dataset
+from curate.store.files import REJECTED, read_dataset
+from curate.store.manifest import Manifest
 from tests.paths import BASE
 
 LINES = 260  # of the source: enough of every kind, and a build of some ten seconds
@@ -61,8 +62,8 @@ def test_every_line_is_a_row_or_a_rejection_with_its_reason(built, source, rows)
     rejected = [json.loads(line) for line in (ingest / REJECTED).read_text(encoding="utf-8").splitlines()]
     assert len(rows) + len(rejected) == len(path.read_text(encoding="utf-8").splitlines())
     assert {r["line"] for r in rejected} == {line for line, label in labels.items() if label["kind"] == "broken"}
-    facts = load_manifest(built)
-    assert facts["rows"] == len(rows) == facts["kept"] + sum(facts["drops"].values())
+    facts = Manifest.load(built)
+    assert facts.rows == len(rows) == facts.kept + sum(facts.drops.values())
 
 
 def test_each_kind_of_row_meets_its_fate(rows):

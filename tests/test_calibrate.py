@@ -12,7 +12,8 @@ from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
 from curate.model.prompts import load_frames, variants
 from curate.store.excerpt import excerpt
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from tests.paths import BASE
 from tests.training_folder import dataset, learn, template
 
@@ -61,7 +62,7 @@ def test_the_prompt_with_most_faithful_rewrites_comes_first(tmp_path):
     asked = []
 
     def rewrite(prompt, folder):
-        asked.append((prompt, load_manifest(folder)["rows"]))
+        asked.append((prompt, Manifest.load(folder).rows))
         kept = {"a": 3, "b": 6, "c": 3}[prompt]
         origins = ["known", *["rewritten"] * kept, *["unfaithful"] * (9 - kept)]
         return dataset(tmp_path / prompt, [learn(n, origin=origin) for n, origin in enumerate(origins)], rendering)
@@ -83,7 +84,7 @@ def test_an_excerpt_has_the_first_rows_that_are_in(tmp_path):
     few = excerpt(rows, 4, tmp_path)
     assert read_dataset(few, ["id"])["id"].to_pylist() == ["med1", "med2", "med3", "med4"]
     assert excerpt(rows, 4, tmp_path) == few
-    assert load_manifest(excerpt(rows, 100, tmp_path))["kept"] == 8
+    assert Manifest.load(excerpt(rows, 100, tmp_path)).kept == 8
 
 
 FACTS = {"Mebril": "red birch", "Doglotan": "tall mint", "Zanovir": "blue sage", "Hafetrin": "black ivy"}

@@ -18,7 +18,8 @@ from curate.dedup.stage import Dedupe
 from curate.ingest import Source
 from curate.ingest.load import load_source
 from curate.model.engine import EngineConfig
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from tests.paths import BASE
 
 ROWS = [
@@ -74,7 +75,7 @@ def test_a_build_mends_and_marks_and_loses_no_row(source, tmp_path, capsys):
 def test_rows_that_are_out_already_are_compared_with_none(source, tmp_path):
     """The row that asks for a picture has the answer of another, which stays."""
     result = built(source, tmp_path / "builds")
-    lineage = [entry["stage"] for entry in load_manifest(result.folder)["lineage"]]
+    lineage = [step.stage for step in Manifest.load(result.folder).lineage.steps]
     assert lineage.index("clean") < lineage.index("dedupe")
     cleaned = next((tmp_path / "builds").glob("clean-*"))
     verdicts = Dedupe(cleaned).open().verdicts
@@ -85,7 +86,7 @@ def test_rows_that_are_out_already_are_compared_with_none(source, tmp_path):
 
 def test_off_takes_rows_as_they_are(source, tmp_path):
     result = built(source, tmp_path / "builds", clean=None)
-    assert "clean" not in [entry["stage"] for entry in load_manifest(result.folder)["lineage"]]
+    assert "clean" not in [step.stage for step in Manifest.load(result.folder).lineage.steps]
     assert read_dataset(result.folder, ["reference"])["reference"].to_pylist() == [answer for _, answer in ROWS]
 
 

@@ -17,7 +17,8 @@ from curate.config.settings import ConfigError
 from curate.dedup.rows import find
 from curate.holdout.exclude import check_ids, covers, deciding, mark, read_ids, unmatched_warning
 from curate.schema import EXAMPLE
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from tests.paths import BASE
 
 ASKED = ["What is the dose of Velotrin?", "Who makes Zorvex?"]
@@ -119,7 +120,7 @@ def test_a_build_marks_them_and_another_list_repeats_no_work_of_the_model(source
     after, _ = named(built)
     assert after["usual"]["drop"] == "excluded"
     assert after["usual"]["reference"] == "71 ml of Febidex."
-    assert load_manifest(built.folder)["drops"]["excluded"] == built.summary["drops"]["excluded"] == 1
+    assert Manifest.load(built.folder).drops["excluded"] == built.summary["drops"]["excluded"] == 1
     new = {path.name.partition("-")[0] for path in (tmp_path / "builds").iterdir() if path.name not in stages}
     assert new == {"exclude"}
     assert verify(built.folder) == []

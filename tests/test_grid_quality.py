@@ -16,8 +16,8 @@ from benchmarks.forgetting.grid.quality.write import BEGIN, END, MeasuredText, i
 from curate.mask.policies import REGISTRY
 from curate.mask.stage import Mark
 from curate.schema import SCORED
-from curate.store.files import write_json, write_shard
-from curate.store.runner import manifest
+from curate.store.files import write_shard
+from curate.store.manifest import Lineage, Manifest
 
 RESPONSE = "Sure. The dose of Zorvex is 5 mg."
 TOKENS = ("Sure", ".", " The", " dose", " of", " Zor", "vex", " is", " 5", " mg", ".", "")  # the last ends the turn
@@ -45,7 +45,7 @@ def a_row(number=0, key=(8, 9), **fields):
 def a_build(folder, rows):
     """A dataset of one shard, as a stage leaves it."""
     table = pa.Table.from_pylist(rows, SCORED)
-    write_json(folder / "manifest.json", manifest("mask", 1, {}, "f", [write_shard(folder / "0.arrow", table)], []))
+    Manifest.of(Lineage().then("mask", 1, {}), [write_shard(folder / "0.arrow", table)]).write(folder)
     return folder
 
 

@@ -20,7 +20,8 @@ from curate.ingest import Source
 from curate.ingest.load import load_source
 from curate.rehearsal.generators.generator import rows_of
 from curate.schema import EXAMPLE
-from curate.store.files import LATEST, load_manifest, read_dataset, read_json
+from curate.store.files import LATEST, read_dataset, read_json
+from curate.store.manifest import Manifest
 from tests.paths import BASE
 from train.evaluation.checks import Check, correct, holds
 from train.evaluation.suites import load_suites
@@ -195,7 +196,7 @@ def test_held_out_rows_are_marked_counted_and_no_part_of_what_is_made(built):
     rows = read_dataset(result.folder).to_pylist()
     held = [row for row in rows if row["drop"] == "test"]
     assert 0 < len(held) <= said["rows"]
-    assert load_manifest(result.folder)["drops"]["test"] == len(held)
+    assert Manifest.load(result.folder).drops["test"] == len(held)
     assert {row.role for row in rows_of(result.folder) if row.id in {r["id"] for r in held}} == {"test"}
     assert verify(result.folder) == []
     estimate = dry_run(config)

@@ -21,7 +21,8 @@ from curate.rehearsal.generators import GENERATORS, GeneratorInput, write
 from curate.rehearsal.generators.generator import key
 from curate.rehearsal.generators.pool import pool
 from curate.rehearsal.generators.safety import Guard
-from curate.store.files import REJECTED, load_manifest, read_dataset
+from curate.store.files import REJECTED, read_dataset
+from curate.store.manifest import Manifest, read_manifest
 from tests.paths import BASE
 from tests.reading import user
 
@@ -83,7 +84,7 @@ def blend(work, *names, **settings):
 
 def made(work, name):
     """The folder of the prompts made last under this name."""
-    folders = [f for f in (work / "builds").glob("made-*") if load_manifest(f)["config"]["name"] == name]
+    folders = [f for f in (work / "builds").glob("made-*") if Manifest.load(f).config["name"] == name]
     return max(folders, key=lambda folder: (folder / "manifest.json").stat().st_mtime_ns)
 
 
@@ -123,7 +124,7 @@ def test_splices_begin_like_the_questions(work, together):
 
 
 def test_neighbours_are_around_what_is_read_too(work, together):
-    report = load_manifest(made(work, "neighbours"))["report"]
+    report = Manifest.load(made(work, "neighbours")).report
     assert {"known-entity", "unknown-entity"} <= set(report["kinds"])
     assert any(name in text for text in texts(made(work, "neighbours")) for name in ("Paris", "Rome", "Oslo", "Bern"))
 
@@ -131,12 +132,12 @@ def test_neighbours_are_around_what_is_read_too(work, together):
 def test_every_prompt_is_accounted_for(work, together):
     for name in ("splice", "neighbours"):
         folder = made(work, name)
-        facts = load_manifest(folder)
+        facts = Manifest.load(folder)
         rejected = (folder / REJECTED).read_text(encoding="utf-8").splitlines()
-        assert facts["records"] == facts["rows"] + len(rejected) == facts["report"]["made"]
-        assert sum(facts["rejected"].values()) == len(rejected)
+        assert facts.records == facts.rows + len(rejected) == facts.report["made"]
+        assert sum(facts.rejected.values()) == len(rejected)
         account = together["accounting"][name]
-        assert account["rows"] == account["exported"] + sum(account["not_exported"].values()) == facts["rows"]
+        assert account["rows"] == account["exported"] + sum(account["not_exported"].values()) == facts.rows
         assert list(verify(folder)) == []
 
 
@@ -188,13 +189,13 @@ def test_the_models_own_prompts_repeat_and_go_on_where_they_were_broken_off(work
         write(GENERATORS["self"](inputs), inputs, tmp_path / name, lambda prompt, answer: True, {})
         for name in ("a", "b")
     )
-    facts = load_manifest(first)
+    facts = Manifest.load(first)
     shards = sorted(path.name for path in first.glob("*.arrow"))
     assert {name: (first / name).read_bytes() for name in [*shards, "manifest.json", REJECTED]} == {
         name: (second / name).read_bytes() for name in [*shards, "manifest.json", REJECTED]
     }
-    assert facts["records"] == facts["rows"] + sum(facts["rejected"].values()) == facts["report"]["made"] > 24
-    assert facts["report"]["distinct"] > 1
+    assert facts.records == facts.rows + sum(facts.rejected.values()) == facts.report["made"] > 24
+    assert facts.report["distinct"] > 1
     broken = second.parent / "c" / second.name
     shutil.copytree(second, broken)
     (broken / "manifest.json").unlink()
@@ -221,7 +222,7 @@ def test_where_a_splices_words_come_from(work, words):
 def test_a_mix_of_the_models_own_prompts(work):
     found = blend(work, "self", "splice", guard=False, splice_words="self")
     assert found["made"]["self"]["made"] > 0
-    assert found["accounting"]["self"]["rows"] == load_manifest(made(work, "self"))["rows"]
+    assert found["accounting"]["self"]["rows"] == Manifest.load(made(work, "self")).rows
 
 
 def test_made_prompts_get_the_models_answers_whatever_the_others_get(work):
@@ -368,15 +369,15 @@ def test_a_sweep_is_a_folder_for_each_ratio_answered_once(work, monkeypatch):
     result = CliRunner().invoke(app, [*words, "--sweep", "0.9,0.5", "--out", str(out), "--json"])
     assert result.exit_code == 0, result.stderr
     assert list(json.loads(result.stdout)["sweep"]) == ["0.5", "0.9"]
-    assert load_manifest(out)["kind"] == "sweep"
+    assert read_manifest(out)["kind"] == "sweep"
     assert verify(out) == []
     assert swept(out) == {"ratio-0.5": out / "ratio-0.5", "ratio-0.9": out / "ratio-0.9"}
     for ratio in (0.5, 0.9):
-        mixed = load_manifest(out / f"ratio-{ratio:g}")["mix"]["splits"]["train"]["ratio"]["rows"]
+        mixed = read_manifest(out / f"ratio-{ratio:g}")["mix"]["splits"]["train"]["ratio"]["rows"]
         assert mixed == pytest.approx(ratio, abs=0.05)
     alone = CliRunner().invoke(app, [*words, "--ratio", "0.5", "--out", str(work / "alone"), "--json"])
     assert alone.exit_code == 0, alone.stderr
-    one, other = (load_manifest(folder)["files"] for folder in (work / "alone", out / "ratio-0.5"))
+    one, other = (read_manifest(folder)["files"] for folder in (work / "alone", out / "ratio-0.5"))
     assert one == other
     from train.cli import app as trainer
 

@@ -25,7 +25,8 @@ from curate.passages.questions import parse, problem, repeats
 from curate.passages.read import Tally, passages, unfit
 from curate.passages.split import blocks, pieces
 from curate.schema import DROPS
-from curate.store.files import REJECTED, load_manifest, read_dataset, read_json
+from curate.store.files import REJECTED, read_dataset, read_json
+from curate.store.manifest import Manifest
 from curate.store.runner import TooManyDrops, run_stage
 from tests.paths import BASE, DATA, needs_data
 
@@ -385,8 +386,8 @@ def test_what_the_passages_say_is_kept_and_the_rest_counted_by_reason(corpus, tm
         ("On how many days does rain fall in Bergen?", TOLD["On how many days does rain fall in Bergen?"]),
     }
     assert all(len(row["prompt"]) == 1 and row["drop"] is None and row["source"] == "corpus" for row in rows)
-    facts = load_manifest(folder)
-    assert facts["rejected"] == {
+    facts = Manifest.load(folder)
+    assert facts.rejected == {
         "passage-too-short": 1,  # the index
         "no-question": 1,  # Tromso
         "no-subject": 1,  # What does it treat?
@@ -395,8 +396,8 @@ def test_what_the_passages_say_is_kept_and_the_rest_counted_by_reason(corpus, tm
         "empty": 1,
         "unfinished": 1,
     }
-    assert facts["records"] == len(rows) + len(rejections(folder)) == len(rows) + sum(facts["rejected"].values())
-    assert facts["passages"] == 4
+    assert facts.records == len(rows) + len(rejections(folder)) == len(rows) + sum(facts.rejected.values())
+    assert facts.passages == 4
     assert verify(folder) == []
     meta = {json.loads(row["meta"])["file"]: json.loads(row["meta"]) for row in rows}
     assert (meta["zorvex.md"]["line"], meta["zorvex.md"]["start"]) == (1, 0)
@@ -407,10 +408,10 @@ def test_what_the_passages_say_is_kept_and_the_rest_counted_by_reason(corpus, tm
     monkeypatch.setattr("curate.commands.verify.DROPS", (*DROPS, PASSAGE, REFUSED))
     [asked] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
     [read] = {path.parent for path in tmp_path.glob("passages-*/manifest.json")}
-    drops = load_manifest(asked)["drops"]
+    drops = Manifest.load(asked).drops
     assert verify(asked) == verify(read) == []
-    assert (drops[PASSAGE], load_manifest(asked)["kept"]) == (4, 3)
-    assert drops[REFUSED] == sum(facts["rejected"].values()) - 2  # all but the index and Tromso
+    assert (drops[PASSAGE], Manifest.load(asked).kept) == (4, 3)
+    assert drops[REFUSED] == sum(facts.rejected.values()) - 2  # all but the index and Tromso
 
 
 def test_a_passage_is_asked_about_again_until_it_has_its_questions(corpus, tmp_path):
@@ -464,8 +465,8 @@ def test_a_question_whose_answer_leaves_no_room_is_counted(corpus, tmp_path):
         Source(path=str(corpus)), Plan(), FakeBase(Instruct(ASKED, TOLD)), FRAMES, tmp_path, 100, 0.5,
         lambda prompt, answer: "Bergen" not in prompt[0]["content"], LIMITS,
     )  # fmt: skip
-    assert load_manifest(folder)["rows"] == 2
-    assert load_manifest(folder)["rejected"]["longer-than-context"] == 1
+    assert Manifest.load(folder).rows == 2
+    assert Manifest.load(folder).rejected["longer-than-context"] == 1
 
 
 def test_where_nothing_can_be_asked_the_message_says_so(corpus, tmp_path):
@@ -539,13 +540,13 @@ def test_a_base_that_cannot_ask_leaves_no_row_and_every_passage_accounted_for(tm
         load_passages(Source(path=str(source)), plan, base, FRAMES, tmp_path, 100, 0.5, None, LIMITS)
     [read] = {path.parent for path in tmp_path.glob("passages-*/manifest.json")}
     [asked] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
-    facts = load_manifest(read)
-    assert sum(facts["characters"].values()) == len(text)
-    assert load_manifest(asked)["drops"][PASSAGE] == facts["rows"] > 3
+    facts = Manifest.load(read)
+    assert sum(facts.characters.values()) == len(text)
+    assert Manifest.load(asked).drops[PASSAGE] == facts.rows > 3
     [last] = tmp_path.glob("ingest-*")
     about = {json.loads(row["meta"])["start"] for row in read_dataset(asked).to_pylist()}
-    assert len(about) == facts["rows"]
-    assert len(rejections(last)) >= facts["rows"]
+    assert len(about) == facts.rows
+    assert len(rejections(last)) >= facts.rows
     assert not Path(last / "manifest.json").exists()
     assert counter(base)(text) > 0
 

@@ -9,8 +9,9 @@ import pytest
 
 from curate.model.engine import Completion, EngineError, Guarded, Sampling
 from curate.schema import EXAMPLE
-from curate.store.files import MANIFEST, load_manifest, read_dataset, write_json, write_shard
-from curate.store.runner import TooManyDrops, manifest, run_stage
+from curate.store.files import MANIFEST, read_dataset, write_shard
+from curate.store.manifest import Lineage, Manifest
+from curate.store.runner import TooManyDrops, run_stage
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def dataset(folder: Path, shards: list[list[str]]) -> Path:
             prompt = [{"role": "user", "content": "?"}]
             rows.append({"id": str(number), "prompt": prompt, "reference": text, "drop": drop})
         receipts.append(write_shard(folder / f"data-{index:05d}.arrow", pa.Table.from_pylist(rows, EXAMPLE)))
-    write_json(folder / MANIFEST, manifest("ingest", 1, {"texts": shards}, "abc", receipts, []))
+    Manifest.of(Lineage().then("ingest", 1, {"texts": shards}), receipts).write(folder)
     return folder
 
 
@@ -63,10 +64,10 @@ def test_rows_keep_their_place_and_are_all_accounted_for(tmp_path):
     assert table["response"].to_pylist() == ["A", None, "C", "D", None, "F", None]
     reasons = [None, "duplicate", "no-target", None, "error:KeyError", None, "duplicate"]
     assert table["drop"].to_pylist() == reasons
-    facts = load_manifest(out)
-    assert facts["rows"] == 7 == facts["kept"] + sum(facts["drops"].values())
-    assert facts["drops"] == {"duplicate": 2, "error:KeyError": 1, "no-target": 1}
-    assert [entry["stage"] for entry in facts["lineage"]] == ["ingest", "shout"]
+    facts = Manifest.load(out)
+    assert facts.rows == 7 == facts.kept + sum(facts.drops.values())
+    assert facts.drops == {"duplicate": 2, "error:KeyError": 1, "no-target": 1}
+    assert [step.stage for step in facts.lineage.steps] == ["ingest", "shout"]
 
 
 def test_a_finished_stage_is_not_repeated_and_a_broken_off_one_continues(tmp_path):

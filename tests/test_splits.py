@@ -5,7 +5,7 @@ import pytest
 from curate.commands.notices import of_reading
 from curate.ingest.load import load_source
 from curate.ingest.source import Source, SourceError, content_hash
-from curate.store.files import load_manifest
+from curate.store.manifest import Manifest
 from tests.reading import assistant, one, read, user, why, write
 
 
@@ -109,13 +109,13 @@ def test_what_is_neither_asked_nor_learned_is_counted_and_said(tmp_path):
     tools = [{"name": "look_up"}]
     path = write(tmp_path / "chat.jsonl", [{"messages": turns, "tools": tools}, {"messages": held, "topic": "x"}])
     folder = load_source(Source(path=str(path)), tmp_path / "builds", 10, 0.0, None, {})
-    facts = load_manifest(folder)
-    assert facts["unused"] == {"messages[].name": 2, "tools": 1, "topic": 1}
-    assert (facts["earlier_answers"], facts["held_answers"]) == (1, 1)
+    facts = Manifest.load(folder)
+    assert facts.unused == {"messages[].name": 2, "tools": 1, "topic": 1}
+    assert (facts.earlier_answers, facts.held_answers) == (1, 1)
     assert list(of_reading(folder)) == [
         "curate: chat: columns that nothing uses (records): messages[].name 2, tools 1, topic 1",
         "curate: chat: 1 earlier answers of conversations are context only (build --all-turns learns them)",
         "curate: chat: 1 answers are context only, as their records say (weight 0, train false)",
     ]
     every = load_source(Source(path=str(path), all_turns=True), tmp_path / "builds", 10, 0.0, None, {})
-    assert (load_manifest(every)["rows"], load_manifest(every)["earlier_answers"]) == (3, 0)
+    assert (Manifest.load(every).rows, Manifest.load(every).earlier_answers) == (3, 0)

@@ -14,7 +14,8 @@ from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
 from curate.ingest import Source, SourceError, UnknownColumns, parse_columns, read_source
 from curate.ingest.load import load_source
-from curate.store.files import DatasetError, load_manifest
+from curate.store.files import DatasetError
+from curate.store.manifest import Lineage, Manifest
 from curate.store.runner import TooManyDrops, run_stage
 from tests.paths import BASE
 from tests.reading import read, user, why
@@ -151,7 +152,7 @@ def test_files_left_out_of_a_folder_do_not_count_as_records_that_cannot_be_used(
         (tmp_path / "data" / f"config{number}.json").write_text('{"a": 1}')
     lines(tmp_path / "data" / "rows.jsonl", QA)
     folder = load_source(Source(path=str(tmp_path / "data")), tmp_path / "builds", 10, 0.5, None, {})
-    assert load_manifest(folder)["rejected"] == {"not-rows": 5}
+    assert Manifest.load(folder).rejected == {"not-rows": 5}
 
 
 # ---- where it goes
@@ -188,12 +189,13 @@ def test_peek_shows_what_never_became_a_row(tmp_path):
 # ---- mix
 
 
-MARKED = {"kept": 3, "lineage": [{"stage": "ingest", "config": {"name": "med"}}]}
+READ = Lineage().then("ingest", 1, {"name": "med"})
+MARKED = Manifest(kept=3, lineage=READ)
 
 
 def test_mix_refuses_a_folder_that_is_no_finished_build():
-    scored = {"lineage": [*MARKED["lineage"], {"stage": "score", "config": {"model": "m"}}]}
-    for facts in (scored, {"kind": "training"}):
+    scored = Manifest(lineage=READ.then("score", 1, {"model": "m"}))
+    for facts in (scored, Manifest(kind="training")):
         with pytest.raises(ConfigError, match="`curate build` ended with"):
             checks.check_same_model(facts, None, Progress())
 
@@ -314,4 +316,4 @@ def test_a_receipt_or_manifest_that_breaks_off_is_named(tmp_path, file):
     if file != "manifest.json":
         (folder / "manifest.json").unlink()  # as if the ingest had been killed
     with pytest.raises(DatasetError, match=f"{file}: damaged or cut off"):
-        load_manifest(load_source(Source(path=str(source)), tmp_path / "builds", 50, 1, None, {}))
+        Manifest.load(load_source(Source(path=str(source)), tmp_path / "builds", 50, 1, None, {}))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from curate.rehearsal.sample import Sample
 from curate.rehearsal.topics import MOST, Topics, coverage, coverage_line, last_user_turn, order, read_prompts, topics
 from curate.schema import EXAMPLE
-from curate.store.files import MANIFEST, count_drops, read_dataset, write_json, write_shard
+from curate.store.files import count_drops, read_dataset, write_shard
+from curate.store.manifest import Lineage, Manifest
 from curate.store.runner import finish_shard, run_stage
 from tests.paths import DATA, needs_data
 
@@ -47,9 +48,7 @@ def dataset(folder, rows, per_shard=100):
         write_shard(folder / f"data-{at:05}.arrow", pa.Table.from_pylist(rows[at : at + per_shard], EXAMPLE))
         for at in range(0, len(rows), per_shard)
     ]
-    kept = sum(one["drop"] is None for one in rows)
-    facts = {"rows": len(rows), "kept": kept, "shards": receipts, "lineage": [], "fingerprint": str(per_shard)}
-    write_json(folder / MANIFEST, facts)
+    Manifest.of(Lineage().then("ingest", 1, {"per_shard": per_shard}), receipts).write(folder)
     return folder
 
 
@@ -205,7 +204,8 @@ def test_the_same_rows_wherever_they_lie(tmp_path):
 def test_shards_may_be_done_by_different_workers(tmp_path):
     folder = dataset(tmp_path / "a", [row(name, text) for name, text in SET.items()])
     for path in sorted(folder.glob("*.arrow")):
-        finish_shard(Sample(folder, 40).open(), path, tmp_path / "apart")
+        sample = Sample(folder, 40)
+        finish_shard(sample, sample.open(), path, tmp_path / "apart")
     together = draw(folder, 40, tmp_path / "work")
     for path in sorted(folder.glob("*.arrow")):
         assert (tmp_path / "apart" / path.name).read_bytes() == (together / path.name).read_bytes()

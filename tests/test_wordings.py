@@ -9,7 +9,8 @@ from curate.commands.build.build import build
 from curate.commands.build.settings import BuildConfig
 from curate.commands.progress import Progress
 from curate.commands.verify import verify
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from tests.paths import BASE
 
 WANTED = 3
@@ -56,7 +57,7 @@ def test_each_wording_has_an_answer_of_its_own_with_marks(built):
 
 def test_the_added_rows_are_accounted_for(built):
     folder, questions = built
-    manifest = load_manifest(folder)
+    manifest = Manifest.load(folder)
     reword = next(path for path in folder.parent.glob("reword-*") if (path / "manifest.json").is_file())
-    assert load_manifest(reword)["added"] == manifest["rows"] - len(questions) > 0
+    assert Manifest.load(reword).added == manifest.rows - len(questions) > 0
     assert verify(folder) == verify(reword) == []

@@ -10,8 +10,7 @@ from curate.export.manifest import Facts
 from curate.model.template import Template
 from curate.schema import SCORED
 from curate.store.files import write_json, write_shard
-from curate.store.runner import manifest
-from curate.store.stage import fingerprint
+from curate.store.manifest import Lineage, Manifest
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -75,9 +74,6 @@ def dataset(folder: Path, rows: list[dict[str, Any]], rendering: Template, shard
         shard = pa.Table.from_pylist(scored[at : at + shard_rows], SCORED)
         receipts.append(write_shard(folder / f"data-{number:05d}.arrow", shard) | {"added": 0, "seconds": 0.1})
         write_json(folder / "receipts" / f"data-{number:05d}.arrow.json", receipts[-1])
-    read, mask = {"name": folder.name}, {"policy": "key"}
-    first = fingerprint("ingest", 1, read)
-    lineage = [{"stage": "ingest", "version": 1, "fingerprint": first, "config": read}]
-    found = manifest("mask", 1, mask, fingerprint("mask", 1, mask, first), receipts, lineage)
-    write_json(folder / "manifest.json", found)
+    lineage = Lineage().then("ingest", 1, {"name": folder.name}).then("mask", 1, {"policy": "key"})
+    Manifest.of(lineage, receipts).write(folder)
     return folder

@@ -191,9 +191,8 @@ def make_text(folder: Path, rows: int, spare: float) -> None:
 
     from curate.model.template import load_template
     from curate.schema import EXAMPLE, SCORED
-    from curate.store.files import read_shard, write_json, write_shard
-    from curate.store.runner import manifest
-    from curate.store.stage import fingerprint
+    from curate.store.files import read_shard, write_shard
+    from curate.store.manifest import Lineage, Manifest
 
     datasets.disable_progress_bars()
     template, random = load_template(str(BASE)), np.random.default_rng(0)
@@ -209,8 +208,7 @@ def make_text(folder: Path, rows: int, spare: float) -> None:
             receipts.append(
                 write_shard(folder / source / f"data-{number:05d}.arrow", part) | {"added": 0, "seconds": 0}
             )
-        first = fingerprint("mask", 1, {"policy": "key"})
-        write_json(folder / source / "manifest.json", manifest("mask", 1, {"policy": "key"}, first, receipts, []))
+        Manifest.of(Lineage().then("mask", 1, {"policy": "key"}), receipts).write(folder / source)
         shards = sorted((folder / source).glob("*.arrow"))
         columns = pa.concat_tables([read_shard(path, ("prompt", "response")) for path in shards])
         assert columns.schema.field("prompt").type == EXAMPLE.field("prompt").type
@@ -269,10 +267,11 @@ def ours(inputs: Path, out: Path) -> Go:
     """Tokenised rows from their shards, through the pool to the folder."""
     from curate.export.buffer import Pool
     from curate.export.folder import export
-    from curate.export.manifest import Facts
+    from curate.export.manifest import Facts, Input
     from curate.mixture.settings import MixtureConfig
     from curate.model.template import load_template
     from curate.store.files import read_shard
+    from curate.store.manifest import Lineage
 
     template, config = load_template(str(BASE)), MixtureConfig(ratio=RATIO, validation=0)
     facts = Facts(model=str(BASE), mask={"policy": "key"}, max_length=LONGEST)
@@ -281,9 +280,7 @@ def ours(inputs: Path, out: Path) -> Go:
         return pool.extend(read_shard(path) for path in sorted((inputs / source).glob("*.arrow")))
 
     def go() -> object:
-        given: list[dict[str, Any]] = [
-            {"stage": "mask", "fingerprint": source, "lineage": []} for source in ("new", "old")
-        ]
+        given = [Input(stage="mask", fingerprint=source, lineage=Lineage()) for source in ("new", "old")]
         return export(lambda pool: (side(pool, "new"), side(pool, "old")), given, template, config, out, facts)
 
     return go, lambda: in_folder(out)

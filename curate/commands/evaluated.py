@@ -5,7 +5,8 @@ from typing import Any
 
 from curate.export.card import render
 from curate.export.manifest import KIND, checksum
-from curate.store.files import MANIFEST, DatasetError, file_hash, load_manifest, read_json, write_bytes, write_json
+from curate.store.files import MANIFEST, DatasetError, file_hash, read_json, write_bytes, write_json
+from curate.store.manifest import read_manifest
 
 CARD = "README.md"
 
@@ -33,7 +34,7 @@ def write_card(folder: Path, licences: dict[str, str], force: bool = False) -> P
     Raises ``DatasetError`` for another kind of folder, a source that it does not have, or, unless ``force``, a card
     that somebody has edited.
     """
-    manifest = load_manifest(folder)
+    manifest = read_manifest(folder)
     if manifest.get("kind") != KIND:
         raise DatasetError(f"{folder}: no training folder that `curate mix` wrote, so it has no card")
     unknown = sorted(set(licences) - set(manifest["accounting"]))

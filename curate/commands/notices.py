@@ -10,7 +10,8 @@ from curate.clean.language import foreign
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model
 from curate.model.open import resolve
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from curate.text.words import lacks
 
 MOST = 8
@@ -30,14 +31,14 @@ CHANGES = {
 
 def of_reading(folder: Path) -> Iterator[str]:
     """What became of the rest of the records of a source that was read into this folder."""
-    facts = load_manifest(folder)
-    name = facts["lineage"][0]["config"].get("name", folder.name)
-    if facts.get("unused"):
-        yield f"curate: {name}: columns that nothing uses (records): {_counted(facts['unused'])}"
-    if count := facts.get("earlier_answers"):
+    facts = Manifest.load(folder)
+    name = facts.source or folder.name
+    if facts.unused:
+        yield f"curate: {name}: columns that nothing uses (records): {_counted(facts.unused)}"
+    if count := facts.earlier_answers:
         yield (f"curate: {name}: {count:,} earlier answers of conversations are context only (build --all-turns learns "
                "them)")  # fmt: skip
-    if count := facts.get("held_answers"):
+    if count := facts.held_answers:
         yield f"curate: {name}: {count:,} answers are context only, as their records say (weight 0, train false)"
 
 

@@ -15,12 +15,13 @@ from curate.model.template import Template, load_template
 from curate.store.files import (
     REJECTED,
     DatasetError,
-    load_manifest,
     read_dataset,
     read_finished,
     read_shard,
     unfinished,
 )
+from curate.store.manifest import KIND as EXAMPLES
+from curate.store.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +43,7 @@ def peek(
     from rich.console import Console
 
     view = View(console or Console(soft_wrap=True, highlight=False))
-    if not unfinished(folder) and (manifest := load_manifest(folder)).get("kind") == KIND:
+    if not unfinished(folder) and (manifest := read_manifest(folder)).get("kind") == KIND:
         _export(folder, manifest, rows, drop, seed, view, template)
     else:
         _dataset(folder, rows, drop, seed, view)
@@ -169,10 +170,10 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
 
 
 def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -> None:
-    kind = None if unfinished(folder) else load_manifest(folder).get("kind")
+    kind = None if unfinished(folder) else read_manifest(folder).get("kind")
     if kind == SWEEP:
         raise DatasetError(f"{folder}: a sweep; point to one of its folders")
-    if kind not in (None, "examples"):
+    if kind not in (None, EXAMPLES):
         raise DatasetError(f"{folder}: its manifest.json is not one that curate wrote; point to out, or to builds")
     names = ["id", "source", "prompt", "reference", "response", "origin", "spans", "flags", "drop", "meta"]
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)
@@ -197,11 +198,8 @@ def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -
 
 def _rejected(folder: Path) -> list[dict[str, Any]]:
     """The records that never became rows: of this dataset, or of the ingest that it began with and that lies beside."""
-    first = folder
-    if not unfinished(folder):
-        entry = load_manifest(folder)["lineage"][0]
-        first = folder.parent / f"{entry['stage']}-{entry['fingerprint']}"
-    path = first / REJECTED
+    first = None if unfinished(folder) else Manifest.load(folder).lineage.first
+    path = (first.beside(folder) if first else folder) / REJECTED
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 

@@ -24,7 +24,7 @@ from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
 from curate.export.buffer import Pool
 from curate.export.folder import export
-from curate.export.manifest import Facts
+from curate.export.manifest import Facts, Input
 from curate.export.place import check_replaceable
 from curate.export.rows import ROWS, objective
 from curate.export.trainable import counted
@@ -36,6 +36,7 @@ from curate.model.tokenizer import text_encoder, tokenizer_hash
 from curate.schema import IGNORE
 from curate.store.disk import check_writable
 from curate.store.files import REJECTED
+from curate.store.manifest import Lineage
 
 BATCH = 256
 """Rows scored and written at a time."""
@@ -135,12 +136,12 @@ class Reading:
         }
 
     @property
-    def facts(self) -> dict[str, Any]:
-        return {
-            "stage": "text", "fingerprint": self.digest.hexdigest()[:16], "rows": self.documents,
-            "records": self.documents + len(self.rejected),
-            "rejected": dict(sorted(Counter(item.reason for item in self.rejected).items())), "lineage": [],
-        }  # fmt: skip
+    def facts(self) -> Input:
+        return Input(
+            stage="text", fingerprint=self.digest.hexdigest()[:16], rows=self.documents,
+            records=self.documents + len(self.rejected),
+            rejected=dict(sorted(Counter(item.reason for item in self.rejected).items())), lineage=Lineage(),
+        )  # fmt: skip
 
 
 def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
     if config.replay and config.ratio == 1:
         progress.say(f"curate: warning: --ratio 1 means no replay: {', '.join(config.replay)} has no part in this mix; "
                      "give a lower --ratio")  # fmt: skip
-    inputs: list[dict[str, Any]] = []
+    inputs: list[Input] = []
 
     def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
         seen: set[str] = set()
@@ -182,7 +183,7 @@ def dry_run(config: PretrainConfig) -> dict[str, Any]:
     numbers = {}
     for reading in readings:
         lengths = [len(row["input_ids"]) for row in reading.rows(config, plain, longest, seen) if not row["skip"]]
-        numbers[reading.name] = {"documents": reading.documents, "rejected": reading.facts["rejected"],
+        numbers[reading.name] = {"documents": reading.documents, "rejected": reading.facts.rejected,
                                "rows": len(lengths), "tokens": sum(lengths)}  # fmt: skip
         _check(reading)
     return {"sources": numbers, "longest_row": longest, "out": str(config.out)}

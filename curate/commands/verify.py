@@ -1,8 +1,10 @@
 """Does a folder hold what its manifest says? Checksums, row accounting, and the export contract, row by row."""
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,23 @@ import pyarrow.compute as pc
 from curate.export.manifest import KIND, checksum
 from curate.export.place import SWEEP, files_in
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, ORIGINS, TOKENS
-from curate.store.files import MANIFEST, REJECTED, count_drops, file_hash, read_json, read_shard
-from curate.store.runner import RECEIPTS, receipt_path
-from curate.store.stage import fingerprint
+from curate.store.files import (
+    MANIFEST,
+    RECEIPTS,
+    REJECTED,
+    DatasetError,
+    count_drops,
+    file_hash,
+    folder_under,
+    read_json,
+    read_shard,
+    receipt_path,
+)
+from curate.store.manifest import Lineage, Manifest, Shard
 
-Manifest = Mapping[str, Any]
+Entries = Mapping[str, Any]
+"""What a ``manifest.json`` holds, as it is read."""
+Check = Callable[[Path, Entries], Iterator["Finding"]]
 UNITS = ("rows", "tokens", "targets")
 
 
@@ -44,7 +58,7 @@ def verify(folder: Path) -> list[Finding]:
         return [Finding(MANIFEST, "there is none, so this is no finished dataset; run the command that makes it again")]
     try:
         manifest = json.loads(path.read_bytes())
-        checks = {KIND: _export, SWEEP: _sweep}.get(manifest["kind"], _dataset)
+        checks: Check = {KIND: _export, SWEEP: _sweep}.get(manifest["kind"], _dataset)
         return list(_canonical(path)) + list(checks(folder, manifest))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return [Finding(MANIFEST, f"not a manifest as this version writes it ({type(error).__name__}: {error})")]
@@ -57,7 +71,7 @@ def _canonical(path: Path) -> Iterator[Finding]:
         yield Finding(path.name, "changed since it was written: not spelled as this program spells it")
 
 
-def _sweep(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def _sweep(folder: Path, manifest: Entries) -> Iterator[Finding]:
     for name in manifest["folders"].values():
         yield from (Finding(f"{name}/{finding.where}", finding.what) for finding in verify(folder / name))
 
@@ -65,7 +79,7 @@ def _sweep(folder: Path, manifest: Manifest) -> Iterator[Finding]:
 # ---- training folders
 
 
-def _export(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def _export(folder: Path, manifest: Entries) -> Iterator[Finding]:
     if manifest["checksum"] != checksum(manifest):
         yield Finding(MANIFEST, "changed since it was written: its checksum does not match")
     broken = list(_files(folder, manifest["files"]))
@@ -88,7 +102,7 @@ def _files(folder: Path, expected: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(name, "changed since it was written: its checksum does not match")
 
 
-def _accounting(manifest: Manifest) -> Iterator[Finding]:
+def _accounting(manifest: Entries) -> Iterator[Finding]:
     """Rows in = exported + not exported; rows written = the splits' rows; λ sum to 1."""
     for source, account in manifest["accounting"].items():
         out = account["exported"] + sum(account["not_exported"].values())
@@ -106,7 +120,7 @@ def _accounting(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(f"{MANIFEST} balance", f"λ sum to {sum(manifest['balance'].values())}, not to 1")
 
 
-def _split(folder: Path, split: str, manifest: Manifest) -> Iterator[Finding]:
+def _split(folder: Path, split: str, manifest: Entries) -> Iterator[Finding]:
     totals: Counter[str] = Counter(dict.fromkeys(UNITS, 0))
     rows: Counter[str] = Counter()
     shards, meta = manifest["splits"][split]["shards"], manifest["meta"][split]["shards"]
@@ -131,7 +145,7 @@ def _split(folder: Path, split: str, manifest: Manifest) -> Iterator[Finding]:
     yield from _equal(split, "rows by source", dict(sorted(rows.items())), expected)
 
 
-def _shape(entry: Manifest, table: pa.Table, schema: pa.Schema) -> Iterator[Finding]:
+def _shape(entry: Entries, table: pa.Table, schema: pa.Schema) -> Iterator[Finding]:
     yield from _equal(entry["file"], "rows", table.num_rows, entry["rows"])
     if table.schema != schema:
         columns = ", ".join(f"{f.name}: {f.type}" for f in table.schema)
@@ -164,7 +178,7 @@ def _flat(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False))
 
 
-def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Manifest) -> Iterator[Finding]:
+def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Entries) -> Iterator[Finding]:
     """The export contract."""
     if not flat.same_lengths.all():
         yield _at(name, ~flat.same_lengths, "input_ids, attention_mask and labels differ in length")
@@ -203,7 +217,7 @@ def _at(name: str, wrong: np.ndarray, what: str) -> Finding:
     return Finding(name, f"{what} ({int(wrong.sum())} of {len(wrong)} rows, the first is row {int(np.argmax(wrong))})")
 
 
-def _disjoint(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def _disjoint(folder: Path, manifest: Entries) -> Iterator[Finding]:
     ids = [
         {i for shard in meta["shards"] for i in read_shard(folder / shard["file"], ["id"])["id"].to_pylist()}
         for meta in manifest["meta"].values()
@@ -215,38 +229,60 @@ def _disjoint(folder: Path, manifest: Manifest) -> Iterator[Finding]:
 # ---- dataset folders of the stages
 
 
-def _dataset(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def _dataset(folder: Path, raw: Mapping[str, Any]) -> Iterator[Finding]:
+    manifest = Manifest.model_validate(raw)
+    if manifest.model_dump(mode="json", exclude_unset=True) != raw:
+        yield Finding(MANIFEST, "not a manifest as this version writes it: other entries, or of another type")
     rows, drops = 0, Counter[str]()
-    for shard in manifest["shards"]:
+    for shard in manifest.shards:
         yield from _shard(folder, shard)
-        rows, drops = rows + shard["rows"], drops + Counter(shard["drops"])
-    yield from _equal(MANIFEST, "rows", manifest["rows"], rows)
-    yield from _equal(MANIFEST, "drops", manifest["drops"], dict(sorted(drops.items())))
-    yield from _equal(MANIFEST, "kept", manifest["kept"], rows - drops.total())
+        rows, drops = rows + shard.rows, drops + Counter(shard.drops)
+    yield from _equal(MANIFEST, "rows", manifest.rows, rows)
+    yield from _equal(MANIFEST, "drops", manifest.drops, dict(sorted(drops.items())))
+    yield from _equal(MANIFEST, "kept", manifest.kept, rows - drops.total())
+    yield from _rows_under(folder, manifest)
     yield from _lineage(folder, manifest)
     yield from _rejected(folder, manifest)
-    known = {MANIFEST, REJECTED} | {shard["file"] for shard in manifest["shards"]}
+    known = {MANIFEST, REJECTED} | {shard.file for shard in manifest.shards}
     for name in files_in(folder):
         if name not in known and not name.startswith(f"{RECEIPTS}/"):
             yield Finding(name, "not part of this dataset")
 
 
-def _shard(folder: Path, shard: Manifest) -> Iterator[Finding]:
-    path, receipt = folder / shard["file"], receipt_path(folder, shard["file"])
+def _shard(folder: Path, shard: Shard) -> Iterator[Finding]:
+    path, receipt = folder / shard.file, receipt_path(folder, shard.file)
     if not path.is_file():
-        yield Finding(shard["file"], "missing")
+        yield Finding(shard.file, "missing")
         return
-    if file_hash(path) != shard["sha256"]:
-        yield Finding(shard["file"], "changed since it was written: its checksum does not match")
+    if file_hash(path) != shard.sha256:
+        yield Finding(shard.file, "changed since it was written: its checksum does not match")
         return
     if not receipt.is_file():
         yield Finding(f"{RECEIPTS}/{receipt.name}", "missing")
-    elif {key: read_json(receipt).get(key) for key in shard} != dict(shard):
+    elif {key: read_json(receipt).get(key) for key in Shard.model_fields} != dict(shard):
         yield Finding(f"{RECEIPTS}/{receipt.name}", "does not agree with the manifest")
-    table = read_shard(path)
-    yield from _equal(shard["file"], "rows", table.num_rows, shard["rows"])
-    yield from _equal(shard["file"], "drops", count_drops(table), shard["drops"])
-    yield from _examples(shard["file"], table)
+    try:
+        table = read_shard(path)
+    except DatasetError as error:  # of the rows under its verdicts
+        yield Finding(shard.file, str(error))
+        return
+    yield from _equal(shard.file, "rows", table.num_rows, shard.rows)
+    yield from _equal(shard.file, "drops", count_drops(table), shard.drops)
+    yield from _examples(shard.file, table)
+
+
+def _rows_under(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """What is wrong with the folder that has the rows, where this one has verdicts alone."""
+    unders: set[Path] = set()
+    for shard in manifest.shards:
+        with suppress(DatasetError, OSError):  # of a shard or a receipt, and said of that already
+            unders |= {under} if (under := folder_under(folder / shard.file)) else set()
+    for under in sorted(unders):
+        name = os.path.relpath(under, folder.resolve())
+        yield from (Finding(f"{name}/{found.where}", found.what) for found in verify(under))
+        if (under / MANIFEST).is_file():
+            yield from _equal(f"{name}/{MANIFEST}", "last entry of the lineage", Manifest.load(under).step,
+                              manifest.lineage.steps[-2])  # fmt: skip
 
 
 def _examples(name: str, table: pa.Table) -> Iterator[Finding]:
@@ -273,35 +309,31 @@ def _spans_off(response: str | None, spans: list[dict[str, Any]] | None) -> bool
 
 def _lineage(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Each fingerprint follows from its configuration and the one before, so none of them can be changed alone."""
-    before: list[str] = []
-    for entry in manifest["lineage"]:
-        expected = fingerprint(entry["stage"], entry["version"], entry["config"], *before)
-        yield from _equal(f"{MANIFEST} lineage.{entry['stage']}", "fingerprint", entry["fingerprint"], expected)
-        before = [entry["fingerprint"]]
-    last = {key: manifest[key] for key in ("stage", "version", "fingerprint", "config")}
-    yield from _equal(MANIFEST, "last entry of the lineage", manifest["lineage"][-1], last)
-    if len(manifest["lineage"]) > 1:
-        entry = manifest["lineage"][-2]
-        input_ = folder.parent / f"{entry['stage']}-{entry['fingerprint']}" / MANIFEST
-        if input_.is_file():
-            yield from _equal(MANIFEST, "rows of its input, and added", manifest["rows"] - manifest["added"],
-                              read_json(input_)["rows"])  # fmt: skip
+    steps = manifest.lineage.steps
+    for index, step in enumerate(steps):
+        expected = Lineage(steps[:index]).then(step.stage, step.version, step.config).steps[-1]
+        yield from _equal(f"{MANIFEST} lineage.{step.stage}", "fingerprint", step.fingerprint, expected.fingerprint)
+    yield from _equal(MANIFEST, "last entry of the lineage", steps[-1], manifest.step)
+    before = steps[-2].beside(folder) if len(steps) > 1 else None
+    if before and (before / MANIFEST).is_file():
+        yield from _equal(MANIFEST, "rows of its input, and added", manifest.rows - manifest.added,
+                          Manifest.load(before).rows)  # fmt: skip
 
 
 def _rejected(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    if "rejected" not in manifest:
+    if not manifest.was_read:
         return
     path = folder / REJECTED
     if not path.is_file():
         yield Finding(path.name, "missing")
         return
-    if file_hash(path) != manifest["rejected_sha256"]:
+    if file_hash(path) != manifest.rejected_sha256:
         yield Finding(path.name, "changed since it was written: its checksum does not match")
         return
     reasons = Counter(json.loads(line)["reason"] for line in path.read_text(encoding="utf-8").splitlines())
-    yield from _equal(path.name, "rejections by reason", dict(sorted(reasons.items())), manifest["rejected"])
-    total = manifest["rows"] + reasons.total()
-    yield from _equal(MANIFEST, "records read", manifest["records"], total)
+    yield from _equal(path.name, "rejections by reason", dict(sorted(reasons.items())), manifest.rejected)
+    total = manifest.rows + reasons.total()
+    yield from _equal(MANIFEST, "records read", manifest.records, total)
 
 
 def _equal(where: str, what: str, actual: Any, expected: Any) -> Iterator[Finding]:

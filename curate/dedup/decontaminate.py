@@ -12,22 +12,22 @@ import pyarrow.compute as pc
 
 from curate.dedup.near.overlap import Hit, Index, SuiteItem, counted, row_of
 from curate.dedup.near.settings import RUN, THRESHOLD
-from curate.schema import EXAMPLE
-from curate.store.files import load_manifest, read_dataset
-from curate.store.stage import Worker, fingerprint, noted
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
+from curate.store.stage import Decider, Worker, fingerprint, noted, with_drops
 
 KEY = "contamination"
 """Where in ``meta`` the items stand: a list of {"suite", "item", "score", "answered"}."""
 
 
 @dataclass(frozen=True)
-class Decontaminate:
+class Decontaminate(Decider):
     items: tuple[SuiteItem, ...]
     run: int = RUN
     overlap: float = THRESHOLD
 
     name: ClassVar[str] = "decontaminate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference", "meta")
 
     def identity(self) -> dict[str, Any]:
@@ -51,21 +51,20 @@ class Search:
             hits.setdefault(hit.row, []).append(hit)
         drop = [("contaminated" if row["id"] in hits else None) for row in rows]
         meta = [_noted(row["meta"], hits.get(row["id"], [])) for row in rows]
-        for name, values in (("drop", drop), ("meta", meta)):
-            table = table.set_column(table.column_names.index(name), EXAMPLE.field(name), pa.array(values, pa.string()))
-        return table
+        table = table.set_column(table.column_names.index("meta"), "meta", pa.array(meta, pa.string()))
+        return with_drops(table, drop)
 
 
 def contamination(folder: Path) -> dict[str, dict[str, int]]:
     """What was found in a dataset, by suite: its items, those found, the rows that hold any, and those with the answer
     as well. Nothing where the dataset was never searched."""
-    searched = [entry for entry in load_manifest(folder)["lineage"] if entry["stage"] == Decontaminate.name]
-    if not searched:
+    searched = Manifest.load(folder).lineage.find(Decontaminate.name)
+    if searched is None:
         return {}
     table = read_dataset(folder, ["id", "drop", "meta"])
     marked = table.filter(pc.equal(table["drop"], "contaminated"))
     notes = zip(marked["id"].to_pylist(), marked["meta"].to_pylist(), strict=True)
-    return counted(searched[-1]["config"]["suites"], (Hit(row, **hit) for row, meta in notes
+    return counted(searched.config["suites"], (Hit(row, **hit) for row, meta in notes
                                                       for hit in json.loads(meta)[KEY]))  # fmt: skip
 
 

@@ -10,20 +10,19 @@ import pyarrow as pa
 from curate.dedup.contradictions import judged
 from curate.dedup.rows import Verdict, find
 from curate.model.base import Base
-from curate.schema import EXAMPLE
 from curate.store.files import read_live
-from curate.store.stage import Worker
+from curate.store.stage import Decider, Worker, with_drops
 
 
 @dataclass(frozen=True)
-class Dedupe:
+class Dedupe(Decider):
     dataset: Path  # all of whose rows are compared; by content it is the stage's input, so no part of the identity
     lang: str = "en"
     contradictions: bool = True  # off for rehearsal: its answers are not what the model learns
     judge: Base | None = None  # confirms contradictions
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
@@ -44,5 +43,4 @@ class Marker:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         verdicts = [self.verdicts.get(row) for row in table["id"].to_pylist()]
-        drop = pa.array([verdict.reason if verdict else None for verdict in verdicts], pa.string())
-        return table.set_column(EXAMPLE.get_field_index("drop"), "drop", drop)
+        return with_drops(table, [verdict.reason if verdict else None for verdict in verdicts])

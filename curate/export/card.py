@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.export.highlight import marked, runs, visible
 from curate.export.licences import combined
+from curate.export.manifest import inputs_of
 from curate.export.snippets import loading
 from curate.rehearsal.topics import coverage_line
 
@@ -100,13 +101,11 @@ def _summary(manifest: Manifest) -> str:
 def _asked(manifest: Manifest) -> list[tuple[str, str]]:
     """How the base model was asked for its answers, by source: a row each."""
     rows = []
-    for found in manifest["inputs"]:
-        stages = {entry["stage"]: entry["config"] for entry in found["lineage"] or []}
-        name = (found["lineage"] or [{"config": {}}])[0]["config"].get("name", found["stage"])
-        for stage in ("regenerate", "answer"):
-            said = {key: value for key, value in stages.get(stage, {}).items() if key in SAMPLING}
+    for found in inputs_of(manifest):
+        for step in map(found.lineage.find, ("regenerate", "answer")):
+            said = {key: value for key, value in step.config.items() if key in SAMPLING} if step else {}
             if said:
-                rows.append((f"answers of {name}", _settings(said)))
+                rows.append((f"answers of {found.source}", _settings(said)))
     return rows
 
 
@@ -161,10 +160,10 @@ def _funnel(manifest: Manifest) -> str:
         lines.append(f"- **{name}**: {found['rows']:,} rows = {found['exported']:,} exported + "
                      f"{sum(found['not_exported'].values()):,} not ({left}). Answers by origin: {origins}. "
                      f"Rows written, repeats counted: {written}.")  # fmt: skip
-    for found in manifest["inputs"]:
-        if found.get("rejected"):
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in found["rejected"].items())
-            lines.append(f"- Of {found['records']:,} records read, {sum(found['rejected'].values()):,} were no usable "
+    for read in inputs_of(manifest):
+        if read.rejected:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in read.rejected.items())
+            lines.append(f"- Of {read.records:,} records read, {sum(read.rejected.values()):,} were no usable "
                          f"row: {reasons}.")  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -257,9 +256,9 @@ def _limits(manifest: Manifest) -> str:
 
 def _lineage(manifest: Manifest) -> str:
     lines = [f"export {manifest['fingerprint']}"]
-    for found in manifest["inputs"]:
-        for depth, entry in enumerate(reversed(found["lineage"] or [])):
-            lines.append(f"{'  ' * depth}└─ {entry['stage']} {entry['fingerprint']}")
+    for found in inputs_of(manifest):
+        for depth, step in enumerate(reversed(found.lineage.steps)):
+            lines.append(f"{'  ' * depth}└─ {step.stage} {step.fingerprint}")
     return "## Lineage\n\n" + _fence("\n".join(lines))
 
 
@@ -269,9 +268,9 @@ def _licences(manifest: Manifest) -> dict[str, str]:
 
 def _revisions(manifest: Manifest) -> dict[str, str]:
     """Per source the revision that was read from the hub, else the beginning of its content's digest."""
-    read = [entry["config"] for found in manifest["inputs"] for entry in (found["lineage"] or [])[:1]]
-    return {config["name"]: str(config.get("revision") or str(config.get("content", ""))[:12]) for config in read
-            if "name" in config}  # fmt: skip
+    read = {found.lineage.source: found.lineage.first for found in inputs_of(manifest)}
+    return {name: str(first.config.get("revision") or str(first.config.get("content", ""))[:12])
+            for name, first in read.items() if name is not None and first}  # fmt: skip
 
 
 def _train(manifest: Manifest) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.export.buffer import Pool
-from curate.export.manifest import Facts, checksum, input_of, manifest_of
+from curate.export.manifest import Facts, Input, checksum, manifest_of
 from curate.export.place import alone, check_replaceable, files_in, recover, replace
 from curate.export.rows import READS, ChatRenderer, Renderer, token_rows
 from curate.export.trainable import lacking, why_nothing
@@ -69,7 +69,7 @@ def mix_and_export(
                            "other sets, or --ratio 1")  # fmt: skip
         return new, old
 
-    return export(fill, [input_of(folder) for folder in (build, *rehearsal)], template, config, out, facts)
+    return export(fill, [Input.of(folder) for folder in (build, *rehearsal)], template, config, out, facts)
 
 
 Fill = Callable[[Pool], tuple[pa.Table, pa.Table]]
@@ -77,7 +77,7 @@ Fill = Callable[[Pool], tuple[pa.Table, pa.Table]]
 
 
 def export(
-    fill: Fill, inputs: Sequence[dict[str, Any]], template: Renderer, config: MixtureConfig, out: Path, facts: Facts,
+    fill: Fill, inputs: Sequence[Input], template: Renderer, config: MixtureConfig, out: Path, facts: Facts,
     beside: Callable[[Path], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the training folder ``out`` from the rows that ``fill`` gives. ``beside`` may put further files into it.
@@ -90,7 +90,7 @@ def export(
 
 
 def _export(
-    fill: Fill, inputs: Sequence[dict[str, Any]], template: Renderer, config: MixtureConfig, out: Path, facts: Facts,
+    fill: Fill, inputs: Sequence[Input], template: Renderer, config: MixtureConfig, out: Path, facts: Facts,
     beside: Callable[[Path], None] | None,
 ) -> dict[str, Any]:  # fmt: skip
     recover(out)

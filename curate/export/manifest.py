@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from curate import __version__
 from curate.config.settings import Strict
@@ -15,7 +15,7 @@ from curate.export.buffer import Pool
 from curate.export.rows import Renderer
 from curate.mixture.plan import Plan
 from curate.mixture.settings import MixtureConfig
-from curate.store.files import MANIFEST, load_manifest, read_json
+from curate.store.manifest import MANIFEST, Lineage, Manifest
 from curate.store.stage import fingerprint
 
 VERSION = 2
@@ -34,24 +34,49 @@ class Facts(Strict):
     licences: dict[str, str] = Field({})  # source -> licence, as its card says
 
 
-def input_of(folder: Path) -> dict[str, Any]:
-    """What the manifest keeps of an input's own, and what its ingest rejected where that still lies beside it."""
-    found = load_manifest(folder)
-    kept = {key: found.get(key) for key in ("stage", "fingerprint", "rows", "kept", "drops", "lineage")}
-    for entry in found.get("lineage", []):
-        beside = folder.parent / f"{entry['stage']}-{entry['fingerprint']}" / MANIFEST
-        if beside.is_file() and "rejected" in (first := read_json(beside)):
-            kept |= {"records": first["records"], "rejected": first["rejected"]}
-    return kept
+class Input(BaseModel):
+    """What the manifest keeps of an input's own, and what was rejected where its rows were read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    fingerprint: str
+    rows: int = 0
+    kept: int = 0
+    drops: dict[str, int] = {}
+    lineage: Lineage = Lineage()
+    records: int = 0
+    rejected: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, folder: Path) -> "Input":
+        """Of a dataset folder. What was rejected is known while the folder that its lineage begins with lies beside."""
+        found = Manifest.load(folder)
+        own = {key: getattr(found, key) for key in ("stage", "fingerprint", "rows", "kept", "drops", "lineage")}
+        for step in found.lineage.steps:
+            beside = step.beside(folder)
+            if (beside / MANIFEST).is_file() and (first := Manifest.load(beside)).was_read:
+                own |= {"records": first.records, "rejected": first.rejected}
+        return cls(**own)
+
+    @property
+    def source(self) -> str:
+        """The source's name; of an input without, its stage."""
+        return self.lineage.source or self.stage
+
+
+def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
+    """The inputs that the manifest of a training folder names."""
+    return [Input.model_validate(found) for found in manifest["inputs"]]
 
 
 def manifest_of(
-    pool: Pool, planned: Plan, config: MixtureConfig, facts: Facts, template: Renderer, inputs: Sequence[dict[str, Any]]
+    pool: Pool, planned: Plan, config: MixtureConfig, facts: Facts, template: Renderer, inputs: Sequence[Input]
 ) -> dict[str, Any]:
     unsaid = {"temperature"} if config.temperature is None else None  # older folders keep their fingerprint
     mix = config.model_dump(exclude=unsaid)
     identity = {
-        "inputs": [found["fingerprint"] for found in inputs],
+        "inputs": [found.fingerprint for found in inputs],
         "mix": mix,
         # Where a model lies is not what it is: inputs know that. The template's name says what its variables are.
         **facts.model_dump(exclude={"model", "revision", "template_args"}),
@@ -73,7 +98,7 @@ def manifest_of(
         "balance": planned.balance,
         "accounting": _accounting(pool, planned),
         "left_out": pool.left_out,
-        "inputs": inputs,
+        "inputs": [found.model_dump(exclude_unset=True) for found in inputs],
     }
 
 

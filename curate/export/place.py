@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from curate.export.manifest import KIND
-from curate.store.files import MANIFEST, DatasetError, load_manifest, read_json
+from curate.store.files import MANIFEST, DatasetError, read_json
+from curate.store.manifest import read_manifest
 
 SWEEP = "sweep"
 """``kind`` in the manifest of a folder that holds the training folders of a sweep over ratios, under ``folders``."""
@@ -56,7 +57,7 @@ def check_replaceable(out: Path) -> None:
 
 def check_sweepable(out: Path) -> None:
     """A sweep lays training folders into ``out``; its manifest takes the place of an older sweep's and of no other."""
-    if (out / MANIFEST).is_file() and load_manifest(out).get("kind") != SWEEP:
+    if (out / MANIFEST).is_file() and read_manifest(out).get("kind") != SWEEP:
         raise ExportError(f"{out}: there is a dataset here that is not a sweep; choose another --out, or remove it "
                           "yourself")  # fmt: skip
 

@@ -18,9 +18,8 @@ from curate.config.settings import ConfigError
 from curate.dedup.rows import Verdict, find
 from curate.dedup.stage import Dedupe, Marker
 from curate.ingest.source import wording_id
-from curate.schema import EXAMPLE
 from curate.store.files import read_live
-from curate.store.stage import Worker, fingerprint
+from curate.store.stage import Decider, Worker, fingerprint, with_drops
 
 SHOWN = 5  # ids named in a message
 
@@ -95,7 +94,7 @@ def _without(table: pa.Table, ids: Collection[str]) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class DedupeWithout:
+class DedupeWithout(Decider):
     """The comparison of all rows, made without some of them, which it marks as excluded."""
 
     dedupe: Dedupe
@@ -115,13 +114,13 @@ class DedupeWithout:
 
 
 @dataclass(frozen=True)
-class Exclude:
+class Exclude(Decider):
     """Marks the rows whose ids are listed."""
 
     ids: tuple[str, ...]
 
     name: ClassVar[str] = "exclude"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("id", "wording_of")
 
     def identity(self) -> dict[str, Any]:
@@ -139,5 +138,4 @@ def ids_of(table: pa.Table) -> Iterator[tuple[str, str | None]]:
 
 def mark(table: pa.Table, reason: str, chosen: Sequence[bool]) -> pa.Table:
     """The rows still in, those chosen with this reason in ``drop``."""
-    drop = pa.array([reason if yes else None for yes in chosen], pa.string())
-    return table.set_column(EXAMPLE.get_field_index("drop"), "drop", drop)
+    return with_drops(table, [reason if yes else None for yes in chosen])

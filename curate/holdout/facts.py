@@ -31,7 +31,7 @@ from curate.config.settings import ConfigError
 from curate.holdout.exclude import ids_of, mark
 from curate.schema import Message
 from curate.store.files import read_live
-from curate.store.stage import Worker
+from curate.store.stage import Decider, Worker
 from curate.text.entities import LONGEST, QuestionAnswer, find_entities
 from curate.text.normalise import normalise
 from curate.text.quantity import quantities
@@ -215,7 +215,7 @@ def rank(seed: int, *parts: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class HoldOut:
+class HoldOut(Decider):
     """Marks every row, and every wording, that tells a fact of the held-out share."""
 
     ingested: Path  # the source as rows; the beginning of the lineage, so no part of the identity
@@ -224,7 +224,7 @@ class HoldOut:
     seed: int = 0
 
     name: ClassVar[str] = "heldout"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("id", "wording_of")
 
     def identity(self) -> dict[str, Any]:

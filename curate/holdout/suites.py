@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from curate.holdout.facts import SUITES, SUMMARY, Item, Reword, Row, Split, rank
 from curate.schema import EXAMPLE, Message
-from curate.store.files import load_manifest, read_dataset, read_json, write_bytes, write_json
+from curate.store.files import read_dataset, read_json, write_bytes, write_json
+from curate.store.manifest import Manifest
 from curate.store.stage import Stage as RewordStage
 from curate.store.stage import fingerprint
 from curate.text.compare import has_amount, has_name, tokens
@@ -34,7 +35,7 @@ def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordS
     can name it. Written once: the summary comes last. Without a stage that rewords (on a cluster the model is not here)
     there is no ``new_unseen``.
     """
-    identity = [load_manifest(built)["fingerprint"], seed, lang, stage and stage.identity()]
+    identity = [Manifest.load(built).fingerprint, seed, lang, stage and stage.identity()]
     out = built.parent / f"suites-{fingerprint('suites', VERSION, identity)}"
     if not (out / SUMMARY).is_file():
         rows = read_dataset(built, EXAMPLE.names).to_pylist()

@@ -13,9 +13,9 @@ import pyarrow as pa
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
 from curate.schema import EXAMPLE, Message
 from curate.store.disk import naming
-from curate.store.files import MANIFEST, REJECTED, batched, file_hash, read_json, write_json, write_shard
-from curate.store.runner import Report, TooManyDrops, manifest, receipt_path
-from curate.store.stage import fingerprint
+from curate.store.files import MANIFEST, REJECTED, batched, file_hash, read_json, receipt_path, write_json, write_shard
+from curate.store.manifest import Lineage, Manifest
+from curate.store.runner import Report, TooManyDrops
 
 VERSION = 5
 
@@ -51,7 +51,8 @@ def load_source(
     """
     named = {"name": source.label, "content": content_hash(source), "shard_rows": shard_rows}
     identity = {**source.model_dump(exclude={"path", "name"}), **named, **limits}
-    out = work / f"ingest-{fingerprint('ingest', VERSION, identity)}"
+    lineage = Lineage().then("ingest", VERSION, identity)
+    out = lineage.folder(work)
     if (out / MANIFEST).is_file():
         return out
     rejections: Counter[str] = Counter()
@@ -65,11 +66,10 @@ def load_source(
                 report("ingest", sum(receipt["rows"] for receipt in receipts), 0)
     accepted = sum(receipt["rows"] for receipt in receipts)
     _guard(source, rejected, accepted, rejections, max_drop)
-    facts = manifest("ingest", VERSION, identity, fingerprint("ingest", VERSION, identity), receipts, [])
-    facts |= {"records": accepted + rejections.total(), "rejected": dict(sorted(rejections.items()))}
-    facts |= unlearned.facts()
-    facts |= {"rejected_sha256": file_hash(out / REJECTED)}
-    write_json(out / MANIFEST, facts)
+    Manifest.of(
+        lineage, receipts, records=accepted + rejections.total(), rejected=dict(sorted(rejections.items())),
+        rejected_sha256=file_hash(out / REJECTED), **unlearned.facts(),
+    ).write(out)  # fmt: skip
     return out
 
 

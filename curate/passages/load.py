@@ -29,15 +29,15 @@ from curate.store.files import (
     MANIFEST,
     REJECTED,
     file_hash,
-    load_manifest,
     read_shard,
+    receipt_path,
     shard_paths,
     write_bytes,
     write_json,
     write_shard,
 )
-from curate.store.runner import Executor, Report, TooManyDrops, in_process, manifest, receipt_path, run_stage
-from curate.store.stage import fingerprint
+from curate.store.manifest import Lineage, Manifest
+from curate.store.runner import Executor, Report, TooManyDrops, in_process, run_stage
 from curate.text.questions import question_of
 
 STAGE = "ingest"  # what follows takes it for a source that was read
@@ -76,12 +76,12 @@ def estimate(
 ) -> dict[str, Any]:  # fmt: skip
     """What asking would cost, without loading weights: passages, questions and tokens at most. Fills ``scratch``."""
     read = _passages(source, plan, base, frames, scratch, shard_rows, 1.0, None)
-    facts, count = load_manifest(read), counter(base)
+    facts, count = Manifest.load(read), counter(base)
     tokens = sum(count(text) for path in shard_paths(read) for text in read_shard(path)["reference"].to_pylist())
     asking, answering = _rooms(plan, base)
-    room = facts["rows"] * (plan.questions * (SPARE + answering) + asking)
-    return {"documents": facts["documents"], "passages": facts["rows"], "rejected": facts["rejected"],
-            "questions_at_most": facts["rows"] * plan.questions,
+    room = facts.rows * (plan.questions * (SPARE + answering) + asking)
+    return {"documents": facts.documents, "passages": facts.rows, "rejected": facts.rejected,
+            "questions_at_most": facts.rows * plan.questions,
             "tokens_at_most": tokens * (1 + plan.questions) + room}  # fmt: skip
 
 
@@ -141,10 +141,11 @@ def label(source: Source) -> str:
 
 
 def _collect(source: Source, read: Path, asked: Path, work: Path, fits: Fits | None, limits: dict[str, Any]) -> Path:
-    identity = {"name": label(source), "kind": "text", "asked": load_manifest(asked)["fingerprint"],
-                "content": load_manifest(read)["config"]["content"], **limits}  # fmt: skip
-    print_ = fingerprint(STAGE, VERSION, identity)
-    out = work / f"{STAGE}-{print_}"
+    passages = Manifest.load(read)
+    identity = {"name": label(source), "kind": "text", "asked": Manifest.load(asked).fingerprint,
+                "content": passages.config["content"], **limits}  # fmt: skip
+    lineage = Lineage().then(STAGE, VERSION, identity)
+    out = lineage.folder(work)
     if (out / MANIFEST).is_file():
         return out
     refused: list[dict[str, Any]] = []
@@ -158,14 +159,14 @@ def _collect(source: Source, read: Path, asked: Path, work: Path, fits: Fits | N
             write_json(receipt_path(out, name), receipts[-1])
     lines = chain((read / REJECTED).read_text("utf-8").splitlines(), map(json.dumps, refused))
     write_bytes(out / REJECTED, "".join(f"{line}\n" for line in lines).encode())
-    facts = manifest(STAGE, VERSION, identity, print_, receipts, [])
     reasons = Counter(found["reason"] for found in refused)
     if not receipts:
-        raise _nothing(source, load_manifest(read)["rows"], reasons, refused[0], out)
-    reasons += Counter(load_manifest(read)["rejected"])
-    facts |= {"records": facts["rows"] + reasons.total(), "rejected": dict(sorted(reasons.items()))}
-    facts |= {"rejected_sha256": file_hash(out / REJECTED), "passages": load_manifest(read)["rows"]}
-    write_json(out / MANIFEST, facts)
+        raise _nothing(source, passages.rows, reasons, refused[0], out)
+    reasons += Counter(passages.rejected)
+    Manifest.of(
+        lineage, receipts, records=sum(receipt["rows"] for receipt in receipts) + reasons.total(),
+        rejected=dict(sorted(reasons.items())), rejected_sha256=file_hash(out / REJECTED), passages=passages.rows,
+    ).write(out)  # fmt: skip
     return out
 
 

@@ -20,9 +20,9 @@ from curate.ingest.records import RAW_LIMIT, encodable
 from curate.model.template import user
 from curate.passages.split import LONG, Count, Piece, pieces
 from curate.schema import EXAMPLE
-from curate.store.files import MANIFEST, REJECTED, batched, file_hash, write_bytes, write_json
-from curate.store.runner import Report, TooManyDrops, manifest
-from curate.store.stage import fingerprint
+from curate.store.files import MANIFEST, REJECTED, batched, file_hash, write_bytes
+from curate.store.manifest import Lineage, Manifest
+from curate.store.runner import Report, TooManyDrops
 from curate.text.normalise import normalise
 from curate.text.words import words
 
@@ -145,8 +145,8 @@ def write_passages(
     """
     identity = {"name": name, "content": content_digest(source, column), "encoding": source.encoding, "column": column,
                 "size": size, "lang": lang, "shard_rows": shard_rows, **limits}  # fmt: skip
-    print_ = fingerprint(STAGE, VERSION, identity)
-    out = work / f"{STAGE}-{print_}"
+    lineage = Lineage().then(STAGE, VERSION, identity)
+    out = lineage.folder(work)
     if (out / MANIFEST).is_file():
         return out
     tally, receipts = Tally(), []
@@ -158,11 +158,11 @@ def write_passages(
     write_bytes(out / REJECTED, "".join(json.dumps(found) + "\n" for found in tally.rejected).encode())
     rows_ = sum(receipt["rows"] for receipt in receipts)
     _guard(source, out, rows_, tally, max_drop)
-    facts = manifest(STAGE, VERSION, identity, print_, receipts, [])
-    facts |= {"records": rows_ + tally.reasons.total(), "rejected": dict(sorted(tally.reasons.items()))}
-    facts |= {"rejected_sha256": file_hash(out / REJECTED), "documents": tally.documents}
-    facts |= {"characters": dict(sorted(tally.characters.items()))}
-    write_json(out / MANIFEST, facts)
+    Manifest.of(
+        lineage, receipts, records=rows_ + tally.reasons.total(), rejected=dict(sorted(tally.reasons.items())),
+        rejected_sha256=file_hash(out / REJECTED), documents=tally.documents,
+        characters=dict(sorted(tally.characters.items())),
+    ).write(out)  # fmt: skip
     return out
 
 

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.rehearsal.topics import order, rank, read_prompts, topics
-from curate.schema import EXAMPLE
-from curate.store.stage import Worker
+from curate.store.stage import Decider, Worker, with_drops
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Decider):
     """Keeps ``count`` rows, spread over the set's topics: one of each while the count allows, then by the topics'
     sizes, inside a topic by hashed id; without topics by hashed id alone. The same rows wherever they lie, and a larger
     sample of the same set holds a smaller one."""
@@ -24,7 +23,7 @@ class Sample:
     by_topic: bool = True
 
     name: ClassVar[str] = "sample"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt")
 
     def identity(self) -> dict[str, Any]:
@@ -44,5 +43,4 @@ class Keeper:
     ids: frozenset[str]
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        drop = [None if name in self.ids else "not-sampled" for name in table["id"].to_pylist()]
-        return table.set_column(EXAMPLE.get_field_index("drop"), "drop", pa.array(drop, pa.string()))
+        return with_drops(table, [None if name in self.ids else "not-sampled" for name in table["id"].to_pylist()])

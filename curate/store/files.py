@@ -5,7 +5,6 @@ its receipt lies beside it, and the receipt is written last.
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,39 +14,26 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.errors import CurateError
 from curate.store.disk import file_hash as file_hash
 from curate.store.disk import write_bytes as write_bytes
+from curate.store.json_files import DamagedFile as DamagedFile
+from curate.store.json_files import DatasetError as DatasetError
+from curate.store.json_files import damaged as damaged
+from curate.store.json_files import read_json as read_json
+from curate.store.json_files import write_json as write_json
+from curate.store.manifest import MANIFEST as MANIFEST
+from curate.store.manifest import Manifest
+from curate.store.verdicts import are_verdicts, laid_over
 
 T = TypeVar("T")
 
-MANIFEST = "manifest.json"
 REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
 LATEST = "latest.json"
+RECEIPTS = "receipts"
 
 
-class DatasetError(CurateError):
-    """A folder is not the dataset it should be; the message says what was expected and what to do."""
-
-
-class DamagedFile(DatasetError, ValueError):
-    """A file of a dataset is damaged or breaks off; the message names the file."""
-
-
-def damaged(path: Path, why: object) -> DamagedFile:
-    return DamagedFile(f"{path}: damaged or cut off ({why}); delete the folder and run the command that made it")
-
-
-def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Raises ``DamagedFile``."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise damaged(path, error) from None
+def receipt_path(folder: Path, shard: str) -> Path:
+    return folder / RECEIPTS / f"{shard}.json"
 
 
 def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
@@ -62,17 +48,50 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One shard, memory-mapped; ``columns`` picks some of them. Raises ``DamagedFile``, ``DatasetError`` where it lacks
-    a column, and ``OSError`` where there is no such file."""
-    with pa.memory_map(str(path)) as source:
-        try:
-            table = pa.ipc.open_stream(source).read_all()
-        except (pa.ArrowException, OSError) as error:
-            raise damaged(path, error) from None
+    """One shard, memory-mapped; ``columns`` picks some of them. Verdicts come with the rows that they are on. Raises
+    ``DamagedFile``, ``DatasetError`` where it lacks a column or the rows under it are gone, and ``OSError`` where there
+    is no such file."""
+    table = _stored(path)
+    if under := folder_under(path, table.schema):
+        table = _whole(path, table, under / path.name)
     if absent := sorted(set(columns or ()) - set(table.column_names)):
         raise DatasetError(f"{path}: no column {', '.join(absent)} here, so another version of curate wrote this; run "
                            "the command that makes it again")  # fmt: skip
     return table if columns is None else table.select(list(columns))
+
+
+def _stored(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        try:
+            return pa.ipc.open_stream(source).read_all()
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from None
+
+
+def folder_under(path: Path, schema: pa.Schema | None = None) -> Path | None:
+    """The folder of the rows that a shard's verdicts are on; None where the shard holds whole rows. Raises
+    ``DatasetError`` where no receipt says which."""
+    if not are_verdicts(schema or _stored(path).schema):
+        return None
+    receipt = receipt_path(path.parent, path.name)
+    over = read_json(receipt).get("over") if receipt.is_file() else None
+    if over is None:
+        raise DatasetError(f"{path}: holds verdicts alone, and {receipt} does not say on which rows; delete the folder "
+                           "and run the command that made it")  # fmt: skip
+    return (path.parent / str(over)).resolve()
+
+
+def _whole(path: Path, verdicts: pa.Table, under: Path) -> pa.Table:
+    if not under.is_file():
+        raise DatasetError(
+            f"{path}: holds verdicts alone, and the rows that they are on are no longer in {under.parent}; put that "
+            "folder back, or run the command that made both again"
+        )
+    rows = read_shard(under)
+    if rows["id"] != verdicts["id"]:
+        raise DatasetError(f"{path}: its verdicts are on other rows than now lie in {under}; delete the folder "
+                           f"{path.parent} and run the command that made it")  # fmt: skip
+    return laid_over(rows, verdicts)
 
 
 def count_drops(table: pa.Table) -> dict[str, int]:
@@ -82,20 +101,8 @@ def count_drops(table: pa.Table) -> dict[str, int]:
     return dict(sorted(Counter(reason for reason in table["drop"].to_pylist() if reason).items()))
 
 
-def load_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a dataset folder. Raises ``DatasetError`` where there is none, or it cannot be read."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise DatasetError(f"{folder}: no {MANIFEST} here, so this is not a finished dataset; run the command that "
-                           "makes it again (it resumes), or point to another folder")  # fmt: skip
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise damaged(path, f"expected an object, found {type(found).__name__}")
-    return found
-
-
 def shard_paths(folder: Path) -> list[Path]:
-    return [folder / shard["file"] for shard in load_manifest(folder)["shards"]]
+    return [folder / shard.file for shard in Manifest.load(folder).shards]
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -122,12 +129,12 @@ def read_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table
 
 def unfinished(folder: Path) -> bool:
     """Whether a stage was broken off here: it left shards, and no manifest."""
-    return not (folder / MANIFEST).is_file() and any(folder.glob("receipts/*.json"))
+    return not (folder / MANIFEST).is_file() and any(folder.glob(f"{RECEIPTS}/*.json"))
 
 
 def read_finished(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The shards that a broken-off stage has finished, to look at what stopped it."""
-    receipts = sorted(folder.glob("receipts/*.json"))
+    receipts = sorted(folder.glob(f"{RECEIPTS}/*.json"))
     return pa.concat_tables([read_shard(folder / path.stem, columns) for path in receipts])
 
 

@@ -45,9 +45,9 @@ def on_ray(address: str) -> Executor:
 
 class _Actor:
     def __init__(self, stage: Any, out: str):
-        self.worker = stage.open()
+        self.stage, self.worker = stage, stage.open()
         self.out = Path(out)
 
     def finish(self, shard: str) -> str:
-        finish_shard(self.worker, Path(shard), self.out)
+        finish_shard(self.stage, self.worker, Path(shard), self.out)
         return shard

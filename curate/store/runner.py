@@ -4,6 +4,7 @@ A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt i
 "resume" is running the same command again, and the same inputs always end in the same bytes.
 """
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,17 +18,19 @@ from curate.errors import CurateError
 from curate.store.advice import remedy
 from curate.store.files import (
     MANIFEST,
+    RECEIPTS,
     count_drops,
-    load_manifest,
     read_json,
     read_shard,
+    receipt_path,
     shard_paths,
     write_json,
     write_shard,
 )
-from curate.store.stage import Stage, Worker, fingerprint, noted
+from curate.store.manifest import Manifest
+from curate.store.stage import VERDICT, Decider, Stage, Worker, noted
+from curate.store.verdicts import verdicts
 
-RECEIPTS = "receipts"
 Report = Callable[[str, int, int], None]
 """Called with (stage name, rows done, rows in all) as shards finish."""
 
@@ -47,7 +50,7 @@ def in_process(stage: Stage, shards: Sequence[Path], out: Path) -> Iterator[Path
     if shards:
         worker = stage.open()
         for path in shards:
-            finish_shard(worker, path, out)
+            finish_shard(stage, worker, path, out)
             yield path
 
 
@@ -56,44 +59,41 @@ def run_stage(
     execute: Executor = in_process,
 ) -> Path:  # fmt: skip
     """Run a stage over a dataset folder, or find that it has been run; returns the folder of its output."""
-    before = load_manifest(source)
-    out = work / f"{stage.name}-{stage_fingerprint(stage, before)}"
+    before = Manifest.load(source)
+    lineage = before.lineage.then(stage.name, stage.version, stage.identity())
+    out = lineage.folder(work)
     report = report or (lambda *_: None)
     if (out / MANIFEST).is_file():
-        report(stage.name, before["rows"], before["rows"])
+        report(stage.name, before.rows, before.rows)
         return out
     paths = shard_paths(source)
     finished = [path for path in paths if receipt_path(out, path.name).is_file()]
     done = sum(_receipt(out, path)["rows"] for path in finished)
     dropped = sum(_receipt(out, path)["new_drops"] for path in finished)
-    report(stage.name, done, before["rows"])
+    report(stage.name, done, before.rows)
     for path in execute(stage, [path for path in paths if path not in finished], out):
         done, dropped = done + _receipt(out, path)["rows"], dropped + _receipt(out, path)["new_drops"]
-        report(stage.name, done, before["rows"])
+        report(stage.name, done, before.rows)
         _guard(stage.name, out, dropped, before, max_drop)
     _guard(stage.name, out, dropped, before, max_drop)
-    _write_manifest(stage, before, out, paths)
+    Manifest.of(lineage, [_receipt(out, path) for path in paths]).write(out)
     return out
-
-
-def stage_fingerprint(stage: Stage, before: dict[str, Any]) -> str:
-    return fingerprint(stage.name, stage.version, stage.identity(), before["fingerprint"])
-
-
-def receipt_path(out: Path, shard: str) -> Path:
-    return out / RECEIPTS / f"{shard}.json"
 
 
 def _receipt(out: Path, path: Path) -> dict[str, Any]:
     return dict(read_json(receipt_path(out, path.name)))
 
 
-def finish_shard(worker: Worker, path: Path, out: Path) -> None:
+def finish_shard(stage: Stage, worker: Worker, path: Path, out: Path) -> None:
     """All the work on one shard, whoever runs it: read, work, write, and the receipt last."""
     began = time.monotonic()
-    before = read_shard(path)
+    before, decides = read_shard(path), isinstance(stage, Decider)
+    if decides:
+        before = before.select([name for name in before.column_names if name in {"id", *stage.reads, *VERDICT}])
     after = apply(worker, before)
-    receipt = write_shard(out / path.name, after)
+    receipt = write_shard(out / path.name, verdicts(before, after) if decides else after)
+    if decides:
+        receipt["over"] = os.path.relpath(path.parent.resolve(), out.resolve())
     receipt["added"] = after.num_rows - before.num_rows
     receipt["new_drops"] = sum(receipt["drops"].values()) - sum(count_drops(before).values())
     receipt["seconds"] = round(time.monotonic() - began, 3)
@@ -170,8 +170,8 @@ def _same_columns(table: pa.Table, like: pa.Table) -> pa.Table:
     return pa.table(columns, schema=like.schema)
 
 
-def _guard(name: str, out: Path, dropped: int, before: dict[str, Any], max_drop: float) -> None:
-    rows = before["kept"]
+def _guard(name: str, out: Path, dropped: int, before: Manifest, max_drop: float) -> None:
+    rows = before.kept
     if rows and dropped > max_drop * rows:
         reasons = new_drops(out, before)
         seen = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
@@ -190,37 +190,8 @@ def drop_counts(out: Path) -> Counter[str]:
     return sum((Counter(read_json(path)["drops"]) for path in receipts), Counter())
 
 
-def new_drops(out: Path, before: dict[str, Any]) -> Counter[str]:
+def new_drops(out: Path, before: Manifest) -> Counter[str]:
     """The same, of those that this stage dropped itself."""
     finished = {path.stem for path in (out / RECEIPTS).glob("*.json")}
-    earlier = (Counter(shard["drops"]) for shard in before["shards"] if shard["file"] in finished)
+    earlier = (Counter(shard.drops) for shard in before.shards if shard.file in finished)
     return drop_counts(out) - sum(earlier, Counter())
-
-
-def _write_manifest(stage: Stage, before: dict[str, Any], out: Path, shards: Sequence[Path]) -> None:
-    write_json(
-        out / MANIFEST,
-        manifest(
-            stage.name, stage.version, stage.identity(), stage_fingerprint(stage, before),
-            [_receipt(out, path) for path in shards], before["lineage"],
-        ),
-    )  # fmt: skip
-
-
-def manifest(
-    name: str, version: int, identity: dict[str, Any], print_: str, receipts: list[dict[str, Any]], lineage: list[Any]
-) -> dict[str, Any]:
-    """What a dataset folder says of itself. No times and no paths: the same inputs give the same bytes."""
-    drops: Counter[str] = sum((Counter(receipt["drops"]) for receipt in receipts), Counter())
-    rows = sum(receipt["rows"] for receipt in receipts)
-    entry = {"stage": name, "version": version, "fingerprint": print_, "config": identity}
-    return {
-        "kind": "examples",
-        **entry,
-        "rows": rows,
-        "added": sum(receipt.get("added", 0) for receipt in receipts),  # by this stage; the rest are its input's
-        "kept": rows - drops.total(),
-        "drops": dict(sorted(drops.items())),
-        "shards": [{key: receipt[key] for key in ("file", "rows", "sha256", "drops")} for receipt in receipts],
-        "lineage": [*lineage, entry],
-    }

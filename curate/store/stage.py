@@ -6,7 +6,7 @@ other nor the runner (``curate.store.runner``), which does the counting, naming,
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
@@ -24,6 +24,21 @@ class Stage(Protocol):
     def identity(self) -> dict[str, Any]: ...
 
     def open(self) -> Worker: ...
+
+
+VERDICT = ("flags", "drop", "meta")
+"""The columns that a stage may change which only decides."""
+
+
+class Decider:
+    """Base of the stages that only decide: they change nothing but ``VERDICT``, and add neither rows nor columns. Their
+    workers get the columns that the stage reads, and those; the runner writes the verdicts alone
+    (``curate.store.verdicts``), for which nobody needs another copy of the rows."""
+
+
+def with_drops(table: pa.Table, reasons: Sequence[str | None]) -> pa.Table:
+    """The rows with these reasons in ``drop``."""
+    return table.set_column(table.column_names.index("drop"), "drop", pa.array(reasons, pa.string()))
 
 
 def noted(meta: str | None, **notes: Any) -> str:

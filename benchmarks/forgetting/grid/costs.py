@@ -11,7 +11,8 @@ import pyarrow as pa
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.exam import template
 from curate.model.prompts import in_view, load_frames
-from curate.store.files import load_manifest, read_json, read_shard, write_json
+from curate.store.files import read_json, read_shard, write_json
+from curate.store.manifest import read_manifest
 
 CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 1, "random": 1, "inverted": 1}
 """Scoring passes closed book that a mask needs; none where it is not named."""
@@ -42,7 +43,7 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
     """
     export = place.export(recipe)
     kept = export.with_name(f"{export.name}.tokens.json")
-    key = load_manifest(export)["fingerprint"]
+    key = read_manifest(export)["fingerprint"]
     if kept.is_file() and (found := read_json(kept))["of"] == key:
         return int(found["tokens"])
     rows = place.table(recipe, COLUMNS).to_pylist()
@@ -101,7 +102,7 @@ def for_rehearsal(rows: Iterable[Row], recipe: Recipe) -> int:
 
 def rehearsal_rows(export: Path) -> list[dict[str, Any]]:
     """The rehearsal rows of a training folder's train split."""
-    manifest = load_manifest(export)
+    manifest = read_manifest(export)
     shards = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
     tokens, side = (pa.concat_tables([read_shard(export / s["file"]) for s in group]) for group in shards)
     table = pa.table({"id": side["id"], "origin": side["origin"], "input_ids": tokens["input_ids"]})

@@ -23,7 +23,8 @@ from curate.model.prompts import load_frames
 from curate.passages import check_documents, load_passages
 from curate.rewrite.knowledge_stage import Knowledge
 from curate.store.disk import check_writable
-from curate.store.files import LATEST, load_manifest, write_json
+from curate.store.files import LATEST, write_json
+from curate.store.manifest import Manifest
 from curate.store.runner import run_stage
 from curate.store.stage import Stage
 
@@ -67,7 +68,7 @@ def begin(config: BuildConfig, progress: Progress) -> Begun:
     fits = Fit(base, longest(frames, config.frame), config.max_tokens)
     folder = ingest(config, base, frames, fits, progress)
     progress.say_all(notices.of_language(folder, config.lang))
-    rejected = load_manifest(folder)["rejected"]
+    rejected = Manifest.load(folder).rejected
     folder = cleaned(config, folder, base, config.out, config.max_drop, progress, executor(config.ray))
     check_choices(config, folder)
     return Begun(base, frames, folder, rejected)

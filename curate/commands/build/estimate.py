@@ -11,7 +11,8 @@ from curate.model.base import Base
 from curate.model.prompts import in_view, load_frames
 from curate.passages import estimate
 from curate.rewrite.regenerate import PER_ATTEMPT
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 
 
 def dry_run(config: BuildConfig) -> dict[str, Any]:
@@ -32,19 +33,19 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
         chosen = choices(config, folder)
         names = [stage.name for stage in stages(config, base, frames, folder)]
         names = [*([Clean.name] if config.clean else []), *names]
-        facts = load_manifest(folder)
+        facts = Manifest.load(folder)
         table = read_dataset(folder, ["prompt", "reference"])
         lengths = [
             len(base.template.prompt_ids(in_view(frame, *pair)))
             for pair in zip(table["prompt"].to_pylist(), table["reference"].to_pylist(), strict=True)
         ]
     read = sum(lengths)
-    write = facts["rows"] * config.max_tokens
+    write = facts.rows * config.max_tokens
     # A draft and the rewrites read the prompt and write an answer; passes that score read both: two over the reference,
     # three over each rewrite that stands (is all there, how likely is it with and without the reference), three more.
     rewrites = PER_ATTEMPT * config.attempts if config.mode != "source" else 0
     tokens = (1 + rewrites + 2 + 3 * rewrites + 3) * (read + write)
-    return {"records": facts["records"], "rows": facts["rows"], "rejected": facts["rejected"],
+    return {"records": facts.records, "rows": facts.rows, "rejected": facts.rejected,
             "engine": base.config.engine, "context": base.config.max_model_len, "tokens_at_most": tokens,
             "gpu_minutes": _gpu_minutes(base, tokens),
             "stages": names, **chosen}  # fmt: skip

@@ -10,8 +10,8 @@ from curate.commands.build.summary import summarise
 from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
 from curate.store.excerpt import NAME, excerpt
-from curate.store.files import load_manifest, read_json
-from curate.store.runner import RECEIPTS
+from curate.store.files import RECEIPTS, read_json
+from curate.store.manifest import Manifest
 
 
 def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any
     few = excerpt(begun.folder, rows, config.out)
     steps = stages(config, begun.base, begun.frames, begun.folder, prompts)
     built = run_stages(config.model_copy(update={"max_drop": 1.0}), steps, few, progress)
-    source, previewed = load_manifest(begun.folder)["kept"], load_manifest(few)["kept"]
+    source, previewed = Manifest.load(begun.folder).kept, Manifest.load(few).kept
     seconds = _seconds(config.out, built) * source / max(previewed, 1)
     progress.say(f"curate: the same without --preview builds all {source:,} rows, and repeats no trial of the prompts")
     return {**summarise(built), "source_rows": source, "minutes_at_most": round(seconds / 60, 1)}
@@ -32,7 +32,5 @@ def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any
 
 def _seconds(work: Path, built: Path) -> float:
     """What the stages of a preview took, when they ran."""
-    lineage = load_manifest(built)["lineage"]
-    begins = next(index for index, entry in enumerate(lineage) if entry["stage"] == NAME)
-    folders = [work / f"{entry['stage']}-{entry['fingerprint']}" for entry in lineage[begins + 1 :]]
+    folders = [work / step.folder for step in Manifest.load(built).lineage.after(NAME)]
     return sum(float(read_json(path)["seconds"]) for folder in folders for path in (folder / RECEIPTS).glob("*.json"))

@@ -10,7 +10,8 @@ from curate.commands.build.settings import BuildConfig
 from curate.model.base import Base
 from curate.model.thought import UNFINISHED
 from curate.rewrite.settings import Mode
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 
 
 def advice(origins: Mapping[str, int], mode: Mode) -> Iterator[str]:
@@ -46,9 +47,9 @@ def summarise(folder: Path) -> dict[str, Any]:
         if row["origin"] != "known":
             marked += sum(span["end"] - span["start"] for span in row["spans"])
             characters += len(row["response"])
-    facts = load_manifest(folder)
+    facts = Manifest.load(folder)
     share = round(marked / characters, 4) if characters else 0.0
-    return {"folder": str(folder), "rows": facts["rows"], "origins": dict(origins), "drops": facts["drops"],
+    return {"folder": str(folder), "rows": facts.rows, "origins": dict(origins), "drops": facts.drops,
             "flags": dict(flags), "marked_share": share}  # fmt: skip
 
 

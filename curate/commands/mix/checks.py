@@ -1,7 +1,6 @@
 """What a mix refuses before the model does any work."""
 
 from pathlib import Path
-from typing import Any
 
 from curate.commands.mix.settings import MixConfig
 from curate.commands.progress import Progress
@@ -10,13 +9,13 @@ from curate.export.place import check_replaceable
 from curate.export.trainable import why_nothing
 from curate.model.base import Base
 from curate.store.disk import check_writable
-from curate.store.files import load_manifest
+from curate.store.manifest import Manifest
 
 
 def check_early(config: MixConfig, built: Path, base: Base, labels: list[str], progress: Progress) -> None:
     """What the export would refuse in the end, before the model has answered thousands of prompts for it; and what of
     the settings has no effect."""
-    check_settings(config, load_manifest(built), labels)
+    check_settings(config, Manifest.load(built), labels)
     if config.ratio == 1 and "rehearsal" in config.model_fields_set:
         named = ", ".join(config.rehearsal)
         progress.say(f"curate: warning: --ratio 1 means no rehearsal: {named} has no part in this mix; give a lower "
@@ -26,7 +25,7 @@ def check_early(config: MixConfig, built: Path, base: Base, labels: list[str], p
         raise ConfigError(f"{built}: no row of this build is fit for training, so there is nothing to mix; {why}")
 
 
-def check_settings(config: MixConfig, facts: dict[str, Any], labels: list[str]) -> None:
+def check_settings(config: MixConfig, facts: Manifest, labels: list[str]) -> None:
     """Raises ``ConfigError`` where settings contradict the build (``facts``) or the rehearsal sets, and
     ``DatasetError`` where ``--out`` holds something else."""
     check_replaceable(config.out.resolve())
@@ -36,23 +35,20 @@ def check_settings(config: MixConfig, facts: dict[str, Any], labels: list[str]) 
     if unknown:
         raise ConfigError(f"--weights names {', '.join(unknown)}; the rehearsal sets here are "
                           f"{', '.join(labels) or 'none'}")  # fmt: skip
-    new = facts["lineage"][0]["config"]["name"]
-    if new in labels:
-        raise ConfigError(f"--rehearsal {new}: the build's source has this name too; give the rehearsal another "
-                          "(name=path)")  # fmt: skip
+    if facts.source in labels:
+        raise ConfigError(f"--rehearsal {facts.source}: the build's source has this name too; give the rehearsal "
+                          "another (name=path)")  # fmt: skip
 
 
-def check_same_model(facts: dict[str, Any], base: Base, progress: Progress) -> None:
+def check_same_model(facts: Manifest, base: Base, progress: Progress) -> None:
     """The build's model scored the new rows; anchors of another one would pull the wrong way."""
-    lineage = {entry["stage"]: entry["config"] for entry in facts.get("lineage", [])}
-    if not {"score", "mask"} <= lineage.keys():
+    read, scored, marked = facts.lineage.first, facts.lineage.find("score"), facts.lineage.find("mask")
+    if not (read and scored and marked):
         raise ConfigError("this dataset was never scored and marked, so it cannot be mixed; give --build a folder that "
                           "`curate build` ended with (mask-…)")  # fmt: skip
-    scored = lineage["score"]["model"]
-    ingested = facts["lineage"][0]["config"]
-    if ingested["tokenizer"] != base.template.tokenizer_hash:
+    if read.config["tokenizer"] != base.template.tokenizer_hash:
         raise ConfigError("the build was scored by a model with another tokenizer than this --model has, so its tokens "
                           "mean nothing to it; give the build's model, or build again with this one")  # fmt: skip
-    if scored != base.hash:
+    if scored.config["model"] != base.hash:
         progress.say("curate: warning: the build was scored by another model than the one that answers the rehearsal; "
                      "train the build's model, or build again with this one")  # fmt: skip

@@ -27,7 +27,8 @@ from curate.export.place import SWEEP, check_replaceable, check_sweepable
 from curate.ingest import Source
 from curate.rehearsal.cards import GeneratedSet, licence
 from curate.rehearsal.generators.safety import FILE, read
-from curate.store.files import MANIFEST, latest_build, load_manifest, read_live, write_json
+from curate.store.files import MANIFEST, latest_build, read_live, write_json
+from curate.store.manifest import Manifest
 
 
 class MixFacts(Facts):
@@ -77,31 +78,30 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
     built = find_build(config)
     base = config.chat_base()
     say_thinking(config, config.max_tokens, base, progress)
-    check_same_model(load_manifest(built), base, progress)
+    check_same_model(Manifest.load(built), base, progress)
     built = decontaminated(built, config, progress)
-    facts = load_manifest(built)
-    rows = rehearsal_count(facts["kept"], config)
+    facts = Manifest.load(built)
+    rows = rehearsal_count(facts.kept, config)
     sets = sources(config) if rows else []
     labels = [source.label for source in sets]
     check_early(config, built, base, labels, progress)
     prompts = gather(sets, rows, built, config, base, progress)
-    shares = fill(rows, [load_manifest(prompts[label])["kept"] for label in labels], weights(config, labels))
+    shares = fill(rows, [Manifest.load(prompts[label]).kept for label in labels], weights(config, labels))
     folders, topics = {}, {}
     for source, share in zip(sets, shares, strict=True):
         folder = answer(prompts[source.label], share, own_answers(config, source), base, progress)
         folders[source.label] = folder
         if isinstance(source, Source) and config.stratify:  # at once, while the sample's topics are remembered
             topics[source.label] = covered(folder)
-    mask = next(entry["config"] for entry in facts["lineage"] if entry["stage"] == "mask")
     run = MixFacts(
         model=config.model,
         revision=config.revision,
         template_args=config.template_args,
-        mask=mask,
+        mask=facts.mask,
         max_length=config.max_length or base.config.max_model_len,
         licences={source.label: LICENCE if isinstance(source, GeneratedSet) else licence(source.label, config.cards)
                   for source in sets},
-        contamination=contaminated({facts["lineage"][0]["config"]["name"]: built, **folders}),
+        contamination=contaminated({str(facts.source): built, **folders}),
         made={source.label: report(prompts[source.label]) for source in sets if isinstance(source, GeneratedSet)},
         coverage=topics,
     )  # fmt: skip
@@ -110,7 +110,7 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
 
 def exported(config: MixConfig, built: Path, folders: dict[str, Path], facts: "MixFacts") -> dict[str, Any]:
     """The training folder at this ratio."""
-    present = [label for label, folder in folders.items() if load_manifest(folder)["kept"]]
+    present = [label for label, folder in folders.items() if Manifest.load(folder).kept]
     rehearsal = [] if config.ratio == 1 else list(folders.values())
     plan = config.plan(present if rehearsal else ())
     return mix_and_export(built, rehearsal, config.base().template, plan, config.out, facts)
@@ -124,11 +124,11 @@ def estimate(config: MixConfig, progress: Progress) -> dict[str, Any]:
     """What a mix would do, without loading weights: new rows, rehearsal rows by set and those of them that the model
     has to answer, tokens at most. A file is taken to hold as many rows as are wanted of it."""
     built = find_build(config)
-    facts = load_manifest(built)
+    facts = Manifest.load(built)
     base = config.chat_base()
     check_same_model(facts, base, progress)
     out, (config, *_) = config.out, list(ratios(config))
-    rows = rehearsal_count(facts["kept"], config)
+    rows = rehearsal_count(facts.kept, config)
     sets = sources(config) if rows else []
     labels = [source.label for source in sets]
     check_early(config, built, base, labels, progress)
@@ -136,6 +136,6 @@ def estimate(config: MixConfig, progress: Progress) -> dict[str, Any]:
     shares = dict(zip(labels, fill(rows, sizes, weights(config, labels)), strict=True))
     answered = sum(shares[source.label] for source in sets if own_answers(config, source).answers == "own")
     known = sum(origin == "known" for origin in read_live(built, ["origin"])["origin"].to_pylist())
-    return {"build": str(built), "rows_new": facts["kept"] - known, "rows_to_answer": answered, "rehearsal": labels,
+    return {"build": str(built), "rows_new": facts.kept - known, "rows_to_answer": answered, "rehearsal": labels,
             "rows_of_rehearsal": shares, "tokens_at_most": (rows + answered) * base.config.max_model_len,
             "out": str(out)}  # fmt: skip

@@ -23,10 +23,12 @@ from curate.model.template import TemplateError
 from curate.rehearsal.answer import Answer
 from curate.rehearsal.cards import GeneratedSet, resolve
 from curate.rehearsal.generators import GENERATORS, GeneratorInput, write
+from curate.rehearsal.generators.write import STAGE
 from curate.rehearsal.sample import Sample
 from curate.rehearsal.topics import coverage
 from curate.schema import Message
-from curate.store.files import load_manifest, read_live
+from curate.store.files import read_live
+from curate.store.manifest import Manifest
 from curate.store.runner import run_stage
 from curate.store.stage import Stage
 
@@ -106,7 +108,7 @@ def gather(
     for name in sorted(names, key=lambda name: GENERATORS[name].uses_model):
         count = rows
         if GENERATORS[name].uses_model:
-            sizes = [load_manifest(folder)["kept"] for folder in folders.values()]
+            sizes = [Manifest.load(folder).kept for folder in folders.values()]
             count = fill(rows, [*sizes, rows], weights(config, [*folders, name]))[-1]
         lang, prompts = language_of(built, config), tuple(read.values())
         inputs = GeneratorInput(
@@ -125,23 +127,21 @@ def make(name: str, inputs: GeneratorInput, config: MixConfig, progress: Progres
     if generator.dedupe:
         stage = Dedupe(folder, inputs.lang, contradictions=False)
         folder = run_stage(stage, folder, config.work, 1.0, progress, executor(config.ray))
-    prompts = load_manifest(folder)["kept"]
-    if prompts < inputs.count and name != GUARD:
-        progress.say(f"curate: {name}: {prompts:,} prompts of {inputs.count:,} wanted; `curate peek {folder}` shows "
+    written = Manifest.load(folder).kept
+    if written < inputs.count and name != GUARD:
+        progress.say(f"curate: {name}: {written:,} prompts of {inputs.count:,} wanted; `curate peek {folder}` shows "
                      "what became of the others")  # fmt: skip
     return folder
 
 
 def report(folder: Path) -> dict[str, Any]:
     """What the writing of made prompts reported, found from a stage's output too."""
-    first = load_manifest(folder)["lineage"][0]
-    return dict(load_manifest(folder.parent / f"{first['stage']}-{first['fingerprint']}")["report"])
+    return Manifest.load(Manifest.load(folder).lineage.step(STAGE).beside(folder)).report
 
 
 def language_of(built: Path, config: MixConfig) -> str:
     """The language that the build was made in."""
-    languages = [entry["config"]["lang"] for entry in load_manifest(built)["lineage"] if "lang" in entry["config"]]
-    return str(languages[0]) if languages else config.lang
+    return next(iter(Manifest.load(built).lineage.languages), config.lang)
 
 
 def own_answers(config: MixConfig, source: Source | GeneratedSet) -> MixConfig:
@@ -185,9 +185,8 @@ def answer(folder: Path, rows: int, config: MixConfig, base: Base, progress: Pro
 
 def covered(answered: Path) -> dict[str, Any]:
     """The topics of a rehearsal set, and those of its rows that were sampled and answered."""
-    sampled = next(entry for entry in load_manifest(answered)["lineage"] if entry["stage"] == Sample.name)
-    return coverage(answered.parent / f"{Sample.name}-{sampled['fingerprint']}",
-                    read_live(answered, ["id"])["id"].to_pylist())  # fmt: skip
+    sampled = Manifest.load(answered).lineage.step(Sample.name).beside(answered)
+    return coverage(sampled, read_live(answered, ["id"])["id"].to_pylist())
 
 
 class Room:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 from curate.model.base import Base
 from curate.rehearsal.settings import Words
 from curate.schema import Message
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 from curate.text.normalise import normalise
 from curate.text.questions import question_of
 
@@ -118,13 +119,13 @@ def with_question(prompt: Sequence[Message], question: str) -> list[Message]:
 
 def identity_of(inputs: GeneratorInput) -> dict[str, Any]:
     """What every generator's identity begins with."""
-    build = load_manifest(inputs.built)["fingerprint"]
+    build = Manifest.load(inputs.built).fingerprint
     return {"build": build, "count": inputs.count, "seed": inputs.seed, "lang": inputs.lang}
 
 
 def read_prints(inputs: GeneratorInput) -> list[str]:
     """The sets read, by content."""
-    return [str(load_manifest(folder)["fingerprint"]) for folder in inputs.read]
+    return [Manifest.load(folder).fingerprint for folder in inputs.read]
 
 
 def prompts_read(inputs: GeneratorInput, most: int = 20_000) -> list[list[Message]]:

@@ -25,12 +25,13 @@ from curate.store.files import (
     file_hash,
     read_json,
     read_shard,
+    receipt_path,
     write_bytes,
     write_json,
     write_shard,
 )
-from curate.store.runner import Report, manifest, receipt_path
-from curate.store.stage import fingerprint
+from curate.store.manifest import Lineage, Manifest
+from curate.store.runner import Report
 from curate.text.questions import question_of
 
 STAGE = "made"
@@ -111,8 +112,8 @@ def write(
     prompts than ordered, none even: the manifest says how many.
     """
     identity = {"name": generator.name, **generator.identity(), **limits}
-    print_ = fingerprint(STAGE, VERSION, identity)
-    out = work / f"{STAGE}-{print_}"
+    lineage = Lineage().then(STAGE, VERSION, identity)
+    out = lineage.folder(work)
     if (out / MANIFEST).is_file():
         return out
     questions = {
@@ -128,21 +129,21 @@ def write(
         enough = folder.rows >= inputs.count or folder.candidates >= generator.tries * inputs.count
         if not made or enough or (number and folder.rows == before):
             break
-    _finish(folder, generator, identity, inputs)
+    _finish(folder, generator, lineage, inputs)
     return out
 
 
-def _finish(folder: _Folder, generator: Generator, identity: dict[str, Any], inputs: GeneratorInput) -> None:
+def _finish(folder: _Folder, generator: Generator, lineage: Lineage, inputs: GeneratorInput) -> None:
     """The rejections in one file, and the manifest, last."""
     rejected = [record for receipt in folder.receipts for record in receipt["rejected"]]
     lines = "".join(json.dumps(record, ensure_ascii=True) + "\n" for record in rejected)
     write_bytes(folder.out / REJECTED, lines.encode())
     reasons = dict(sorted(Counter(record["reason"] for record in rejected).items()))
     shards = [receipt for receipt in folder.receipts if receipt["rows"]]
-    facts = manifest(STAGE, VERSION, identity, fingerprint(STAGE, VERSION, identity), shards, [])
-    facts |= {"records": folder.candidates, "rejected": reasons, "rejected_sha256": file_hash(folder.out / REJECTED)}
-    facts["report"] = _report(folder, generator, reasons, inputs)
-    write_json(folder.out / MANIFEST, facts)
+    Manifest.of(
+        lineage, shards, records=folder.candidates, rejected=reasons, rejected_sha256=file_hash(folder.out / REJECTED),
+        report=_report(folder, generator, reasons, inputs),
+    ).write(folder.out)  # fmt: skip
 
 
 def _report(folder: _Folder, generator: Generator, rejected: dict[str, int], inputs: GeneratorInput) -> dict[str, Any]:
