@@ -1,4 +1,5 @@
-"""The tables that travel between stages: the only place that spells a column list.
+"""The tables that travel between stages, and every reason for which something is left out: the only place that spells
+a column list or a reason.
 
 ``EXAMPLE`` is the text side, one row per question. ``SCORED`` adds what the base model thinks of every
 response token. ``TOKENS`` is what a trainer opens and ``META`` is the side table beside it, same rows,
@@ -49,6 +50,99 @@ Drop = Literal[
 ]
 DROPS = get_args(Drop)
 ORIGINS = get_args(Origin)
+
+RecordReason = Literal[
+    "not-json",  # the line is not one JSON value
+    "not-an-object",  # JSON, but a list, a text or a number where a record should stand
+    "broken-csv",  # a quote opens a field and no quote closes it as it should
+    "wrong-field-count",  # more fields than the header has names (a comma that wanted quotes)
+    "line-too-long",  # longer than textfile.LINE_LIMIT characters
+    "missing-field",  # the question or the answer column is not in this record
+    "wrong-type",  # a number, list or object where text should stand; an unknown role
+    "empty-question",  # null, or nothing visible in it
+    "empty-answer",
+    "empty-text",
+    "unsupported",  # comes with pictures, recordings or parts to learn, which are not carried to the model
+    "missing-turns",  # a conversation in which somebody did not answer
+    "reserved-character",  # U+FDD0–FDEF, with which rendering marks its places, or a lone surrogate
+    "longer-than-context",  # the caller's `fits` said no
+    "unreadable",  # a value of a Parquet or Arrow row cannot be converted
+    "truncated-file",  # a compressed or Arrow file breaks off; line = where
+    "unknown-format",  # a file of a folder that is none of ours (line 0)
+    "other-split",  # a file of a folder that belongs to another split than the one asked for (line 0)
+    "untrained",  # every answer in it is marked as not to be learned (weight 0, train false)
+    "empty-file",  # a file of a folder without a record in it (line 0)
+    "not-rows",  # a file of a folder that holds something else: settings, a suite, a manifest (line 0)
+]
+"""Why a record of a source is no row."""
+
+DuplicateReason = Literal["duplicate", "near-duplicate", "semantic-duplicate"]
+"""What `curate dedupe` says of a row that repeats another."""
+
+ProblemKind = Literal[
+    "missing-number",
+    "missing-name",
+    "missing-negation",
+    "missing-term",
+    "missing-content",
+    "foreign-number",
+    "foreign-name",
+    "foreign-negation",  # the reference affirms what the response denies
+    "leak",
+    "unfinished",
+    "repeated-tail",
+    "empty",
+]
+"""What a response does to its reference."""
+
+PassageReason = Literal[
+    "no-letters",  # rules of dashes, numbers, signs
+    "not-prose",  # most of its visible characters are no letters: tables of numbers, formulas
+    "passage-too-short",  # fewer than LEAST words: a heading alone, a caption
+    "repeated-passage",  # the words of an earlier passage: a licence at the end of every file
+    "no-question",  # the model wrote none
+]
+"""Why nothing can be asked about a passage."""
+
+UnaskedReason = Literal["control-text", "longer-than-context"]
+"""Why the model was not asked: the prompt holds control tokens, or leaves no room for an answer."""
+
+QuestionReason = Literal[
+    "not-a-question",  # a numbered line without a question mark
+    "several-questions",  # two question marks: the answer would be two answers
+    "question-length",  # two words, or a paragraph
+    "points-to-text",  # "according to the passage", "the author"
+    "no-subject",  # "What did he do?": nobody can tell who
+    "foreign-name",  # a name or a number that the passage does not have
+    "foreign-number",
+    "repeated-question",  # the content words of an earlier question of this passage
+]
+"""What speaks against a question about a passage."""
+
+AnswerReason = (
+    UnaskedReason
+    | ProblemKind
+    | Literal[
+        "unanswered",  # says that there is no answer
+        "says-nothing",  # but what the question says
+        "ungrounded",  # in words that neither passage nor question holds
+        "displaced-number",  # a number that the passage tells of something else
+    ]
+)
+"""What speaks against an answer about a passage."""
+
+PromptReason = (
+    UnaskedReason
+    | Literal[
+        "unfinished",  # a sampled prompt that did not end its turn
+        "broken-text",  # a sampled prompt that is not UTF-8
+        "empty",
+        "no-entity",  # a row of the build that names nothing
+        "asked-in-build",  # a question of the build, whose answer training changes
+        "duplicate",
+    ]
+)
+"""Why a made prompt is none."""
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("gain", pa.float32()), ("own", pa.float32())])

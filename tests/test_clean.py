@@ -376,6 +376,8 @@ def test_tools_may_open_pages():
         ("Call (212) 736-5000 now.", "Call [phone] now."),
         ("Call 1-212-736-5000.", "Call [phone]."),
         ("It is +44 20 7946 0018", "It is [phone]"),
+        ("613-236-1222 ext. 5166, (212-736-5000)", "[phone], ([phone])"),
+        ("+33 1 42 68 53 00 or +81-3-3201-3331", "[phone] or [phone]"),
         ("SĐT: 0912604817", "SĐT: [phone]"),
         ("Gọi 0912 604 817 nhé", "Gọi [phone] nhé"),
         ("手机：13812604817", "手机：[phone]"),

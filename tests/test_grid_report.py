@@ -116,7 +116,7 @@ def test_the_seeds_at_the_chosen_rate_are_averaged_and_others_left_out() -> None
 
 def test_several_seeds_have_a_t_interval() -> None:
     found = over_seeds([0.7, 0.8, 0.9])
-    assert (found.value, found.half, found.seeds) == (pytest.approx(0.8), pytest.approx(4.303 * 0.1 / 3**0.5), 3)
+    assert (found.value, found.half, found.seeds) == (pytest.approx(0.8), pytest.approx(4.3026527 * 0.1 / 3**0.5), 3)
     assert over_seeds([0.5, 0.5]).half == 0
     assert over_seeds([0.1, 0.2] * 10).half > 0  # more seeds than the table has
 

@@ -27,7 +27,7 @@ class Clean:
     base: Base | None = None  # the judge, with ``rules.judge``
 
     name: ClassVar[str] = "clean"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "flags", "meta")
 
     def identity(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from curate.ingest.documents import Document, read_documents
 from curate.ingest.source import (
     REASONS,
     Accepted,
-    Reason,
     Rejected,
     Source,
     SourceError,
@@ -20,7 +19,6 @@ __all__ = [
     "REASONS",
     "Accepted",
     "Document",
-    "Reason",
     "Rejected",
     "Source",
     "SourceError",

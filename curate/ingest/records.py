@@ -2,34 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from curate.errors import CurateError
+from curate.schema import RecordReason
 
-Reason = Literal[
-    "not-json",  # the line is not one JSON value
-    "not-an-object",  # JSON, but a list, a text or a number where a record should stand
-    "broken-csv",  # a quote opens a field and no quote closes it as it should
-    "wrong-field-count",  # more fields than the header has names (a comma that wanted quotes)
-    "line-too-long",  # longer than textfile.LINE_LIMIT characters
-    "missing-field",  # the question or the answer column is not in this record
-    "wrong-type",  # a number, list or object where text should stand; an unknown role
-    "empty-question",  # null, or nothing visible in it
-    "empty-answer",
-    "empty-text",
-    "unsupported",  # comes with pictures, recordings or parts to learn, which are not carried to the model
-    "missing-turns",  # a conversation in which somebody did not answer
-    "reserved-character",  # U+FDD0–FDEF, with which rendering marks its places, or a lone surrogate
-    "longer-than-context",  # the caller's `fits` said no
-    "unreadable",  # a value of a Parquet or Arrow row cannot be converted
-    "truncated-file",  # a compressed or Arrow file breaks off; line = where
-    "unknown-format",  # a file of a folder that is none of ours (line 0)
-    "other-split",  # a file of a folder that belongs to another split than the one asked for (line 0)
-    "untrained",  # every answer in it is marked as not to be learned (weight 0, train false)
-    "empty-file",  # a file of a folder without a record in it (line 0)
-    "not-rows",  # a file of a folder that holds something else: settings, a suite, a manifest (line 0)
-]
-REASONS: tuple[str, ...] = get_args(Reason)
+REASONS: tuple[str, ...] = get_args(RecordReason)
 
 RAW_LIMIT = 2_000
 """Characters of an unusable record that are kept."""
@@ -49,9 +27,9 @@ class UnknownColumns(SourceError):
 class Unusable(ValueError):
     """This one record cannot become an example; carries the reason and a detail for a person."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: RecordReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
-        self.reason: Reason = reason
+        self.reason: RecordReason = reason
         self.detail = detail
 
 
@@ -91,7 +69,7 @@ class Rejected:
 
     line: int
     file: str
-    reason: Reason
+    reason: RecordReason
     detail: str
     raw: str
 
@@ -102,7 +80,7 @@ def reject(record: Record, problem: Unusable) -> Rejected:
     return rejected(record.line, record.file, problem.reason, problem.detail, raw)
 
 
-def rejected(line: int, file: str, reason: Reason, detail: str, raw: str = "") -> Rejected:
+def rejected(line: int, file: str, reason: RecordReason, detail: str, raw: str = "") -> Rejected:
     """A ``Rejected`` whose texts are cut and can be written as UTF-8 whatever stood in them."""
     return Rejected(line, file, reason, encodable(detail), encodable(raw[:RAW_LIMIT])[:RAW_LIMIT])
 

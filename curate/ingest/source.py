@@ -23,7 +23,6 @@ from curate.ingest.readers import check_file, format_of, read_file
 from curate.ingest.records import (
     REASONS,
     Accepted,
-    Reason,
     Record,
     Rejected,
     SourceError,
@@ -39,7 +38,7 @@ from curate.ingest.textfile import known_encoding
 from curate.schema import EXAMPLE, Message
 from curate.store.files import file_hash
 
-__all__ = ["REASONS", "Accepted", "Reason", "Rejected", "Source", "SourceError", "UnknownColumns", "content_hash",
+__all__ = ["REASONS", "Accepted", "Rejected", "Source", "SourceError", "UnknownColumns", "content_hash",
            "is_hub_id", "parse_columns", "read_source", "row_id"]  # fmt: skip
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")

@@ -18,15 +18,17 @@ def join(clusters: Sequence[str], questions: Iterable[Sequence[str]]) -> list[st
     >>> join(["a", "b", "c"], [["What is the usual dose of Velotrin a day?"] * 2, ["Who makes it?"]])
     ['a', 'a', 'c']
     """
+    from scipy.cluster.hierarchy import DisjointSet
+
     found = find([TextSet("all", _texts(questions))], NEAR)
-    rows = [int(name) for name in found.ids]
-    parent: dict[str, str] = {}
+    rows, sets = [int(name) for name in found.ids], DisjointSet(clusters)
     for row, of in zip(rows, found.of.tolist(), strict=True):
         if of >= 0:
-            one, other = sorted((_root(parent, clusters[row]), _root(parent, clusters[rows[of]])))
-            if one != other:
-                parent[other] = one
-    return [_root(parent, name) for name in clusters]
+            sets.merge(clusters[row], clusters[rows[of]])
+    names: dict[str, str] = {}  # of each set, by its root: the first name by the alphabet
+    for name in sorted(set(clusters)):
+        names.setdefault(sets[name], name)
+    return [names[sets[name]] for name in clusters]
 
 
 def _texts(questions: Iterable[Sequence[str]]) -> Iterator[list[Document]]:
@@ -34,9 +36,3 @@ def _texts(questions: Iterable[Sequence[str]]) -> Iterator[list[Document]]:
     for batch in questions:
         yield [Document(str(row + at), text) for at, text in enumerate(batch) if text.strip()]
         row += len(batch)
-
-
-def _root(parent: dict[str, str], name: str) -> str:
-    while name in parent:
-        name = parent[name]
-    return name

@@ -20,7 +20,7 @@ from curate.model.prompts import in_view
 from curate.model.template import TemplateError, user
 from curate.passages.grounded import Refusal, ungrounded
 from curate.passages.questions import is_question, parse, problem, repeats
-from curate.schema import EXAMPLE, Message
+from curate.schema import EXAMPLE, Message, PassageReason, UnaskedReason
 from curate.store.stage import Worker
 from curate.text.normalise import normalise
 from curate.text.questions import question_of
@@ -54,7 +54,7 @@ class PassageState:
     found: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     reply: str = ""  # the first
-    unfit: str | None = None  # why the model was not asked
+    unfit: UnaskedReason | None = None  # why the model was not asked
 
     @property
     def text(self) -> str:
@@ -138,7 +138,7 @@ class Ask:
 
     def _generate(
         self, prompts: Sequence[list[Message]], tokens: int, temperature: float, number: int
-    ) -> list[tuple[str, bool, str | None]]:
+    ) -> list[tuple[str, bool, UnaskedReason | None]]:
         """(text, finished, why there is none) per prompt."""
         template = self.base.template
         room = self.base.config.max_model_len - tokens
@@ -146,7 +146,7 @@ class Ask:
         fitting = [index for index, found in enumerate(ids) if found is not None and len(found) <= room]
         sampling = Sampling(tokens, temperature, seed=self.seed * 1000 + number, stop_ids=template.stop_ids)
         completions = self.base.engine.generate([ids[i] or [] for i in fitting], sampling) if fitting else []
-        answers: list[tuple[str, bool, str | None]] = [
+        answers: list[tuple[str, bool, UnaskedReason | None]] = [
             ("", False, "control-text" if found is None else "longer-than-context") for found in ids
         ]
         for index, completion in zip(fitting, completions, strict=True):
@@ -166,7 +166,7 @@ def _passage(one: PassageState) -> dict[str, Any]:
     """The passage's row; where it has no question, why."""
     meta = json.loads(one.row["meta"] or "{}")
     if not one.found:
-        reason = one.unfit or "no-question"
+        reason: UnaskedReason | PassageReason = one.unfit or "no-question"
         meta[REFUSED] = {"reason": reason, "detail": one.reply[:200] or "the model wrote nothing"}
     return one.row | {"drop": PASSAGE, "meta": json.dumps(meta, ensure_ascii=False)}
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curate.schema import AnswerReason, ProblemKind, QuestionReason
 from curate.text.compare import content, digits_in, has_amount, has_name, named, tokens
 from curate.text.fidelity import check
 from curate.text.words import names, quantities, sentences, stems
@@ -19,7 +20,15 @@ NEAR = 0.6
 """Of the words that another number's sentence shares with question and answer, what a number's own must share."""
 LONGEST = 160  # characters of a detail
 
-FATAL = ("empty", "unfinished", "repeated-tail", "leak", "foreign-number", "foreign-name", "foreign-negation")
+FATAL: tuple[ProblemKind, ...] = (
+    "empty",
+    "unfinished",
+    "repeated-tail",
+    "leak",
+    "foreign-number",
+    "foreign-name",
+    "foreign-negation",
+)
 """What ``fidelity.check`` finds that speaks against an answer whatever else it says, the gravest first."""
 
 _CITATION = re.compile(r"\[\d+(?:\s*[,;–-]\s*\d+)*\]")
@@ -45,7 +54,7 @@ _NOT_SAID = re.compile(
 class Refusal:
     """Why a question or an answer is not kept. ``detail``: the words at fault."""
 
-    reason: str
+    reason: QuestionReason | AnswerReason
     detail: str
 
 

@@ -7,23 +7,12 @@ That a question can be understood without its passage is told by English rules; 
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from curate.passages.grounded import Refusal, foreign
+from curate.schema import QuestionReason
 from curate.text.fidelity import repeated_tail
 from curate.text.leaks import leaks
 from curate.text.words import names, quantities, stems, words
-
-QuestionReason = Literal[
-    "not-a-question",  # a numbered line without a question mark
-    "several-questions",  # two question marks: the answer would be two answers
-    "question-length",  # two words, or a paragraph
-    "points-to-text",  # "according to the passage", "the author"
-    "no-subject",  # "What did he do?": nobody can tell who
-    "foreign-name",  # a name or a number that the passage does not have
-    "foreign-number",
-    "repeated-question",  # the content words of an earlier question of this passage
-]
 
 LONGEST = 300  # characters
 FEWEST = 3  # words

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import punctuation
-from typing import Any, Literal
+from typing import Any
 
 from curate.ingest import Document, Rejected, Source, read_documents, row_id
 from curate.ingest.load import write_rows
@@ -19,7 +19,7 @@ from curate.ingest.readers import format_of
 from curate.ingest.records import RAW_LIMIT, encodable
 from curate.model.template import user
 from curate.passages.split import LONG, Count, Piece, pieces
-from curate.schema import EXAMPLE
+from curate.schema import EXAMPLE, PassageReason
 from curate.store.files import MANIFEST, REJECTED, batched, file_hash, write_bytes
 from curate.store.manifest import Lineage, Manifest
 from curate.store.runner import Report, TooManyDrops
@@ -29,12 +29,6 @@ from curate.text.words import words
 STAGE = "passages"
 VERSION = 4
 
-PassageReason = Literal[
-    "no-letters",  # rules of dashes, numbers, signs
-    "not-prose",  # most of its visible characters are no letters: tables of numbers, formulas
-    "passage-too-short",  # fewer than LEAST words: a heading alone, a caption
-    "repeated-passage",  # the words of an earlier passage: a licence at the end of every file
-]
 
 LEAST = 12
 """Words of a passage; in a script without spaces, characters."""

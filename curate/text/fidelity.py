@@ -7,8 +7,8 @@ Numbers with their units, names, negations, glossary terms and content words are
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from curate.schema import ProblemKind
 from curate.text.align import changed
 from curate.text.compare import (
     abbreviated,
@@ -43,7 +43,6 @@ from curate.text.words import denials, language, names, negations, sentences, st
 __all__ = [
     "LEAK_PHRASES",
     "Problem",
-    "ProblemKind",
     "bears_on",
     "check",
     "framed",
@@ -52,20 +51,6 @@ __all__ = [
     "states",
 ]
 
-ProblemKind = Literal[
-    "missing-number",
-    "missing-name",
-    "missing-negation",
-    "missing-term",
-    "missing-content",
-    "foreign-number",
-    "foreign-name",
-    "foreign-negation",  # the reference affirms what the response denies
-    "leak",
-    "unfinished",
-    "repeated-tail",
-    "empty",
-]
 
 FRAME_WORDS = frozenset({"reference", "references", "passage"})
 """What the prompts of ``curate/model/prompts`` call the text that is in view."""

@@ -3,6 +3,9 @@
 import re
 from functools import lru_cache
 
+# Snowball (snowballstemmer 3.1) marks no better: benchmarks.mask.text_diff F1 0.84 for 0.85, es 0.87 for 0.90, ru 0.91
+# for 0.92, all others and 38 gold rows alike; the same labelled rewrites pass; carbonate becomes carbon.
+
 _IRREGULAR = {
     "made": "make", "gave": "give", "given": "give", "took": "take", "taken": "take", "found": "find", "kept": "keep",
     "began": "begin", "begun": "begin", "led": "lead", "left": "leave", "lost": "lose", "held": "hold", "grew": "grow",

@@ -70,8 +70,6 @@ def kappa(left: Sequence[bool], right: Sequence[bool]) -> float:
     >>> kappa([True, True, False, False], [True, False, False, False])
     0.5
     """
-    n = len(left)
-    observed = sum(a == b for a, b in zip(left, right, strict=True)) / n
-    yes, other = sum(left) / n, sum(right) / n
-    chance = yes * other + (1 - yes) * (1 - other)
-    return 1.0 if chance == 1 else (observed - chance) / (1 - chance)
+    from sklearn.metrics import cohen_kappa_score
+
+    return 1.0 if list(left) == list(right) else float(cohen_kappa_score(left, right))

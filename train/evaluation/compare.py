@@ -1,8 +1,7 @@
 """Two models on the same items: what was lost, what was gained, and whether it can be told from chance."""
 
 from collections.abc import Mapping, Sequence
-from math import comb, sqrt
-from statistics import NormalDist
+from math import floor, log2
 from typing import TYPE_CHECKING, Any
 
 from train.evaluation.results import (
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     Draws = np.ndarray[Any, np.dtype[np.float64]]
 
-Z = NormalDist().inv_cdf(0.975)
 DRAWS = 10_000
 
 Answers = Mapping[str, Sequence[Answer]]  # suite → answers, in the order of the suite's items
@@ -36,15 +34,15 @@ MEANING = {
 
 
 def wilson(right: float, items: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927, JASA 22:209).
+    """95 % interval of a proportion (Wilson 1927, JASA 22:209). ``right`` may be a sum of partial scores.
 
     >>> [round(bound, 4) for bound in wilson(8, 10)]
     [0.4902, 0.9433]
     """
-    share, z2 = right / items, Z * Z
-    centre = (share + z2 / (2 * items)) / (1 + z2 / items)
-    half = Z / (1 + z2 / items) * sqrt(share * (1 - share) / items + z2 / (4 * items * items))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(right, items, method="wilson")
+    return float(low), float(high)
 
 
 def mcnemar(lost: int, gained: int) -> float:
@@ -53,9 +51,9 @@ def mcnemar(lost: int, gained: int) -> float:
     >>> mcnemar(1, 5), mcnemar(0, 0)
     (0.21875, 1.0)
     """
-    flips = lost + gained
-    tail = sum(comb(flips, k) for k in range(min(lost, gained) + 1))
-    return min(1.0, float(2 * tail / 2**flips))
+    from statsmodels.stats.contingency_tables import mcnemar as test
+
+    return float(test([[0, lost], [gained, 0]], exact=True).pvalue)
 
 
 def detectable(flips: int, items: int, alpha: float = 0.05) -> float:
@@ -65,11 +63,11 @@ def detectable(flips: int, items: int, alpha: float = 0.05) -> float:
     >>> detectable(0, 300), round(detectable(40, 1319), 4)
     (0.02, 0.0106)
     """
-    total = flips
-    while mcnemar(total, 0) >= alpha:
-        total += 1
-    lost = next(lost for lost in range((total + 1) // 2, total + 1) if mcnemar(lost, total - lost) < alpha)
-    return (2 * lost - total) / items
+    from scipy.stats import binom
+
+    total = max(flips, floor(-log2(alpha / 2)) + 1)  # so few that even all of them one way have p < alpha
+    gained = int(binom.ppf(alpha / 2, total, 0.5)) - 1  # the most whose tail is below alpha / 2
+    return (total - 2 * gained) / items
 
 
 def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":

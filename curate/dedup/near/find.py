@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,7 @@ from curate.dedup.near.jaccard import Facts, as_sets
 from curate.dedup.near.keep import rank
 from curate.dedup.near.lsh import bands, keys, select, suspects
 from curate.dedup.near.settings import Near
-
-Reason = Literal["duplicate", "near-duplicate", "semantic-duplicate"]
+from curate.schema import DuplicateReason
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class NearVerdict:
 
     id: str
     set: str
-    reason: Reason
+    reason: DuplicateReason
     of: str
     of_set: str
     similarity: float
@@ -64,7 +62,7 @@ class NearDuplicates:
         of = int(self.of[row])
         if of < 0:
             return None
-        reason: Reason = "duplicate" if self.exact[row] else "near-duplicate"
+        reason: DuplicateReason = "duplicate" if self.exact[row] else "near-duplicate"
         reason = "semantic-duplicate" if self.meant[row] else reason
         return NearVerdict(
             self.ids[row], self.sets[self.set_of[row]], reason, self.ids[of], self.sets[self.set_of[of]],

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from curate.model.base import Base
 from curate.rehearsal.settings import Words
-from curate.schema import Message
+from curate.schema import Message, PromptReason
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
 from curate.text.normalise import normalise
@@ -34,7 +34,7 @@ class Candidate:
 
     prompt: list[Message]
     meta: dict[str, Any] = field(default_factory=dict)
-    left_out: str | None = None
+    left_out: PromptReason | None = None
 
 
 Batches = Callable[[int, int], Iterable[Candidate]]

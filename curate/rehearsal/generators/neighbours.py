@@ -140,7 +140,9 @@ class Matters:
             self.frame[row.id] = normalise(replaced(row.question, entity, " "))
             self.asks[row.id] = frozenset(set(stems(row.question, lang)) - entity_stems)
             self.says[row.id] = frozenset(set(stems(row.response or row.reference, lang)) - entity_stems)
-        self.same: dict[str, str] = {frame: frame for frame in self.frame.values()}
+        from scipy.cluster.hierarchy import DisjointSet
+
+        self.frames = DisjointSet(self.frame.values())
         for ids in self.of.values():
             self._join(ids[:LOOKED_AT])
 
@@ -149,7 +151,7 @@ class Matters:
         return not any(self._same(row, mine) for mine in self.of[entity.casefold()])
 
     def _same(self, one: str, other: str) -> bool:
-        if self._root(self.frame[one]) == self._root(self.frame[other]):
+        if self.frames.connected(self.frame[one], self.frame[other]):
             return True
         pairs = [(held[one], held[other]) for held in (self.asks, self.says) if held[one] and held[other]]
         return not pairs or any(alike(*pair) for pair in pairs)  # without words nothing tells them apart
@@ -158,12 +160,7 @@ class Matters:
         for index, one in enumerate(ids):
             for other in ids[:index]:
                 if self.says[one] and self.says[other] and alike(self.says[one], self.says[other]):
-                    self.same[self._root(self.frame[one])] = self._root(self.frame[other])
-
-    def _root(self, frame: str) -> str:
-        while self.same[frame] != frame:
-            frame = self.same[frame]
-        return frame
+                    self.frames.merge(self.frame[one], self.frame[other])
 
 
 def alike(one: frozenset[str], other: frozenset[str]) -> bool:

@@ -18,7 +18,7 @@ from curate.ingest.source import row_id
 from curate.model.tokenizer import RESERVED_CHARACTERS
 from curate.rehearsal.generators.diversity import diversity
 from curate.rehearsal.generators.generator import Batches, Candidate, Generator, GeneratorInput, key, rows_of
-from curate.schema import EXAMPLE, Message
+from curate.schema import EXAMPLE, Message, PromptReason
 from curate.store.files import (
     MANIFEST,
     REJECTED,
@@ -82,7 +82,7 @@ class _Folder:
             rows.append(_row(self.name, candidate))
         return rows, rejected
 
-    def _reason(self, candidate: Candidate, keys: set[str]) -> str | None:
+    def _reason(self, candidate: Candidate, keys: set[str]) -> PromptReason | None:
         """Why a candidate is no row. A question of the build is none: its answer is what training changes."""
         prompt = candidate.prompt
         if candidate.left_out:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
+from scipy.stats import t
+
 from benchmarks.forgetting.grid.cell import Cell
 from train.evaluation.compare import wilson
 
-# 0.975 quantile of Student's t by degrees of freedom, from 1 (Student 1908, Biometrika 6:1). With more seeds than
-# the table has, its last entry makes the interval a little too wide.
-T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 NORMAL = 1.96  # 0.975 quantile of the normal distribution
 
 Shares = Sequence[tuple[float, int]]
@@ -40,7 +39,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     0.127
     """
     centre, degrees = mean(values), len(values) - 1
-    half = T[min(degrees, len(T)) - 1] * stdev(values) / sqrt(len(values))
+    half = float(t.ppf(0.975, degrees)) * stdev(values) / sqrt(len(values))
     return Estimate(centre, centre - half, centre + half, len(values))
 
 
