@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from curate.model.engine import Completion, EngineConfig, EngineError
 from curate.model.engines import ENGINES, engine, names
+from curate.model.open import open_engine
 
 
 @pytest.fixture
@@ -47,6 +48,4 @@ def test_an_engine_that_was_removed_is_unknown():
     with pytest.raises(ValidationError, match="'echo' is no engine; take one of: auto, server, transformers, vllm"):
         ModelConfig(engine="echo")
     with pytest.raises(EngineError, match="'echo' is no engine"):
-        from curate.model.open import open_engine
-
         open_engine(EngineConfig("m", engine="echo"))

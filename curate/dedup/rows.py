@@ -47,7 +47,7 @@ class QARow:
 class Verdict:
     """Why a row is held out, and the row it repeats or contradicts."""
 
-    reason: str  # duplicate, near-duplicate or contradiction (schema.Drop)
+    reason: str  # duplicate, near-duplicate or contradiction (schema.DROPS)
     of: str
 
 
