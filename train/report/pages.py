@@ -29,7 +29,7 @@ from train.evaluation.results import (
     write_text,
 )
 from train.report.sections import feature, lenient_rows, load_why, question_settings, refusal_words
-from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
+from train.report.table import ALPHA, columns, flips, p_value, percent, points, span, verdict
 from train.run.card import fill_in
 
 if TYPE_CHECKING:
@@ -261,6 +261,12 @@ def cell(text: object) -> str:
     return line.replace("|", "\\|").replace("*", "\\*").replace("`", "'")
 
 
+def cells(change: SuiteChange | GroupChange, mean: bool = False) -> str:
+    """The rest of a row of the Markdown table of suites, behind the accuracies."""
+    texts = [(cell(column.cell(change)), mean and column.bold) for column in columns("markdown")]
+    return "".join(f" **{text}** |" if bold else f" {text} |" if text else " |" for text, bold in texts)
+
+
 def _environment(escape: bool) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -285,11 +291,14 @@ def _environment(escape: bool) -> "Environment":
         of,
         model_named,
         cell,
+        cells,
         unbroken,
         feature,
     )
     environment.filters.update({tool.__name__: tool for tool in tools})
     environment.globals["MOST_LINES"] = MOST_LINES
+    environment.globals["heads"] = "".join(f" {column.head} |" for column in columns("markdown"))
+    environment.globals["rule"] = "--:|" * len(columns("markdown"))
     return environment
 
 
