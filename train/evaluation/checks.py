@@ -190,6 +190,22 @@ def number(check: Check, answer: str) -> bool:
     return math.isclose(last, value, rel_tol=check.relative, abs_tol=check.tolerance)
 
 
+@lru_cache(maxsize=1024)
+def _validator(schema: str) -> Any:
+    """Raises ValueError for what is no schema. References to other places are not followed."""
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+
+    try:
+        given = json.loads(schema)
+        kind = validator_for(given)
+        kind.check_schema(given)
+    except (ValueError, SchemaError) as error:
+        raise ValueError(f"not a JSON schema: {error}") from None
+    return kind(given, registry=Registry())
+
+
 @kind("json_schema", lambda check: _validator(check.value))
 def json_schema(check: Check, answer: str) -> bool:
     """The answer, or the first block of code in it, is JSON that the value, a schema, allows."""
@@ -240,22 +256,6 @@ def _found(check: Check, pattern: str, answer: str) -> bool:
 @lru_cache(maxsize=65536)
 def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
-
-
-@lru_cache(maxsize=1024)
-def _validator(schema: str) -> Any:
-    """Raises ValueError for what is no schema. References to other places are not followed."""
-    from jsonschema import SchemaError
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-
-    try:
-        given = json.loads(schema)
-        kind = validator_for(given)
-        kind.check_schema(given)
-    except (ValueError, SchemaError) as error:
-        raise ValueError(f"not a JSON schema: {error}") from None
-    return kind(given, registry=Registry())
 
 
 def repeated_tail(ids: Sequence[int], copies: int = 3, least: int = 12) -> bool:
