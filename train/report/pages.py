@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from train.config.load import load_settings
 from train.errors import guarded
 from train.evaluation.results import (
     RESULTS,
@@ -317,12 +318,9 @@ def report_command(
 
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
-    from curate.config.settings import load_yaml, validate_command
     from train.evaluation.config import ReportConfig, defaults_taken
 
-    config = validate_command(
-        ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings"
-    )
+    config = load_settings(ReportConfig, file, flags)
     typer.echo(defaults_taken(config), err=True)
     _refuse_unfinished(config.folder)
     html, markdown, *cards = map(str, write_report(config.folder, config.out))
