@@ -19,36 +19,70 @@ everywhere). ``rewritten`` / ``corrected``: the base model's words with the refe
 the source's own wording, because no rewrite was faithful. Rehearsal rows are ``base`` (the base model's answer to
 the prompt) or ``given`` (the set's answer)."""
 
-Drop = Literal[
-    "duplicate",  # the same question and answer, after normalisation, as an earlier row
-    "near-duplicate",  # MinHash-near to an earlier row, and states the same facts
-    "contradiction",  # another row answers the same question with other facts; both wait for a person
-    "not-sampled",  # a rehearsal row that this mix does not need
-    "too-long",  # prompt, reference and response do not fit the context
-    "unfaithful",  # no attempt stated the reference, and --fallback drop
-    "template-leak",  # a placebo reference explains the response as well as the row's own reference does
-    "no-answer",  # the base model gave an empty answer (rehearsal)
-    "unfinished",  # the base model's answer did not end its turn (rehearsal)
-    "no-target",  # nothing is marked for loss, so there is nothing to train
-    "passage",  # of plain text; the questions asked about it are the rows
-    "refused",  # a question about a passage, or its answer, that does not stand; meta says why
-    "contaminated",  # holds an item of an evaluation suite (mix --decontaminate)
-    "excluded",  # named by --exclude
-    "test",  # tells a fact that --test holds out of training
-    "boilerplate",  # the answer is empty, a stub ("N/A"), navigation, or only points to a page
-    "truncated",  # the answer breaks off
-    "role-markers",  # the answer marks a speaker's turn ("### Human:", "<|im_start|>"), as a conversation that ran on
-    "wrong-language",  # question or answer is in none of the languages asked for
-    "too-short",  # fewer words than --least-words
-    "overlong",  # more words than --most-words (too-long is about the context)
-    "repetitive",  # the answer says the same again and again
-    "needs-media",  # asks for, or about, a picture, a recording or a page that a text model cannot see or open
-    "personal-data",  # tells an address or number of a person, and --personal drop
-    "toxic",  # abuse or slurs, by the word list or the judge
-    "low-quality",  # the judge thinks little of the answer
-    "error",  # "error:<Type>": a stage failed on this row alone
-]
-DROPS = get_args(Drop)
+
+def _rule(setting: str) -> str:
+    """The remedy for rows that a rule of ``--clean`` marks: the setting that moves the rule or switches it off."""
+    return f"move the rule or switch it off: --clean {setting}=off"
+
+
+DROPS: dict[str, str | None] = {
+    # the same question and answer, after normalisation, as an earlier row
+    "duplicate": None,
+    # MinHash-near to an earlier row, and states the same facts
+    "near-duplicate": None,
+    # another row answers the same question with other facts; both wait for a person
+    "contradiction": "mend the source, which answers one question in two ways",
+    # a rehearsal row that this mix does not need
+    "not-sampled": "lower --ratio: this mix needs no more of them",
+    # prompt, reference and response do not fit the context
+    "too-long": "lower --max-tokens, for which room is kept beside a question, or raise --max-model-len",
+    # no attempt stated the reference, and --fallback drop
+    "unfaithful": "raise --attempts, or keep the source's wording with --fallback reference",
+    # a placebo reference explains the response as well as the row's own reference does
+    "template-leak": "look at the references: an answer that fits every question teaches nothing",
+    # the base model gave an empty answer (rehearsal)
+    "no-answer": "take a model that answers: it has to follow instructions, by the chat template of its own",
+    # the base model's answer did not end its turn (rehearsal)
+    "unfinished": "raise --max-tokens: these answers did not end within it",
+    # nothing is marked for loss, so there is nothing to train
+    "no-target": "look at the mask, which marks nothing in these rows: another --mask, or lower --thresholds",
+    # of plain text; the questions asked about it are the rows
+    "passage": None,
+    # a question about a passage, or its answer, that does not stand; meta says why
+    "refused": None,
+    # holds an item of an evaluation suite (mix --decontaminate)
+    "contaminated": None,
+    # named by --exclude
+    "excluded": "name fewer rows in the file of --exclude",
+    # tells a fact that --test holds out of training
+    "test": "lower --test",
+    # the answer is empty, a stub ("N/A"), navigation, or only points to a page
+    "boilerplate": _rule("boilerplate"),
+    # the answer breaks off
+    "truncated": _rule("truncated"),
+    # the answer marks a speaker's turn ("### Human:", "<|im_start|>"), as a conversation that ran on
+    "role-markers": _rule("role_markers"),
+    # question or answer is in none of the languages asked for
+    "wrong-language": "name the language of these rows among --languages",
+    # fewer words than --least-words
+    "too-short": _rule("least_words"),
+    # more words than --most-words (too-long is about the context)
+    "overlong": _rule("most_words"),
+    # the answer says the same again and again
+    "repetitive": _rule("repetition_words"),
+    # asks for, or about, a picture, a recording or a page that a text model cannot see or open
+    "needs-media": _rule("needs_media"),
+    # tells an address or number of a person, and --personal drop
+    "personal-data": _rule("personal"),
+    # abuse or slurs, by the word list or the judge
+    "toxic": _rule("toxic"),
+    # the judge thinks little of the answer
+    "low-quality": _rule("least_quality"),
+    # "error:<Type>": a stage failed on this row alone
+    "error": "mend these rows, which a stage cannot take",
+}
+"""Why a row is left out; and what a person can do about such rows, None where they can only be accepted."""
+
 ORIGINS = get_args(Origin)
 
 RecordReason = Literal[
@@ -163,7 +197,7 @@ EXAMPLE = pa.schema(
         ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
         ("spans", pa.list_(SPAN)),  # half-open characters of `response` that carry loss; the rest weighs 0
         ("flags", pa.list_(pa.string())),  # for people: "invention", "unsupported" …; nothing is dropped for them
-        ("drop", pa.string()),  # null, or a Drop reason; rows are marked, never deleted
+        ("drop", pa.string()),  # null, or a reason of DROPS; rows are marked, never deleted
         ("meta", pa.string()),  # JSON object; no stage decides by it
     ]
 )

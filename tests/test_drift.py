@@ -15,7 +15,7 @@ import train.evaluation.drift as drift
 import train.objective.head
 from curate.model.template import load_template
 from tests.paths import BASE, DATA, ROOT, needs_data
-from train.evaluation.drift import PassageDrift, measure
+from train.evaluation.drift import Loading, PassageDrift, measure
 from train.evaluation.drift_summary import interval
 from train.evaluation.drift_texts import Passage, behind_prompts, windows
 from train.evaluation.results import EvaluateError
@@ -66,7 +66,7 @@ def mixed(tokenizer) -> list[Passage]:
 
 
 def compare_float32(pair, passages, **keywords):
-    return measure(*pair, passages, dtype="float32", device="cpu", **keywords)
+    return measure(*pair, passages, loading=Loading("float32", "cpu"), **keywords)
 
 
 @lru_cache(maxsize=8)
@@ -129,7 +129,7 @@ def test_kl_has_a_direction(llamas, mixed):
 
 @pytest.mark.parametrize("dtype", ["float32", "auto"])
 def test_a_model_has_not_moved_from_itself(dtype, tokenizer):
-    found = measure(BASE, BASE, windows(TEXT, tokenizer, "text", 128, 8), dtype=dtype, device="cpu")
+    found = measure(BASE, BASE, windows(TEXT, tokenizer, "text", 128, 8), loading=Loading(dtype, "cpu"))
     group = found.groups[0]
     assert found.before == found.after
     assert group.kl == pytest.approx(0, abs=1e-6)
@@ -216,8 +216,8 @@ def test_what_is_measured_is_not_measured_again(llamas, mixed, tmp_path, monkeyp
     assert compare_float32(llamas, mixed, out=tmp_path, say=said.append) == first
     assert said[0] == f"drift: {len(mixed)} of {len(mixed)} passages are measured already"
     assert sum("KL" in line for line in said) == 2
-    for other in ({"dtype": "bfloat16"}, {"passages": mixed[:-1]}, {"before": llamas[1]}):
-        keywords = {"before": llamas[0], "after": llamas[1], "passages": mixed, "dtype": "float32", **other}
+    for other in ({"loading": Loading("bfloat16")}, {"passages": mixed[:-1]}, {"before": llamas[1]}):
+        keywords = {"before": llamas[0], "after": llamas[1], "passages": mixed, "loading": Loading("float32"), **other}
         with pytest.raises(pytest.fail.Exception, match="loaded"):
             measure(**keywords, out=tmp_path)
 

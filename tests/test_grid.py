@@ -19,7 +19,7 @@ from benchmarks.forgetting.grid.results import load, results_of, write
 from benchmarks.forgetting.grid.settings import BASE, RATES, SETTINGS
 from benchmarks.forgetting.new_facts import new_facts
 from benchmarks.forgetting.world import World
-from curate.model.transformers import batches
+from curate.model.engines.transformers import batches
 from curate.schema import EXAMPLE, SCORED
 from tests.grid_cells import make_cell
 

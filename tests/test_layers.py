@@ -25,7 +25,7 @@ ALLOWED_IN_TRAIN = {"curate", "curate.schema", "curate.errors", "curate.config.s
 # What a held-out suite takes for an answer and what the evaluation takes for one is a single rule.
 EXCEPTIONS = {"train/run/card.py": {"curate.commands.evaluated"},
               "train/evaluation/checks.py": {"curate.text.whole"}}  # fmt: skip
-ONLY_IN = {"ray": {"curate/store/ray.py"}, "vllm": {"curate/model/vllm.py"}}
+ONLY_IN = {"ray": {"curate/store/ray.py"}, "vllm": {"curate/model/engines/vllm.py"}}
 
 
 def imports(path):

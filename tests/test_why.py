@@ -18,7 +18,7 @@ from curate.model.folder import model_hash
 from curate.model.template import load_template
 from tests.paths import BASE
 from tests.train_export import Row, write_export, write_model
-from train.evaluation.attribution import explain
+from train.evaluation.attribution import Search, explain
 from train.evaluation.explanation import Explanation
 from train.evaluation.influence import (
     ScoredTokens,
@@ -126,7 +126,7 @@ def test_what_is_written_can_be_read_and_excluded(found: Explanation, tmp_path: 
 
 def test_the_seed_alone_decides(data: Path) -> None:
     few = results(*planted()[0][:3])
-    first, again, other = (explain(few, data, BASE, rows=10, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (explain(few, data, BASE, search=Search(rows=10, seed=seed)) for seed in (3, 3, 4))
     assert first == again
     assert first.comparisons != other.comparisons
     # the three rows that did it are not left to chance: they share the names with the items
@@ -141,7 +141,9 @@ def test_rehearsal_is_in_no_build_to_be_excluded_from(found: Explanation) -> Non
 
 
 def test_embeddings_find_rows_that_ask_alike(data: Path) -> None:
-    [why] = explain(results(*planted()[0][:3]), data, BASE, by="embedding", rows=20, nearest=2).comparisons
+    [why] = explain(
+        results(*planted()[0][:3]), data, BASE, search=Search(by="embedding", rows=20, nearest=2)
+    ).comparisons
     assert why.suspects == ()
     assert [len(item.nearest) for item in why.items] == [2, 2, 2]
     assert all(item.nearest[0].similarity >= item.nearest[1].similarity > 0 for item in why.items)

@@ -3,13 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 
 from curate.config.flags import How, command
-from curate.config.settings import Strict
 from train.commands.evaluate import evaluate
+from train.config.load import Settings, load_settings
 from train.config.sft import SftConfig
 from train.config.weights import AverageConfig, FisherConfig, MergeConfig
 from train.errors import guarded
@@ -30,8 +30,6 @@ def main() -> None:
     """Train a model on exported shards, and judge what it learnt and forgot."""
 
 
-Settings = TypeVar("Settings", bound=Strict)
-
 THRIFT = "lower --batch-size and raise --grad-accum as much, or give --grad-checkpointing"
 
 
@@ -48,7 +46,7 @@ def fisher(how: How, flags: dict[str, Any]) -> None:
 
         from train.weights.fisher import estimate
 
-        config = load_settings(FisherConfig, how.config, flags)
+        config = settled(FisherConfig, how, flags)
         record = estimate(config, Console(stderr=True, markup=False, highlight=False), how.dry_run)
         if how.as_json:
             print(json.dumps(record, ensure_ascii=False, sort_keys=True))
@@ -62,7 +60,7 @@ def merge(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.weights.merge import merge
 
-        shown(merge(load_settings(MergeConfig, how.config, flags), how.dry_run), how.as_json)
+        shown(merge(settled(MergeConfig, how, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
@@ -73,7 +71,7 @@ def average(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.weights.merge import average
 
-        shown(average(load_settings(AverageConfig, how.config, flags), how.dry_run), how.as_json)
+        shown(average(settled(AverageConfig, how, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
@@ -82,10 +80,10 @@ def explain(how: How, flags: dict[str, Any]) -> None:
     """Trace lost items to the training rows that pushed them away; `report` shows them, `curate build` drops them."""
 
     def run() -> None:
-        from train.evaluation.attribution import explain
+        from train.evaluation.attribution import Search, explain
         from train.evaluation.results import load_results
 
-        config = load_settings(ExplainConfig, how.config, flags)
+        config = settled(ExplainConfig, how, flags)
         results = load_results(config.folder)
         if how.dry_run:
             lost = sum(flip.lost for comparison in results.comparisons for flip in comparison.flips)
@@ -94,8 +92,8 @@ def explain(how: How, flags: dict[str, Any]) -> None:
             return
         after = config.after or (Path(results.models[1].path) if len(results.models) == 2 else None)
         found = explain(
-            results, config.data, results.models[0].path, rows=config.rows, items=config.items, nearest=config.nearest,
-            by=config.by, seed=config.seed, after=after, say=lambda line: print(line, file=sys.stderr),
+            results, config.data, results.models[0].path, after=after, say=lambda line: print(line, file=sys.stderr),
+            search=Search(config.rows, config.items, config.nearest, config.by, config.seed),
         )  # fmt: skip
         found.write(config.folder)
         if how.as_json:
@@ -114,7 +112,7 @@ def items(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.evaluation.items import write_items
 
-        record = write_items(load_settings(ItemsConfig, how.config, flags), how.dry_run)
+        record = write_items(settled(ItemsConfig, how, flags), how.dry_run)
         for suite, count in record["items"].items():
             print(f"{suite}: {count:,} items", file=sys.stderr)
         shown(record, how.as_json)
@@ -122,12 +120,10 @@ def items(how: How, flags: dict[str, Any]) -> None:
     guarded(run, how.debug)
 
 
-def load_settings(kind: type[Settings], file: Path | None, flags: dict[str, Any]) -> Settings:
-    """The file's settings, overlaid by the flags."""
-    from curate.config.settings import load_yaml, validate_command
-
+def settled(kind: type[Settings], how: How, flags: dict[str, Any]) -> Settings:
+    """The command's settings, once this process is prepared for the libraries that the command loads."""
     prepare_process()
-    return validate_command(kind, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings")
+    return load_settings(kind, how.config, flags)
 
 
 def shown(record: dict[str, Any], as_json: bool) -> None:
@@ -151,7 +147,7 @@ app.command("report")(report_command)
 
 def _sft(how: How, flags: dict[str, Any]) -> None:
     """A training folder, or each of a sweep."""
-    config = load_settings(SftConfig, how.config, flags)
+    config = settled(SftConfig, how, flags)
     from train.data.folder import swept
 
     found = swept(config.data)

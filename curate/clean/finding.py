@@ -4,15 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from curate.schema import Drop
-
 
 @dataclass(frozen=True)
 class Finding:
-    """``rule``: the reason for which the row is marked. ``score``: what was compared with the threshold. ``detail``:
-    what was found, for a person; of personal data only the kinds, never the data."""
+    """``rule``: the reason for which the row is marked (``curate.schema.DROPS``). ``score``: what was compared with the
+    threshold. ``detail``: what was found, for a person; of personal data only the kinds, never the data."""
 
-    rule: Drop
+    rule: str
     score: float
     detail: str
 

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from curate.clean.rules import CleanRules
 from curate.config.settings import Strict
 from curate.config.values import TemplateArgs
-from curate.model.engine import EngineConfig, EngineName, WeightsDtype
+from curate.model.engine import EngineConfig, WeightsDtype
+from curate.model.open import ENGINE_HELP, EngineName
 from curate.model.thought import Thoughts
 
 if TYPE_CHECKING:  # a command's help needs no model
@@ -42,7 +43,7 @@ class ModelConfig(Strict):
     model: str = Field("Qwen/Qwen2.5-0.5B-Instruct", description="Base model: a folder or a hub id. Default: the one "
                        "in curate.yaml.")  # fmt: skip
     revision: str | None = Field(None, description="Revision of a hub model.")
-    engine: EngineName = Field("auto", description="auto (vLLM where installed), vllm, transformers or server.")
+    engine: EngineName = Field("auto", description=ENGINE_HELP)
     url: str | None = Field(None, description="Address of an OpenAI-compatible server, for --engine server.")
     dtype: WeightsDtype = Field("auto", description="auto, float32, bfloat16 or float16.")
     max_model_len: int = Field(0, ge=0, description="Context in tokens. Default: what the model allows, at most 4096.")

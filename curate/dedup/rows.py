@@ -14,7 +14,7 @@ from itertools import pairwise
 import pyarrow as pa
 
 from curate.dedup.contradictions import Claim, Confirm, contradictions
-from curate.schema import Drop, Message
+from curate.schema import Message
 from curate.text.normalise import normalise
 from curate.text.questions import question_of
 from curate.text.words import negations
@@ -47,7 +47,7 @@ class QARow:
 class Verdict:
     """Why a row is held out, and the row it repeats or contradicts."""
 
-    reason: Drop
+    reason: str  # duplicate, near-duplicate or contradiction (schema.DROPS)
     of: str
 
 

@@ -7,12 +7,9 @@ from typing import Any
 
 from curate.ingest.flags import check_needed, marked, unused
 from curate.ingest.records import Unusable
-from curate.ingest.shapes import Binding, listed
+from curate.ingest.shapes import SHAPES, Binding, listed
 from curate.ingest.turns import Turn, check_characters, check_turns, clean, from_json, is_blank, is_turns, read_turns
 from curate.schema import Message
-
-CITATION = re.compile(r"\[\d{1,3}\]")
-"""Wikipedia's footnote marks, which Dolly's contexts kept."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,9 @@ def targets(conversation: Conversation, all_turns: bool) -> Iterator[Target]:
 def _marks(binding: Binding, fields: Mapping[str, Any], used: set[str]) -> set[str]:
     """The columns that say whether the record is to be learned. Raises ``Unusable`` where one says that it is not."""
     marks = dict(marked({key: value for key, value in fields.items() if key not in used}))
-    if binding.shape == "prompt-completion" and isinstance(fields.get("label"), bool):  # TRL's KTO
-        marks["label"] = fields["label"]
+    verdict = SHAPES[binding.shape].verdict
+    if verdict and isinstance(fields.get(verdict), bool):
+        marks[verdict] = fields[verdict]
     for key, learn in marks.items():
         if learn is False:
             raise Unusable("untrained", f"{key} is {fields[key]!r}: an answer that is not to be learned")
@@ -114,9 +112,9 @@ def _history(fields: Mapping[str, Any], column: str | None) -> list[Turn]:
 
 
 def _read_pair(binding: Binding, fields: Mapping[str, Any]) -> list[Turn]:
-    columns = binding.columns
+    columns, shape = binding.columns, SHAPES[binding.shape]
     question, answer = _needed(fields, columns["question"]), _needed(fields, columns["answer"])
-    if binding.shape == "prompt-completion" and (isinstance(question, list) or isinstance(answer, list)):
+    if shape.turns and (isinstance(question, list) or isinstance(answer, list)):
         questions = _turns_or_text(question, columns["question"], "user")
         return [*questions, *_turns_or_text(answer, columns["answer"], "assistant")]
     if is_blank(_text(question, columns["question"])):
@@ -124,8 +122,8 @@ def _read_pair(binding: Binding, fields: Mapping[str, Any]) -> list[Turn]:
     if is_blank(_text(answer, columns["answer"])):
         raise Unusable("empty-answer", f"{columns['answer']} is {'null' if answer is None else 'empty'}")
     context = _optional(fields, columns.get("context"))
-    if binding.shape == "dolly":
-        context = CITATION.sub("", context).strip()
+    if shape.strip:
+        context = re.sub(shape.strip, "", context).strip()
     prompt = clean(question) + (f"\n\n{context}" if context else "")
     return [Turn.of("user", prompt), Turn.of("assistant", clean(answer))]
 

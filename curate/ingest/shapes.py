@@ -5,7 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator
 
 from curate.ingest.records import SourceError, UnknownColumns
 from curate.ingest.turns import ROLES as TURN_ROLES
@@ -13,8 +15,6 @@ from curate.ingest.turns import is_turns
 
 Role = Literal["question", "answer", "system", "context", "history", "messages"]
 ROLES: tuple[str, ...] = get_args(Role)
-
-ShapeName = Literal["messages", "sharegpt", "alpaca", "dolly", "prompt-completion", "question-answer"]
 
 SYSTEM = ("system", "system_prompt")
 BEFORE: dict[str, tuple[str, ...]] = {"system": SYSTEM, "history": ("history",)}
@@ -24,35 +24,51 @@ BEFORE: dict[str, tuple[str, ...]] = {"system": SYSTEM, "history": ("history",)}
 class Shape:
     """Which columns, in order of precedence, play which role; lower case, with ``_`` for spaces, dots and hyphens."""
 
-    name: ShapeName
+    name: str
     needed: Mapping[str, tuple[str, ...]]
     optional: Mapping[str, tuple[str, ...]]
     absent: tuple[str, ...] = ()  # a column that makes it another shape
+    strip: str | None = None  # pattern of marks that are no text of the context
+    turns: bool = False  # question and answer may be lists of turns
+    verdict: str | None = None  # a column that says, true or false, whether the answer may be learned
 
 
-SHAPES = (  # the first that fits is taken
+DEFAULT = "question-answer"
+"""The shape of columns that a user names, or whose names alone tell question and answer apart."""
+
+SHAPES: dict[str, Shape] = {shape.name: shape for shape in (
     Shape("messages", {"messages": ("messages",)}, {"system": SYSTEM}),
     Shape("sharegpt", {"messages": ("conversations", "conversation")}, {"system": SYSTEM}),
     Shape("alpaca", {"question": ("instruction",), "answer": ("output",)}, {"context": ("input", "context"), **BEFORE}),
     Shape("dolly", {"question": ("instruction",), "answer": ("response",)}, {"context": ("context",), **BEFORE},
-          absent=("input",)),
+          absent=("input",), strip=r"\[\d{1,3}\]"),  # Wikipedia's footnote marks, which Dolly's contexts kept
     Shape("prompt-completion", {"question": ("prompt",), "answer": ("completion",)},
-          {"context": ("context", "input"), **BEFORE}),
-    Shape("question-answer",
+          {"context": ("context", "input"), **BEFORE}, turns=True, verdict="label"),  # TRL's, KTO's among them
+    Shape(DEFAULT,
           {"question": ("question", "query", "ask", "problem", "instruction", "prompt"),
            "answer": ("answer", "long_answer", "response", "output", "completion", "reply", "best_answer", "solution")},
           {"context": ("context", "input"), **BEFORE}),
-)  # fmt: skip
-BY_NAME = {shape.name: shape for shape in SHAPES}
+)}  # fmt: skip
+"""The shapes by name; the first that fits a record is taken. A further shape is a further entry."""
 
 QUESTION_MARK = re.compile("[?？؟]")
+
+
+def _known(name: str) -> str:
+    if name not in SHAPES:
+        raise ValueError(f"{name!r} is no shape; take one of: {', '.join(SHAPES)}")
+    return name
+
+
+ShapeName = Annotated[str, AfterValidator(_known)]
+"""The name of a shape, in settings and cards."""
 
 
 @dataclass(frozen=True)
 class Binding:
     """A shape, and the column of this file that plays each role."""
 
-    shape: ShapeName
+    shape: str
     columns: Mapping[str, str]
 
 
@@ -80,7 +96,7 @@ def recognise(names: Iterable[str]) -> Binding | None:
     {'question': 'QUESTION', 'answer': 'LONG_ANSWER'}
     """
     names = list(names)
-    return next((binding for shape in SHAPES if (binding := bind(shape, names))), None)
+    return next((binding for shape in SHAPES.values() if (binding := bind(shape, names))), None)
 
 
 def is_record(fields: Mapping[str, Any]) -> bool:
@@ -114,7 +130,7 @@ def bind_columns(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], 
         if guess is None or guess in columns.values() or not asked:
             raise UnknownColumns(_unrecognised(sample, names, columns, where))
         columns[role] = guess
-    return Binding("question-answer", columns)
+    return Binding(DEFAULT, columns)
 
 
 def _plain(name: str) -> str:
@@ -123,9 +139,9 @@ def _plain(name: str) -> str:
 
 def _most_common(sample: Sequence[Mapping[str, Any]]) -> Binding | None:
     """The shape that most records have, bound to all the columns those records have."""
-    shapes: dict[tuple[str, ...], ShapeName | None] = {}
-    names: dict[ShapeName, dict[str, None]] = {}
-    votes: Counter[ShapeName] = Counter()
+    shapes: dict[tuple[str, ...], str | None] = {}
+    names: dict[str, dict[str, None]] = {}
+    votes: Counter[str] = Counter()
     for fields in sample:
         keys = tuple(fields)
         if keys not in shapes:
@@ -136,8 +152,8 @@ def _most_common(sample: Sequence[Mapping[str, Any]]) -> Binding | None:
             names.setdefault(shape, {}).update(dict.fromkeys(keys))
     if not votes:
         return None
-    winner = max(BY_NAME, key=lambda name: votes[name])  # the first of equals
-    return bind(BY_NAME[winner], names[winner])
+    winner = max(SHAPES, key=lambda name: votes[name])  # the first of equals
+    return bind(SHAPES[winner], names[winner])
 
 
 def _readable(columns: Mapping[str, str], sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -172,14 +188,16 @@ def _column(role: str, asked: str, names: Sequence[str], where: str) -> str:
 
 
 def _guess(role: str, names: Sequence[str]) -> str | None:
-    spellings = BY_NAME["question-answer"].needed[role]
+    spellings = SHAPES[DEFAULT].needed[role]
     return next((name for spelling in spellings for name in names if _plain(name) == spelling), None)
 
 
 def _unrecognised(
     sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Mapping[str, str], where: str
 ) -> str:
-    known = "; ".join(" + ".join("/".join(spellings) for spellings in shape.needed.values()) for shape in SHAPES)
+    known = "; ".join(
+        " + ".join("/".join(spellings) for spellings in shape.needed.values()) for shape in SHAPES.values()
+    )
     missing = [role for role in ("question", "answer") if role not in told]
     hint = "say it yourself: --columns question={},answer={}".format(*_suggest(sample, names, told))
     if any(" " in name and name.endswith(("?", ".", "!")) for name in names):
@@ -209,7 +227,7 @@ def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Ma
 def _called(role: str, names: Sequence[str]) -> str | None:
     """The first column with a part of its name that stands for the role (``user_question``, ``Q``, ``human``), else one
     that is nearly spelled so."""
-    spellings = BY_NAME["question-answer"].needed[role]
+    spellings = SHAPES[DEFAULT].needed[role]
     speaker = {"question": "user", "answer": "assistant"}[role]
     for name in names:
         for token in _tokens(name):

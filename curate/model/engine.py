@@ -1,8 +1,8 @@
 """The engine seam: how the product talks to a base model.
 
 Everything crosses it as token ids, so that the same rendering (``curate.model.template``) decides about tokens
-whichever engine runs. Three real engines stand behind it (``engine_vllm``, ``engine_transformers``,
-``engine_server``); a test passes any object with these two methods.
+whichever engine runs. The engines behind the seam are the modules of ``curate.model.engines``; a test passes any object
+with the two methods of ``Engine``.
 """
 
 from collections import Counter
@@ -16,7 +16,6 @@ from curate.errors import CurateError
 if TYPE_CHECKING:  # settings name engines, and a command's help needs no arrays
     import numpy as np
 
-EngineName = Literal["auto", "vllm", "transformers", "server"]
 WeightsDtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -82,7 +81,7 @@ class EngineConfig:
     """Which model, where, and how large. ``dtype`` and ``max_model_len`` shape the output; batch sizes do not."""
 
     model: str
-    engine: EngineName = "auto"
+    engine: str = "auto"  # or a name of curate.model.engines
     revision: str | None = None
     dtype: str = "auto"
     max_model_len: int = 0  # 0: what the model allows (curate.model.base.context_length)

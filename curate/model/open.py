@@ -1,6 +1,23 @@
 """Which engine a model is opened with."""
 
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from curate.model.engine import Engine, EngineConfig
+from curate.model.engines import names, opener
+
+
+def _known(name: str) -> str:
+    if name != "auto" and name not in names():
+        raise ValueError(f"{name!r} is no engine; take one of: auto, {', '.join(names())}")
+    return name
+
+
+EngineName = Annotated[str, AfterValidator(_known)]
+"""``auto``, or the name of an engine (``curate.model.engines``)."""
+
+ENGINE_HELP = f"auto (vLLM where installed), or one of: {', '.join(names())}."
 
 
 def resolve(config: EngineConfig) -> str:
@@ -16,15 +33,4 @@ def resolve(config: EngineConfig) -> str:
 
 def open_engine(config: EngineConfig) -> Engine:
     """Load the model; heavy, once per process. Raises ``EngineError`` with what to do where it cannot."""
-    name = resolve(config)
-    if name == "vllm":
-        from curate.model.vllm import VllmEngine
-
-        return VllmEngine(config)
-    if name == "server":
-        from curate.model.server import ServerEngine
-
-        return ServerEngine(config)
-    from curate.model.transformers import TransformersEngine
-
-    return TransformersEngine(config)
+    return opener(resolve(config))(config)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from curate.config.flags import How
+from train.config.load import load_settings
 from train.errors import guarded
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from train.evaluation.results import Results
 
 NEEDED = {
-    "model": "models to ask: give --model NAME=PATH (a folder or a hub id), the one from before first, or, in the "
-    "--config file, model: {NAME: PATH}",
-    "suite": "questions: give --suite PATH (a JSONL file or a folder of them) or a task name (mmlu), or, in the "
-    "--config file, suite: PATH",
+    "model": "evaluate needs models to ask: give --model NAME=PATH (a folder or a hub id), the one from before first, "
+    "or, in the --config file, model: {NAME: PATH}",
+    "suite": "evaluate needs questions: give --suite PATH (a JSONL file or a folder of them) or a task name (mmlu), "
+    "or, in the --config file, suite: PATH",
 }
 
 
@@ -27,8 +28,9 @@ def evaluate(how: How, flags: dict[str, Any]) -> None:
 
 
 def _evaluate(how: How, flags: dict[str, Any]) -> None:
-    config = load_evaluation(how.config, flags)
-    from train.evaluation.config import defaults_taken
+    from train.evaluation.config import EvaluateConfig, defaults_taken
+
+    config = load_settings(EvaluateConfig, how.config, flags, NEEDED)
     from train.evaluation.evaluate import estimate, evaluate
     from train.evaluation.prepare import prepare
     from train.evaluation.results import RESULTS
@@ -53,18 +55,6 @@ def _evaluate(how: How, flags: dict[str, Any]) -> None:
 
 def gated(config: "EvaluateConfig") -> bool:
     return any(limit is not None for limit in (config.max_drop, config.max_drop_suite, config.min_recall))
-
-
-def load_evaluation(file: Path | None, flags: dict[str, Any]) -> "EvaluateConfig":
-    """The file overlaid by the flags. Raises ``ConfigError`` or ``EvaluateError``."""
-    from curate.config.settings import ConfigError, load_yaml, validate_command
-    from train.evaluation.config import EvaluateConfig
-
-    given = load_yaml(file) if file else {}
-    missing = [words for key, words in NEEDED.items() if not (flags.get(key) or given.get(key))]
-    if missing and set(given) <= set(EvaluateConfig.model_fields):  # else the unknown key says more
-        raise ConfigError("evaluate needs " + "\nevaluate needs ".join(missing))
-    return validate_command(EvaluateConfig, given, flags, where=str(file) if file else "settings")
 
 
 def say(line: str) -> None:

@@ -43,6 +43,18 @@ others, which share a part of the wrong value, up to 21. By embedding the two li
 
 
 @dataclass(frozen=True)
+class Search:
+    """How far to look, and by what: a comparison gets at most ``items`` lost items and ``rows`` rows, an item the
+    ``nearest`` rows. ``seed``: of the choice of rows and of the projection of gradients."""
+
+    rows: int = 512
+    items: int = 100
+    nearest: int = 5
+    by: By = "gradient"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class _Data:
     """A training folder for a model: the rows that can be to blame."""
 
@@ -65,26 +77,25 @@ class _Item:
 
 
 def explain(
-    results: Results, data: Path, model: Path | str, *, after: Path | None = None, rows: int = 512, items: int = 100,
-    nearest: int = 5, by: By = "gradient", seed: int = 0, say: Callable[[str], None] = lambda line: None,
+    results: Results, data: Path, model: Path | str, *, after: Path | None = None, search: Search | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Explanation:  # fmt: skip
     """Look for the rows of ``data`` that took from ``model`` (the base) what the results say was lost.
 
     ``after``: the trained model's folder. Its run.json says which tokens trained, else the defaults of ``train sft``
-    are taken; and of several comparisons only its own is explained. A comparison gets at most ``items`` lost items and
-    at most ``rows`` rows. Raises ``EvaluateError``.
+    are taken; and of several comparisons only its own is explained. Raises ``EvaluateError``.
     """
-    comparisons = _of_model(results, after)
+    comparisons, search = _of_model(results, after), search or Search()
     try:
         read = _read(data, model, after)
-        given = {"by": by, "data": str(data), "rows": len(read.rows), "seed": seed}
+        given = {"by": search.by, "data": str(data), "rows": len(read.rows), "seed": search.seed}
         if not any(flip.lost for c in comparisons for flip in c.flips):
             blank = tuple(_blank(comparison) for comparison in comparisons)
             return Explanation(weight=None, comparisons=blank, **given)
         if model_hash(EngineConfig(str(model))) != results.models[0].hash:
             say(f"{model} is not, file by file, the {results.models[0].name!r} that was evaluated")
-        look = _Look(read, _open(model), by, nearest, seed)
-        found = tuple(look.explain(comparison, items, rows, say) for comparison in comparisons)
+        look = _Look(read, _open(model), search)
+        found = tuple(look.explain(comparison, say) for comparison in comparisons)
     except (DataError, EngineError, TemplateError) as error:
         raise EvaluateError(str(error)) from error
     return Explanation(weight=look.weight_name, comparisons=found, **given)
@@ -154,37 +165,37 @@ def _open(model: Path | str) -> Any:
 class _Look:
     """A model at hand, and what was taken from it already: rows are shared by comparisons."""
 
-    def __init__(self, data: _Data, model: Any, by: By, nearest: int, seed: int):
+    def __init__(self, data: _Data, model: Any, search: Search):
         check_vocabulary(data.export, "the model", int(model.config.get_text_config().vocab_size))
-        self.data, self.model, self.by, self.nearest, self.seed = data, model, by, nearest, seed
+        self.data, self.model, self.search = data, model, search
         self.weight_name: str | None = None
         self.texts: dict[
             int, tuple[ScoredTokens, np.ndarray, np.ndarray]
         ] = {}  # row → text, embedding, what is compared
-        if by == "gradient":
+        if search.by == "gradient":
             try:
                 self.weight_name, weight = last_matrix(model)
             except ValueError as error:
                 raise EvaluateError(f"{error}; compare by embedding") from error
-            self.gradients = open_gradients(model, weight, seed, data.objective)
+            self.gradients = open_gradients(model, weight, search.seed, data.objective)
 
-    def explain(self, comparison: Comparison, items: int, rows: int, say: Callable[[str], None]) -> Why:
+    def explain(self, comparison: Comparison, say: Callable[[str], None]) -> Why:
         lost = [flip for flip in comparison.flips if flip.lost]
-        chosen = sorted(np.random.default_rng(self.seed).permutation(len(lost))[:items])
+        chosen = sorted(np.random.default_rng(self.search.seed).permutation(len(lost))[: self.search.items])
         found = [item for index in chosen if (item := self._item(lost[index])) is not None]
         blank = _blank(comparison).model_copy(update={"unreadable": len(chosen) - len(found)})
         if not found:
             return blank
         tokens = [self.data.tokens(row) for row in self.data.rows]
         words = [np.concatenate([item.before.ids, item.after.ids]) for item in found]
-        picked, background = choose_rows(tokens, words, rows, self.seed)
+        picked, background = choose_rows(tokens, words, self.search.rows, self.search.seed)
         looked = [self.data.rows[index] for index in picked]
         say(f"{comparison.after}: {len(found)} of {len(lost)} lost items against {len(looked)} of {len(tokens)} rows")
         seen = [self._row(row) for row in looked]
         places = np.array([embedding(self.model, item.before) for item in found])
         there = np.array([each for _, each, _ in seen])
         middle = np.concatenate([places, there]).mean(0)  # what all prompts share, the template above all
-        if self.by == "gradient":
+        if self.search.by == "gradient":
             changes = np.array([self.gradients.of_change(item.before, item.after) for item in found])
             similar = cosine(changes, np.array([each for _, _, each in seen]))
         else:
@@ -194,7 +205,7 @@ class _Look:
             "explained": len(found), "looked": len(looked),
             "topics": _topics([item.flip for item in found], places - middle, comparison.flips),
             "items": tuple(_lost(item.flip, each) for item, each in zip(found, near, strict=True)),
-            "suspects": _suspects([item.flip for item in found], near) if self.by == "gradient" else (),
+            "suspects": _suspects([item.flip for item in found], near) if self.search.by == "gradient" else (),
         })  # fmt: skip
 
     def _item(self, flip: Flip) -> _Item | None:
@@ -210,14 +221,14 @@ class _Look:
         if row not in self.texts:
             text = row_text(self.data.task, row)
             where = embedding(self.model, text)
-            self.texts[row] = (text, where, self.gradients.of_row(text) if self.by == "gradient" else where)
+            self.texts[row] = (text, where, self.gradients.of_row(text) if self.search.by == "gradient" else where)
         return self.texts[row]
 
     def _near(self, looked: Sequence[int], similar: np.ndarray, background: np.ndarray) -> list[tuple[Near, ...]]:
         """The rows nearest to each item; of gradients, the most negative."""
-        harm = -similar if self.by == "gradient" else similar
+        harm = -similar if self.search.by == "gradient" else similar
         far = deviations(harm, background)
-        order = np.argsort(-harm, axis=1, kind="stable")[:, : self.nearest]
+        order = np.argsort(-harm, axis=1, kind="stable")[:, : self.search.nearest]
         return [
             tuple(self._shown(looked[j], float(similar[i, j]), float(far[i, j])) for j in line)
             for i, line in enumerate(order)

@@ -40,11 +40,12 @@ def measure_drift(
     config: EvaluateConfig, say: Say,
 ) -> Drift:  # fmt: skip
     """KL and perplexity on the texts of ``--drift``, and on the suites' prompts with the answers from before."""
-    from train.evaluation.drift import measure
+    from train.evaluation.drift import Loading, measure
 
     return measure(
         locate_model(before.config), locate_model(after.config), passages(before, answers, knowledge, config.drift),
-        dtype=config.dtype, trust_remote_code=config.trust_remote_code, out=config.out, seed=config.seed, say=say,
+        loading=Loading(config.dtype, trust_remote_code=config.trust_remote_code), out=config.out, seed=config.seed,
+        say=say,
     )  # fmt: skip
 
 

@@ -1,11 +1,15 @@
-"""What makes an answer right: the closed set of checks that an item may ask for; and a loop detector."""
+"""What makes an answer right: the kinds of checks that an item may ask for; and a loop detector.
+
+To add a kind, write a function here under ``@kind``: it tells whether an answer meets a check of that kind.
+"""
 
 import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -13,32 +17,17 @@ from curate.config.settings import Strict
 from curate.text.whole import whole
 from train.evaluation.refusal import refuses
 
-Kind = Literal[
-    "exact", "contains", "not_contains", "regex", "not_regex", "number", "json_schema", "python", "refuses",
-    "not_refuses", "judge",
-]  # fmt: skip
-
 NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)")
 DIGITS = re.compile(r"(?:(?<!\w)[-−])?\d(?:[\d.,]*\d)?")  # also where a unit follows at once
 FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 
+Holds = TypeVar("Holds", bound="Callable[[Check, str], bool]")
+
 
 class Check(Strict):
-    """One condition on an answer.
+    """One condition on an answer; ``KINDS`` has the kinds, and the docstring of each says which fields it reads."""
 
-    ``exact``: the whole answer, blanks at its ends aside. ``contains``: the value as whole words, a number as
-    a whole number ("2" is not in "12", "2.5" or "-2"), a name with its symbols ("C" is not in "C++"); scripts without
-    blanks between words want ``regex``.
-    ``regex``: Python's ``re.search`` in the stripped answer. ``number``: the last number of the answer is the value,
-    within ``tolerance`` (absolute) or ``relative`` (a share of the value). ``json_schema``: the answer, or the first
-    block of code in it, is JSON that the value, a schema, allows. ``python``: ``before``, the answer's code (its first
-    block, else all of it) and the value, a test, run to their end in a sandbox; HumanEval's semantics (Chen et al.,
-    arXiv 2107.03374). ``refuses``: the answer declines (``train.evaluation.refusal``). ``judge``: a model says that the
-    answer does what the value asks; without a judge, any answer that is not blank passes. ``not_refuses`` wants an
-    answer, too; the other ``not_`` kinds are mere opposites.
-    """
-
-    kind: Kind
+    kind: str
     value: str = ""
     ignore_case: bool = False
     tolerance: float = Field(0.0, ge=0)
@@ -47,19 +36,39 @@ class Check(Strict):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if not self.value.strip() and not self.kind.endswith("refuses"):
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is no kind of check; take one of: {', '.join(KINDS)}")
+        kind = KINDS[self.kind]
+        if kind.valued and not self.value.strip():
             raise ValueError(f"a {self.kind} check needs a value that is not blank")
-        if self.kind == "number" and _number(self.value) is None:
-            raise ValueError(f"a number check needs one number, not {self.value!r}")
-        if self.kind == "json_schema":
-            _validator(self.value)
-        if self.kind == "python":
-            _compiled(self.value)
-        try:
-            _pattern(self)
-        except re.error as error:
-            raise ValueError(f"{self.value!r} is not a regular expression: {error}") from None
+        kind.validate(self)
         return self
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of check does. ``validate`` raises ValueError for a check that cannot be used; ``valued``: a check
+    needs a value; ``fuzzy``: ``lenient`` takes an answer that nearly holds the value."""
+
+    holds: Callable[[Check, str], bool]
+    validate: Callable[[Check], object]
+    valued: bool
+    fuzzy: bool
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def kind(
+    name: str, validate: Callable[[Check], object] = lambda check: None, valued: bool = True, fuzzy: bool = False
+) -> Callable[[Holds], Holds]:
+    """Register a function of a check and an answer as the kind of checks with this name."""
+
+    def register(function: Holds) -> Holds:
+        KINDS[name] = Kind(function, validate, valued, fuzzy)
+        return function
+
+    return register
 
 
 def holds(check: Check, answer: str) -> bool:
@@ -69,10 +78,7 @@ def holds(check: Check, answer: str) -> bool:
     ...     Check(kind="contains", value="12"), "Take 12.5 mg daily.")
     (True, False)
     """
-    if check.kind in HOLDS:
-        return bool(answer.strip()) and HOLDS[check.kind](check, answer)
-    found = _pattern(check).search(answer.strip()) is not None
-    return found != check.kind.startswith("not_")
+    return KINDS[check.kind].holds(check, answer)
 
 
 def correct(checks: Sequence[Check], answer: str) -> bool:
@@ -98,7 +104,7 @@ def lenient(checks: Sequence[Check], answer: str) -> bool:
 def _resembles(check: Check, answer: str) -> bool:
     from rapidfuzz import fuzz, utils
 
-    if check.kind not in ("exact", "contains"):
+    if not KINDS[check.kind].fuzzy:
         return False
     if len(check.value.strip()) < SHORT:
         return holds(check.model_copy(update={"ignore_case": True}), answer)
@@ -107,16 +113,6 @@ def _resembles(check: Check, answer: str) -> bool:
         return False
     value, said = (utils.default_process(text).replace(" ", "") for text in (check.value, answer))
     return len(said) >= len(value) / 2 and fuzz.partial_ratio(value, said) >= ALIKE
-
-
-def _near(check: Check, answer: str) -> bool:
-    """
-    >>> _near(Check(kind="number", value="1200", relative=0.01), "First 7, then 1,195.5 in all.")
-    True
-    """
-    wanted, found = _number(check.value), NUMBER.findall(answer)
-    got = _number(found[-1]) if found else None
-    return None not in (wanted, got) and math.isclose(got, wanted, rel_tol=check.relative, abs_tol=check.tolerance)  # type: ignore[arg-type]
 
 
 def _number(text: str) -> float | None:
@@ -138,11 +134,60 @@ def code_of(answer: str) -> str:
     return found[1] if found else answer
 
 
-def _fits(check: Check, answer: str) -> bool:
+@kind("exact", fuzzy=True)
+def exact(check: Check, answer: str) -> bool:
+    """The value is the whole answer, blanks at its ends aside."""
+    return _found(check, rf"\A{re.escape(check.value.strip())}\Z", answer)
+
+
+@kind("contains", fuzzy=True)
+def contains(check: Check, answer: str) -> bool:
+    """The answer has the value as whole words, a number as a whole number ("2" is not in "12", "2.5" or "-2"), a name
+    with its symbols ("C" is not in "C++"); scripts without blanks between words want ``regex``."""
+    return _found(check, whole(check.value.strip()), answer)
+
+
+@kind("not_contains")
+def not_contains(check: Check, answer: str) -> bool:
+    return not contains(check, answer)
+
+
+def _pattern(check: Check) -> None:
     try:
-        return bool(_validator(check.value).is_valid(json.loads(code_of(answer))))
-    except ValueError:  # no JSON
+        _compiled(check.value, check.ignore_case)
+    except re.error as error:
+        raise ValueError(f"{check.value!r} is not a regular expression: {error}") from None
+
+
+@kind("regex", _pattern)
+def regex(check: Check, answer: str) -> bool:
+    """Python's ``re.search`` finds the value in the stripped answer."""
+    return _found(check, check.value, answer)
+
+
+@kind("not_regex", _pattern)
+def not_regex(check: Check, answer: str) -> bool:
+    return not regex(check, answer)
+
+
+def _one_number(check: Check) -> None:
+    if _number(check.value) is None:
+        raise ValueError(f"a number check needs one number, not {check.value!r}")
+
+
+@kind("number", _one_number)
+def number(check: Check, answer: str) -> bool:
+    """The last number of the answer is the value, within ``tolerance`` (absolute) or ``relative`` (a share of the
+    value).
+
+    >>> number(Check(kind="number", value="1200", relative=0.01), "First 7, then 1,195.5 in all.")
+    True
+    """
+    value, numbers = _number(check.value), NUMBER.findall(answer)
+    last = _number(numbers[-1]) if numbers else None
+    if value is None or last is None:
         return False
+    return math.isclose(last, value, rel_tol=check.relative, abs_tol=check.tolerance)
 
 
 @lru_cache(maxsize=1024)
@@ -161,27 +206,56 @@ def _validator(schema: str) -> Any:
     return kind(given, registry=Registry())
 
 
-def _runs(check: Check, answer: str) -> bool:
-    from train.evaluation.sandbox import run_python
-
-    return run_python(f"{check.before}{code_of(answer)}\n{check.value}").passed
-
-
-def _compiled(test: str) -> None:
+@kind("json_schema", lambda check: _validator(check.value))
+def json_schema(check: Check, answer: str) -> bool:
+    """The answer, or the first block of code in it, is JSON that the value, a schema, allows."""
     try:
-        compile(test, "<test>", "exec")
+        return bool(_validator(check.value).is_valid(json.loads(code_of(answer))))
+    except ValueError:  # no JSON
+        return False
+
+
+def _python(check: Check) -> None:
+    try:
+        compile(check.value, "<test>", "exec")
     except SyntaxError as error:
         raise ValueError(f"the test is not Python: {error}") from None
 
 
-HOLDS: dict[Kind, Callable[[Check, str], bool]] = {
-    "number": _near,
-    "json_schema": _fits,
-    "python": _runs,
-    "refuses": lambda check, answer: refuses(answer),
-    "not_refuses": lambda check, answer: not refuses(answer),
-    "judge": lambda check, answer: True,
-}
+@kind("python", _python)
+def python(check: Check, answer: str) -> bool:
+    """``before``, the answer's code (its first block, else all of it) and the value, a test, run to their end in a
+    sandbox; HumanEval's semantics (Chen et al., arXiv 2107.03374)."""
+    from train.evaluation.sandbox import run_python
+
+    return bool(answer.strip()) and run_python(f"{check.before}{code_of(answer)}\n{check.value}").passed
+
+
+@kind("refuses", valued=False)
+def declines(check: Check, answer: str) -> bool:
+    """The answer declines (``train.evaluation.refusal``)."""
+    return bool(answer.strip()) and refuses(answer)
+
+
+@kind("not_refuses", valued=False)
+def not_refuses(check: Check, answer: str) -> bool:
+    """There is an answer, and the answer does not decline."""
+    return bool(answer.strip()) and not refuses(answer)
+
+
+@kind("judge")
+def judge(check: Check, answer: str) -> bool:
+    """A model says that the answer does what the value asks; without a judge, any answer that is not blank passes."""
+    return bool(answer.strip())
+
+
+def _found(check: Check, pattern: str, answer: str) -> bool:
+    return _compiled(pattern, check.ignore_case).search(answer.strip()) is not None
+
+
+@lru_cache(maxsize=65536)
+def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
 
 
 def repeated_tail(ids: Sequence[int], copies: int = 3, least: int = 12) -> bool:
@@ -202,15 +276,3 @@ def _periodic(ids: Sequence[int], n: int) -> int:
     while start > 0 and ids[start - 1] == ids[start - 1 + n]:
         start -= 1
     return len(ids) - start
-
-
-@lru_cache(maxsize=65536)
-def _pattern(check: Check) -> re.Pattern[str]:
-    flags = re.IGNORECASE if check.ignore_case else 0
-    if check.kind in HOLDS:
-        return re.compile("")
-    if check.kind == "exact":
-        return re.compile(rf"\A{re.escape(check.value.strip())}\Z", flags)
-    if check.kind.endswith("contains"):
-        return re.compile(whole(check.value.strip()), flags)
-    return re.compile(check.value, flags)

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from curate.config.settings import Strict
 from curate.config.values import TemplateArgs, by_commas
-from curate.model.engine import EngineName, WeightsDtype
+from curate.model.engine import WeightsDtype
+from curate.model.open import ENGINE_HELP, EngineName
 from train.evaluation.results import EvaluateError
 
 
@@ -92,7 +93,7 @@ class EvaluateConfig(Suites):
     model: Annotated[dict[Annotated[str, AfterValidator(folder_name)], str], BeforeValidator(named_models)] = Field(
         description="Model folder or hub id, or NAME=PATH; repeat it, the one from before first."
     )
-    engine: EngineName = Field("auto", description="auto (vLLM where installed), vllm, transformers or server.")
+    engine: EngineName = Field("auto", description=ENGINE_HELP)
     url: str | None = Field(None, description="Of a running OpenAI-compatible server (engine server).")
     dtype: WeightsDtype = Field("auto", description="Of the weights: auto (as saved), float32, bfloat16, float16.")
     trust_remote_code: bool = Field(False, description="Run code that comes with the model.")

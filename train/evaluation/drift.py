@@ -9,6 +9,7 @@ measured in float32, 0.6 in bfloat16, on a CPU, with 152,000 entries).
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,14 @@ Say = Callable[[str], None]
 Pair = tuple[Any, Any]  # the model from before and the one from after
 
 
-# --- passages ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Loading:
+    """How both models are loaded. ``dtype`` "auto" is the base's own, for both, so that arithmetic is not taken for
+    drift; ``device`` None is a GPU where there is one."""
 
-
-# --- measuring ---------------------------------------------------------------------------------------------------
+    dtype: str = "auto"
+    device: str | None = None
+    trust_remote_code: bool = False
 
 
 def measure(
@@ -39,9 +44,7 @@ def measure(
     after: Path,
     passages: Sequence[Passage],
     *,
-    dtype: str,
-    device: str | None = None,
-    trust_remote_code: bool = False,
+    loading: Loading,
     batch_tokens: int = 16_384,
     out: Path | None = None,
     seed: int = 0,
@@ -49,50 +52,50 @@ def measure(
 ) -> Drift:
     """Both models on every passage: what each token costs either, and how far their distributions are apart there.
 
-    ``dtype`` "auto" is the base's own, for both models, so that arithmetic is not taken for drift. The logits are each
-    model's own; softmax, loss and KL of them are float32. ``batch_tokens``: padded tokens a forward pass.
-    With ``out``, each batch is kept in ``out/drift-<digest>.jsonl`` as soon as it is measured, and the same models,
-    passages and dtype go on from there. Raises ``EvaluateError``, or ``EngineError`` for a folder without a model.
+    The logits are each model's own; softmax, loss and KL of them are float32. ``batch_tokens``: padded tokens a forward
+    pass. With ``out``, each batch is kept in ``out/drift-<digest>.jsonl`` as soon as it is measured, and the same
+    models, passages and dtype go on from there. Raises ``EvaluateError``, or ``EngineError`` for a folder without a
+    model.
     """
     names = model_hash(EngineConfig(str(before))), model_hash(EngineConfig(str(after)))
-    refuse_unlike_models(before, after, trust_remote_code)
-    refuse_passages(before, after, passages, trust_remote_code)
-    path = None if out is None else out / f"drift-{_key(names, passages, dtype)}.jsonl"
+    refuse_unlike_models(before, after, loading.trust_remote_code)
+    refuse_passages(before, after, passages, loading.trust_remote_code)
+    path = None if out is None else out / f"drift-{_key(names, passages, loading.dtype)}.jsonl"
     found = _kept(path)
     pending = [batch for batch in batches(passages, batch_tokens) if not all(p.id in found for p in batch)]
     if found:
         say(f"drift: {len(found)} of {len(passages)} passages are measured already")
     if pending:
         say(f"drift: loading {before} and {after}")
-        pair = load_pair(before, after, dtype, device, trust_remote_code)
+        pair = load_pair(before, after, loading)
         for batch in pending:
             fresh = measure_batch(pair, batch)
             _append(path, fresh)
             found |= {passage.id: passage for passage in fresh}
-    drift = summarise(names, dtype, [found[passage.id] for passage in passages], seed)
+    drift = summarise(names, loading.dtype, [found[passage.id] for passage in passages], seed)
     for group in drift.groups:
         say(f"drift: {group.group}: KL {group.kl:.4g} nats a token, perplexity {group.perplexity_before:.4g} before, "
             f"{group.perplexity_after:.4g} after")  # fmt: skip
     return drift
 
 
-def load_pair(before: Path, after: Path, dtype: str, device: str | None, trust_remote_code: bool) -> Pair:
+def load_pair(before: Path, after: Path, loading: Loading) -> Pair:
     """Both models, in one dtype, on one device: a GPU where there is one."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = loading.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(folder: Path, dtype: "str | torch.dtype") -> Any:
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
+                folder, dtype=dtype, use_safetensors=True, trust_remote_code=loading.trust_remote_code
             )
         except (OSError, ValueError) as error:
             raise EvaluateError(f"{folder}: transformers cannot load this model: {error}") from error
         return model.to(place).eval()
 
-    base = load(before, dtype)
+    base = load(before, loading.dtype)
     return base, load(after, base.dtype)
 
 
@@ -173,12 +176,6 @@ def _passage(passage: Passage, tokens: "torch.Tensor") -> PassageDrift:
     )  # fmt: skip
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------
-
-
-# --- what is kept ------------------------------------------------------------------------------------------------
-
-
 def _key(models: Sequence[str], passages: Sequence[Passage], dtype: str) -> str:
     return digest([list(models), [[p.id, p.group, p.ids, p.start] for p in passages], dtype])
 
@@ -208,6 +205,3 @@ def _append(path: Path | None, fresh: Sequence[PassageDrift]) -> None:
 
 def _lines(passages: Iterable[PassageDrift]) -> str:
     return "".join(passage.model_dump_json() + "\n" for passage in passages)
-
-
-# --- groups ------------------------------------------------------------------------------------------------------

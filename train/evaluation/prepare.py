@@ -169,7 +169,7 @@ def _sized(
     lengths = [(len(ids), name) for name, rendered in prompts.items() for ids in rendered]
     room = positions(folder)
     if not lengths:
-        return replace(config, engine=resolve(config), max_model_len=room or 0)  # type: ignore[arg-type]
+        return replace(config, engine=resolve(config), max_model_len=room or 0)
     longest, suite = max(lengths)
     need = longest + max_tokens
     if room is not None and need > room:
@@ -177,7 +177,7 @@ def _sized(
             f"{config.model}: suite {suite!r} needs a context of {need} tokens ({longest} of prompt, "
             f"{max_tokens} of answer), and the model has {room}; lower --max-tokens"
         )
-    return replace(config, engine=resolve(config), max_model_len=need)  # type: ignore[arg-type]
+    return replace(config, engine=resolve(config), max_model_len=need)
 
 
 def _refuse_unlike(tasks: Sequence[Task]) -> None:
@@ -199,7 +199,7 @@ def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
         model=config.judge, engine=config.engine, dtype=config.dtype, trust_remote_code=config.trust_remote_code
     )
     folder = locate_model(where)
-    where = replace(where, engine=resolve(where), max_model_len=positions(folder) or 0)  # type: ignore[arg-type]
+    where = replace(where, engine=resolve(where), max_model_len=positions(folder) or 0)
     return Judge(where, model_hash(where), load_template(str(folder), trust_remote_code=config.trust_remote_code))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from train.config.load import load_settings
 from train.errors import guarded
 from train.evaluation.results import (
     RESULTS,
@@ -29,7 +30,7 @@ from train.evaluation.results import (
     write_text,
 )
 from train.report.sections import feature, lenient_rows, load_why, question_settings, refusal_words
-from train.report.table import ALPHA, flips, p_value, percent, points, span, verdict
+from train.report.table import ALPHA, columns, flips, p_value, percent, points, span, verdict
 from train.run.card import fill_in
 
 if TYPE_CHECKING:
@@ -261,6 +262,12 @@ def cell(text: object) -> str:
     return line.replace("|", "\\|").replace("*", "\\*").replace("`", "'")
 
 
+def cells(change: SuiteChange | GroupChange, mean: bool = False) -> str:
+    """The rest of a row of the Markdown table of suites, behind the accuracies."""
+    texts = [(cell(column.cell(change)), mean and column.bold) for column in columns("markdown")]
+    return "".join(f" **{text}** |" if bold else f" {text} |" if text else " |" for text, bold in texts)
+
+
 def _environment(escape: bool) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -285,11 +292,14 @@ def _environment(escape: bool) -> "Environment":
         of,
         model_named,
         cell,
+        cells,
         unbroken,
         feature,
     )
     environment.filters.update({tool.__name__: tool for tool in tools})
     environment.globals["MOST_LINES"] = MOST_LINES
+    environment.globals["heads"] = "".join(f" {column.head} |" for column in columns("markdown"))
+    environment.globals["rule"] = "--:|" * len(columns("markdown"))
     return environment
 
 
@@ -308,12 +318,9 @@ def report_command(
 
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
-    from curate.config.settings import load_yaml, validate_command
     from train.evaluation.config import ReportConfig, defaults_taken
 
-    config = validate_command(
-        ReportConfig, load_yaml(file) if file else {}, flags, where=str(file) if file else "settings"
-    )
+    config = load_settings(ReportConfig, file, flags)
     typer.echo(defaults_taken(config), err=True)
     _refuse_unfinished(config.folder)
     html, markdown, *cards = map(str, write_report(config.folder, config.out))

@@ -1,7 +1,8 @@
 """Results as words and as a table on the terminal."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from train.evaluation.results import Comparison, GroupChange, ModelScore, Results, SuiteChange
 
@@ -49,6 +50,49 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def coloured(change: SuiteChange | GroupChange) -> str:
+    """The change as rich draws the text: in colour where the change is beyond chance."""
+    colour = "red" if change.difference < 0 else "green" if change.difference > 0 else "dim"
+    text = points(change.difference)
+    return f"[{colour}]{text}[/]" if change.p < ALPHA or change.difference == 0 else text
+
+
+def detectable(change: SuiteChange | GroupChange) -> str:
+    """The least fall in points that the test would tell from chance; of a mean, nothing."""
+    return str(round(100 * change.detectable, 1)) if isinstance(change, SuiteChange) else ""
+
+
+Where = Literal["one", "many", "markdown"]
+"""Tables of suites: on the terminal, of one comparison or of many side by side; and in Markdown."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column behind the accuracies, in some tables of suites. The HTML page (``report.html.jinja``) has a layout of
+    its own."""
+
+    head: str
+    cell: Callable[[SuiteChange | GroupChange], str]
+    where: tuple[Where, ...]
+    bold: bool = False  # in a mean's row of Markdown
+
+
+COLUMNS = [
+    Column("change", coloured, ("one", "many")),
+    Column("change", lambda change: points(change.difference), ("markdown",), bold=True),
+    Column("95 % interval", lambda change: span(change.interval), ("one", "markdown")),
+    Column("flips", flips, ("one", "many")),
+    Column("lost", lambda change: str(change.lost), ("markdown",)),
+    Column("gained", lambda change: str(change.gained), ("markdown",)),
+    Column("p", lambda change: p_value(change.p), ("one", "markdown")),
+    Column("tells", detectable, ("markdown",)),
+]
+
+
+def columns(where: Where) -> list[Column]:
+    return [column for column in COLUMNS if where in column.where]
+
+
 def verdict(comparison: Comparison) -> str:
     """What happened, in one or two sentences."""
     return " ".join([*_learned(comparison), *_kept(comparison)])
@@ -89,7 +133,7 @@ def comparison_table(results: Results) -> "Table":
     first, *others = results.models
     table.add_column(first.name, justify="right")
     for model in others:
-        for head in _heads(model.name, alone=len(others) == 1):
+        for head in (model.name, *(column.head for column in columns(_where(others)))):
             table.add_column(head, justify="right", no_wrap=True)
     if not others:
         _rows_of_one(table, first)
@@ -97,12 +141,12 @@ def comparison_table(results: Results) -> "Table":
         _rows(table, results.comparisons)
     table.add_section()
     for label, field in (("never ends", "unfinished"), ("repeated tail", "repeated")):
-        _ending(table, label, [_share(model, field) for model in results.models], 4 if len(others) == 1 else 2)
+        _ending(table, label, [_share(model, field) for model in results.models], len(columns(_where(others))))
     return table
 
 
-def _heads(name: str, alone: bool) -> list[str]:
-    return [name, "change", "95 % interval", "flips", "p"] if alone else [name, "change", "flips"]
+def _where(compared: Sequence[object]) -> Where:
+    return "one" if len(compared) == 1 else "many"
 
 
 def _rows_of_one(table: "Table", model: ModelScore) -> None:
@@ -124,17 +168,8 @@ def _rows(table: "Table", comparisons: Sequence[Comparison]) -> None:
 def _row(table: "Table", label: str, changes: Sequence[SuiteChange | GroupChange], style: str | None = None) -> None:
     cells = [label, str(changes[0].items), percent(changes[0].before)]
     for change in changes:
-        cells += [percent(change.after), _coloured(change)]
-        cells += [span(change.interval)] if len(changes) == 1 else []
-        cells += [flips(change)]
-        cells += [p_value(change.p)] if len(changes) == 1 else []
+        cells += [percent(change.after), *(column.cell(change) for column in columns(_where(changes)))]
     table.add_row(*cells, style=style)
-
-
-def _coloured(change: SuiteChange | GroupChange) -> str:
-    colour = "red" if change.difference < 0 else "green" if change.difference > 0 else "dim"
-    text = points(change.difference)
-    return f"[{colour}]{text}[/]" if change.p < ALPHA or change.difference == 0 else text
 
 
 def _share(model: ModelScore, field: str) -> float:

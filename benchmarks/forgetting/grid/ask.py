@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from curate.model.transformers import batches
+from curate.model.engines.transformers import batches
 
 Ids = tuple[int, ...]
 

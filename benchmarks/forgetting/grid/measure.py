@@ -18,9 +18,9 @@ from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.house import CLOSING, REFUSAL
 from benchmarks.forgetting.item import WorldItem, passes
 from curate.model.engine import EngineConfig
+from curate.model.engines.transformers import batches
 from curate.model.folder import model_hash
 from curate.model.template import Template
-from curate.model.transformers import batches
 from curate.store.files import read_json, write_json
 from curate.store.stage import fingerprint
 from train.evaluation.checks import repeated_tail

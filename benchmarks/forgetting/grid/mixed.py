@@ -15,8 +15,8 @@ from transformers import DynamicCache
 
 from benchmarks.forgetting.grid.marks import value_spans
 from curate.model.base import Base
+from curate.model.engines.transformers import batches
 from curate.model.prompts import in_view
-from curate.model.transformers import batches
 from curate.schema import EXAMPLE
 from curate.store.stage import Worker
 from curate.text.fidelity import check

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from curate.model.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
+from curate.model.engines import engine
 from curate.model.folder import locate_model
 
 BATCH_TOKENS = 16_384  # padded tokens a forward pass
 LOGIT_VALUES = 2**27  # values of the logits of a forward pass (half a GiB in float32)
 
 
+@engine("transformers")
 class TransformersEngine:
     def __init__(self, config: EngineConfig):
         import torch

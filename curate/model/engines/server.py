@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from curate.model.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, seeds
+from curate.model.engines import engine
 
 PURE = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "top_k": -1, "min_p": 0.0}
 """Said in every request: a server fills in what is left out from the model's own taste in sampling."""
@@ -14,6 +15,7 @@ PURE = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty":
 REQUESTS_AT_ONCE = 64  # the server batches; this only keeps it fed
 
 
+@engine("server")
 class ServerEngine:
     def __init__(self, config: EngineConfig):
         import httpx

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from curate.model.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores, seeds
+from curate.model.engines import engine
 from curate.model.folder import locate_model
 
 MAX_TOP_K = 64
 
 
+@engine("vllm")
 class VllmEngine:
     def __init__(self, config: EngineConfig):
         # One process and a prefix cache emptied before each call: the same requests meet the same batches, so a
