@@ -200,6 +200,17 @@ def run(
     _run(lambda: run_pipeline(pipeline, change or [], only or [], dry_run))
 
 
+@app.command()
+def schema(
+    name: Annotated[str, typer.Argument(metavar="COMMAND", help="A command with settings, of curate or of "
+                                        "python -m train; or run: a whole pipeline.")],
+) -> None:  # fmt: skip
+    """Print the JSON schema of a command's YAML file, or of a pipeline, for an editor that completes and checks."""
+    from curate.commands.schema import schema as schema_of
+
+    _run(lambda: print(json.dumps(schema_of(name, app), ensure_ascii=False, indent=2)))
+
+
 def main() -> None:
     app()
 

@@ -53,9 +53,8 @@ def test_every_flag_of_the_pages_exists():
             if not match:
                 continue
             program, verb, rest = match.groups()
-            assert verb in {**STEPS, "pretrain": "", "dedupe": "", "card": "", "peek": "", "verify": "", "run": ""}, (
-                line
-            )
+            assert verb in {**STEPS, "pretrain": "", "dedupe": "", "card": "", "peek": "", "verify": "", "run": "",
+                            "schema": ""}, line  # fmt: skip
             available = help_of(program, verb)
             for flag in re.findall(r"--[a-z][a-z-]*", rest):
                 assert flag in available, f"{page.name}: {line}: {flag}"

@@ -1,6 +1,6 @@
 """Settings that commands share: the model, and what cleaning does. Each field is a flag and a key of a YAML file."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
@@ -78,7 +78,7 @@ class Cleaning(Strict):
     clean: CleanRules | None = Field(CleanRules(), description="Rules for the rows that are read, RULE=VALUE: "
         "toxic=off,top_2gram=0.3; or off, for none. May be repeated; docs/cleaning.md has them all.")  # fmt: skip
 
-    @field_validator("clean", mode="before")
+    @field_validator("clean", mode="before", json_schema_input_type=CleanRules | Literal[False, "off"] | None)
     @classmethod
     def _off(cls, value: Any) -> Any:
         """``clean: off`` in a file."""

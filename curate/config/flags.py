@@ -40,6 +40,15 @@ ACTIONS: dict[str, Flag] = {
 }
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a command was made from: the settings, and every flag by its name."""
+
+    settings: type[Strict]
+    flags: Mapping[str, Flag]
+    help: str
+
+
 def command(
     settings: type[Strict], body: Body, extra: Mapping[str, Flag] | None = None, without: Collection[str] = ()
 ) -> Callable[..., None]:
@@ -60,12 +69,21 @@ def command(
     }
     every = {**fields, **(extra or {}), **actions}
     run.__doc__ = body.__doc__
+    run.made = Made(settings, every, inspect.cleandoc(body.__doc__ or ""))  # type: ignore[attr-defined]
     run.__annotations__ = {name: Annotated[kind, option] for name, (kind, option, _) in every.items()}
     run.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
         for name, (kind, option, default) in every.items()
     ])  # fmt: skip
     return run
+
+
+def made(app: typer.Typer) -> dict[str, Made]:
+    """By name, in the app's order: the commands that are made from settings."""
+    return {
+        str(info.name): info.callback.made  # type: ignore[union-attr]
+        for info in app.registered_commands if hasattr(info.callback, "made")
+    }  # fmt: skip
 
 
 def _kind(field: FieldInfo) -> Any:

@@ -149,8 +149,8 @@ class ExplainConfig(Strict):
 class ReportConfig(Strict):
     """The pages of an evaluation."""
 
-    folder: Path = Path("report")
-    out: Path | None = None  # None: report.html in the folder
+    folder: Path = Field(Path("report"), description="What `evaluate --out` wrote.")
+    out: Path | None = Field(None, description="The HTML page; Markdown goes beside it. Default: FOLDER/report.html.")
 
 
 def defaults_taken(config: Strict, **settled: Any) -> str:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from curate.config.flags import Flag, How, command
 from train.config.load import load_settings
 from train.errors import guarded
+from train.evaluation.config import ReportConfig, defaults_taken
 from train.evaluation.results import (
     RESULTS,
     Comparison,
@@ -303,22 +305,20 @@ def _environment(escape: bool) -> "Environment":
     return environment
 
 
-def report_command(
-    folder: Annotated[Path | None, typer.Argument(help="What `evaluate --out` wrote. Default: report.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The HTML page; Markdown goes beside it. Default: FOLDER/report.html."),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with these settings; flags win over it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was read and written as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-) -> None:
+FOLDER: dict[str, Flag] = {
+    "folder": (Path | None, typer.Argument(help="What `evaluate --out` wrote. Default: report."), None),
+}  # fmt: skip
+
+
+def report(how: How, flags: dict[str, Any]) -> None:
     """Write an evaluation as one HTML page that opens from disk, and as Markdown."""
-    guarded(lambda: _report(config, {"folder": folder, "out": out}, as_json), debug)
+    guarded(lambda: _report(how.config, flags, how.as_json), how.debug)
+
+
+report_command = command(ReportConfig, report, FOLDER, without=("dry_run",))
 
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
-    from train.evaluation.config import ReportConfig, defaults_taken
 
     config = load_settings(ReportConfig, file, flags)
     typer.echo(defaults_taken(config), err=True)
