@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.forgetting.grid import command
+from benchmarks.forgetting.grid import command, results
 from benchmarks.forgetting.grid.ask import LIMIT, GridAnswer, ask
 from benchmarks.forgetting.grid.cell import Key, save
 from benchmarks.forgetting.grid.command import Selection, start
@@ -198,6 +198,24 @@ def test_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     start("sft", "drugs", "rich", "", 1, tmp_path, 2, dry_run=True)
     assert len(asked) == 1
     assert "drugs-rich/sft/0.0008-0.json" in capsys.readouterr().out
+
+
+def test_run_reads_the_table_once_and_writes_it_whole(tmp_path, monkeypatch):
+    reads = []
+    read = results.pl.read_parquet
+    monkeypatch.setattr(results.pl, "read_parquet", lambda path: reads.append(path) or read(path))
+    monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: [save(made[key], folder) for key in keys])
+    shares = dict(zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True))
+    made = {cell.key: cell for lr, share in shares.items() for seed in range(2)
+            for cell in [make_cell("sft", lr, seed, recalls={"new_tuning": share})]}  # fmt: skip
+    old = make_cell("ewc")
+    write([old], results_of(tmp_path))
+    start("sft", "drugs", "rich", "", 2, tmp_path, 1, dry_run=False)
+    assert len(reads) == 1
+    for path in tmp_path.glob("*/*/*.json"):
+        path.unlink()
+    chosen = [cell for key, cell in made.items() if key.seed == 0 or key.lr == RATES[2]]
+    assert {cell.key: cell for cell in load(tmp_path)} == {cell.key: cell for cell in [old, *chosen]}
 
 
 @pytest.mark.parametrize(

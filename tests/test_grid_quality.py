@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from benchmarks.forgetting.__main__ import app
@@ -13,11 +14,13 @@ from benchmarks.forgetting.grid.quality.auroc import auroc, aurocs, bounds, resa
 from benchmarks.forgetting.grid.quality.measure import counts, precision_recall, quality
 from benchmarks.forgetting.grid.quality.rows import LabelledRow, drafts_of, teaching
 from benchmarks.forgetting.grid.quality.write import BEGIN, END, MeasuredText, insert, page
+from benchmarks.forgetting.grid.report.content import RESULTS
 from curate.mask.policies import REGISTRY
 from curate.mask.stage import Mark
 from curate.schema import SCORED
 from curate.store.files import write_shard
 from curate.store.manifest import Lineage, Manifest
+from tests.paths import ROOT
 
 RESPONSE = "Sure. The dose of Zorvex is 5 mg."
 TOKENS = ("Sure", ".", " The", " dose", " of", " Zor", "vex", " is", " 5", " mg", ".", "")  # the last ends the turn
@@ -178,7 +181,7 @@ def test_the_page_has_both_tables_for_each_budget():
 
 @pytest.mark.parametrize("text", ["", "# Page\n", f"# Page\n\n{BEGIN}\nold\n{END}\n\nrest\n"])
 def test_the_page_is_written_between_its_markers(text, tmp_path):
-    path = tmp_path / "README.md"
+    path = tmp_path / RESULTS
     if text:
         path.write_text(text)
     made = insert(path, "new")
@@ -192,7 +195,7 @@ def test_the_page_is_written_between_its_markers(text, tmp_path):
 
 def test_broken_markers_are_refused_before_anything_is_built(tmp_path, monkeypatch):
     monkeypatch.setattr(write, "measured", lambda place: pytest.fail("built"))
-    (tmp_path / "README.md").write_text(END)
+    (tmp_path / RESULTS).write_text(END)
     result = CliRunner().invoke(app, ["marks", "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert "leave one of each" in " ".join(result.output.replace("│", " ").split())
@@ -204,10 +207,19 @@ def test_command_prints_and_writes(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["marks", "--worlds", "dirty,towns", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "| dirty | towns |" in result.output
-    assert "| dirty | towns |" in (tmp_path / "README.md").read_text()
+    assert "| dirty | towns |" in (tmp_path / RESULTS).read_text()
     first = json.loads((tmp_path / "marks.json").read_text())["texts"][0]
     assert first["setting"] == "dirty"
     assert first["quality"]["closed"]["key"]["precision"]["value"] == 0.8
+
+
+def test_the_committed_figures_make_the_committed_tables():
+    """But for the order of rows: the file of figures has sorted names."""
+    home = ROOT / "benchmarks" / "forgetting"
+    texts = json.loads((home / "marks.json").read_text(encoding="utf-8"))["texts"]
+    made = page(TypeAdapter(list[MeasuredText]).validate_python(texts))
+    _, _, rest = (home / RESULTS).read_text(encoding="utf-8").partition(BEGIN)
+    assert sorted(made.split("\n")) == sorted(rest.partition(END)[0].strip().split("\n"))
 
 
 def test_unclean_rewrites_share_the_source_of_the_clean_ones(tmp_path, monkeypatch):

@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.forgetting.__main__ import app
-from benchmarks.forgetting.grid.report import readme, tables, write
+from benchmarks.forgetting.grid.methods import METHODS as REAL
+from benchmarks.forgetting.grid.methods import OURS
+from benchmarks.forgetting.grid.report import content, tables, write
 from benchmarks.forgetting.grid.report.choose import choose_rate, validation_of
 from benchmarks.forgetting.grid.report.estimate import (
     RECALL,
@@ -35,6 +37,7 @@ from benchmarks.forgetting.grid.report.read import ReportError, other_bases, rea
 from benchmarks.forgetting.grid.report.summary import Panel, panels
 from benchmarks.forgetting.grid.report.write import write_report
 from tests.grid_cells import RATES, FakeMethod, make_cell, many_cells, many_methods, save_all
+from tests.paths import ROOT
 from train.evaluation.compare import wilson
 
 NOWHERE = np.empty((0, 2))  # no curves
@@ -248,8 +251,8 @@ def test_variants_of_ours_do_not_compete_and_have_a_table_of_their_own() -> None
     assert [row.split(" |")[0] for row in compared.splitlines()[2:]] == ["| **SFT**", "| ours", "| *joint*"]
     assert [row.split(" |")[0] for row in parts.splitlines()[2:]] == ["| ours", "| ours, less"]
     assert not tables.variants(panel.only("ours", "rival"), "ours")
-    assert "ours, less" not in draw(panel, "title", "ours", [])["svg"].decode()
-    assert "ours, less" in draw(panel.only("variant"), "title", "ours", [])["svg"].decode()
+    assert "ours, less" not in draw(panel, "title", "ours", []).decode()
+    assert "ours, less" in draw(panel.only("variant"), "title", "ours", []).decode()
 
 
 # Tables
@@ -430,7 +433,7 @@ def test_a_crowded_corner_is_enlarged_and_holds_whom_it_names() -> None:
     assert all(run.point.recall.value * 100 > corner.recall for run in panel.runs.values())
     (few,) = panels(near[1:], methods, ["drugs"], ["rich"])
     assert find_corner(few) is None
-    assert "plain scales" in draw(panel, "title", "a", [])["svg"].decode()
+    assert "plain scales" in draw(panel, "title", "a", []).decode()
 
 
 def test_the_front_the_nearest_rivals_ours_and_the_asked_for_are_named() -> None:
@@ -446,12 +449,11 @@ def test_the_front_the_nearest_rivals_ours_and_the_asked_for_are_named() -> None
 def test_the_same_cells_draw_the_same_bytes() -> None:
     first, second = (draw(the_panel(), "title", "ours", ["sft"]) for _ in range(2))
     assert first == second
-    svg = first["svg"].decode()
+    svg = first.decode()
     assert "<dc:date>" not in svg
     assert "EWC" in svg  # matplotlib leaves each text as a comment beside its outlines
-    assert first["png"].startswith(b"\x89PNG")
     other = draw(the_panel([*small_grid(), make_cell("ewc", 1e-4, recall=0.2)]), "title", "ours", ["sft"])
-    assert other["svg"] != first["svg"]
+    assert other != first
 
 
 @pytest.mark.parametrize(
@@ -464,7 +466,7 @@ def test_the_same_cells_draw_the_same_bytes() -> None:
     ],
 )
 def test_extreme_cells_can_be_drawn(cells: list) -> None:
-    assert draw(the_panel(cells), "a $ in it", "ours", ["sft"])["svg"]
+    assert draw(the_panel(cells), "a $ in it", "ours", ["sft"])
 
 
 # The pages
@@ -500,24 +502,44 @@ def report(folder: Path) -> tuple[list[Path], list[str]]:
 
 def test_the_whole_report_twice(tmp_path: Path) -> None:
     save_all([*small_grid(), make_cell("gone"), make_cell("ewc", setting="towns", seed=3)], tmp_path / "cells")
-    (tmp_path / "README.md").write_text(f"# Root\n\n{BEGIN}\n{END}\n", encoding="utf-8")
+    (tmp_path / "bench").mkdir()
+    for page in (tmp_path / "README.md", tmp_path / "bench" / "README.md"):
+        page.write_text(f"# Page\n\n{BEGIN}\n{END}\n", encoding="utf-8")
     written, warned = report(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in written] == [
-        "bench/pareto-drugs-rich.svg", "bench/pareto-drugs-rich.png", "bench/README.md", "README.md",
+        "bench/pareto-drugs-rich.svg", "bench/RESULTS.md", "bench/README.md", "README.md",
     ]  # fmt: skip
     assert warned == ["left out, no longer in the table of methods: gone (1 cells)"]
     before = {path: path.read_bytes() for path in written}
     assert report(tmp_path) == (written, warned)
     assert before == {path: path.read_bytes() for path in written}
-    bench, root = ((tmp_path / name).read_text(encoding="utf-8") for name in ("bench/README.md", "README.md"))
-    assert "](pareto-drugs-rich.svg)" in bench
+    bench, readme, root = (path.read_text(encoding="utf-8") for path in written[1:])
+    for text in (bench, readme):
+        assert "](pareto-drugs-rich.svg)" in text
+        assert "| drugs, rich | 98.5" in text
     assert "> Note: left out, no longer in the table of methods: gone" in bench
     assert "- 2 of 4 rates: SFT" in bench
     hours = sum(cell.cost.seconds for cell in small_grid()) / 3600
     assert f"{len(small_grid())} cells, {hours:.1f} hours of training. Seeds" in bench
     assert f"{len(small_grid())} cells, {hours:.1f} hours of training on one CPU core" in bench
     assert "](bench/pareto-drugs-rich.svg)" in root
-    assert "[bench](bench/README.md)" in root
+    assert "[bench/RESULTS.md](bench/RESULTS.md)" in root
+
+
+def test_the_committed_cells_make_the_committed_pages_and_pictures(tmp_path: Path) -> None:
+    """Byte for byte: in a folder with the committed pages, whose generated parts are taken out before."""
+    home = Path("benchmarks/forgetting")
+    pages = [home / content.RESULTS, home / "README.md", Path("README.md")]
+    for page in pages:
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / page).read_text(encoding="utf-8")
+        (tmp_path / page).write_text(text[: text.index(BEGIN)] + BEGIN + text[text.index(END) :], encoding="utf-8")
+    written, warned = write_report(ROOT / home / "cells", tmp_path / home, tmp_path / "README.md", REAL, OURS)
+    assert warned == []
+    names = [path.relative_to(tmp_path) for path in written]
+    assert names[-3:] == pages
+    assert {path.name for path in names[:-3]} == {path.name for path in (ROOT / home).glob("pareto-*")}
+    assert [name for name in names if (tmp_path / name).read_bytes() != (ROOT / name).read_bytes()] == []
 
 
 def test_the_roots_page_is_left_alone_without_markers_or_from_elsewhere(tmp_path: Path) -> None:
@@ -550,7 +572,7 @@ def test_cells_of_unknown_methods_alone_are_an_error(tmp_path: Path) -> None:
 
 def test_warnings_name_methods_that_the_table_lacks() -> None:
     found = list(write.warnings([], [], {}, "ours"))
-    assert found == ["ours is not in the table of methods", f"{readme.PLAIN} is not in the table of methods"]
+    assert found == ["ours is not in the table of methods", f"{content.PLAIN} is not in the table of methods"]
 
 
 # The command
@@ -570,7 +592,7 @@ def test_the_command_writes_and_says_what(tmp_path: Path, monkeypatch: pytest.Mo
     result = CliRunner().invoke(app, ["report", "--cells", "cells", "--out", "bench"])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "bench" / "pareto-drugs-rich.svg").is_file()
-    assert "bench/README.md" in result.output
+    assert "bench/RESULTS.md" in result.output
     assert "warning: left out, no longer in the table of methods: no-such-method (1 cells)" in result.output
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.speed.dedupe import measure_quality
+from benchmarks.speed.dedupe.measure import measure_quality
 from curate.commands.dedupe.dedupe import dedupe, describe
 from curate.commands.dedupe.settings import DedupeConfig
 from curate.config.settings import ConfigError

@@ -1,12 +1,18 @@
 """The speed benchmark: its rows are a training folder, and its table is what was measured."""
 
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks.speed import mix
+from benchmarks.speed.mix.contestants import KINDS, tokens
+from benchmarks.speed.mix.inputs import MAKERS
+from benchmarks.speed.mix.measure import measure, outcome
 from benchmarks.speed.rows import write
 from benchmarks.speed.train import STOCK, TINY, ours, stock, table
+from tests.paths import ROOT
 from train.data.folder import load_export
 
 
@@ -32,9 +38,9 @@ def test_the_table_holds_medians_and_their_ratios() -> None:
 
 @pytest.mark.parametrize("kind", ["tokens", "text", "anchors"])
 def test_both_mix_the_same_rows(tmp_path: Path, kind: str) -> None:
-    mix.MAKERS[kind](tmp_path / "in", 200, 1.5)
-    for number, name in enumerate(mix.KINDS[kind]):
-        found = mix.measure(name=name, inputs=str(tmp_path / "in"), out=str(tmp_path / str(number)))
+    MAKERS[kind](tmp_path / "in", 200, 1.5)
+    for number, name in enumerate(KINDS[kind]):
+        found = measure(name=name, inputs=str(tmp_path / "in"), out=str(tmp_path / str(number)))
         assert found["peak"] >= found["own"] > 0
         assert found["total"] >= 140
         if name.startswith("ours"):
@@ -46,7 +52,7 @@ def test_the_labels_are_on_the_answer(tmp_path: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(TINY)
     asked = {"prompt": [[{"role": "user", "content": "What is it?"}]], "response": ["A bird."]}
-    found = mix.tokens(tokenizer, asked)
+    found = tokens(tokenizer, asked)
     start = found["labels"][0].count(-100)
     assert found["labels"][0][start:] == found["input_ids"][0][start:]
     assert tokenizer.decode(found["input_ids"][0][start:]).startswith("A bird.")
@@ -54,5 +60,16 @@ def test_the_labels_are_on_the_answer(tmp_path: Path) -> None:
 
 
 def test_rows_lost_and_repeated() -> None:
-    written = mix.Counter({("new", 0): 2, ("new", 1): 1, ("old", 5): 3})
-    assert mix.outcome(written, {"new": 4, "old": 9}) == {"new": 3, "total": 6, "lost": 2, "repeated": 3}
+    written = Counter({("new", 0): 2, ("new", 1): 1, ("old", 5): 3})
+    assert outcome(written, {"new": 4, "old": 9}) == {"new": 3, "total": 6, "lost": 2, "repeated": 3}
+
+
+@pytest.mark.parametrize(("measured", "arguments", "names"), [
+    ("mix", ["--rows", "0", "--text-rows", "0", "--anchor-rows", "60"], ["ours, 20 anchors a token"]),
+    ("dedupe", ["speed", "--rows", "60", "--only", "ours", "--only", "rensa, same n-grams"],
+     ["ours", "rensa, same n-grams"]),
+])  # fmt: skip
+def test_each_contestant_runs_in_a_process_of_its_own(measured: str, arguments: list[str], names: list[str]) -> None:
+    command = [sys.executable, "-m", f"benchmarks.speed.{measured}", *arguments]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [["| 60", name] for name in names]

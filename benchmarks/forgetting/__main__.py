@@ -75,10 +75,10 @@ def show(
 
 @app.command()
 def run(
-    methods: Annotated[str, typer.Option(help="Methods, joined by commas; all of them if not said.")] = "",
-    worlds: Annotated[str, typer.Option(help="Settings, joined by commas; see README.")] = "drugs",
+    methods: Annotated[str, typer.Option(help="Methods, joined by commas; default: all.")] = "",
+    worlds: Annotated[str, typer.Option(help="Settings, by commas; see METHODS.md.")] = "drugs",
     budgets: Annotated[str, typer.Option(help="Wordings per fact: rich (five), poor (one).")] = "rich",
-    lrs: Annotated[str, typer.Option(help="Learning rates of the grid; all of them if not said.")] = "",
+    lrs: Annotated[str, typer.Option(help="Learning rates of the grid; default: all.")] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds at each method's chosen rate; the grid has one.")] = 1,
     cells: Annotated[Path, typer.Option(help="Folder of the cells.")] = Path("benchmarks/forgetting/cells"),
     processes: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core.")] = 0,
@@ -110,12 +110,12 @@ def check(
 @app.command()
 def report(
     cells: Annotated[Path, typer.Option(help="Folder of the cells.")] = Path("benchmarks/forgetting/cells"),
-    out: Annotated[Path, typer.Option(help="Folder of the pictures, and of the README that gets the tables.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of the pictures, and of RESULTS.md, which gets the tables.")] = Path(
         "benchmarks/forgetting"
     ),
 ) -> None:
-    """Draw recall against retention for every setting, and write the tables into the README; a short version goes into
-    the repository's own where it has the markers."""
+    """Draw recall against retention for every setting, and write the tables into RESULTS.md. Short parts of them go
+    into the README beside it and into the repository's own, where these have the markers."""
     from benchmarks.forgetting.grid.methods import METHODS, OURS
     from benchmarks.forgetting.grid.report.read import ReportError
     from benchmarks.forgetting.grid.report.write import write_report
@@ -132,9 +132,9 @@ def report(
 
 @app.command()
 def marks(
-    worlds: Annotated[str, typer.Option(help="Settings, joined by commas; see README.")] = "drugs,dirty,towns,journal",
+    worlds: Annotated[str, typer.Option(help="Settings, by commas; see METHODS.md.")] = "drugs,dirty,towns,journal",
     budgets: Annotated[str, typer.Option(help="Wordings per fact: rich (five), poor (one).")] = "rich",
-    out: Annotated[Path, typer.Option(help="Folder of the README that gets the tables, and of marks.json.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of RESULTS.md, which gets the tables, and of marks.json.")] = Path(
         "benchmarks/forgetting"
     ),
 ) -> None:

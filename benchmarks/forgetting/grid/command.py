@@ -33,10 +33,10 @@ class Selection:
 
     def repeats(self, cells: Iterable[Cell]) -> Iterator[Key]:
         """The other seeds, at the rate that each method's cells choose."""
-        found = list(cells)
+        there = list(cells)
         for seed, setting, budget, method in product(range(1, self.seeds), self.settings, self.budgets, self.methods):
             place = (setting, budget, method)
-            curve = [c for c in found if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
+            curve = [c for c in there if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
             if curve:
                 yield Key(
                     setting=setting, budget=budget, method=method, lr=choose_rate(validation_of(curve)), seed=seed
@@ -49,38 +49,47 @@ def start(
     """The command ``run``. Raises ValueError for a name that is none."""
     from benchmarks.forgetting.grid.methods import METHODS
 
-    wanted = Selection(
+    selection = Selection(
         named(methods, METHODS, "--methods"), named(worlds, SETTINGS, "--worlds"),
         named(budgets, BUDGETS, "--budgets"), tuple(_rates(lrs)), seeds,
     )  # fmt: skip
     processes = processes or os.cpu_count() or 1
-    for keys in (wanted.grid, lambda: wanted.repeats(load(cells))):
-        there = {cell.key for cell in load(cells)}
-        missing = [key for key in keys() if key not in there]
-        minutes = MINUTES * len(missing) / processes
-        print(f"{len(missing)} cells to run, {processes} at a time: about {minutes:.0f} minutes", flush=True)
-        if dry_run:
-            print("\n".join(str(key.path(Path())) for key in missing))
-        elif missing:
-            run_all(missing, cells, processes)
-            gather(cells)
+    stored = _run_missing(selection.grid(), load(cells), cells, processes, dry_run)
+    _run_missing(selection.repeats(stored), stored, cells, processes, dry_run)
+
+
+def _run_missing(
+    keys: Iterable[Key], stored: Sequence[Cell], cells: Path, processes: int, dry_run: bool
+) -> Sequence[Cell]:
+    """Run the cells of these keys that are not stored yet. Returns all cells that are stored afterwards."""
+    done = {cell.key for cell in stored}
+    missing = [key for key in keys if key not in done]
+    minutes = MINUTES * len(missing) / processes
+    print(f"{len(missing)} cells to run, {processes} at a time: about {minutes:.0f} minutes", flush=True)
+    if dry_run:
+        print("\n".join(str(key.path(Path())) for key in missing))
+        return stored
+    if not missing:
+        return stored
+    run_all(missing, cells, processes)
+    return gather(stored, cells)
 
 
 def again(names: Sequence[str], cells: Path = CELLS) -> None:
     """The command ``check``. Exits with 1 where a cell does not come out again; times do not count. Raises ValueError
     for a name that no cell has."""
-    there = {str(cell.key.path(Path()).with_suffix("")): cell for cell in load(cells)}
-    if unknown := [name for name in names if name not in there]:
-        near = difflib.get_close_matches(unknown[0], there, n=1)
+    by_name = {str(cell.key.path(Path()).with_suffix("")): cell for cell in load(cells)}
+    if unknown := [name for name in names if name not in by_name]:
+        near = difflib.get_close_matches(unknown[0], by_name, n=1)
         raise ValueError(f"no cell {unknown[0]!r}; " + (f"did you mean {near[0]}?" if near else "such as drugs-rich/"
                          "ours/0.0001-0"))  # fmt: skip
     failed = 0
     for name in names:
-        stored = there[name]
-        found = run_cell(stored.key)
-        fine, verdict = compared(stored, found)
+        stored = by_name[name]
+        repeated = run_cell(stored.key)
+        fine, verdict = compared(stored, repeated)
         failed += not fine
-        print(f"{name}: {verdict}\n  stored {summary(stored)}\n  again  {summary(found)}", flush=True)
+        print(f"{name}: {verdict}\n  stored {summary(stored)}\n  again  {summary(repeated)}", flush=True)
     raise SystemExit(failed > 0)
 
 
@@ -88,31 +97,31 @@ LEVEL = 0.01
 """The p below which answers that fall more often one way than the other are no accident of rounding."""
 
 
-def compared(stored: Cell, found: Cell) -> tuple[bool, str]:
+def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
     """Whether a cell came out again, and how to say so.
 
     On the processor that made it every number must be the same. Another one adds up in another order, so that training
     takes another path, as it would with another seed: there, as many items must be answered better as worse.
     """
-    if _numbers(found) == _numbers(stored):
+    if _numbers(repeated) == _numbers(stored):
         return True, "the same"
-    made, here = (cell.versions.get("processor", "one that it does not name") for cell in (stored, found))
+    made, here = (cell.versions.get("processor", "one that it does not name") for cell in (stored, repeated))
     if made == here:
         return False, f"DIFFERENT, on the same processor ({here})"
-    worse, better, items = answered_apart(stored, found)
+    worse, better, items = answered_apart(stored, repeated)
     fine = mcnemar(worse, better) >= LEVEL
-    told = f"{worse} items answered worse and {better} better of {items}"
+    counts = f"{worse} items answered worse and {better} better of {items}"
     ending = "as rounding otherwise may do" if fine else "more than rounding does"
     return (
         fine,
-        f"{'alike' if fine else 'DIFFERENT'}: made on another processor ({made}; here {here}); {told}, {ending}",
+        f"{'alike' if fine else 'DIFFERENT'}: made on another processor ({made}; here {here}); {counts}, {ending}",
     )
 
 
-def answered_apart(stored: Cell, found: Cell) -> tuple[int, int, int]:
+def answered_apart(stored: Cell, repeated: Cell) -> tuple[int, int, int]:
     """Items that were right in the stored cell and are wrong in the other, those the other way round, and all."""
     pairs = [(part[suite], other[suite])
-             for part, other in ((stored.retention, found.retention), (stored.knowledge, found.knowledge))
+             for part, other in ((stored.retention, repeated.retention), (stored.knowledge, repeated.knowledge))
              for suite in part]  # fmt: skip
     worse, better = sum(_fallen(one, other) for one, other in pairs), sum(_fallen(other, one) for one, other in pairs)
     return worse, better, sum(one.items for one, _ in pairs)

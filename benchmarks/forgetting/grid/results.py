@@ -20,18 +20,23 @@ def results_of(folder: Path = CELLS) -> Path:
 
 def load(folder: Path = CELLS) -> list[Cell]:
     """The cells of the table and those of the folder, which win, in the order of their names."""
-    found = {cell.key: cell for cell in _stored(results_of(folder))}
+    return with_files(_stored(results_of(folder)), folder)
+
+
+def gather(stored: Iterable[Cell], folder: Path = CELLS) -> list[Cell]:
+    """Write the table anew: the cells that it has, ``stored``, with those of the folder. Returns its cells."""
+    cells = with_files(stored, folder)
+    write(cells, results_of(folder))
+    return cells
+
+
+def with_files(stored: Iterable[Cell], folder: Path) -> list[Cell]:
+    """These cells and those in files of the folder, which win, in the order of their names."""
+    cells = {cell.key: cell for cell in stored}
     for path in folder.glob("*/*/*.json"):
         cell = Cell.model_validate_json(path.read_bytes())
-        found[cell.key] = cell
-    return [found[key] for key in sorted(found, key=Key.path)]
-
-
-def gather(folder: Path = CELLS) -> Path:
-    """Write the table anew, with the cells of the folder in it."""
-    path = results_of(folder)
-    write(load(folder), path)
-    return path
+        cells[cell.key] = cell
+    return [cells[key] for key in sorted(cells, key=Key.path)]
 
 
 def write(cells: Iterable[Cell], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`marks`: the tables on how well masks find the new facts, for a terminal, the README and other programs."""
+"""`marks`: the tables on how well masks find the new facts, for a terminal, the page of results and other programs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -9,13 +9,14 @@ from benchmarks.forgetting.grid.command import named
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.quality.measure import PrecisionRecall, Quality, Share, quality
 from benchmarks.forgetting.grid.quality.rows import drafts_of, teaching
+from benchmarks.forgetting.grid.report.content import RESULTS
 from benchmarks.forgetting.grid.report.pages import between, markers
 from benchmarks.forgetting.grid.report.wording import NOTHING, table
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS, WORK
 from curate.commands.progress import Progress
 from curate.store.files import write_bytes, write_json
 
-PAGE, FIGURES = "README.md", "marks.json"
+FIGURES = "marks.json"
 ORIGINS = {"rewritten": "the base's wording", "reference": "the source's wording"}
 BEGIN, END = MARKS = markers("marks")
 
@@ -50,11 +51,11 @@ def write_marks(worlds: str, budgets: str, out: Path) -> str:
     Raises ValueError, before anything is built, for a name that is none and for a page with broken markers."""
     settings, wordings = named(worlds, SETTINGS, "--worlds"), named(budgets, BUDGETS, "--budgets")
     places = [Place(SETTINGS[setting], budget, WORK) for budget in wordings for setting in settings]
-    insert(out / PAGE, "")
+    insert(out / RESULTS, "")
     texts = [text for place in places for text in measured(place)]
     tables = page(texts)
     write_json(out / FIGURES, figures(texts))
-    write_bytes(out / PAGE, insert(out / PAGE, tables).encode())
+    write_bytes(out / RESULTS, insert(out / RESULTS, tables).encode())
     return tables
 
 
@@ -99,8 +100,8 @@ def auroc_table(texts: Sequence[MeasuredText]) -> str:
     return table(["score", *(text.title for text in texts)], rows)
 
 
-def _pair(found: PrecisionRecall) -> str:
-    return f"{found.precision.value:.3f} / {found.recall.value:.3f}"
+def _pair(pair: PrecisionRecall) -> str:
+    return f"{pair.precision.value:.3f} / {pair.recall.value:.3f}"
 
 
 def _of_origin(quality: Quality, origin: str) -> str:

@@ -1,1 +1,1 @@
-"""What the cells of the grid come to: a picture per setting and budget, and tables in the README."""
+"""What the cells of the grid come to: a picture per setting and budget, and tables."""

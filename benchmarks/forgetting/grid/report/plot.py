@@ -7,9 +7,8 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
-from benchmarks.forgetting.grid.report.frame import DPI, bounds, make_frame
+from benchmarks.forgetting.grid.report.frame import bounds, make_frame
 from benchmarks.forgetting.grid.report.looks import INK, Look, looks
 from benchmarks.forgetting.grid.report.names import at, find_corner, lost, write_names
 from benchmarks.forgetting.grid.report.summary import Panel, Run
@@ -17,28 +16,28 @@ from benchmarks.forgetting.grid.report.summary import Panel, Run
 STYLE: Any = {"font.family": "DejaVu Sans", "font.size": 9.0, "svg.hashsalt": "grid", "svg.fonttype": "path"}
 
 
-def draw(panel: Panel, title: str, ours: str, always: Sequence[str]) -> dict[str, bytes]:
-    """The picture as bytes, by file ending. ``always``: methods named wherever they lie. Variants lie too near to each
-    other to be told apart, so they are left to their table, unless there is nothing else."""
+def draw(panel: Panel, title: str, ours: str, always: Sequence[str]) -> bytes:
+    """The picture as SVG. ``always``: methods named wherever they lie. Variants lie too near to each other to be told
+    apart, so the picture leaves them to their table, unless there is nothing else."""
     compared = panel.only("ours", "rival", "control")
     panel = compared if compared.runs else panel
-    found = looks(panel, ours, always)
+    shown = looks(panel, ours, always)
     order = panel.near_front()
-    unnamed = [run.method for run in order if not found[run.method.name].named]
+    unnamed = [run.method for run in order if not shown[run.method.name].named]
     numbers = {method.name: number for number, method in enumerate(unnamed, 1)}
-    key = [(f"{numbers[method.name]}  {method.label}", found[method.name]) for method in unnamed]
+    key = [(f"{numbers[method.name]}  {method.label}", shown[method.name]) for method in unnamed]
     corner = find_corner(panel)
     inside = corner.names if corner else ()
     with matplotlib.rc_context(STYLE):
         frame = make_frame(panel, title, key, corner)
         for axes in (frame.main, frame.corner):
             if axes:
-                _curves(axes, order, found, panel)
-        outside = [name for name in found if name == ours or name not in inside]
-        write_names(frame.figure, frame.main, panel, found, numbers, outside, base=True)
+                _curves(axes, order, shown, panel)
+        outside = [name for name in shown if name == ours or name not in inside]
+        write_names(frame.figure, frame.main, panel, shown, numbers, outside, base=True)
         if frame.corner:
-            write_names(frame.figure, frame.corner, panel, found, numbers, inside, base=False)
-        return {"svg": _svg(frame.figure, title), "png": _png(frame.figure)}
+            write_names(frame.figure, frame.corner, panel, shown, numbers, inside, base=False)
+        return _svg(frame.figure, title)
 
 
 def _svg(figure: Figure, title: str) -> bytes:
@@ -48,21 +47,10 @@ def _svg(figure: Figure, title: str) -> bytes:
     return out.getvalue()
 
 
-def _png(figure: Figure) -> bytes:
-    """With few colours: a third of the size, no difference to the eye; these files are kept under version control."""
-    whole, out = BytesIO(), BytesIO()
-    figure.savefig(whole, format="png", dpi=2 * DPI, metadata={"Software": None})
-    with Image.open(whole) as image:
-        image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            out, "PNG", optimize=True
-        )
-    return out.getvalue()
-
-
-def _curves(axes: Axes, order: Sequence[Run], found: dict[str, Look], panel: Panel) -> None:
+def _curves(axes: Axes, order: Sequence[Run], shown: dict[str, Look], panel: Panel) -> None:
     base, recall = panel.base()
     for run in reversed(order):
-        _curve(axes, run, found[run.method.name], base)
+        _curve(axes, run, shown[run.method.name], base)
     axes.axvline(0, color=INK, linestyle=":", linewidth=1.2, zorder=2)
     axes.plot([0], [100 * recall], "s", color=INK, markersize=6, zorder=30)
 

@@ -1,13 +1,13 @@
-"""`report`: pictures beside the benchmark's README, tables in it, and a short version in the repository's own."""
+"""`report`: a picture per setting and budget, a page with all tables, and a short part of them in two READMEs."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.forgetting.grid.cell import Cell
+from benchmarks.forgetting.grid.report.content import PLAIN, RESULTS, finding, full, picture, short, title
 from benchmarks.forgetting.grid.report.pages import between, block
 from benchmarks.forgetting.grid.report.read import ReportError, other_bases, read_cells
-from benchmarks.forgetting.grid.report.readme import PLAIN, full, picture, short, title
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, panels
 from benchmarks.forgetting.grid.report.wording import listed
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
@@ -19,43 +19,43 @@ def write_report(
 ) -> tuple[list[Path], list[str]]:
     """Write all of it; returns the paths written and what a reader should be warned of.
 
-    ``out``: folder of the pictures and of the README that gets the tables. ``root``: the repository's README; it gets
-    the short version where it has the markers and ``out`` lies below it. Raises ``ReportError`` for cells or pages
-    that are not as they should be.
+    ``out``: folder of the pictures, of the page with all tables, and of a README that gets the main finding. ``root``:
+    the repository's README, which gets a short table where ``out`` lies below it. A README is written to only where it
+    has the markers. Raises ``ReportError`` for cells or pages that are not as they should be.
     """
     try:
         from benchmarks.forgetting.grid.report.plot import draw
     except ImportError as error:
         raise ReportError(f"the pictures need {error.name}: pip install -e '.[dev]'") from error
     cells = read_cells(cells_folder)
-    found = panels(cells, methods, list(SETTINGS), list(BUDGETS))
-    if not found:
+    compared = panels(cells, methods, list(SETTINGS), list(BUDGETS))
+    if not compared:
         raise ReportError(f"--cells {cells_folder}: none of its {len(cells)} cells is of a known method at seed 0; "
                           "`python -m benchmarks.forgetting run` makes them")  # fmt: skip
-    warned = list(warnings(cells, found, methods, ours))
-    pages = _pages(out / "README.md", root, found, methods, ours, warned)
-    written = []
-    for panel in found:
-        for ending, data in draw(panel, title(panel), ours, (PLAIN,)).items():
-            written.append(picture(out, panel, ending))
-            write_bytes(written[-1], data)
-    for path, text in pages.items():
-        write_bytes(path, text.encode())
-    return [*written, *pages], warned
+    warned = list(warnings(cells, compared, methods, ours))
+    texts = _texts(out, root, compared, methods, ours, warned)
+    pictures = {picture(out, panel): draw(panel, title(panel), ours, (PLAIN,)) for panel in compared}
+    files = pictures | {path: text.encode() for path, text in texts.items()}
+    for path, data in files.items():
+        write_bytes(path, data)
+    return list(files), warned
 
 
-def _pages(
-    page: Path, root: Path, found: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str]
-) -> Mapping[Path, str]:
-    """New texts by path, all made before anything is written."""
-    texts = {page: between(page, full(found, methods, ours, warned, page.parent))}
-    below = page.resolve().is_relative_to(root.resolve().parent) and page.resolve() != root.resolve()
+def _texts(
+    out: Path, root: Path, compared: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str]
+) -> dict[Path, str]:
+    """New texts of the pages by path, all made before anything is written."""
+    results, readme = out / RESULTS, out / "README.md"
+    texts = {results: between(results, full(compared, methods, ours, warned, out))}
+    if readme.is_file() and block(readme):
+        texts[readme] = between(readme, finding(compared, methods, ours, out))
+    below = out.resolve().is_relative_to(root.resolve().parent) and readme.resolve() != root.resolve()
     if below and root.is_file() and block(root):
-        texts[root] = between(root, short(found[0], ours, page.parent, root.parent))
+        texts[root] = between(root, short(compared[0], ours, out, root.parent))
     return texts
 
 
-def warnings(cells: Sequence[Cell], found: Sequence[Panel], methods: Methods, ours: str) -> Iterator[str]:
+def warnings(cells: Sequence[Cell], compared: Sequence[Panel], methods: Methods, ours: str) -> Iterator[str]:
     unknown = Counter(c.key.method for c in cells if c.key.method not in methods)
     if unknown:
         names = ", ".join(f"{name} ({count} cells)" for name, count in sorted(unknown.items()))
@@ -64,7 +64,7 @@ def warnings(cells: Sequence[Cell], found: Sequence[Panel], methods: Methods, ou
         yield (f"{len(others)} cells were measured against another base model or exam than most beside them, run them "
                f"again: {', '.join(others)}")  # fmt: skip
     yield from (f"{name} is not in the table of methods" for name in (ours, PLAIN) if name not in methods)
-    for panel in found:
+    for panel in compared:
         if panel.unchosen:
             names = listed(methods[name].label for name in panel.unchosen)
             yield f"{panel.name}: left out, no cell at seed 0 to choose a rate by: {names}"

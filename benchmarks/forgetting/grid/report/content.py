@@ -1,4 +1,4 @@
-"""What the report puts into the two READMEs."""
+"""What the report puts into the pages: all tables, and a short part of them for each README."""
 
 import os
 from collections import Counter
@@ -13,31 +13,32 @@ from benchmarks.forgetting.grid.settings import BUDGETS, MAIN, SETTINGS
 from train.report.pages import cell
 
 PLAIN = "sft"  # plain fine-tuning: always shown by name
+RESULTS = "RESULTS.md"  # the page of all tables, in the folder of the pictures
 
 HOW = """\
-Recall of the new facts in a wording that is trained nowhere, against retention, the mean of the retention suites. Each
+Recall of the new facts in a wording that no method trains on, against retention, the mean of the retention suites. Each
 method has its own learning rate: the smallest whose recall on a validation suite (`new_tuning`, seed 0, nothing else)
-is within one standard error of its best. Percent; *rate* is the peak learning rate.
+is within one standard error of the method's best. Figures are percent; *rate* is the peak learning rate.
 
-- `98.4 ± 0.5`: mean of the seeds at that rate and half the width of the 95 % t-interval over them. It tells how
-  training varies, on the same items.
-- `98.4 (96.1–99.3)`: one seed, 95 % Wilson interval over the items. Retention's is that of its change since
-  the base, from the items that flipped: every method is asked the same ones.
-- *Less ours*: a method's retention less that of ours, in points, from the items on which the two differ (of several
-  seeds: the wider of this interval and that over them).
-- **Bold**: on the front; nobody beats it, that is, is lower in neither of recall and retention and higher in at least
-  one, where only intervals that are apart count. *Italics*: a control, which does not compete, as little as variants of
-  ours do. †: trained on the base model's own wording.
-- *Both*: two facts in one question; *reverse*: the entity asked for by its value. *Strict* and *lenient*: the unseen
-  wording again, to the letter, and with every word in any order. *Known rows*: facts of the source that the base knew.
-  *Neighbours*: questions near to the new facts, whose answer should stay the base model's own. KL in nats per token, on
-  old and on new prompts. Flips, KL and cost are means over seeds."""
+- `98.4 ± 0.5`: the mean over the seeds at that rate, and half the width of the 95 % t-interval over the seeds. The
+  interval shows how training varies on the same items.
+- `98.4 (96.1–99.3)`: one seed, with the 95 % Wilson interval over the items. The interval of a retention is that of its
+  change since the base model, from the items that flipped, because every method answers the same items.
+- *Less ours*: a method's retention minus that of ours, in points, with an interval from the items on which the two
+  differ (of several seeds: the wider of this interval and the interval over seeds).
+- **Bold**: on the front, because no method beats this method. To beat means to be higher in recall or retention and
+  lower in neither, where only intervals that are apart count. *Italics*: a control. Controls and variants of ours do
+  not compete. †: trained on the base model's own wording.
+- *Both*: two facts in one question; *reverse*: the question gives the value and asks for the entity. *Strict* and
+  *lenient*: the unseen wording again, to the letter, and with every word in any order. *Known rows*: facts of the
+  source that the base model knew. *Neighbours*: questions near to the new facts, whose answers should stay the base
+  model's own. KL is in nats per token, on old and on new prompts. Flips, KL and cost are means over seeds."""
 
 EVERYWHERE = """\
-The best rival keeps most among those whose recall is not lower than ours. Alone on the front: every rival is lower,
-intervals apart, in recall or in retention. Two intervals that overlap are a hard test for methods that are asked the
-same items; so where others are level, it is said whether the difference on these items, with its interval, is below 0
-for all of them."""
+The best rival keeps most among the rivals whose recall is not lower than ours. Ours is alone on the front where every
+rival is lower in recall or in retention and the intervals are apart. For methods that answer the same items, intervals
+that overlap are a hard test. So where rivals are level, the last column also says whether all of them keep less on the
+same items: whether each difference lies below 0 with its whole interval."""
 
 
 def title(panel: Panel) -> str:
@@ -47,31 +48,36 @@ def title(panel: Panel) -> str:
     return f"{about[:1].upper()}{about[1:]}; {wordings}"
 
 
-def picture(folder: Path, panel: Panel, ending: str) -> Path:
-    return folder / f"pareto-{panel.name}.{ending}"
+def picture(folder: Path, panel: Panel) -> Path:
+    return folder / f"pareto-{panel.name}.svg"
 
 
-def full(found: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str], folder: Path) -> str:
-    """For the README in ``folder``, where the pictures are."""
-    every = [one for panel in found for one in panel.cells()]
+def full(compared: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str], folder: Path) -> str:
+    """Every table, for the page of results in ``folder``, where the pictures are."""
+    every = [one for panel in compared for one in panel.cells()]
     made = f"{_cost(every)} on one CPU core, and about half as much again to make the data and ask the questions."
     parts = ["## Every method at its own rate", made, HOW, *(f"> Note: {cell(text)}" for text in warned)]
-    parts += ["### Ours and the best rival, everywhere", EVERYWHERE, tables.over_settings(found, ours, methods)]
-    for panel in found:
+    parts += ["### Ours and the best rival, everywhere", EVERYWHERE, tables.over_settings(compared, ours, methods)]
+    for panel in compared:
         parts += _panel(panel, methods, ours, folder)
     return "\n\n".join(parts)
 
 
+def finding(compared: Sequence[Panel], methods: Methods, ours: str, folder: Path) -> str:
+    """For the benchmark's README in ``folder``: the first panel's picture, and a row for every setting and budget."""
+    return "\n\n".join((_image(compared[0], folder, folder), tables.over_settings(compared, ours, methods), EVERYWHERE))
+
+
 def short(panel: Panel, ours: str, folder: Path, root: Path) -> str:
-    """For a README in the folder ``root``: a panel's picture, and the methods nearest to its front."""
+    """For the repository's README in the folder ``root``: a panel's picture, and the methods nearest to its front."""
     link = _link(folder, root)
     seeds = sorted({len(run.chosen) for run in panel.runs.values()})
     count = " to ".join(dict.fromkeys((str(seeds[0]), str(seeds[-1]))))
     note = f"""\
 The methods nearest to the front, plain fine-tuning and ours, of {len(panel.runs)}; each at its own learning rate,
 chosen on validation questions; seeds: {count}; 95 % intervals. *Less ours*: difference of retention on the same items.
-**Bold**: on the front, as far as single intervals tell. †: trained on the base model's own wording. All of them, more
-settings, what the words mean: [{link}]({link}/README.md)."""
+**Bold**: on the front, as far as single intervals tell. †: trained on the base model's own wording. Every method, the
+other settings and what the words mean: [{link}/{RESULTS}]({link}/{RESULTS})."""
     return "\n\n".join((_image(panel, folder, root), tables.short_table(panel, ours, PLAIN), note))
 
 
@@ -105,7 +111,7 @@ def _link(target: Path, page: Path) -> str:
 
 
 def _image(panel: Panel, folder: Path, page: Path) -> str:
-    link = _link(picture(folder, panel, "svg"), page)
+    link = _link(picture(folder, panel), page)
     return f"![Recall of new facts against retention, a curve per method: {title(panel)}]({link})"
 
 

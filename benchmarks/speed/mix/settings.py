@@ -1,0 +1,9 @@
+"""What the inputs and every contestant share."""
+
+from pathlib import Path
+
+BASE = Path(__file__).parents[2] / "forgetting" / "base"
+RATIO = 0.7
+"""Share of new rows in the mix."""
+LONGEST = 4096
+"""Tokens of a row, at most."""
