@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.speed import tables
 from benchmarks.speed.mix.contestants import KINDS, tokens
 from benchmarks.speed.mix.inputs import MAKERS
 from benchmarks.speed.mix.measure import measure, outcome
@@ -73,3 +74,21 @@ def test_each_contestant_runs_in_a_process_of_its_own(measured: str, arguments: 
     command = [sys.executable, "-m", f"benchmarks.speed.{measured}", *arguments]
     lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
     assert [line.split(" | ")[:2] for line in lines[2:]] == [["| 60", name] for name in names]
+
+
+@pytest.mark.parametrize("make", tables.MAKERS)
+def test_steps_with_and_without_polars_come_to_the_same(tmp_path: Path, make: tables.Maker) -> None:
+    steps = list(make(tmp_path, 2_500))
+    assert [tables.measure(step, 1).name for step in steps] == [step.name for step in steps]
+
+
+def test_a_step_that_comes_to_something_else_is_an_error() -> None:
+    with pytest.raises(ValueError, match="sum: Polars comes to something else"):
+        tables.measure(tables.Step("sum", True, lambda: 1, lambda: 2), 1)
+
+
+def test_the_table_of_steps_has_the_ratio() -> None:
+    timings = [tables.Timing("sum", True, 0.5, 0.25), tables.Timing("rows", False, 0.5, 1.0)]
+    assert tables.table(timings).splitlines()[2:] == [
+        "| sum | Polars | 0.500 | 0.250 | 0.50 |", "| rows | kept | 0.500 | 1.000 | 2.00 |"
+    ]  # fmt: skip

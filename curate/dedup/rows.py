@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-import polars as pl
 import pyarrow as pa
 
 from curate.dedup.contradictions import Claim, Confirm, contradictions
@@ -60,7 +59,7 @@ def find(
     rows = [
         QARow(*values) for values in zip(*(table[c].to_pylist() for c in ("id", "prompt", "reference")), strict=True)
     ]
-    verdicts = dict(exact(rows))
+    verdicts = dict(_exact(rows))
     rows = [row for row in rows if row.id not in verdicts]
     verdicts |= dict(_near(rows, lang))
     if not incompatible:
@@ -71,17 +70,13 @@ def find(
     return verdicts | {name: Verdict("contradiction", of) for name, of in pairs.items()}
 
 
-def exact(rows: Sequence[QARow]) -> Iterator[tuple[str, Verdict]]:
-    """Rows, by id, whose question and answer are those of an earlier row."""
-    texts = pl.DataFrame({
-        "question": pl.Series([row.question for row in rows], dtype=pl.String),
-        "reference": pl.Series([" ".join(row.reference.split()) for row in rows], dtype=pl.String),
-    })  # fmt: skip
-    places = pl.col("place")
-    equal = texts.with_row_index("place").group_by("question", "reference").agg(places).filter(places.list.len() > 1)
-    repeats = equal.select(places.list.slice(1), of=places.list.first()).explode("place").sort("place")
-    for place, of in repeats.iter_rows():
-        yield rows[place].id, Verdict("duplicate", rows[of].id)
+def _exact(rows: Sequence[QARow]) -> Iterator[tuple[str, Verdict]]:
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        key = (row.question, " ".join(row.reference.split()))
+        if key in first:
+            yield row.id, Verdict("duplicate", first[key])
+        first.setdefault(key, row.id)
 
 
 def _near(rows: Sequence[QARow], lang: str) -> Iterator[tuple[str, Verdict]]:
