@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import polars as pl
+
 from curate.clean.check import MASKED
 from curate.clean.language import foreign
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model
 from curate.model.open import resolve
+from curate.store.counts import tally
 from curate.store.files import load_manifest, read_dataset
 from curate.text.words import lacks
 
@@ -44,11 +47,11 @@ def of_reading(folder: Path) -> Iterator[str]:
 def of_cleaning(folder: Path) -> Iterator[str]:
     """How many rows have another text than the source gave them."""
     rows = read_dataset(folder, ["source", "flags"])
-    flags = Counter(flag for own in rows["flags"].to_pylist() for flag in own or [])
+    flags = tally(pl.Series(rows["flags"]))
     name = rows["source"][0].as_py() if len(rows) else folder.name
     for flag, what in CHANGES.items():
-        if flags[flag]:
-            yield f"curate: {name}: {what}: {flags[flag]:,} rows, flagged {flag}"
+        if count := flags.get(flag):
+            yield f"curate: {name}: {what}: {count:,} rows, flagged {flag}"
 
 
 def of_language(folder: Path, lang: str) -> Iterator[str]:

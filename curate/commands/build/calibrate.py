@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from curate.commands.progress import Progress
 from curate.model.prompts import variants
 from curate.store.excerpt import excerpt
@@ -48,5 +50,5 @@ def calibrate(
 
 
 def _trial(name: str, folder: Path) -> Trial:
-    origins = read_dataset(folder, ["origin"])["origin"].to_pylist()
-    return Trial(name, sum(origin in WORDED for origin in origins), sum(origin != "known" for origin in origins))
+    origins = pl.Series(read_dataset(folder, ["origin"])["origin"])
+    return Trial(name, int(origins.is_in(WORDED).sum()), int(origins.ne_missing("known").sum()))

@@ -1,15 +1,17 @@
 """What became of the rows of a build, for a person."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from curate.commands.build.settings import BuildConfig
 from curate.model.base import Base
 from curate.model.thought import UNFINISHED
 from curate.rewrite.settings import Mode
+from curate.store.counts import tally
 from curate.store.files import load_manifest, read_dataset
 
 
@@ -23,9 +25,8 @@ def advice(origins: Mapping[str, int], mode: Mode) -> Iterator[str]:
 
 def advice_on_thoughts(built: Path, config: BuildConfig, base: Base) -> Iterator[str]:
     """Where most drafts are nothing but a thought."""
-    table = read_dataset(built, ["draft", "flags"])
-    drafts = len(table) - table["draft"].null_count
-    lost = sum(UNFINISHED in (flags or []) for flags in table["flags"].to_pylist())
+    table = pl.DataFrame(read_dataset(built, ["draft", "flags"]))
+    drafts, lost = table["draft"].count(), table["flags"].list.contains(UNFINISHED).sum()
     if 2 * lost > drafts:
         off = ", or turn thinking off: --template-args enable_thinking=false" if base.template.has_switch else ""
         yield (f"on {lost:,} of {drafts:,} questions the model was still thinking when its {config.max_tokens} tokens "
@@ -34,22 +35,20 @@ def advice_on_thoughts(built: Path, config: BuildConfig, base: Base) -> Iterator
 
 def summarise(folder: Path) -> dict[str, Any]:
     """What became of the rows of a built dataset: origins, drops, flags, and how much of the responses is marked."""
-    table = read_dataset(folder, ["origin", "drop", "flags", "spans", "response"])
-    origins: Counter[str] = Counter()
-    flags: Counter[str] = Counter()
-    marked = characters = 0
-    for row in table.to_pylist():
-        if row["drop"]:
-            continue
-        origins[row["origin"]] += 1
-        flags.update(row["flags"] or [])
-        if row["origin"] != "known":
-            marked += sum(span["end"] - span["start"] for span in row["spans"])
-            characters += len(row["response"])
+    table = pl.DataFrame(read_dataset(folder, ["origin", "drop", "flags", "spans", "response"]))
+    live = table.filter(pl.col("drop").is_null())
+    learned = live.filter(pl.col("origin").ne_missing("known"))
+    spans = learned["spans"].explode().struct
+    marked = _total(spans.field("end")) - _total(spans.field("start"))
+    characters = _total(learned["response"].str.len_chars())
     facts = load_manifest(folder)
     share = round(marked / characters, 4) if characters else 0.0
-    return {"folder": str(folder), "rows": facts["rows"], "origins": dict(origins), "drops": facts["drops"],
-            "flags": dict(flags), "marked_share": share}  # fmt: skip
+    return {"folder": str(folder), "rows": facts["rows"], "origins": tally(live["origin"]), "drops": facts["drops"],
+            "flags": tally(live["flags"]), "marked_share": share}  # fmt: skip
+
+
+def _total(numbers: pl.Series) -> int:
+    return int(numbers.cast(pl.Int64).sum())  # a sum of 32-bit numbers would be a 32-bit number
 
 
 def describe(summary: dict[str, Any]) -> str:

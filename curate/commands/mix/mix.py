@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from curate.commands.mix.checks import check_early, check_same_model
 from curate.commands.mix.rehearsal import (
     answer,
@@ -134,7 +136,7 @@ def estimate(config: MixConfig, progress: Progress) -> dict[str, Any]:
     sizes = [len(list(read(FILE))) if source == GeneratedSet(GUARD) else rows for source in sets]
     shares = dict(zip(labels, fill(rows, sizes, weights(config, labels)), strict=True))
     answered = sum(shares[source.label] for source in sets if own_answers(config, source).answers == "own")
-    known = sum(origin == "known" for origin in read_live(built, ["origin"])["origin"].to_pylist())
+    known = int((pl.Series(read_live(built, ["origin"])["origin"]) == "known").sum())
     return {"build": str(built), "rows_new": facts["kept"] - known, "rows_to_answer": answered, "rehearsal": labels,
             "rows_of_rehearsal": shares, "tokens_at_most": (rows + answered) * base.config.max_model_len,
             "out": str(out)}  # fmt: skip

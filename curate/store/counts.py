@@ -1,0 +1,16 @@
+"""What stands how often in a column."""
+
+from typing import Any
+
+import polars as pl
+
+
+def tally(values: pl.Series) -> dict[Any, int]:
+    """How often each value stands in a column, in the order of first appearance; of lists, each of their values.
+
+    >>> tally(pl.Series([["b"], None, ["a", "b"], []])), tally(pl.Series(["x", None, "x"]))
+    ({'b': 2, 'a': 1}, {'x': 2, None: 1})
+    """
+    if isinstance(values.dtype, pl.List):
+        values = values.explode().drop_nulls()
+    return dict(values.alias("value").to_frame().group_by("value", maintain_order=True).len().iter_rows())
