@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from curate.clean.finding import findings_of
 from curate.export.highlight import Run, marked, merge, runs, visible
 from curate.export.manifest import KIND
@@ -172,23 +174,30 @@ def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -
         raise DatasetError(f"{folder}: its manifest.json is not one that curate wrote; point to out, or to builds")
     names = ["id", "source", "prompt", "reference", "response", "origin", "spans", "flags", "drop", "meta"]
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)
-    reasons = table["drop"].to_pylist()
-    rejected = _rejected(folder)
-    kept = [index for index, reason in enumerate(reasons) if reason is None]
+    reasons = pl.Series(table["drop"])
+    places = places_by_reason(reasons)
     if drop is None:
+        kept = reasons.is_null().arg_true()
         for index in _choose(len(kept), rows, seed):
             _show_row(table.slice(kept[index], 1).to_pylist()[0], view)
+    rejected = _rejected(folder)
+    rejected_places = places_by_reason(pl.Series([found["reason"] for found in rejected], dtype=pl.String))
     examples: dict[str, list[dict[str, Any]]] = {}
-    for reason in sorted({reason for reason in reasons if reason}):
-        mine = [index for index, found in enumerate(reasons) if found == reason]
+    for reason, mine in places.items():
         shown = _choose(len(mine), rows if reason == drop else 1, seed)
         examples[reason] = [_plain(table.slice(mine[index], 1).to_pylist()[0]) for index in shown]
-    for reason in sorted({found["reason"] for found in rejected}):
-        same = [found for found in rejected if found["reason"] == reason]
-        shown = _choose(len(same), rows if reason == drop else 1, seed)
-        examples[reason] = [_as_read(same[index]) for index in shown]
-    counts = Counter([*(reason for reason in reasons if reason), *(found["reason"] for found in rejected)])
+    for reason, mine in rejected_places.items():
+        shown = _choose(len(mine), rows if reason == drop else 1, seed)
+        examples[reason] = [_as_read(rejected[mine[index]]) for index in shown]
+    counts = Counter({reason: len(mine) for reason, mine in places.items()})
+    counts.update({reason: len(mine) for reason, mine in rejected_places.items()})
     _left_out(counts, drop, examples, view)
+
+
+def places_by_reason(reasons: pl.Series) -> dict[str, pl.Series]:
+    """Where each reason stands in a column, in the order of first appearance."""
+    found = reasons.alias("reason").to_frame().with_row_index("place").drop_nulls()
+    return dict(zip(*found.group_by("reason", maintain_order=True).agg("place"), strict=True))
 
 
 def _rejected(folder: Path) -> list[dict[str, Any]]:
