@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from curate.dedup.near.settings import Keep
 
@@ -24,18 +25,10 @@ def rank(
     """
     place = np.arange(len(ids))
     if rule == "longest":
-        order = np.lexsort((place, _places(ids), -lengths, sets, ~fixed))
+        alphabetical = pl.Series(ids, dtype=pl.String).rank("dense").to_numpy()  # equal ids share a number
+        order = np.lexsort((place, alphabetical, -lengths, sets, ~fixed))
     else:
         order = np.lexsort((place, sets, ~fixed))
     ranks = np.empty(len(ids), np.int64)
     ranks[order] = place
     return ranks
-
-
-def _places(ids: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Where each id stands among all, in the order of their characters; equal ids share a place."""
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    places = np.empty(len(ids), np.int64)
-    new = np.fromiter((i > 0 and ids[order[i]] != ids[order[i - 1]] for i in range(len(order))), np.int64, len(order))
-    places[order] = np.cumsum(new)
-    return places
