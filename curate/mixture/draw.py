@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -124,5 +125,7 @@ def shuffled(seed: int, *parts: str | pa.Array | pa.ChunkedArray) -> np.ndarray:
         names = pc.binary_join_element_wise(str(seed), *some, "\x1f").cast(pa.binary()).to_pylist()
         digests.append(b"".join([hashlib.blake2b(name, digest_size=16).digest() for name in names]))
     keys = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64).reshape(-1, 2)
-    order: np.ndarray = np.lexsort((keys[:, 1], keys[:, 0]))
-    return order
+    order = pl.DataFrame({"high": keys[:, 0], "low": keys[:, 1]}).select(
+        pl.arg_sort_by("high", "low", maintain_order=True)
+    )
+    return order.to_series().to_numpy().astype(np.int64)
