@@ -10,7 +10,7 @@ from curate.ingest.records import Record, Rejected, SourceError, rejected
 
 MAGIC = b"ARROW1\0\0"
 ROWS = 256
-"""Rows converted at a time; cells may hold megabytes."""
+"""Rows converted at a time; cells may hold megabytes. Polars takes longer, and fails a column for one bad cell."""
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises on a file that breaks off or is damaged; the last where a name of a column is."""
 

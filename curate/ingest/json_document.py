@@ -39,7 +39,7 @@ def _int(digits: str) -> int | str:
 DECODER = json.JSONDecoder(parse_int=_int)
 
 
-class JsonDocument:
+class JsonDocument:  # ijson streams arrays too, but tells no line of a value and no column of an error
     """Values one after another from ``read(size)``, which gives text and, at the end, nothing.
 
     Raises ``SourceError`` with line and column where the text stops being JSON.
