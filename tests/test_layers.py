@@ -98,7 +98,8 @@ def test_no_module_imports_itself_through_others(package):
     TopologicalSorter(imported(package)).prepare()  # raises CycleError, which names the circle
 
 
-HEAVY = {"torch", "numpy", "pyarrow", "transformers", "spacy", "datasets", "sklearn", "trl", "peft", "vllm", "ray"}
+HEAVY = {"torch", "numpy", "pyarrow", "polars", "transformers", "spacy", "datasets", "sklearn", "trl", "peft", "vllm",
+         "ray"}  # fmt: skip
 HELP = [["curate", "--help"], ["curate", "build", "--help"], ["train", "--help"]]
 LIBRARIES = ["-c", "import pydantic.fields, typer.rich_utils"]
 
