@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.speed import mix
+from benchmarks.speed import mix, tables
 from benchmarks.speed.rows import write
 from benchmarks.speed.train import STOCK, TINY, ours, stock, table
 from train.data.folder import load_export
@@ -56,3 +56,21 @@ def test_the_labels_are_on_the_answer(tmp_path: Path) -> None:
 def test_rows_lost_and_repeated() -> None:
     written = mix.Counter({("new", 0): 2, ("new", 1): 1, ("old", 5): 3})
     assert mix.outcome(written, {"new": 4, "old": 9}) == {"new": 3, "total": 6, "lost": 2, "repeated": 3}
+
+
+@pytest.mark.parametrize("make", tables.MAKERS)
+def test_steps_with_and_without_polars_come_to_the_same(tmp_path: Path, make: tables.Maker) -> None:
+    steps = list(make(tmp_path, 2_500))
+    assert [tables.measure(step, 1).name for step in steps] == [step.name for step in steps]
+
+
+def test_a_step_that_comes_to_something_else_is_an_error() -> None:
+    with pytest.raises(ValueError, match="sum: Polars comes to something else"):
+        tables.measure(tables.Step("sum", True, lambda: 1, lambda: 2), 1)
+
+
+def test_the_table_of_steps_has_the_ratio() -> None:
+    timings = [tables.Timing("sum", True, 0.5, 0.25), tables.Timing("rows", False, 0.5, 1.0)]
+    assert tables.table(timings).splitlines()[2:] == [
+        "| sum | Polars | 0.500 | 0.250 | 0.50 |", "| rows | kept | 0.500 | 1.000 | 2.00 |"
+    ]  # fmt: skip
