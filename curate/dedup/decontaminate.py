@@ -27,7 +27,7 @@ class Decontaminate:
     overlap: float = THRESHOLD
 
     name: ClassVar[str] = "decontaminate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference", "meta")
 
     def identity(self) -> dict[str, Any]:

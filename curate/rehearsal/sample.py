@@ -24,7 +24,7 @@ class Sample:
     by_topic: bool = True
 
     name: ClassVar[str] = "sample"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt")
 
     def identity(self) -> dict[str, Any]:
