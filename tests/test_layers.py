@@ -20,7 +20,8 @@ FLOW = {
 
 ALLOWED_IN_TRAIN = {"curate", "curate.schema", "curate.errors", "curate.config.settings", "curate.config.values",
                     "curate.config.flags", "curate.model.engine", "curate.model.open", "curate.model.folder",
-                    "curate.model.template", "curate.model.tokenizer", "curate.store.disk"}  # fmt: skip
+                    "curate.model.template", "curate.model.tokenizer", "curate.store.disk",
+                    "curate.text.scripts"}  # fmt: skip
 # What an evaluation found goes into the data's card, whose checksums are the export's affair.
 # What a held-out suite takes for an answer and what the evaluation takes for one is a single rule.
 EXCEPTIONS = {"train/run/card.py": {"curate.commands.evaluated"},

@@ -1,6 +1,5 @@
 """What ran: fingerprints before a run, ``run.json`` beside the model after it."""
 
-import hashlib
 import json
 import platform
 import stat
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import CurateError
-from curate.store.disk import file_hash, write_bytes
+from curate.store.disk import file_hash, fingerprint, write_bytes
 
 RUN = "run.json"
 LOG = "log.jsonl"
@@ -20,16 +19,6 @@ class RunError(CurateError):
     """The run failed its own checks; the message says what to do."""
 
     exit_code = 1
-
-
-def fingerprint(*parts: Any) -> str:
-    """Twelve hex digits that name these values.
-
-    >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
-    True
-    """
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def data_fingerprint(manifest: dict[str, Any], folder: Path) -> str:

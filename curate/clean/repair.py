@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Literal
 
 from curate.clean.markup import is_code, without_markup
+from curate.text.scripts import SOUTH_EAST
 
 Repair = Literal["repaired-html", "repaired-encoding", "repaired-control"]
 REPAIRS: tuple[Repair, ...] = ("repaired-encoding", "repaired-control", "repaired-html")
@@ -25,7 +26,7 @@ _INVISIBLE = re.compile("[\u00ad\u2060-\u2064\ufeff\ufff9-\ufffb]")  # soft hyph
 # A zero-width space parts words in scripts written without spaces. Joiners (U+200C, U+200D) are spelling in Persian and
 # Indic scripts and part of emoji, so they always stay.
 _ZERO_WIDTH = re.compile("\u200b")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_UNSPACED = re.compile(f"[{SOUTH_EAST}]")
 # Direction marks order mixed text; where nothing runs from right to left they do nothing.
 _DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")

@@ -3,10 +3,8 @@ without spaces each letter. Coarser than ``curate.text.words`` and far faster, a
 
 import re
 
-UNSPACED = (
-    "\u3041-\u3096\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # kana, Han
-    "\u0e01-\u0e3a\u0e80-\u0eff\u1780-\u17d3\u1000-\u109f"  # Thai, Lao, Khmer, Burmese
-)
+from curate.text.scripts import UNSPACED
+
 _PIECES = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 

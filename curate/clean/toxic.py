@@ -7,7 +7,7 @@ from pathlib import Path
 
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
-from curate.clean.tokenise import UNSPACED
+from curate.text.scripts import UNSPACED
 
 _START = re.compile(rf"[{UNSPACED}]|(?<!\w)\w{{1,3}}")  # how a line of the list is looked up: its first letters
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from curate.dedup.near.shingles import ALONE
 from curate.schema import Message
 from curate.store.files import read_shard, shard_paths
+from curate.text.scripts import UNSPACED
 
 MOST = 64  # topics of a set
 FITTED = 20_000  # rows that k-means looks at; the others go to the nearest topic
@@ -247,7 +247,7 @@ def _features(row: tuple[str, int]) -> list[str]:
 
 def _said(text: str) -> Iterator[str]:
     for piece in _pieces().findall(unicodedata.normalize("NFKC", text).casefold()):
-        if not re.match(f"[{ALONE}]", piece):
+        if not re.match(f"[{UNSPACED}]", piece):
             yield DIGITS if piece.isdigit() else piece
         elif len(piece) == 1:
             yield piece
@@ -260,4 +260,4 @@ def _pieces() -> re.Pattern[str]:
     """Runs of letters and digits with their combining marks, which ``\\w`` leaves out (Hindi's vowels, for one); runs
     of a script without blanks stand alone."""
     marks = "".join(chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) in ("Mn", "Mc"))
-    return re.compile(f"[{ALONE}]+|(?:(?![{ALONE}_])[\\w{re.escape(marks)}])+")
+    return re.compile(f"[{UNSPACED}]+|(?:(?![{UNSPACED}_])[\\w{re.escape(marks)}])+")

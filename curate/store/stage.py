@@ -4,12 +4,13 @@ Same rows, same order, more columns; a row that cannot go on gets a reason in ``
 other nor the runner (``curate.store.runner``), which does the counting, naming, saving and resuming for all of them.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
+
+from curate.store.disk import fingerprint as fingerprint
 
 Worker = Callable[[pa.Table], pa.Table]
 
@@ -48,13 +49,3 @@ def noted(meta: str | None, **notes: Any) -> str:
     ('{"line": 3, "error": "boom"}', '{"error": "boom"}')
     """
     return json.dumps({**json.loads(meta or "{}"), **notes}, ensure_ascii=False)
-
-
-def fingerprint(*parts: Any) -> str:
-    """Twelve hex digits that name these values: the same on every machine and in every run.
-
-    >>> fingerprint("mask", 1, {"policy": "key"})
-    '79c96589a5c3'
-    """
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -16,6 +16,7 @@ from curate.text.lexicon import COORDINATORS, KEPT
 from curate.text.negation import NEGATIONS, PATTERNS, WITHOUT, has_negations, pattern_spans
 from curate.text.number_words import NUMBER_WORDS
 from curate.text.quantity import Quantity, quantities
+from curate.text.scripts import HAN, HIRAGANA, KATAKANA, SOUTH_EAST
 from curate.text.stem import stem
 
 __all__ = [
@@ -49,16 +50,13 @@ class Word(Span):
     function: bool  # a stop word or punctuation; negations, comparatives and number words are not
 
 
-# Scripts written without spaces: Han, kana, Thai, Lao, Khmer, Burmese. Segmenting them needs packages and models
-# that are not part of spaCy, so each character is a word there; katakana runs, which are words, stay whole.
-_UNSPACED = (
-    "\u3005-\u3007\u3041-\u3096\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e80-\u0eff\u1780-\u17d3\u1000-\u109f"
-)
+# Segmenting scripts without spaces needs packages and models that are not part of spaCy, so each character is a word
+# there; katakana runs, which are words, stay whole.
+_ALONE = f"{HAN}{HIRAGANA}{SOUTH_EAST}"
 _PIECES = re.compile(
-    rf"[\u30a1-\u30ff]+|[{_UNSPACED}](?:[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])*"
+    rf"[{KATAKANA}]+|[{_ALONE}](?:[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])*"
     r"|[`\[\](){}<>|*_~«»“”„。，、；：！？（）《》【】「」『』…]"
-    rf"|[^\u30a1-\u30ff{_UNSPACED}`\[\](){{}}<>|*_~«»“”„。，、；：！？（）《》【】「」『』…]+"
+    rf"|[^{KATAKANA}{_ALONE}`\[\](){{}}<>|*_~«»“”„。，、；：！？（）《》【】「」『』…]+"
 )
 _CONTRACTIONS = {
     "n't": "not",

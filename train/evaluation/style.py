@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from curate.text.scripts import UNSPACED
 from train.evaluation.language import blocks, identify, prose, shares, without_code
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ _LINES = re.compile(r"\n+|(?<=[。！？।])")
 _INSIDE = re.compile(r"[.!?…][\"'”’)\]]*\s+\S")  # else a line is one sentence, and spaCy need not look
 _STOP = re.compile(r"[,.!?:;…。！？，、：；।]|\s[–—-]\s")
 _BLANKS = re.compile(r"[\s—–/|]+")
-_UNSPACED = "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0eff\u1000-\u109f\u1780-\u17d3"
-_LETTERS = re.compile(rf"[\s—–/|]+|(?<=[{_UNSPACED}])|(?=[{_UNSPACED}])")  # Han, kana, Thai …: each letter is a word
+_LETTERS = re.compile(rf"[\s—–/|]+|(?<=[{UNSPACED}])|(?=[{UNSPACED}])")  # Han, kana, Thai …: each letter is a word
 _MARKS = "\"'“”‘’„«»‹›.,;:!?…*_()[]{}<>#~`–—-。！？，、：；「」『』（）《》।؟،¿¡"
 _FIRST_PERSON = {
     "en": "i me my mine myself we us our ours ourselves",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from curate.config.flags import Flag, How, command
+from curate.text.scripts import UNSPACED
 from train.config.load import load_settings
 from train.errors import guarded
 from train.evaluation.config import ReportConfig, defaults_taken
@@ -47,7 +48,6 @@ MOST_LINES = 20  # the same in Markdown, where nothing folds
 MOST_PAIRS = 500_000  # of pieces; beyond, frequent ones anchor no match: two long loops would take seconds
 LONGEST_WORD = 16  # characters that highlighting takes together
 LONGEST_CELL = 300  # characters of a prompt or an answer in Markdown
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # Thai to Han: no blanks
 
 
 @dataclass(frozen=True)

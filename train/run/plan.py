@@ -15,7 +15,7 @@ import numpy as np
 from curate.config.settings import ConfigError
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model, model_hash
-from curate.store.disk import check_writable
+from curate.store.disk import check_writable, fingerprint
 from train.config.sft import SftConfig
 from train.data.batches import Task, assign, check_targets, loss_groups
 from train.data.compatibility import check_fit
@@ -23,7 +23,7 @@ from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_exp
 from train.data.tokenizer import open_tokenizer
 from train.objective.head import HELD
 from train.objective.loss import LossGroups
-from train.record import data_fingerprint, fingerprint
+from train.record import data_fingerprint
 from train.trainer.parameters import check_parts
 from train.weights.fisher import check_importance
 

@@ -13,10 +13,11 @@ from rich.console import Console
 
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model, model_hash
+from curate.store.disk import fingerprint
 from train.config.weights import FisherConfig
 from train.data.folder import DataError, load_manifest
 from train.objective.penalties import Weights
-from train.record import data_fingerprint, fingerprint, open_up, versions
+from train.record import data_fingerprint, open_up, versions
 
 WEIGHTS, MANIFEST = "importance.safetensors", "manifest.json"
 

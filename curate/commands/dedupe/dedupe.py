@@ -24,7 +24,7 @@ from curate.ingest import Accepted, Rejected, Source, SourceError, content_hash,
 from curate.store.stage import fingerprint
 from curate.text.words import language
 
-VERSION = 1
+VERSION = 2
 BATCH = 1_000
 OWN_KEYS = ("file", "line", "key", "turn", "turns_cut")  # where a row stood: what it says of itself is the rest
 

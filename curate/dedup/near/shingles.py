@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from curate.dedup.near.settings import Unit
 from curate.text.normalise import marks, spell
+from curate.text.scripts import UNSPACED
 
 UNITS: tuple[str, ...] = get_args(Unit)
 Hashes = npt.NDArray[np.uint64]
@@ -28,10 +29,6 @@ INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
 NUMBER = np.uint64(1 << 63)
 """The bit of a word's hash that says that a digit is in the word."""
 END = "\0"  # ends each row of a batch; a row's own ones become blanks
-ALONE = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
-)
-"""Thai, Lao, Burmese, Khmer, kana and Han: written without blanks."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def _kinds(size: int) -> npt.NDArray[np.uint8]:
     everything = "".join(map(chr, range(size)))
     inside = rf"(?:\w|{marks()})"
     kinds[[ord(sign) for sign in re.findall(inside, everything)]] = 1
-    kinds[[ord(sign) for sign in re.findall(rf"(?={inside})[{ALONE}]", everything)]] = 2
+    kinds[[ord(sign) for sign in re.findall(rf"(?={inside})[{UNSPACED}]", everything)]] = 2
     return kinds
 
 

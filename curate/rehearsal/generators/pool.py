@@ -9,13 +9,12 @@ from typing import Any
 from curate.config.settings import ConfigError
 from curate.rehearsal.generators.generator import GeneratorInput, prompts_read, read_prints, rows_of
 from curate.rehearsal.generators.sampled import sampled_texts
+from curate.text.scripts import UNSPACED
 from curate.text.words import words
 
 FEWEST = 8  # words in a pool: fewer would make the splices copies of each other
 SAMPLES = 256  # prompts that the model is asked for, to take their words
 SHARE = 0.05  # of the build's letters: a script that has less of them is not one the build is written in
-UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
-"""Scripts written without spaces, by the first word of their letters' Unicode names."""
 
 
 def pool(inputs: GeneratorInput) -> list[str]:
@@ -84,7 +83,7 @@ def vocabulary_words(tokenizer: Any) -> list[str]:
     for entry in entries:
         text = str(tokenizer.convert_tokens_to_string([entry])).strip()
         begins = entry[0] in "Ġ▁" if spaced else not entry.startswith("##")
-        whole = (begins and len(text) > 1) or scripts(text).keys() <= {*UNSPACED}
+        whole = (begins and len(text) > 1) or re.fullmatch(f"[{UNSPACED}]+", text)
         if text and whole and all(_letter(c) for c in text):
             accepted.add(text)
     return sorted(accepted)
