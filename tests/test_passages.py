@@ -17,7 +17,7 @@ from curate.model.base import find_base
 from curate.model.engine import Completion, EngineConfig
 from curate.model.prompts import FOLDER
 from curate.model.template import load_template
-from curate.passages import Plan, check_documents, estimate, load_passages
+from curate.passages import PlainText, Plan, check_documents, estimate, load_passages
 from curate.passages.ask import PASSAGE, REFUSED, TRIES
 from curate.passages.grounded import ungrounded
 from curate.passages.load import counter, passage_size
@@ -367,9 +367,8 @@ def corpus(tmp_path):
 
 
 def load(corpus, work, engine, shard_rows=3, **plan):
-    return load_passages(
-        Source(path=str(corpus)), Plan(**plan), FakeBase(engine), FRAMES, work, shard_rows, 0.5, None, LIMITS
-    )
+    text = PlainText(Source(path=str(corpus)), Plan(**plan), FakeBase(engine), FRAMES)
+    return load_passages(text, work, shard_rows, 0.5, None, LIMITS)
 
 
 def rejections(folder):
@@ -462,7 +461,7 @@ def test_the_same_corpus_elsewhere_has_the_same_name_and_other_words_another(cor
 
 def test_a_question_whose_answer_leaves_no_room_is_counted(corpus, tmp_path):
     folder = load_passages(
-        Source(path=str(corpus)), Plan(), FakeBase(Instruct(ASKED, TOLD)), FRAMES, tmp_path, 100, 0.5,
+        PlainText(Source(path=str(corpus)), Plan(), FakeBase(Instruct(ASKED, TOLD)), FRAMES), tmp_path, 100, 0.5,
         lambda prompt, answer: "Bergen" not in prompt[0]["content"], LIMITS,
     )  # fmt: skip
     assert Manifest.load(folder).rows == 2
@@ -488,7 +487,7 @@ def test_the_size_of_a_passage_leaves_room_for_prompts_and_answers():
 
 
 def test_what_it_would_cost_is_told_without_the_model(corpus, tmp_path):
-    found = estimate(Source(path=str(corpus)), Plan(), FakeBase(Instruct({}, {})), FRAMES, tmp_path, 100)
+    found = estimate(PlainText(Source(path=str(corpus)), Plan(), FakeBase(Instruct({}, {})), FRAMES), tmp_path, 100)
     assert (found["documents"], found["passages"], found["questions_at_most"]) == (5, 4, 12)
     assert found["rejected"] == {"passage-too-short": 1}
 
@@ -513,9 +512,8 @@ def test_the_build_goes_on_with_the_questions(tmp_path):
     settings = {"model": str(BASE), "engine": "transformers", "dtype": "float32"}
     base = find_base(EngineConfig(**settings))
     fits = Fit(base, FRAMES["rewrite"], 48)
-    folder = load_passages(
-        Source(path=str(corpus)), Plan(), FakeBase(engine), FRAMES, tmp_path, 100, 0.5, fits, fits.identity()
-    )
+    text = PlainText(Source(path=str(corpus)), Plan(), FakeBase(engine), FRAMES)
+    folder = load_passages(text, tmp_path, 100, 0.5, fits, fits.identity())
     config = BuildConfig(source=str(corpus), out=tmp_path, max_tokens=48, **settings)
     for stage in stages(config, base, load_frames(), folder):
         folder = run_stage(stage, folder, tmp_path, 1.0)
@@ -537,7 +535,7 @@ def test_a_base_that_cannot_ask_leaves_no_row_and_every_passage_accounted_for(tm
     base = find_base(EngineConfig(str(BASE), engine="transformers", dtype="float32"))
     plan = Plan(questions=1, size=128, max_tokens=32)
     with pytest.raises(TooManyDrops, match="take an instruct model or a larger one"):
-        load_passages(Source(path=str(source)), plan, base, FRAMES, tmp_path, 100, 0.5, None, LIMITS)
+        load_passages(PlainText(Source(path=str(source)), plan, base, FRAMES), tmp_path, 100, 0.5, None, LIMITS)
     [read] = {path.parent for path in tmp_path.glob("passages-*/manifest.json")}
     [asked] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
     facts = Manifest.load(read)

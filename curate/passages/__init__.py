@@ -4,7 +4,7 @@
 ``grounded`` say what of that is kept, ``load`` ends with a dataset like that of a source of questions and answers.
 """
 
-from curate.passages.load import check_documents, estimate, load_passages
+from curate.passages.load import PlainText, check_documents, estimate, load_passages
 from curate.passages.settings import Plan
 
-__all__ = ["Plan", "check_documents", "estimate", "load_passages"]
+__all__ = ["PlainText", "Plan", "check_documents", "estimate", "load_passages"]

@@ -7,6 +7,7 @@ which the model asked nothing and each question is a row or a line of ``rejected
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from math import inf
 from pathlib import Path
@@ -21,7 +22,7 @@ from curate.model.prompts import in_view
 from curate.model.template import user
 from curate.model.tokenizer import text_encoder
 from curate.passages.ask import PASSAGE, REFUSED, TOKENS, Ask
-from curate.passages.read import rejection, write_passages
+from curate.passages.read import Cut, rejection, write_passages
 from curate.passages.settings import SMALLEST, Plan
 from curate.passages.split import Count
 from curate.schema import EXAMPLE, Message
@@ -55,30 +56,38 @@ def check_documents(source: Source, plan: Plan) -> None:
     next(read_documents(Path(source.path), plan.column, source.encoding), None)
 
 
+@dataclass(frozen=True)
+class PlainText:
+    """A source of plain text, what is made of it, and the model that does so. ``frames``: the prompts by name,
+    "questions" and "grounded" among them."""
+
+    source: Source
+    plan: Plan
+    base: Base
+    frames: Mapping[str, str]
+
+
 def load_passages(
-    source: Source, plan: Plan, base: Base, frames: Mapping[str, str], work: Path, shard_rows: int, max_drop: float,
-    fits: Fits | None, limits: dict[str, Any], report: Report | None = None, execute: Executor = in_process,
+    text: PlainText, work: Path, shard_rows: int, max_drop: float, fits: Fits | None, limits: dict[str, Any],
+    report: Report | None = None, execute: Executor = in_process,
 ) -> Path:  # fmt: skip
     """Passages, questions and grounded answers of a source of plain text; returns the folder of the last.
 
-    ``frames``: the prompts by name, "questions" and "grounded" among them. ``fits`` and ``limits`` as in
-    ``curate.ingest.load.load_source``. Raises ``ConfigError`` where the context has no room for a passage,
-    ``TooManyDrops`` where there is too little text in the source, or no question survives.
+    ``fits`` and ``limits`` as in ``curate.ingest.load.load_source``. Raises ``ConfigError`` where the context has no
+    room for a passage, ``TooManyDrops`` where there is too little text in the source, or no question survives.
     """
-    read = _passages(source, plan, base, frames, work, max(1, shard_rows // plan.questions), max_drop, report)
-    stage = _stage(plan, base, frames)
-    asked = run_stage(stage, read, work, inf, report, execute)  # passages are dropped by design, and questions added
-    return _collect(source, read, asked, work, fits, limits)
+    read = _passages(text, work, max(1, shard_rows // text.plan.questions), max_drop, report)
+    # Passages are dropped by design, and questions added.
+    asked = run_stage(_stage(text), read, work, inf, report, execute)
+    return _collect(text.source, read, asked, work, fits, limits)
 
 
-def estimate(
-    source: Source, plan: Plan, base: Base, frames: Mapping[str, str], scratch: Path, shard_rows: int
-) -> dict[str, Any]:  # fmt: skip
+def estimate(text: PlainText, scratch: Path, shard_rows: int) -> dict[str, Any]:
     """What asking would cost, without loading weights: passages, questions and tokens at most. Fills ``scratch``."""
-    read = _passages(source, plan, base, frames, scratch, shard_rows, 1.0, None)
-    facts, count = Manifest.load(read), counter(base)
-    tokens = sum(count(text) for path in shard_paths(read) for text in read_shard(path)["reference"].to_pylist())
-    asking, answering = _rooms(plan, base)
+    read = _passages(text, scratch, shard_rows, 1.0, None)
+    facts, count, plan = Manifest.load(read), counter(text.base), text.plan
+    tokens = sum(count(passage) for path in shard_paths(read) for passage in read_shard(path)["reference"].to_pylist())
+    asking, answering = _rooms(plan, text.base)
     room = facts.rows * (plan.questions * (SPARE + answering) + asking)
     return {"documents": facts.documents, "passages": facts.rows, "rejected": facts.rejected,
             "questions_at_most": facts.rows * plan.questions,
@@ -115,21 +124,17 @@ def _longest(plan: Plan) -> int:
     return min(plan.max_tokens, LONGEST_ANSWER)
 
 
-def _passages(
-    source: Source, plan: Plan, base: Base, frames: Mapping[str, str], work: Path, shard_rows: int, max_drop: float,
-    report: Report | None,
-) -> Path:  # fmt: skip
-    size = passage_size(plan, base, frames)
+def _passages(text: PlainText, work: Path, shard_rows: int, max_drop: float, report: Report | None) -> Path:
+    plan, base = text.plan, text.base
+    size = passage_size(plan, base, text.frames)
     limits = {"tokenizer": base.template.tokenizer_hash}
-    count, name = counter(base), label(source)
-    return write_passages(
-        source, name, plan.column, size, count, plan.lang, work, shard_rows, max_drop, limits, report
-    )  # fmt: skip
+    cut = Cut(text.source, label(text.source), plan.column, size, counter(base), plan.lang, limits)
+    return write_passages(cut, work, shard_rows, max_drop, report)
 
 
-def _stage(plan: Plan, base: Base, frames: Mapping[str, str]) -> Ask:
-    asked = (frames["questions"], frames["grounded"])
-    return Ask(base, asked, plan.questions, _longest(plan), plan.lang, plan.seed, plan.max_tokens)
+def _stage(text: PlainText) -> Ask:
+    asked, plan = (text.frames["questions"], text.frames["grounded"]), text.plan
+    return Ask(text.base, asked, plan.questions, _longest(plan), plan.lang, plan.seed, plan.max_tokens)
 
 
 def label(source: Source) -> str:

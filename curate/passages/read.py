@@ -128,30 +128,47 @@ def _row(file: str, line: int, piece: Piece) -> dict[str, Any]:
                     "meta": json.dumps(meta, ensure_ascii=False)}  # fmt: skip
 
 
-def write_passages(
-    source: Source, name: str, column: str, size: int, count: Count, lang: str, work: Path, shard_rows: int,
-    max_drop: float, limits: dict[str, Any], report: Report | None = None,
-) -> Path:  # fmt: skip
+@dataclass(frozen=True)
+class Cut:
+    """How a source is cut. ``size``: tokens of a passage, by ``count``; ``limits``: what ``count`` depends on."""
+
+    source: Source
+    name: str  # as rows carry it
+    column: str
+    size: int
+    count: Count
+    lang: str
+    limits: dict[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        return {"name": self.name, "content": content_digest(self.source, self.column),
+                "encoding": self.source.encoding, "column": self.column, "size": self.size, "lang": self.lang,
+                **self.limits}  # fmt: skip
+
+    def passages(self, tally: Tally) -> Iterator[dict[str, Any]]:
+        return passages(self.source, self.column, self.size, self.count, self.lang, tally)
+
+
+def write_passages(cut: Cut, work: Path, shard_rows: int, max_drop: float, report: Report | None = None) -> Path:
     """Write the passages of a source as EXAMPLE shards; returns the folder.
 
-    ``size``: tokens of a passage, by ``count``; ``limits``: what ``count`` depends on, part of the fingerprint. Raises
-    ``TooManyDrops`` where there is no passage, or more than ``max_drop`` of the characters or records are in none.
+    Raises ``TooManyDrops`` where there is no passage, or more than ``max_drop`` of the characters or records are in
+    none.
     """
-    identity = {"name": name, "content": content_digest(source, column), "encoding": source.encoding, "column": column,
-                "size": size, "lang": lang, "shard_rows": shard_rows, **limits}  # fmt: skip
+    identity = {**cut.identity(), "shard_rows": shard_rows}
     lineage = Lineage().then(STAGE, VERSION, identity)
     out = lineage.folder(work)
     if (out / MANIFEST).is_file():
         return out
     tally, receipts = Tally(), []
-    found = _named(passages(source, column, size, count, lang, tally), name)
+    found = _named(cut.passages(tally), cut.name)
     for number, rows in enumerate(batched(found, shard_rows)):
         receipts.append(write_rows(out, number, rows))
         if report:
             report(STAGE, sum(receipt["rows"] for receipt in receipts), 0)
     write_bytes(out / REJECTED, "".join(json.dumps(found) + "\n" for found in tally.rejected).encode())
     rows_ = sum(receipt["rows"] for receipt in receipts)
-    _guard(source, out, rows_, tally, max_drop)
+    _guard(cut.source, out, rows_, tally, max_drop)
     Manifest.of(
         lineage, receipts, records=rows_ + tally.reasons.total(), rejected=dict(sorted(tally.reasons.items())),
         rejected_sha256=file_hash(out / REJECTED), documents=tally.documents,

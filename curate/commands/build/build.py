@@ -20,7 +20,7 @@ from curate.ingest import content_hash
 from curate.ingest.load import load_source
 from curate.model.base import Base
 from curate.model.prompts import load_frames
-from curate.passages import check_documents, load_passages
+from curate.passages import PlainText, check_documents, load_passages
 from curate.rewrite.knowledge_stage import Knowledge
 from curate.store.disk import check_writable
 from curate.store.files import LATEST, write_json
@@ -134,6 +134,6 @@ def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit",
         progress.say_all(notices.of_reading(folder))
         return folder
     return load_passages(
-        config.input(), config.passages(), base, frames, config.out, config.shard_rows, config.max_drop, fits,
-        fits.identity(), progress, executor(config.ray),
+        PlainText(config.input(), config.passages(), base, frames), config.out, config.shard_rows, config.max_drop,
+        fits, fits.identity(), progress, executor(config.ray),
     )  # fmt: skip

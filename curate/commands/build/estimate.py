@@ -9,7 +9,7 @@ from curate.commands.build.stages import Fit, check_choices, choices, longest, s
 from curate.ingest.load import load_source
 from curate.model.base import Base
 from curate.model.prompts import in_view, load_frames
-from curate.passages import estimate
+from curate.passages import PlainText, estimate
 from curate.rewrite.regenerate import PER_ATTEMPT
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
@@ -55,8 +55,9 @@ def _dry_run_of_text(config: BuildConfig, base: Base, frames: dict[str, str]) ->
     """Of the asking alone: how many questions will stand is not known before."""
     import tempfile
 
+    text = PlainText(config.input(), config.passages(), base, frames)
     with tempfile.TemporaryDirectory() as scratch:
-        numbers = estimate(config.input(), config.passages(), base, frames, Path(scratch), config.shard_rows)
+        numbers = estimate(text, Path(scratch), config.shard_rows)
     return {**numbers, "engine": base.config.engine, "gpu_minutes": _gpu_minutes(base, numbers["tokens_at_most"])}
 
 
