@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.rehearsal.sample import Sample
-from curate.rehearsal.topics import MOST, Topics, coverage, coverage_line, last_user_turn, order, read_prompts, topics
+from curate.rehearsal.topics import MOST, Topics, coverage, coverage_line, order, read_prompts, topics
 from curate.schema import EXAMPLE
 from curate.store.files import count_drops, read_dataset, write_shard
 from curate.store.manifest import Lineage, Manifest
 from curate.store.runner import finish_shard, run_stage
+from curate.text.questions import question_of
 from tests.paths import DATA, needs_data
 
 SKILLS = {
@@ -124,8 +125,8 @@ def test_other_scripts(one, other, word):
 
 def test_what_is_asked_is_the_users_last_turn():
     turns = [("system", "Be kind"), ("user", "Hello"), ("assistant", "Hi"), ("user", "Sing")]
-    assert last_user_turn([{"role": role, "content": content} for role, content in turns]) == "Sing"
-    assert last_user_turn([{"role": "system", "content": "Be kind"}]) == ""
+    assert question_of([{"role": role, "content": content} for role, content in turns]) == "Sing"
+    assert question_of([{"role": "system", "content": "Be kind"}]) == ""
 
 
 @settings(max_examples=25)

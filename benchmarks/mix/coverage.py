@@ -18,7 +18,8 @@ import typer
 
 from curate.ingest import Accepted, Source, read_source
 from curate.rehearsal.cards import resolve
-from curate.rehearsal.topics import Topics, last_user_turn, order, topics
+from curate.rehearsal.topics import Topics, order, topics
+from curate.text.questions import question_of
 
 SIZES = (50, 100, 200, 500)
 SEEDS = 20
@@ -93,7 +94,7 @@ def distance(draw: Draw, size: int, kind: dict[str, str]) -> float:
 
 def compare(rows: dict[str, Row]) -> list[str]:
     """The table's lines for one set."""
-    texts = {name: last_user_turn(row["prompt"]) for name, row in rows.items()}
+    texts = {name: question_of(row["prompt"]) for name, row in rows.items()}
     found = topics(texts)
     draws = (plain(list(rows)), spread(found))
     told = {name: skills(text) for name, text in texts.items()}

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from curate.schema import Message
 from curate.store.files import read_shard, shard_paths
+from curate.text.questions import question_of
 from curate.text.scripts import UNSPACED
 
 MOST = 64  # topics of a set
@@ -49,11 +49,6 @@ class Topics:
         for name in sorted(self.of):
             ids[self.of[name]].append(name)
         return ids
-
-
-def last_user_turn(prompt: Sequence[Message]) -> str:
-    """The last thing the user said, which is what the answer is to."""
-    return next((turn["content"] or "" for turn in reversed(prompt) if turn["role"] == "user"), "")
 
 
 def topics(prompts: Mapping[str, str]) -> Topics:
@@ -130,7 +125,7 @@ def _read(dataset: Path, reasons: Collection[str | None]) -> list[tuple[str, str
         columns = read_shard(path, ["id", "prompt", "drop"]).to_pydict()
         for name, prompt, drop in zip(columns["id"], columns["prompt"], columns["drop"], strict=True):
             if drop in reasons:
-                rows.append((name, last_user_turn(prompt), drop))
+                rows.append((name, question_of(prompt), drop))
     return rows
 
 

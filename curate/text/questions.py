@@ -9,8 +9,8 @@ from curate.schema import Message
 
 
 def question_of(prompt: Sequence[Message]) -> str:
-    """The last user turn."""
-    return next(m["content"] for m in reversed(prompt) if m["role"] == "user")
+    """The last user turn, which is what the answer is to; "" where a set's prompt has none."""
+    return next((m["content"] or "" for m in reversed(prompt) if m["role"] == "user"), "")
 
 
 def cluster_of(prompt: Sequence[Mapping[str, str]]) -> str:
