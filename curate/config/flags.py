@@ -93,15 +93,31 @@ def _kind(field: FieldInfo) -> Any:
 
 
 def _help(field: FieldInfo) -> str:
-    """The description, and the default where the description does not tell it."""
-    said, default = str(field.description), field.default
-    if "Default: " in said or default is None or field.is_required() or isinstance(default, Strict):
-        return said
+    said, default = described(field)
+    return f"{said} Default: {default}." if default else said
+
+
+def described(field: FieldInfo) -> tuple[str, str]:
+    """A field's description, and its default in words: as the description tells it, else the value; "" where neither
+    is."""
+    said, _, told = str(field.description).partition(" Default: ")
+    default = field.default
+    if told or default is None or field.is_required() or isinstance(default, Strict):
+        return said, told.removesuffix(".")
+    return said, shown(default)
+
+
+def shown(default: Any) -> str:
+    """A default as a person reads it.
+
+    >>> [shown(value) for value in (True, 0, 3.0, (), "auto")]
+    ['yes', '0', '3', 'none', 'auto']
+    """
     if isinstance(default, bool):
-        default = "yes" if default else "no"
-    elif isinstance(default, tuple | list | dict):
-        default = "none"
-    return f"{said} Default: {default:g}." if isinstance(default, float) else f"{said} Default: {default}."
+        return "yes" if default else "no"
+    if isinstance(default, tuple | list | dict):
+        return "none"
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _owner(settings: type[Strict], name: str) -> type:
