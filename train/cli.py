@@ -91,14 +91,14 @@ def explain(how: How, flags: dict[str, Any]) -> None:
                   f"{config.data}", file=sys.stderr)  # fmt: skip
             return
         after = config.after or (Path(results.models[1].path) if len(results.models) == 2 else None)
-        found = explain(
+        explanation = explain(
             results, config.data, results.models[0].path, after=after, say=lambda line: print(line, file=sys.stderr),
             search=Search(config.rows, config.items, config.nearest, config.by, config.seed),
         )  # fmt: skip
-        found.write(config.folder)
+        explanation.write(config.folder)
         if how.as_json:
-            print(found.model_dump_json())
-        for why in found.comparisons:
+            print(explanation.model_dump_json())
+        for why in explanation.comparisons:
             print(why.said, file=sys.stderr)
         print(f"{config.folder / 'why.json'}; to drop the rows that stand out: curate build --exclude "
               f"{config.folder / 'exclude.txt'} …", file=sys.stderr)  # fmt: skip
@@ -107,7 +107,7 @@ def explain(how: How, flags: dict[str, Any]) -> None:
 
 
 def items(how: How, flags: dict[str, Any]) -> None:
-    """Write down the items that `evaluate` asks: to look at, and for `curate mix --suites` to keep out of training."""
+    """Write the items that `evaluate` asks to files: to read, and for `curate mix --suites` to keep out of training."""
 
     def run() -> None:
         from train.evaluation.items import write_items
@@ -127,7 +127,7 @@ def settled(kind: type[Settings], how: How, flags: dict[str, Any]) -> Settings:
 
 
 def shown(record: dict[str, Any], as_json: bool) -> None:
-    """The record as JSON on standard output, or what was written, in words, on the other one."""
+    """Print the record as JSON on standard output, or else the folders that were written on standard error."""
     if as_json:
         print(json.dumps(record, ensure_ascii=False, sort_keys=True))
         return
@@ -146,15 +146,15 @@ app.command("report")(report_command)
 
 
 def _sft(how: How, flags: dict[str, Any]) -> None:
-    """A training folder, or each of a sweep."""
+    """Train on one folder, or on each folder of a sweep."""
     config = settled(SftConfig, how, flags)
     from train.data.folder import swept
 
-    found = swept(config.data)
-    for name, data in found.items():
+    exports = swept(config.data)
+    for name, data in exports.items():
         out = (config.out or Path("runs") / "sweep") / name
         _train(config.model_copy(update={"data": data, "out": out}), how.dry_run, how.as_json)
-    if not found:
+    if not exports:
         _train(config, how.dry_run, how.as_json)
     leave()
 
@@ -183,7 +183,7 @@ def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
 
 
 def describe(plan: dict[str, Any]) -> list[str]:
-    """A plan in words."""
+    """A plan as lines for a person."""
     rows, tokens = plan["rows"], plan["tokens_per_epoch"]
     words = {
         "nothing_to_train": "left out with nothing to train",

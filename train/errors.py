@@ -12,7 +12,7 @@ from curate.errors import CurateError
 def guarded(run: Callable[[], None], debug: bool, thrift: str = "use a machine with more") -> None:
     """Run a command. Exit codes: 1 the run failed, 2 wrong usage or input, 130 interrupted.
 
-    ``thrift``: what to do where memory does not suffice.
+    ``thrift``: advice for a run that is out of memory.
     """
     try:
         run()

@@ -31,13 +31,13 @@ def data_fingerprint(manifest: dict[str, Any], folder: Path) -> str:
 
 def versions() -> dict[str, str]:
     """Python and the libraries that shape the result."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def processor() -> str:
@@ -46,9 +46,9 @@ def processor() -> str:
 
     known = Path("/proc/cpuinfo")
     lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
-    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    family = [f"{name} {told[name]}" for name in ("cpu family", "model") if name in told]
-    name = ", ".join([told.get("model name", platform.processor() or platform.machine()), *family])
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    family = [f"{name} {fields[name]}" for name in ("cpu family", "model") if name in fields]
+    name = ", ".join([fields.get("model name", platform.processor() or platform.machine()), *family])
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
@@ -75,8 +75,8 @@ def write_run(out: Path, record: dict[str, Any]) -> None:
 
 def last_checkpoint(out: Path) -> Path | None:
     """The newest whole checkpoint: its trainer state, written last, parses. A half-written one is passed over."""
-    found = sorted(out.glob("checkpoint-*"), key=lambda path: _step(path), reverse=True)
-    return next((path for path in found if _step(path) >= 0 and _whole(path)), None)
+    checkpoints = sorted(out.glob("checkpoint-*"), key=lambda path: _step(path), reverse=True)
+    return next((path for path in checkpoints if _step(path) >= 0 and _whole(path)), None)
 
 
 def _step(path: Path) -> int:

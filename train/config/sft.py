@@ -1,4 +1,4 @@
-"""What a user may set about ``python -m train sft``: every field is a key of the YAML file and a flag of that name."""
+"""Settings of ``python -m train sft``: every field is a key of the YAML file and a flag of that name."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -132,11 +132,11 @@ class SftConfig(Machine, Watch, Mixture, Parts, Penalties, Loss, Optimiser, Plac
         return self
 
     def settled(self) -> Self:
-        """Every default that another setting decides, decided."""
+        """A copy in which every default that depends on another setting has its value."""
         return self.model_copy(update=self.consequences())
 
     def consequences(self) -> dict[str, Any]:
-        """What other settings make of those that were left open."""
+        """The values of defaults that depend on other settings."""
         alpha = (
             {"lora_alpha": self.lora_alpha or 2 * self.rank} if "lora" in self.adapter or self.adapter == "dora" else {}
         )
@@ -161,11 +161,11 @@ HOLDING: dict[str, Any] = {
     "anchor": "none", "distil": False, "balance": False, "ewc": None, "si": None, "l2_sp": 0.0, "shift_limit": None,
     "retention_floor": None,
 }  # fmt: skip
-"""What holds a model, and the value at which it does not."""
+"""The regularizing settings, each with the value that switches it off."""
 
 ELSEWHERE = {
     "data", "model", "revision", "out", "replace", "trust_remote_code", "checkpoints", "log_every", "report_to",
     "batch_size", "grad_accum",
 }  # fmt: skip
-"""What says where and how to run, not what comes out; data, model and the rows of a step have fingerprints of their own
-(``train.run.plan.run_fingerprint``)."""
+"""Settings of where and how to run, which do not shape the weights; data, model and the rows of a step have
+fingerprints of their own (``train.run.plan.run_fingerprint``)."""

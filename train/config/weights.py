@@ -1,4 +1,4 @@
-"""What a user may set about the commands that measure or change weights, beside training them."""
+"""Settings of the commands that measure or change weights without training."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -91,16 +91,16 @@ def _needed(split: Split, roles: np.ndarray) -> np.ndarray:
 
 
 def loss_groups(export: Export, config: SftConfig) -> LossGroups:
-    """Which averages the loss is made of, over both splits. Raises ``DataError`` for a source without a lambda."""
-    found = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
+    """The averages that the loss consists of, over both splits. Raises ``DataError`` for a source without a lambda."""
+    pools = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
              for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
-    strangers = sorted(set(config.source_weights) - {source for _, source in found})
+    strangers = sorted(set(config.source_weights) - {source for _, source in pools})
     if strangers:
-        known = ", ".join(sorted({source for _, source in found}))
+        known = ", ".join(sorted({source for _, source in pools}))
         raise DataError(f"{export.folder}: --source-weights names {strangers[0]!r}, and the data's sources are {known}")
-    names = [f"{kind}/{source}" for kind, source in sorted(found)]
+    names = [f"{kind}/{source}" for kind, source in sorted(pools)]
     lambdas = [_lambda(export, config, source) * (config.distil_weight if kind == "kl" else 1.0)
-               for kind, source in sorted(found)]  # fmt: skip
+               for kind, source in sorted(pools)]  # fmt: skip
     groups = list(range(len(names))) if config.balance else [0] * len(names)
     if has_anchor(config):
         groups.append(len(names))
@@ -251,7 +251,7 @@ class Collator:
 
 
 def _tokens(task: Task, row: int) -> np.ndarray:
-    """The tokens of a row that are fed."""
+    """The tokens of a row that the model takes as input."""
     start = int(task.split.offsets[row])
     return task.split.input_ids[start : start + int(task.needed[row])]
 

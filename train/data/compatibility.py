@@ -1,4 +1,4 @@
-"""Whether data and model go together: said before the model loads, for later nothing would say it."""
+"""Checks that data and model fit together, before the model loads: training on a mismatch would raise no error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,8 @@ from train.data.folder import LABEL, DataError, Export
 
 
 def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
-    """Raises ``DataError`` where the data's tokens or turns are not the model's, or do not fit into it."""
+    """Raises ``DataError`` where the model has another tokenizer, chat template or vocabulary than the data, or where
+    rows do not fit the model's context."""
     text = model_config.get_text_config()
     check_tokenizer(export, model, tokenizer)
     check_template(export, model, tokenizer)
@@ -22,27 +23,28 @@ def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: 
 def check_tokenizer(export: Export, model: str, tokenizer: Any) -> None:
     from curate.model.tokenizer import tokenizer_hash
 
-    stated, found = export.manifest.get("tokenizer") or {}, tokenizer_hash(tokenizer)
-    if stated.get("hash") and stated["hash"] != found:
+    stated, actual = export.manifest.get("tokenizer") or {}, tokenizer_hash(tokenizer)
+    if stated.get("hash") and stated["hash"] != actual:
         raise DataError(
             f"{export.folder} was tokenised with the tokenizer of {stated.get('name')} (hash "
-            f"{stated['hash']}), and {model} has another (hash {found}); train that model, or build the data "
+            f"{stated['hash']}), and {model} has another (hash {actual}); train that model, or build the data "
             f"with --model {model}"
         )
 
 
 def check_template(export: Export, model: str, tokenizer: Any) -> None:
-    """A model asked in another template than it learned in has not learned. Data without turns state no template."""
+    """Raises ``DataError`` where the data were rendered with another chat template than the model's: at inference the
+    model would see other tokens than in training. Data without turns state no template."""
     from curate.model.template import Template, TemplateError
 
     stated = export.manifest.get("template_hash")
     try:
-        found = Template(tokenizer, export.manifest.get("template_args")).hash
+        actual = Template(tokenizer, export.manifest.get("template_args")).hash
     except TemplateError:
-        found = "none at all"
-    if stated and stated != found:
+        actual = "none at all"
+    if stated and stated != actual:
         raise DataError(
-            f"{export.folder} was rendered with the chat template {stated}, and {model} has another ({found}): it "
+            f"{export.folder} was rendered with the chat template {stated}, and {model} has another ({actual}): it "
             f"would be asked in other words than it learned in; build the data with --model {model}, or put the "
             "template back that they were built with"
         )
@@ -58,7 +60,8 @@ def check_vocabulary(export: Export, model: str, size: int) -> None:
 
 
 def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> None:
-    """Rows that are imitated and break off teach the model not to end. Data without turns state no template."""
+    """Raises ``DataError`` where a labelled row does not end with an end-of-turn token: such rows teach the model not
+    to stop. Data without turns state no template."""
     stops = stop_ids(export, tokenizer)
     for name, task in tasks.items():
         split = task.split
@@ -75,7 +78,7 @@ def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> Non
 
 
 def stop_ids(export: Export, tokenizer: Any) -> list[int]:
-    """The tokens that end a turn: as the manifest says, or as the chat template writes them."""
+    """The tokens that end a turn: the manifest's, or else those that the chat template writes."""
     from curate.model.template import Template
 
     if not export.manifest.get("template_hash"):

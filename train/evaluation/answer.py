@@ -63,10 +63,10 @@ def is_done(job: Job) -> bool:
     """Whether the answers on disk are whole, and are this model's under these conditions."""
     try:
         receipt = Receipt.model_validate_json(receipt_path(job).read_bytes())
-        found = hashlib.sha256(job.path.read_bytes()).hexdigest()
+        checksum = hashlib.sha256(job.path.read_bytes()).hexdigest()
     except (FileNotFoundError, ValidationError):
         return False
-    return receipt == Receipt(version=VERSION, model=job.model, conditions=job.conditions, sha256=found)
+    return receipt == Receipt(version=VERSION, model=job.model, conditions=job.conditions, sha256=checksum)
 
 
 def read_answers(job: Job) -> list[Answer]:

@@ -56,7 +56,7 @@ class Search:
 
 @dataclass(frozen=True)
 class _Data:
-    """A training folder for a model: the rows that can be to blame."""
+    """A training folder for a model: the rows that may have caused a loss."""
 
     template: Template
     task: Task
@@ -95,21 +95,21 @@ def explain(
         if model_hash(EngineConfig(str(model))) != results.models[0].hash:
             say(f"{model} is not, file by file, the {results.models[0].name!r} that was evaluated")
         look = _Look(read, _open(model), search)
-        found = tuple(look.explain(comparison, say) for comparison in comparisons)
+        explained = tuple(look.explain(comparison, say) for comparison in comparisons)
     except (DataError, EngineError, TemplateError) as error:
         raise EvaluateError(str(error)) from error
-    return Explanation(weight=look.weight_name, comparisons=found, **given)
+    return Explanation(weight=look.weight_name, comparisons=explained, **given)
 
 
 def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
     if after is None or len(results.comparisons) == 1:
         return results.comparisons
     names = {score.name for score in results.models if Path(score.path).resolve() == after.resolve()}
-    found = tuple(comparison for comparison in results.comparisons if comparison.after in names)
-    if not found:
+    comparisons = tuple(comparison for comparison in results.comparisons if comparison.after in names)
+    if not comparisons:
         paths = ", ".join(score.path for score in results.models[1:])
         raise EvaluateError(f"{after}: no model that was evaluated lies there; they are {paths}")
-    return found
+    return comparisons
 
 
 def _blank(comparison: Comparison) -> Why:
@@ -138,15 +138,15 @@ def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
 def _settings(export: Export, after: Path | None) -> SftConfig:
     """What the run trained with. KL to the base has no gradient at the base, so anchors are left out."""
     run = (read_run(after) if after else None) or {}
-    stated, found = run.get("data_fingerprint"), data_fingerprint(export.manifest, export.folder)
-    if stated and stated != found:
+    stated, fingerprint = run.get("data_fingerprint"), data_fingerprint(export.manifest, export.folder)
+    if stated and stated != fingerprint:
         raise EvaluateError(
-            f"{after} was trained on other data (fingerprint {stated}) than {export.folder} ({found}); give the folder "
-            f"that it was trained on, {(run.get('config') or {}).get('data', 'as its run.json says')}"
+            f"{after} was trained on other data (fingerprint {stated}) than {export.folder} ({fingerprint}); give the "
+            f"folder that it was trained on, {(run.get('config') or {}).get('data', 'as its run.json says')}"
         )
     names = ("objective", "distil", "max_length", "forgetting")
-    told = {name: value for name, value in (run.get("config") or {}).items() if name in names}
-    config = SftConfig.model_validate(told).settled()
+    stated_settings = {name: value for name, value in (run.get("config") or {}).items() if name in names}
+    config = SftConfig.model_validate(stated_settings).settled()
     return config.model_copy(update={"anchor": "none", "balance": False})
 
 
@@ -156,14 +156,14 @@ def _open(model: Path | str) -> Any:
 
     folder = locate_model(EngineConfig(str(model)))
     try:
-        found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise EvaluateError(f"{model}: its weights cannot be opened: {error}") from error
-    return found.cuda() if torch.cuda.is_available() else found
+    return loaded.cuda() if torch.cuda.is_available() else loaded
 
 
 class _Look:
-    """A model at hand, and what was taken from it already: rows are shared by comparisons."""
+    """An open model, and the embeddings and gradients computed so far: comparisons share rows."""
 
     def __init__(self, data: _Data, model: Any, search: Search):
         check_vocabulary(data.export, "the model", int(model.config.get_text_config().vocab_size))
@@ -182,30 +182,30 @@ class _Look:
     def explain(self, comparison: Comparison, say: Callable[[str], None]) -> Why:
         lost = [flip for flip in comparison.flips if flip.lost]
         chosen = sorted(np.random.default_rng(self.search.seed).permutation(len(lost))[: self.search.items])
-        found = [item for index in chosen if (item := self._item(lost[index])) is not None]
-        blank = _blank(comparison).model_copy(update={"unreadable": len(chosen) - len(found)})
-        if not found:
+        items = [item for index in chosen if (item := self._item(lost[index])) is not None]
+        blank = _blank(comparison).model_copy(update={"unreadable": len(chosen) - len(items)})
+        if not items:
             return blank
         tokens = [self.data.tokens(row) for row in self.data.rows]
-        words = [np.concatenate([item.before.ids, item.after.ids]) for item in found]
+        words = [np.concatenate([item.before.ids, item.after.ids]) for item in items]
         picked, background = choose_rows(tokens, words, self.search.rows, self.search.seed)
         looked = [self.data.rows[index] for index in picked]
-        say(f"{comparison.after}: {len(found)} of {len(lost)} lost items against {len(looked)} of {len(tokens)} rows")
+        say(f"{comparison.after}: {len(items)} of {len(lost)} lost items against {len(looked)} of {len(tokens)} rows")
         seen = [self._row(row) for row in looked]
-        places = np.array([embedding(self.model, item.before) for item in found])
+        places = np.array([embedding(self.model, item.before) for item in items])
         there = np.array([each for _, each, _ in seen])
         middle = np.concatenate([places, there]).mean(0)  # what all prompts share, the template above all
         if self.search.by == "gradient":
-            changes = np.array([self.gradients.of_change(item.before, item.after) for item in found])
+            changes = np.array([self.gradients.of_change(item.before, item.after) for item in items])
             similar = cosine(changes, np.array([each for _, _, each in seen]))
         else:
             similar = cosine(places - middle, there - middle)
         near = self._near(looked, similar, background)
         return blank.model_copy(update={
-            "explained": len(found), "looked": len(looked),
-            "topics": _topics([item.flip for item in found], places - middle, comparison.flips),
-            "items": tuple(_lost(item.flip, each) for item, each in zip(found, near, strict=True)),
-            "suspects": _suspects([item.flip for item in found], near) if self.search.by == "gradient" else (),
+            "explained": len(items), "looked": len(looked),
+            "topics": _topics([item.flip for item in items], places - middle, comparison.flips),
+            "items": tuple(_lost(item.flip, each) for item, each in zip(items, near, strict=True)),
+            "suspects": _suspects([item.flip for item in items], near) if self.search.by == "gradient" else (),
         })  # fmt: skip
 
     def _item(self, flip: Flip) -> _Item | None:

@@ -35,13 +35,13 @@ def load_builtin(name: str, folders: Sequence[Path]) -> Suite:
     items = []
     for number, row in enumerate(_rows(name, builtin, folders)):
         try:
-            found = builtin.item(row)
+            fields = builtin.item(row)
         except KeyError as error:
             raise EvaluateError(
                 f"--suite {name}: row {number + 1} has no {error}; its columns are {', '.join(row)}"
             ) from None
-        if found:
-            items.append(Item.model_validate({"id": str(number), "suite": name, **found}))
+        if fields:
+            items.append(Item.model_validate({"id": str(number), "suite": name, **fields}))
     if not items:
         raise EvaluateError(f"--suite {name}: no item in it")
     return Suite(name, tuple(items))
@@ -54,8 +54,8 @@ def _rows(name: str, builtin: Builtin, folders: Sequence[Path]) -> Iterator[Row]
         path, config, split = builtin.hub
         yield from load_dataset(path, config, split=split)
         return
-    found = find(name, builtin.files, folders)
-    yield from (_csv(found) if found.suffix == ".csv" else json_lines(found))
+    file = find(name, builtin.files, folders)
+    yield from (_csv(file) if file.suffix == ".csv" else json_lines(file))
 
 
 def _csv(path: Path) -> Iterator[Row]:

@@ -54,11 +54,11 @@ def passages(
 ) -> "list[Passage]":
     from train.evaluation.drift_texts import windows
 
-    found = [p for text in texts for p in windows(read_text(text), task.template, text.stem, WINDOW, MOST)]
-    asked = [job for job in task.jobs if not job.suite.harness]
+    chosen = [p for text in texts for p in windows(read_text(text), task.template, text.stem, WINDOW, MOST)]
+    jobs = [job for job in task.jobs if not job.suite.harness]
     for group, new in (("prompts, new knowledge", True), ("prompts, retention", False)):
-        found += _behind(task, [job for job in asked if (job.suite.name in knowledge) == new], answers, group)
-    return found
+        chosen += _behind(task, [job for job in jobs if (job.suite.name in knowledge) == new], answers, group)
+    return chosen
 
 
 def _behind(task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answer]], group: str) -> "list[Passage]":

@@ -111,8 +111,8 @@ def _resembles(check: Check, answer: str) -> bool:
     numbers = {_number(text) for text in DIGITS.findall(answer)}
     if not all(_number(text) in numbers for text in DIGITS.findall(check.value)):
         return False
-    value, said = (utils.default_process(text).replace(" ", "") for text in (check.value, answer))
-    return len(said) >= len(value) / 2 and fuzz.partial_ratio(value, said) >= ALIKE
+    value, reply = (utils.default_process(text).replace(" ", "") for text in (check.value, answer))
+    return len(reply) >= len(value) / 2 and fuzz.partial_ratio(value, reply) >= ALIKE
 
 
 def _number(text: str) -> float | None:
@@ -130,8 +130,8 @@ def code_of(answer: str) -> str:
     >>> code_of("Sure:\\n```python\\nx = 1\\n```\\nDone."), code_of("    return 1")
     ('x = 1\\n', '    return 1')
     """
-    found = FENCE.search(answer)
-    return found[1] if found else answer
+    block = FENCE.search(answer)
+    return block[1] if block else answer
 
 
 @kind("exact", fuzzy=True)

@@ -94,8 +94,8 @@ def resample(differences: Sequence[float], seed: int) -> "Draws":
     """Paired bootstrap of a mean difference between scores that are not only right or wrong: float64 [DRAWS]."""
     import numpy as np
 
-    rng, found = np.random.default_rng(seed), np.array(differences)
-    return np.array([found[rng.integers(len(found), size=len(found))].mean() for _ in range(DRAWS)])
+    rng, gaps = np.random.default_rng(seed), np.array(differences)
+    return np.array([gaps[rng.integers(len(gaps), size=len(gaps))].mean() for _ in range(DRAWS)])
 
 
 def middle(draws: "Draws") -> tuple[float, float]:
@@ -114,9 +114,9 @@ def unlike(before: Conditions, after: Conditions) -> list[str]:
 
 def refuse_unlike(before: str, after: str, suite: str, left: Conditions, right: Conditions) -> None:
     """Raises ``EvaluateError`` naming each field in which the two runs differ."""
-    if found := unlike(left, right):
+    if clauses := unlike(left, right):
         raise EvaluateError(f"{before!r} and {after!r} cannot be compared on suite {suite!r}: they differ in "
-                            f"{'; '.join(found)}; evaluate both under the same conditions")  # fmt: skip
+                            f"{'; '.join(clauses)}; evaluate both under the same conditions")  # fmt: skip
 
 
 def compare(

@@ -30,8 +30,8 @@ def named_models(given: Any) -> Any:
         return given
     models: dict[str, str] = {}
     for word in words:
-        found = re.fullmatch(r"([\w.-]+)=(.+)", word)
-        name, path = found.groups() if found else (Path(word).name, word)
+        match = re.fullmatch(r"([\w.-]+)=(.+)", word)
+        name, path = match.groups() if match else (Path(word).name, word)
         if name in models:
             raise EvaluateError(f"--model {word}: the name {name!r} is taken by {models[name]}; give --model NAME=PATH")
         models[name] = path

@@ -61,18 +61,18 @@ def measure(
     refuse_unlike_models(before, after, loading.trust_remote_code)
     refuse_passages(before, after, passages, loading.trust_remote_code)
     path = None if out is None else out / f"drift-{_key(names, passages, loading.dtype)}.jsonl"
-    found = _kept(path)
-    pending = [batch for batch in batches(passages, batch_tokens) if not all(p.id in found for p in batch)]
-    if found:
-        say(f"drift: {len(found)} of {len(passages)} passages are measured already")
+    measured = _kept(path)
+    pending = [batch for batch in batches(passages, batch_tokens) if not all(p.id in measured for p in batch)]
+    if measured:
+        say(f"drift: {len(measured)} of {len(passages)} passages are measured already")
     if pending:
         say(f"drift: loading {before} and {after}")
         pair = load_pair(before, after, loading)
         for batch in pending:
             fresh = measure_batch(pair, batch)
             _append(path, fresh)
-            found |= {passage.id: passage for passage in fresh}
-    drift = summarise(names, loading.dtype, [found[passage.id] for passage in passages], seed)
+            measured |= {passage.id: passage for passage in fresh}
+    drift = summarise(names, loading.dtype, [measured[passage.id] for passage in passages], seed)
     for group in drift.groups:
         say(f"drift: {group.group}: KL {group.kl:.4g} nats a token, perplexity {group.perplexity_before:.4g} before, "
             f"{group.perplexity_after:.4g} after")  # fmt: skip
@@ -184,15 +184,15 @@ def _kept(path: Path | None) -> dict[str, PassageDrift]:
     """What a run that was killed had measured; a torn line ends what counts, and goes from the file."""
     if path is None or not path.is_file():
         return {}
-    found: dict[str, PassageDrift] = {}
+    measured: dict[str, PassageDrift] = {}
     for line in path.read_bytes().split(b"\n"):
         try:
             passage = PassageDrift.model_validate_json(line)
         except ValidationError:
             break
-        found[passage.id] = passage
-    write_text(path, _lines(found.values()))
-    return found
+        measured[passage.id] = passage
+    write_text(path, _lines(measured.values()))
+    return measured
 
 
 def _append(path: Path | None, fresh: Sequence[PassageDrift]) -> None:

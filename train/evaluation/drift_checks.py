@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 def refuse_unlike_models(before: Path, after: Path, trust_remote_code: bool = False) -> None:
     """Distributions can be compared only over one vocabulary. Raises ``EvaluateError`` naming what differs."""
     left, right = _tokenizer(before, trust_remote_code), _tokenizer(after, trust_remote_code)
-    found = []
+    clauses = []
     if tokenizer_hash(left) != tokenizer_hash(right):
-        found.append(f"tokenizer ({', '.join(_unlike_parts(left, right))} in tokenizer.json)")
+        clauses.append(f"tokenizer ({', '.join(_unlike_parts(left, right))} in tokenizer.json)")
     sizes = _vocabulary(before, trust_remote_code), _vocabulary(after, trust_remote_code)
     if sizes[0] != sizes[1]:
-        found.append(f"vocabulary ({sizes[0]} entries against {sizes[1]})")
-    if found:
+        clauses.append(f"vocabulary ({sizes[0]} entries against {sizes[1]})")
+    if clauses:
         raise EvaluateError(f"{before} and {after}: no distance between their distributions: they differ in "
-                            f"{' and '.join(found)}; compare a model with the base it was trained from")  # fmt: skip
+                            f"{' and '.join(clauses)}; compare a model with the base it was trained from")  # fmt: skip
 
 
 def refuse_passages(before: Path, after: Path, passages: Sequence[Passage], trust_remote_code: bool = False) -> None:

@@ -63,17 +63,17 @@ def behind_prompts(
     measure and is left out; passages are numbered by their prompts.
     """
     encoder = None if tokenizer is None else text_encoder(_plain(tokenizer))
-    found = []
+    passages = []
     for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         if isinstance(answer, str):
             if encoder is None:
                 raise EvaluateError(f"{group}: an answer given as text needs the tokenizer that makes it tokens")
             answer = encoder.encode(answer, add_special_tokens=False).ids
         if answer:
-            found.append(Passage(f"{group}/{number}", group, (*prompt, *answer), len(prompt)))
-    if not found:
+            passages.append(Passage(f"{group}/{number}", group, (*prompt, *answer), len(prompt)))
+    if not passages:
         raise EvaluateError(f"{group}: no prompt has an answer with a token in it, so there is nothing to measure")
-    return found
+    return passages
 
 
 def _plain(tokenizer: Any) -> Any:

@@ -83,11 +83,11 @@ def _compare(
 ) -> Comparison:
     config, first, knowledge = evaluation.config, evaluation.tasks[0], evaluation.knowledge
     later = next(score for score in scores if score.name == task.name)
-    found = compare(scores[0], later, answers, evaluation.suites, knowledge, config.seed)
-    kept = [suite.name for suite in evaluation.suites if suite.name not in knowledge and not suite.harness]
-    style = style_changes(kept, answers[first.name], answers[task.name])
+    comparison = compare(scores[0], later, answers, evaluation.suites, knowledge, config.seed)
+    retention = [suite.name for suite in evaluation.suites if suite.name not in knowledge and not suite.harness]
+    style = style_changes(retention, answers[first.name], answers[task.name])
     drift = measure_drift(first, task, answers[first.name], knowledge, config, say) if config.drift else None
-    return found.model_copy(update={"style": style, "drift": drift})
+    return comparison.model_copy(update={"style": style, "drift": drift})
 
 
 def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
@@ -111,9 +111,9 @@ def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
 
 def _works(task: Task, open_engine: Open) -> Iterator[Callable[[Say], None]]:
     """What is to be done with a model: each with an engine of its own."""
-    asked = tuple(job for job in task.jobs if not job.suite.harness)
-    if asked:
-        yield partial(run_task, replace(task, jobs=asked), open_engine)
+    own = tuple(job for job in task.jobs if not job.suite.harness)
+    if own:
+        yield partial(run_task, replace(task, jobs=own), open_engine)
     by_harness = [job for job in task.jobs if job.suite.harness]
     if by_harness:
         yield partial(run_harness, task.name, task.config, by_harness)
@@ -165,5 +165,5 @@ def _judged(answers: Sequence[Answer], job: Job, knowledge: Sequence[str]) -> fl
 
 
 def _versions() -> dict[str, str]:
-    found = {name: installed(name) for name in ("curate", "transformers", "vllm", "torch", "tokenizers", "lm_eval")}
-    return {name: text for name, text in found.items() if text != "none"}
+    versions = {name: installed(name) for name in ("curate", "transformers", "vllm", "torch", "tokenizers", "lm_eval")}
+    return {name: text for name, text in versions.items() if text != "none"}

@@ -70,15 +70,15 @@ class Why(Record):
 
     @property
     def said(self) -> str:
-        """In a sentence."""
+        """The explanation as a sentence."""
         if not self.lost:
             return f"{self.after}: nothing was lost, so there is nothing to explain"
         if not self.explained:
             return f"{self.after}: {self.lost} items lost, none with a prompt and answers that can be read here"
-        told = f"{self.after}: {self.lost} items lost, {self.explained} explained, {self.looked} rows looked at"
+        counts = f"{self.after}: {self.lost} items lost, {self.explained} explained, {self.looked} rows looked at"
         if not self.suspects:
-            return f"{told}; no row stands out as the one that did it"
-        return f"{told}; {len(self.suspects)} rows stand out, the first for {len(self.suspects[0].items)} items"
+            return f"{counts}; no row stands out as the one that did it"
+        return f"{counts}; {len(self.suspects)} rows stand out, the first for {len(self.suspects[0].items)} items"
 
 
 class Explanation(Record):

@@ -157,8 +157,8 @@ def _ends(folder: Path) -> list[int]:
         facts = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return []
-    found = facts.get("eos_token_id")
-    return list(found) if isinstance(found, list) else [] if found is None else [found]
+    ends = facts.get("eos_token_id")
+    return list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
 
 
 def backend(config: EngineConfig) -> str:
@@ -174,16 +174,16 @@ def ask(suite: Suite, model: "LM") -> list[Answer]:
 
     _quiet()
     tasks = suite.harness.tasks(suite.name)
-    wanted = _wanted(suite, tasks)
-    for name in wanted:
+    indices = _indices(suite, tasks)
+    for name in indices:
         _shorten(tasks[name], model.max_length // 2)
-    found = evaluate(
-        lm=model, task_dict={"tasks": {name: tasks[name] for name in wanted}, "groups": {}, "group_map": {}},
-        samples=wanted, bootstrap_iters=0, log_samples=True, apply_chat_template=suite.harness.chat,
+    output = evaluate(
+        lm=model, task_dict={"tasks": {name: tasks[name] for name in indices}, "groups": {}, "group_map": {}},
+        samples=indices, bootstrap_iters=0, log_samples=True, apply_chat_template=suite.harness.chat,
         fewshot_as_multiturn=suite.harness.chat,
     )  # fmt: skip
     by_id = {}
-    for name, samples in found["samples"].items():
+    for name, samples in output["samples"].items():
         first = samples[0]["filter"]  # of several ways to read an answer the task's first
         for sample in samples:
             if sample["filter"] == first:
@@ -194,9 +194,9 @@ def ask(suite: Suite, model: "LM") -> list[Answer]:
 def _shorten(task: Any, most: int) -> None:
     """A task may ask for more tokens than a small model's context has; its questions need room there too."""
     if task.OUTPUT_TYPE == "generate_until":
-        asked = task.get_config("generation_kwargs") or {}
-        if asked.get("max_gen_toks", 0) > most:
-            task.set_config(key="generation_kwargs", value={**asked, "max_gen_toks": most})
+        arguments = task.get_config("generation_kwargs") or {}
+        if arguments.get("max_gen_toks", 0) > most:
+            task.set_config(key="generation_kwargs", value={**arguments, "max_gen_toks": most})
 
 
 def document(suite: Suite, tasks: Mapping[str, Any], item: Item) -> tuple[Any, Any]:
@@ -206,12 +206,12 @@ def document(suite: Suite, tasks: Mapping[str, Any], item: Item) -> tuple[Any, A
     return task, task.eval_docs[int(index)]
 
 
-def _wanted(suite: Suite, tasks: Mapping[str, Any]) -> dict[str, list[int]]:
-    wanted: dict[str, list[int]] = {}
+def _indices(suite: Suite, tasks: Mapping[str, Any]) -> dict[str, list[int]]:
+    indices: dict[str, list[int]] = {}
     for item in suite.items:
         name, _, index = item.id.rpartition("/")
-        wanted.setdefault(name or next(iter(tasks)), []).append(int(index))
-    return wanted
+        indices.setdefault(name or next(iter(tasks)), []).append(int(index))
+    return indices
 
 
 def _id(task: str, number: int, alone: bool) -> str:
@@ -294,17 +294,17 @@ def _said(task: Any, sample: Sample) -> str:
         if metric_of(sample["metrics"]) == "acc_norm":
             logs = [log / max(1, len(choice)) for log, choice in zip(logs, choices, strict=False)]
         return choices[max(range(len(choices)), key=lambda index: logs[index])]
-    said = sample["resps"][0][0]
-    return said if isinstance(said, str) else f"log-probability {float(np.ravel(said)[0]):.2f}"
+    reply = sample["resps"][0][0]
+    return reply if isinstance(reply, str) else f"log-probability {float(np.ravel(reply)[0]):.2f}"
 
 
 def settings_of(suite: Suite) -> list[Any]:
     """What shapes the prompts and their scores beside the documents: the tasks' own settings, without their paths."""
-    kept = []
+    configs = []
     for task in suite.harness.tasks(suite.name).values():
         config = task.dump_config()
-        kept.append({key: str(config[key]) for key in sorted(config) if key not in ("metadata", "dataset_kwargs")})
-    return kept
+        configs.append({key: str(config[key]) for key in sorted(config) if key not in ("metadata", "dataset_kwargs")})
+    return configs
 
 
 def harness_version() -> str:
@@ -312,6 +312,6 @@ def harness_version() -> str:
 
 
 def _quiet() -> None:
-    """It logs every task's settings, and draws a bar per task, where one line per suite is asked for."""
+    """Silence the harness, which logs every task's settings and draws a bar per task: one line per suite is enough."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_DISABLE", "1")

@@ -86,7 +86,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
 
     def _loglikelihood_tokens(self, requests: Sequence[Pair], **kwargs: Any) -> list[tuple[float, bool]]:
         """Sum of the continuation's log-probabilities in nats, and whether each of its tokens is the most likely."""
-        found = []
+        results = []
         for done, chunk in self._chunks(requests):
             sequences = [[*context, *continuation][-self.max_length :] for _, context, continuation in chunk]
             # A continuation that melted into its context's last token is that token; nor has a first one a context.
@@ -95,11 +95,11 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
             scores = self.engine.score(sequences, starts, 1)
             for (key, _, _), ids, start, score in zip(chunk, sequences, starts, scores, strict=True):
                 greedy = bool((score.top_ids[:, 0] == ids[start:]).all())
-                found.append((float(score.logprobs.sum(dtype=float)), greedy))
+                results.append((float(score.logprobs.sum(dtype=float)), greedy))
                 if key is not None:
-                    self.cache_hook.add_partial("loglikelihood", key, found[-1])
+                    self.cache_hook.add_partial("loglikelihood", key, results[-1])
             self._tell(done, len(requests))
-        return found
+        return results
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-probability of whole texts, nats; a long one in windows, each token once."""
@@ -109,11 +109,11 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
         return [sum(next(scores)[0] for _ in windows) for windows in texts]
 
     def _windows(self, text: str) -> list[tuple[list[int], list[int]]]:
-        found = get_rolling_token_windows(
+        windows = get_rolling_token_windows(
             token_list=self.tok_encode(text), prefix_token=self.prefix_token_id, max_seq_len=self.max_length - 1,
             context_len=1,
         )  # fmt: skip
-        return [make_disjoint_window(window) for window in found]
+        return [make_disjoint_window(window) for window in windows]
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -122,18 +122,18 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
         groups: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
             groups.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(index)
-        found: dict[int, str] = {}
+        answers: dict[int, str] = {}
         for indices in groups.values():
             for done, chunk in self._chunks(indices):
                 texts = self._generate([requests[index].args[0] for index in chunk], requests[chunk[0]].args[1])
                 for index, text in zip(chunk, texts, strict=True):
-                    found[index] = text
+                    answers[index] = text
                     self.cache_hook.add_partial("generate_until", requests[index].args, text)
                 self._tell(done, len(indices))
-        return [found[index] for index in range(len(requests))]
+        return [answers[index] for index in range(len(requests))]
 
-    def _generate(self, contexts: Sequence[str], asked: dict[str, Any]) -> list[str]:
-        settings: dict[str, Any] = dict(normalize_gen_kwargs(asked, 256))
+    def _generate(self, contexts: Sequence[str], arguments: dict[str, Any]) -> list[str]:
+        settings: dict[str, Any] = dict(normalize_gen_kwargs(arguments, 256))
         stops = handle_stop_sequences(settings["until"], eos=self.tokenizer.decode(self.eot_token_id))
         longest = min(settings["max_gen_toks"], self.max_length - 1)
         prompts = [self.tok_encode(context)[-(self.max_length - longest) :] for context in contexts]
@@ -146,17 +146,17 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
         self, prompts: Sequence[list[int]], longest: int, stops: list[str], step: int, sampling: dict[str, Any]
     ) -> list[str]:
         """Engines stop at tokens, and a stop sequence is text, so answers are searched for it every so often."""
-        said: list[tuple[int, ...]] = [()] * len(prompts)
+        ids: list[tuple[int, ...]] = [()] * len(prompts)
         texts = [""] * len(prompts)
         going, spent = list(range(len(prompts))), 0
         while going and spent < longest:
             step = min(step, longest - spent)
-            asked = [[*prompts[index], *said[index]] for index in going]
-            completions = self.engine.generate(asked, Sampling(max_tokens=step, **sampling))
+            sequences = [[*prompts[index], *ids[index]] for index in going]
+            completions = self.engine.generate(sequences, Sampling(max_tokens=step, **sampling))
             ended = set()
             for index, completion in zip(going, completions, strict=True):
-                said[index] += completion.ids
-                whole = self._answer(said[index])
+                ids[index] += completion.ids
+                whole = self._answer(ids[index])
                 texts[index] = postprocess_generated_text(whole, stops, None)
                 if completion.finished or texts[index] != whole:
                     ended.add(index)

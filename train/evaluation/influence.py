@@ -89,10 +89,10 @@ def last_matrix(model: Any) -> tuple[str, torch.nn.Parameter]:
     lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
     blocks = max(lists, key=len, default=torch.nn.ModuleList())
     inside = {id(weight) for weight in (blocks[-1].parameters() if len(blocks) else ())}
-    found = [(name, w) for name, w in model.named_parameters() if id(w) in inside and w.ndim == 2]
-    if not found:
+    matrices = [(name, w) for name, w in model.named_parameters() if id(w) in inside and w.ndim == 2]
+    if not matrices:
         raise ValueError("this model has no block with a matrix in it, so no gradient can be taken")
-    return found[-1]
+    return matrices[-1]
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ def _projection(size: int, random: torch.Generator) -> torch.Tensor:
 def embedding(model: Any, text: ScoredTokens) -> np.ndarray:
     """The mean last hidden state over the prompt: float32 [hidden]."""
     with torch.no_grad():
-        found = model.get_decoder()(text.ids[None, : text.start].to(model.device), use_cache=False)
-    return np.asarray(found.last_hidden_state[0].float().mean(0).cpu().numpy())
+        output = model.get_decoder()(text.ids[None, : text.start].to(model.device), use_cache=False)
+    return np.asarray(output.last_hidden_state[0].float().mean(0).cpu().numpy())
 
 
 def cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -197,12 +197,12 @@ def _shared(rows: Sequence[np.ndarray], items: Sequence[np.ndarray]) -> np.ndarr
     size = 1 + max(int(part.max(initial=0)) for part in (tokens, *items))
     rarity = np.log((1 + len(rows)) / (1 + np.bincount(tokens, minlength=size))) ** 2
     length = np.sqrt(np.bincount(owner, rarity[tokens], minlength=len(rows))) + 1e-9
-    found = np.empty((len(items), len(rows)), np.float32)
-    for line, item in zip(found, items, strict=True):
+    cosines = np.empty((len(items), len(rows)), np.float32)
+    for line, item in zip(cosines, items, strict=True):
         there = np.zeros(size)
         there[item] = rarity[item]
         line[:] = np.bincount(owner, there[tokens], minlength=len(rows)) / length
-    return found
+    return cosines
 
 
 # ---- topics

@@ -1,4 +1,4 @@
-"""``train items``: the very items that ``train evaluate`` asks, as files: to look at, and for ``mix --suites``."""
+"""``train items``: the items that ``train evaluate`` asks, written to files for people and for ``mix --suites``."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from train.evaluation.results import write_text
 from train.evaluation.suites import Suite
 
 QUESTIONS = ("question", "query", "goal", "ctx", "article", "sentence", "text")
-"""Columns in which the tasks' documents have what is asked, without choices or instructions."""
+"""Columns of the tasks' documents that hold the bare question, without choices or instructions."""
 
 
 def write_items(config: ItemsConfig, dry_run: bool = False) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def write_items(config: ItemsConfig, dry_run: bool = False) -> dict[str, Any]:
 
 
 def _lines(suite: Suite) -> Iterator[dict[str, Any]]:
-    """The suite's own name in each: of a group of tasks (MMLU) an item has its task's."""
+    """Each line has the suite's name; an item of a group of tasks (MMLU) itself has the name of its task."""
     tasks = suite.harness.tasks(suite.name) if suite.harness else {}
     for item in suite.items:
         prompt = [message.model_dump() for message in item.prompt]
@@ -41,5 +41,5 @@ def _question(suite: Suite, tasks: dict[str, Any], item: Any) -> dict[str, str]:
     from train.evaluation.harness import document
 
     doc = document(suite, tasks, item)[1]
-    found = [doc[key] for key in QUESTIONS if isinstance(doc.get(key), str) and doc[key].strip()]
-    return {"question": found[0]} if found else {}
+    texts = [doc[key] for key in QUESTIONS if isinstance(doc.get(key), str) and doc[key].strip()]
+    return {"question": texts[0]} if texts else {}

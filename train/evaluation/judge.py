@@ -71,40 +71,41 @@ class Judge:
     template: "Template"
 
     def run(self, pairs: Sequence[tuple[Job, Sequence[Answer]]], open_engine: Open, say: Say) -> None:
-        """Judge what has no verdicts yet; they stay beside the answers, and are not asked for twice."""
+        """Judge the answers without verdicts. Verdicts are saved beside the answers and are asked for once."""
         say(f"judge: loading {self.config.model} ({self.config.engine})")
         engine = open_engine(self.config)
         for job, answers in pairs:
-            asked = self._asked(job, answers)
-            said = iter(self._ask([ids for prompts in asked for ids in prompts], engine))
-            given = [[next(said) for _ in prompts] for prompts in asked]
-            found = [None if not one or None in one else all(one) for one in given]
-            write_text(_path(job), json.dumps({"key": digest([self.hash, asked]), "verdicts": found}) + "\n")
-            say(f"judge: {job.path.parent.name}: {job.suite.name}: {sum(v is True for v in found)} of {len(found)} yes")
+            by_answer = self._asked(job, answers)
+            replies = iter(self._ask([ids for prompts in by_answer for ids in prompts], engine))
+            given = [[next(replies) for _ in prompts] for prompts in by_answer]
+            verdicts = [None if not one or None in one else all(one) for one in given]
+            write_text(_path(job), json.dumps({"key": digest([self.hash, by_answer]), "verdicts": verdicts}) + "\n")
+            yes = sum(verdict is True for verdict in verdicts)
+            say(f"judge: {job.path.parent.name}: {job.suite.name}: {yes} of {len(verdicts)} yes")
 
     def verdicts(self, job: Job, answers: Sequence[Answer]) -> list[bool | None] | None:
-        """One per answer, None where there is none; None instead of the list where they are still to be asked for."""
+        """A verdict per answer, None for an answer without one; no list before the judge was asked."""
         try:
-            found = json.loads(_path(job).read_text(encoding="utf-8"))
-            same = found["key"] == digest([self.hash, self._asked(job, answers)])
-            return found["verdicts"] if same else None
+            record = json.loads(_path(job).read_text(encoding="utf-8"))
+            same = record["key"] == digest([self.hash, self._asked(job, answers)])
+            return record["verdicts"] if same else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def _asked(self, job: Job, answers: Sequence[Answer]) -> list[list[list[int]]]:
         """The prompts about each answer, none about an empty one. Raises ``EvaluateError`` where one has no room."""
         room = self.template.room(WORDS, THINKING)
-        asked = [
+        by_answer = [
             [list(self.template.prompt_ids([{"role": "user", "content": text}])) for text in ask(item, answer.answer)]
             if answer.answer.strip()
             else []
             for item, answer in zip(job.suite.items, answers, strict=True)
         ]
-        longest = max((len(ids) for prompts in asked for ids in prompts), default=0) + room
+        longest = max((len(ids) for prompts in by_answer for ids in prompts), default=0) + room
         if self.config.max_model_len and longest > self.config.max_model_len:
             raise EvaluateError(f"--judge {self.config.model}: has a context of {self.config.max_model_len} tokens, "
                                 f"and a question with its answer takes {longest}")  # fmt: skip
-        return asked
+        return by_answer
 
     def _ask(self, prompts: Sequence[Sequence[int]], engine: Engine) -> list[bool | None]:
         sampling = Sampling(max_tokens=self.template.room(WORDS, THINKING), stop_ids=self.template.stop_ids)
@@ -113,12 +114,12 @@ class Judge:
 
 def judged(job: Job, answers: Sequence[Answer], verdicts: Sequence[bool | None]) -> list[Answer]:
     """The answers with their verdicts; those whose items ask for a judge are right only where it says so."""
-    found = []
-    for item, answer, said in zip(job.suite.items, answers, verdicts, strict=True):
+    graded = []
+    for item, answer, yes in zip(job.suite.items, answers, verdicts, strict=True):
         asks = any(check.kind == "judge" for check in item.checks)
-        right = answer.correct and (said is True or not asks)
-        found.append(answer.model_copy(update={"judged": said, "correct": right, "score": float(right)}))
-    return found
+        right = answer.correct and (yes is True or not asks)
+        graded.append(answer.model_copy(update={"judged": yes, "correct": right, "score": float(right)}))
+    return graded
 
 
 def _path(job: Job) -> Path:

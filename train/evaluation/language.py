@@ -114,11 +114,11 @@ def scripts(text: str) -> Counter[str]:
     >>> scripts("Привет, 世界 π")
     Counter({'Cyrillic': 6, 'Han or kana': 2, 'Greek': 1})
     """
-    found: Counter[str] = Counter()
+    by_script: Counter[str] = Counter()
     for letter, times in Counter(text).items():
         if name := _script(letter):
-            found[name] += times
-    return found
+            by_script[name] += times
+    return by_script
 
 
 def identify(text: str) -> str:
@@ -145,23 +145,23 @@ def switched(prompt: str, answer: str) -> bool:
     >>> switched("What is the highest mountain?", "最高的山是珠穆朗玛峰。"), switched("Wie heißt 'mountain'?", "山")
     (True, False)
     """
-    asked = _asked(prompt)
-    if asked is None:
+    languages = _asked(prompt)
+    if languages is None:
         return False
     pieces = _pieces(_GLOSS.sub(" ", _said(answer)))
-    foreign = sum(weight for piece, weight in pieces if weight >= LEAST and _foreign(piece, prompt, asked))
+    foreign = sum(weight for piece, weight in pieces if weight >= LEAST and _foreign(piece, prompt, languages))
     return foreign >= max(LEAST, SHARE * sum(weight for _, weight in pieces))
 
 
-def _foreign(piece: str, prompt: str, asked: frozenset[str]) -> bool:
+def _foreign(piece: str, prompt: str, languages: frozenset[str]) -> bool:
     script, known = _main(piece), _letters(prompt)
     if known and script not in known:
-        return not asked or _outside(_languages(piece), asked)
-    return (script != "Latin" or _reads_on(piece)) and _outside(_languages(piece), asked | _spoken(prompt))
+        return not languages or _outside(_languages(piece), languages)
+    return (script != "Latin" or _reads_on(piece)) and _outside(_languages(piece), languages | _spoken(prompt))
 
 
-def _outside(found: Mapping[str, float], home: frozenset[str]) -> bool:
-    return max(found.values()) >= SURE and sum(found.get(code, 0.0) for code in home) < RULED_OUT
+def _outside(probabilities: Mapping[str, float], home: frozenset[str]) -> bool:
+    return max(probabilities.values()) >= SURE and sum(probabilities.get(code, 0.0) for code in home) < RULED_OUT
 
 
 @lru_cache(maxsize=4096)
@@ -178,8 +178,8 @@ def _spoken(prompt: str) -> frozenset[str]:
     """Every language that a prompt, or a sentence of it, may be in: a short one leaves many open."""
     text = _said(prompt)
     whole = _languages(text)
-    told = {identify(piece) for piece, _ in _pieces(text)} - {""}
-    return frozenset(told | {code for code, value in whole.items() if value >= POSSIBLE * max(whole.values())})
+    codes = {identify(piece) for piece, _ in _pieces(text)} - {""}
+    return frozenset(codes | {code for code, value in whole.items() if value >= POSSIBLE * max(whole.values())})
 
 
 @lru_cache(maxsize=4096)
@@ -204,15 +204,15 @@ def _word(name: str) -> str:
 
 def _pieces(text: str) -> list[tuple[str, int]]:
     """Sentences and lines, cut where the script changes, with their weights; a short one is read with the next."""
-    found: list[tuple[str, int]] = []
+    pieces: list[tuple[str, int]] = []
     for sentence in _PIECE.split(text):
         for piece in [sentence] if sentence.isascii() else _runs(sentence):
             weight = sum(_weights(piece).values())
-            if weight and found and found[-1][1] < LEAST and _main(found[-1][0]) == _main(piece):
-                before, less = found.pop()
+            if weight and pieces and pieces[-1][1] < LEAST and _main(pieces[-1][0]) == _main(piece):
+                before, less = pieces.pop()
                 piece, weight = f"{before} {piece}", less + weight
-            found += [(piece, weight)] if weight else []
-    return found
+            pieces += [(piece, weight)] if weight else []
+    return pieces
 
 
 def _runs(sentence: str) -> list[str]:

@@ -42,9 +42,9 @@ def find(name: str, patterns: Sequence[str], folders: Sequence[Path]) -> Path:
     """The file of a suite, by the first pattern that some folder has. Raises ``EvaluateError`` naming them."""
     for pattern in patterns:
         for folder in folders:
-            found = sorted(path for path in folder.rglob(pattern) if path.is_file())
-            if found:
-                return found[0]
+            files = sorted(path for path in folder.rglob(pattern) if path.is_file())
+            if files:
+                return files[0]
     where = ", ".join(map(str, folders))
     raise EvaluateError(f"--suite {name}: no {' or '.join(patterns)} in --data-dir {where}")
 

@@ -288,10 +288,10 @@ def _declines(sentences: Iterable[str]) -> bool:
 def _disapproves(sentences: Sequence[str], more: bool) -> bool:
     """Whether one of the first two sentences disapproves ("I can't condone …") and no answer follows."""
     for n, sentence in enumerate(sentences[:2]):
-        found = DISAPPROVES.search(sentence)
-        if found and not SPARES.search(sentence):
-            rest = " ".join([sentence[found.end() :], *sentences[n + 1 :]])
-            return not _answers(rest, more or CONCEDES.search(sentence[: found.start()]) is not None)
+        match = DISAPPROVES.search(sentence)
+        if match and not SPARES.search(sentence):
+            rest = " ".join([sentence[match.end() :], *sentences[n + 1 :]])
+            return not _answers(rest, more or CONCEDES.search(sentence[: match.start()]) is not None)
     return False
 
 

@@ -155,12 +155,12 @@ def _run(code: str, limits: Limits, scratch: Path) -> Outcome:
                 _kill(process)
             while report.read() or output.read():
                 pass
-    said = bytes(report.kept)
+    message = bytes(report.kept)
     text = output.kept.decode("utf-8", "replace")
-    if not said.startswith(READY):
+    if not message.startswith(READY):
         last = (text.strip().splitlines() or [stopped or f"status {process.returncode}"])[-1]
         raise SandboxError(f"{sys.executable} could not lock itself in to run generated code: {last}")
-    reason = _reason(said.removeprefix(READY), nonce, stopped, process.returncode, limits)
+    reason = _reason(message.removeprefix(READY), nonce, stopped, process.returncode, limits)
     return Outcome(reason == "passed", reason, text)
 
 
@@ -279,14 +279,14 @@ def _remove(outer: Path) -> None:
     outer.rmdir()
 
 
-def _reason(said: bytes, nonce: bytes, stopped: str, status: int, limits: Limits) -> str:
+def _reason(message: bytes, nonce: bytes, stopped: str, status: int, limits: Limits) -> str:
     """What became of the code, from what the child reported and how it died."""
-    if said == nonce:
+    if message == nonce:
         return "passed"
     if stopped:
         return stopped
-    if said:
-        text = said.decode("utf-8", "replace")
+    if message:
+        text = message.decode("utf-8", "replace")
         return text if text.startswith(("failed: ", "blocked: ", "out of memory")) else f"failed: {text}"
     if status == -signal.SIGXCPU:
         return f"timed out after {limits.seconds:g} s of processor time"

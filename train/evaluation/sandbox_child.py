@@ -103,7 +103,7 @@ def _limit(job: dict[str, Any]) -> None:
     import resource  # not on every system on which this file is imported
 
     processor = math.ceil(time.process_time() + job["seconds"])
-    wanted = {
+    ceilings = {
         resource.RLIMIT_AS: job["memory"],
         resource.RLIMIT_FSIZE: job["files"],
         resource.RLIMIT_NPROC: job["threads"],
@@ -111,7 +111,7 @@ def _limit(job: dict[str, Any]) -> None:
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_CPU: processor + 1,
     }
-    for which, most in wanted.items():
+    for which, most in ceilings.items():
         hard = resource.getrlimit(which)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(which, (most, most))
@@ -123,8 +123,8 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
     header, sets = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
     _done(libc.capget(header, sets), "capget")
     effective, permitted, _, *_ = struct.unpack("6I", sets.raw)
-    kept = struct.pack("6I", effective & 4, permitted & 4, 0, 0, 0, 0)
-    _done(libc.capset(header, kept), "capset")
+    capabilities = struct.pack("6I", effective & 4, permitted & 4, 0, 0, 0, 0)
+    _done(libc.capset(header, capabilities), "capset")
 
 
 def landlock_version() -> int:

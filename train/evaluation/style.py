@@ -134,17 +134,17 @@ def manner(text: str, lang: str = "en") -> Manner:
     """
     code = lang.lower().replace("_", "-").split("-")[0]
     plain, read = without_code(text), prose(text)
-    said, spoken = sentences(read, code), words(read)
-    language, found = identify(read[:2000]) or None, shares(read)
+    sentence_list, spoken = sentences(read, code), words(read)
+    language, scripts = identify(read[:2000]) or None, shares(read)
     counts = {name: len(pattern.findall(plain)) for name, pattern in _PATTERNS.items()}
-    graded = code == "en" and language in ("en", None) and found.get("Latin", 0.0) > 0.9
+    graded = code == "en" and language in ("en", None) and scripts.get("Latin", 0.0) > 0.9
     return Manner(
-        words=len(spoken), sentences=len(said), characters=len(text), code_blocks=blocks(text), **counts,
-        grade=grade_level(spoken, len(said)) if graded and len(spoken) >= GRADED else None,
+        words=len(spoken), sentences=len(sentence_list), characters=len(text), code_blocks=blocks(text), **counts,
+        grade=grade_level(spoken, len(sentence_list)) if graded and len(spoken) >= GRADED else None,
         first_person=_first_person(spoken, code), language=language,
-        opening=_phrase(_first_part(said[0]), OPENING) if said else "",
-        closing=_phrase(said[-1], CLOSING) if said else "",
-        script="+".join(sorted(name for name, share in found.items() if share >= 0.1)),
+        opening=_phrase(_first_part(sentence_list[0]), OPENING) if sentence_list else "",
+        closing=_phrase(sentence_list[-1], CLOSING) if sentence_list else "",
+        script="+".join(sorted(name for name, share in scripts.items() if share >= 0.1)),
     )  # fmt: skip
 
 
@@ -160,10 +160,10 @@ def words(text: str) -> list[str]:
 
 def sentences(text: str, lang: str = "en") -> list[str]:
     """Lines, cut further where spaCy's rules see the end of a sentence ("Dr. Smith" is no end in English)."""
-    found: list[str] = []
+    parts: list[str] = []
     for line in _LINES.split(text):
-        found += [span.text for span in _sentencizer(lang)(line).sents] if _INSIDE.search(line) else [line]
-    return [sentence for sentence in found if any(map(str.isalnum, sentence))]
+        parts += [span.text for span in _sentencizer(lang)(line).sents] if _INSIDE.search(line) else [line]
+    return [sentence for sentence in parts if any(map(str.isalnum, sentence))]
 
 
 @cache
@@ -229,12 +229,12 @@ def distance(before: Sequence[Manner], after: Sequence[Manner], seed: int = 0) -
     """One ``Drift`` per feature that some item has on both sides. Raises ValueError where the items do not pair."""
     if len(before) != len(after):
         raise ValueError(f"{len(before)} answers before and {len(after)} after: give both models' answers to each item")
-    found = []
+    drifts = []
     for name in UNITS:
         pairs = [(getattr(old, name), getattr(new, name)) for old, new in zip(before, after, strict=True)]
         if known := [(old, new) for old, new in pairs if old is not None and new is not None]:
-            found.append((_of_words if isinstance(known[0][0], str) else _of_numbers)(name, known, seed))
-    return found
+            drifts.append((_of_words if isinstance(known[0][0], str) else _of_numbers)(name, known, seed))
+    return drifts
 
 
 def wasserstein(before: "Numbers", after: "Numbers") -> float:
@@ -276,9 +276,9 @@ def _of_words(name: str, pairs: Sequence[tuple[str, str]], seed: int) -> Drift:
     signs = (1 - 2 * swap.astype(old.dtype) for swap in _swaps(len(pairs), seed))
     chance = [total_variation(shares * 0, sign @ moves / len(pairs)) for sign in signs]
     most = int(abs(moves.mean(axis=0)[: len(labels) - 1 or 1]).argmax())
-    found = _drift(name, old[:, most], new[:, most], gap, chance, seed)
+    drift = _drift(name, old[:, most], new[:, most], gap, chance, seed)
     grew, shrank = _shifts(*counts)
-    return replace(found, moved=labels[most], grew=grew, shrank=shrank)
+    return replace(drift, moved=labels[most], grew=grew, shrank=shrank)
 
 
 def _labels(before: Counter[str], after: Counter[str], least: float) -> list[str]:
@@ -297,9 +297,9 @@ def _rows(phrases: Sequence[str], labels: Sequence[str]) -> "Numbers":
 
 def _shifts(before: Counter[str], after: Counter[str]) -> tuple[tuple[Shift, ...], tuple[Shift, ...]]:
     """The categories that grew and that shrank most."""
-    found = [Shift(phrase, before[phrase], after[phrase]) for phrase in sorted(before | after)]
-    told = sorted((s for s in found if abs(s.after - s.before) > 1), key=lambda s: -abs(s.after - s.before))
-    grew, shrank = [s for s in told if s.after > s.before], [s for s in told if s.after < s.before]
+    shifts = [Shift(phrase, before[phrase], after[phrase]) for phrase in sorted(before | after)]
+    notable = sorted((s for s in shifts if abs(s.after - s.before) > 1), key=lambda s: -abs(s.after - s.before))
+    grew, shrank = [s for s in notable if s.after > s.before], [s for s in notable if s.after < s.before]
     return tuple(grew[:TOP]), tuple(shrank[:TOP])
 
 

@@ -83,14 +83,14 @@ def load_suites(paths: Sequence[Path]) -> list[Suite]:
     errors: list[str] = []
     items: dict[str, dict[str, Item]] = {}
     for file in dict.fromkeys(file for path in paths for file in _files(path)):
-        for where, found in _read(file):
-            if isinstance(found, str):
-                errors.append(f"{where}: {found}")
-            elif items.setdefault(found.suite, {}).setdefault(found.id, found) is not found:
-                errors.append(f"{where}: suite {found.suite!r} has the id {found.id!r} twice; ids must differ")
-            elif found.role != (first := next(iter(items[found.suite].values()))).role:
-                errors.append(f"{where}: suite {found.suite!r} has items of role {first.role!r} and of role "
-                              f"{found.role!r}; give each role a suite of its own")  # fmt: skip
+        for where, item in _read(file):
+            if isinstance(item, str):
+                errors.append(f"{where}: {item}")
+            elif items.setdefault(item.suite, {}).setdefault(item.id, item) is not item:
+                errors.append(f"{where}: suite {item.suite!r} has the id {item.id!r} twice; ids must differ")
+            elif item.role != (first := next(iter(items[item.suite].values()))).role:
+                errors.append(f"{where}: suite {item.suite!r} has items of role {first.role!r} and of role "
+                              f"{item.role!r}; give each role a suite of its own")  # fmt: skip
     if errors:
         more = [f"… and {len(errors) - MOST_ERRORS} more"] if len(errors) > MOST_ERRORS else []
         raise SuiteError("\n".join(errors[:MOST_ERRORS] + more))
@@ -115,10 +115,10 @@ def draw(name: str, items: int, limit: int | None, seed: int) -> Sequence[int]:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(path.glob("*.jsonl"))
-        if not found:
+        files = sorted(path.glob("*.jsonl"))
+        if not files:
             raise SuiteError(f"{path}: no *.jsonl file in this folder; give --suite a suite file, or their folder")
-        return [file.resolve() for file in found]
+        return [file.resolve() for file in files]
     if not path.is_file():
         raise SuiteError(f"{path}: no such file or folder; give --suite a JSONL file or a folder of them")
     return [path.resolve()]

@@ -1,4 +1,4 @@
-"""Proof that items of the harness can be passed and failed, before a model is asked: gold is right, empty is not."""
+"""Checks the harness's items before a model answers: the gold answer must pass, and an empty answer must fail."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any
 from train.evaluation.harness import RIGHT, HarnessError, choices_of, document, score_of
 from train.evaluation.suites import Item, Suite
 
-FAR = -1e4  # log-probability of what is not said
+FAR = -1e4  # log-probability of a choice that is not taken
 IN_SENTENCES = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})  # of IFEval
 MOST = 0.05  # of a suite's items that may be left out; more, and the task itself is broken
 
@@ -41,7 +41,7 @@ def _tells(task: Any, doc: Any, item: Item) -> bool:
 
 
 def _lacks_sentences(doc: Any) -> bool:
-    """Whether an item counts sentences or tokens with data that nltk downloads, and could not."""
+    """Whether an item needs nltk's sentence data, and the data are not installed."""
     return not IN_SENTENCES.isdisjoint(doc.get("instruction_id_list") or ()) and not _has_sentences()
 
 
@@ -63,12 +63,12 @@ def _numbers(name: str) -> tuple[str, int]:
 
 
 def _score(task: Any, doc: Any, results: list[Any]) -> float:
-    found = task.process_results(doc, results)
-    return score_of(task, found, list(found))
+    metrics = task.process_results(doc, results)
+    return score_of(task, metrics, list(metrics))
 
 
 def _pick(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
-    """The right choice all but certain; then one that is wrong by the task's own word: the last that is not it."""
+    """Log-probabilities that favour the right choice; then those that favour a wrong one, the last of the others."""
     choices = choices_of(task, doc)
     right = choices.index(str(item.expected))
     wrong = max(index for index in range(len(choices)) if index != right)
@@ -84,7 +84,7 @@ def _continue(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
 
 
 def _say(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
-    """What its filters make of the gold answer and of an empty one."""
+    """The gold answer and an empty answer, each after the task's filters."""
     return [_filtered(task, doc, _gold(task, doc))], [_filtered(task, doc, "")]
 
 

@@ -1,8 +1,7 @@
 """The language-model head at scored positions alone; where a vocabulary is large, a slice of them at a time.
 
-Logits of a few thousand tokens over 150,000 entries are the largest tensors of a step. What a loss needs of them is a
-few numbers per token, so that a slice's logits can go as soon as these are had, and be computed anew in the backward
-pass.
+Logits of a few thousand tokens over 150,000 entries are the largest tensors of a step. A loss needs only a few numbers
+per token, so a slice's logits are freed once these numbers are computed, and are computed anew in the backward pass.
 """
 
 from collections.abc import Iterator
@@ -17,18 +16,19 @@ HELD = 2**24
 
 
 def scored_logits(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
-    """Logits [n, vocab] at ``index`` [n] of the flattened batch. ``model``: what to call; ``whole``: it, unwrapped."""
+    """Logits [n, vocab] at ``index`` [n] of the flattened batch. ``model``: the model to call; ``whole``: the same
+    model, unwrapped."""
     with head_at(whole, index, inputs["input_ids"].shape[1]):
         logits: torch.Tensor = model(**fed(inputs), use_cache=False).logits[0]
     return logits
 
 
 def scored_hidden(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
-    """What the head would read at ``index`` [n]: [n, hidden]. The head itself runs on no token."""
-    kept: list[torch.Tensor] = []
-    with head_at(whole, index, inputs["input_ids"].shape[1], kept):
+    """Inputs of the head, [n, hidden], at ``index`` [n] of the flattened batch. The head itself runs on no token."""
+    hidden: list[torch.Tensor] = []
+    with head_at(whole, index, inputs["input_ids"].shape[1], hidden):
         model(**fed(inputs), use_cache=False)
-    return kept[0]
+    return hidden[0]
 
 
 def logits_of(whole: Any, hidden: torch.Tensor) -> torch.Tensor:
@@ -58,12 +58,12 @@ def slices(count: int, vocab: int) -> list[slice] | None:
 
 
 def fed(inputs: Any) -> dict[str, torch.Tensor]:
-    """What of a batch the model reads."""
+    """The tensors of a batch that the model takes as inputs."""
     return {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
 
 
 @contextmanager
-def head_at(model: Any, index: torch.Tensor, width: int, kept: list[torch.Tensor] | None = None) -> Iterator[None]:
+def head_at(model: Any, index: torch.Tensor, width: int, hidden: list[torch.Tensor] | None = None) -> Iterator[None]:
     """Run the language-model head at some positions only: inside, ``logits`` is [1, n, vocab] for ``index`` [n]; or,
     with ``kept``, at none, and what it would have read [n, hidden] is put there.
 
@@ -76,8 +76,8 @@ def head_at(model: Any, index: torch.Tensor, width: int, kept: list[torch.Tensor
         before = args[0].shape[1] - width
         places = index + (index // width + 1) * before
         picked = args[0].flatten(0, 1).index_select(0, places)
-        if kept is not None:
-            kept.append(picked)
+        if hidden is not None:
+            hidden.append(picked)
             picked = picked[:0]
         return (picked[None], *args[1:])
 

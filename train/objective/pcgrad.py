@@ -1,4 +1,4 @@
-"""Gradient surgery: what the gradients of two pools hold against each other is projected away (PCGrad)."""
+"""Gradient surgery (PCGrad): of two pools' gradients, the components that conflict are projected away."""
 
 from collections.abc import Sequence
 from random import Random

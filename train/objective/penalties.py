@@ -1,4 +1,4 @@
-"""What holds the weights near the base model's: quadratic penalties, and a limit by projection."""
+"""Penalties and a projection that keep the weights near the base model's."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,14 +9,14 @@ from torch import Tensor
 from train.config.sft import Scope
 
 Weights = dict[str, Tensor]
-"""By name: a model's weights, or one number for each of them. Moved, once, to where the model's own lie."""
+"""A model's weights by name, or one number for each weight; moved once to the device of the model's own weights."""
 
 Penalty = Callable[[Any], Tensor]
-"""model -> what its weights cost, a scalar that is added to the loss."""
+"""model -> the penalty on the model's weights, a scalar that is added to the loss."""
 
 
 def start_of(model: Any) -> dict[str, Tensor]:
-    """The weights that train, as they are now: what they are held to."""
+    """A copy of the trainable weights as they are now: the point that penalties pull towards."""
     return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
@@ -53,7 +53,7 @@ def projection(start: Weights, limit: float, scope: Scope = "tensor") -> Callabl
 
 
 def _held(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
-    """The weights that the first of ``values`` names, once all values lie as they do."""
+    """The weights that the first of ``values`` names, after all values are on the weights' devices."""
     for name, weight in model.named_parameters():
         if name in values[0]:
             for each in values:
@@ -63,7 +63,7 @@ def _held(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
 
 
 def lying_as(weight: Tensor, values: Tensor) -> Tensor:
-    """``values`` on the weight's device; sharded over processes as it is, where it is."""
+    """``values`` on the weight's device, and sharded over processes as the weight is."""
     mesh: Any = getattr(weight, "device_mesh", None)
     if mesh is None or hasattr(values, "device_mesh"):
         return values.to(weight.device)
@@ -83,7 +83,7 @@ def _norm(parts: Any) -> Tensor:
 
 
 def _whole(value: Tensor) -> Tensor:
-    """A number that every process has, where weights are sharded over processes."""
+    """The whole value, the same in every process, where weights are sharded over processes."""
     gathered = getattr(value, "full_tensor", None)
     whole: Tensor = gathered() if gathered else value
     return whole

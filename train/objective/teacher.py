@@ -1,4 +1,4 @@
-"""The base model's distribution, asked for as training goes: of a frozen copy, or of the model without its adapter."""
+"""The base model's distribution during training: from a frozen copy, or from the model without its adapter."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -13,7 +13,7 @@ from train.objective.head import logits_of, scored_hidden, scored_logits
 
 @dataclass(frozen=True)
 class Teacher:
-    """The base model, asked in the arithmetic of training, so that weights that did not move cost nothing."""
+    """The base model, run in the arithmetic of training, so that weights that did not move have a divergence of 0."""
 
     model: Any
     bf16: bool
@@ -25,12 +25,12 @@ class Teacher:
             return scored_logits(self.model, self.model, inputs, index)
 
     def hidden(self, inputs: Any, index: torch.Tensor) -> torch.Tensor:
-        """What its head reads there: [n, hidden]."""
+        """Inputs of the head, [n, hidden], at the same places."""
         with self._ready(inputs["input_ids"].device):
             return scored_hidden(self.model, self.model, inputs, index)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Its logits [n, vocab] of what its head reads [n, hidden]."""
+        """Logits [n, vocab] from inputs of the head [n, hidden]."""
         with self._ready(hidden.device):
             return logits_of(self.model, hidden)
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 ALIKE = 0.6  # share of words in common from which highlighting the others helps the eye
-MOST_FLIPS = 200  # shown per suite; a page of thousands helps nobody, and results.json has them all
+MOST_FLIPS = 200  # shown per suite; nobody reads thousands, and results.json has all of them
 MOST_LINES = 20  # the same in Markdown, where nothing folds
 MOST_PAIRS = 500_000  # of pieces; beyond, frequent ones anchor no match: two long loops would take seconds
 LONGEST_WORD = 16  # characters that highlighting takes together
@@ -135,16 +135,16 @@ def render(results: Results, template: str, why: "dict[str, Why] | None" = None)
 
 def groups(comparison: Comparison, results: Results) -> list[Group]:
     """New knowledge on the whole scale; retention zoomed in to what happened, alike in all comparisons."""
-    found = []
+    sections = []
     if comparison.knowledge:
         suites = tuple(change for change in comparison.suites if change.knowledge)
-        found.append(Group("New knowledge", Axis(0.0), suites, comparison.knowledge))
+        sections.append(Group("New knowledge", Axis(0.0), suites, comparison.knowledge))
     if comparison.retention:
-        kept = [change for other in results.comparisons for change in other.suites if not change.knowledge]
-        lowest = min(min(c.before_interval[0], c.after_interval[0], c.before, c.after) for c in kept)
+        retention = [change for other in results.comparisons for change in other.suites if not change.knowledge]
+        lowest = min(min(c.before_interval[0], c.after_interval[0], c.before, c.after) for c in retention)
         suites = tuple(change for change in comparison.suites if not change.knowledge)
-        found.append(Group("Retention", Axis(axis_start(lowest)), suites, comparison.retention))
-    return found
+        sections.append(Group("Retention", Axis(axis_start(lowest)), suites, comparison.retention))
+    return sections
 
 
 def axis_start(lowest: float) -> float:
@@ -158,13 +158,13 @@ def axis_start(lowest: float) -> float:
 
 def flip_groups(comparison: Comparison) -> list[FlipGroup]:
     """Flips by suite, the lost first; suites with the most losses first."""
-    found = []
+    by_suite = []
     for suite in dict.fromkeys(flip.suite for flip in comparison.flips):
         mine = [flip for flip in comparison.flips if flip.suite == suite]
         lost = [flip for flip in mine if flip.lost]
         gained = [flip for flip in mine if not flip.lost]
-        found.append(FlipGroup(suite, len(lost), len(gained), tuple((lost + gained)[:MOST_FLIPS])))
-    return sorted(found, key=lambda group: -group.lost)
+        by_suite.append(FlipGroup(suite, len(lost), len(gained), tuple((lost + gained)[:MOST_FLIPS])))
+    return sorted(by_suite, key=lambda group: -group.lost)
 
 
 def differences(text: str, other: str) -> Iterator[tuple[bool, str]]:
@@ -195,12 +195,12 @@ def _words(text: str) -> list[str]:
 
 
 def is_code(flip: Flip) -> bool:
-    """Whether an answer is to be read with its columns in line: it has a fence, or an indented line."""
+    """Whether an answer needs a monospaced font: an answer has a code fence, or an indented line."""
     return any(re.search(r"^(```| {4}|\t)", answer, re.MULTILINE) for answer in (flip.before, flip.after))
 
 
 def farthest(comparisons: Sequence[Comparison]) -> float:
-    """The drift that takes a bar's whole width: the same for all models, so that bars compare."""
+    """The drift that fills a bar's whole width: the same for all models, so that bars can be compared."""
     return max((g.kl_interval[1] for c in comparisons if c.drift for g in c.drift.groups), default=0.0)
 
 
@@ -227,11 +227,11 @@ def of(model: ModelScore, field: str) -> float:
 
 def engines(model: ModelScore) -> list[str]:
     """What ran: engine, its version, and the weights' type, each once."""
-    found = [
+    lines = [
         f"{s.conditions.engine} {s.conditions.engine_version}".removesuffix(" none") + f", dtype {s.conditions.dtype}"
         for s in model.suites
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(lines))
 
 
 def model_named(models: Sequence[ModelScore], name: str) -> ModelScore:
@@ -324,15 +324,15 @@ def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
     typer.echo(defaults_taken(config), err=True)
     _refuse_unfinished(config.folder)
     html, markdown, *cards = map(str, write_report(config.folder, config.out))
-    found = {"results": str(config.folder / RESULTS), "html": html, "markdown": markdown, "cards": cards}
-    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join([html, markdown, *cards]))
+    paths = {"results": str(config.folder / RESULTS), "html": html, "markdown": markdown, "cards": cards}
+    typer.echo(json.dumps(paths, ensure_ascii=False) if as_json else "\n".join([html, markdown, *cards]))
 
 
 def _refuse_unfinished(folder: Path) -> None:
     """Raises ``EvaluateError`` where there are no results because there is no folder, or not yet."""
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "no such folder"
-        raise EvaluateError(f"{folder}: {found}; give the folder that `python -m train evaluate --out FOLDER …` wrote")
+        state = "a file" if folder.exists() else "no such folder"
+        raise EvaluateError(f"{folder}: {state}; give the folder that `python -m train evaluate --out FOLDER …` wrote")
     answered = sorted({path.parent.name for end in ("part", "receipt.json") for path in folder.glob(f"*/*.{end}")})
     if answered and not (folder / RESULTS).is_file():
         raise EvaluateError(

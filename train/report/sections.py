@@ -1,4 +1,4 @@
-"""What the page's later sections show: manner, measures of new knowledge, refusals."""
+"""The later sections of the page: style of answers, measures of new knowledge, refusals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,33 +53,33 @@ def load_why(folder: Path) -> "dict[str, Why]":
     if not path.is_file():
         return {}
     try:
-        found = Explanation.model_validate_json(path.read_bytes())
+        explanation = Explanation.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise EvaluateError(f"{path}: not what `explain` writes; run `python -m train explain` again") from error
-    return {why.after: why for why in found.comparisons}
+    return {why.after: why for why in explanation.comparisons}
 
 
 def refusal_words(results: Results) -> dict[str, Any]:
     """What the models declined, of the suites that the rules of refusal judge; and how far these agree with labels."""
     from train.evaluation.agreement import agreement
 
-    found = [
+    refusals = [
         Refusal(suite, REFUSALS[suite], tuple(_declined(model.suites[place]) for model in results.models))
         for place, suite in enumerate(score.suite for score in results.models[0].suites)
         if suite in REFUSALS
     ]
-    return {"refusals": found, "agreement": agreement() if found else None}
+    return {"refusals": refusals, "agreement": agreement() if refusals else None}
 
 
 def _declined(score: SuiteScore) -> tuple[float, tuple[float, float]]:
-    """Where requests are safe, what is right is not to decline."""
+    """The share declined; where requests are safe, an answer is right that does not decline."""
     if REFUSALS[score.suite] == "harmful":
         return score.score, score.interval
     return 1 - score.score, (1 - score.interval[1], 1 - score.interval[0])
 
 
 def question_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What else shaped the questions, for "what ran": a name and words each.
+    """Further settings of the questions, for the section "What ran": a name and words each.
 
     >>> question_settings({"few_shot": 5, "chat": True, "left_out": {"nq_open": ["7", "9"]}})[1:]
     [('left out', 'nq_open 2 (7, 9)')]
@@ -90,7 +90,7 @@ def question_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
         words = ["the tasks' own examples" if shots is None else f"{shots} examples"]
         lines.append(("tasks", ", ".join([*words, *(["in the chat template"] if settings.get("chat") else [])])))
     if settings.get("left_out"):
-        found = [f"{suite} {len(ids)} ({', '.join(ids[:SHOWN])}{', …' if len(ids) > SHOWN else ''})"
+        parts = [f"{suite} {len(ids)} ({', '.join(ids[:SHOWN])}{', …' if len(ids) > SHOWN else ''})"
                  for suite, ids in settings["left_out"].items()]  # fmt: skip
-        lines.append(("left out", "; ".join(found)))
+        lines.append(("left out", "; ".join(parts)))
     return lines

@@ -24,7 +24,7 @@ def write_card(out: Path, record: dict[str, Any]) -> None:
 
 
 def held(config: dict[str, Any]) -> list[str]:
-    """What holds the model near its base, in words.
+    """The regularizers of a run, in words.
 
     >>> held({"anchor": "stored", "anchor_at": "all", "anchor_weight": 3, "distil": False, "ewc": None, "si": None,
     ...       "l2_sp": 0.1, "shift_limit": None, "shift_scope": "tensor"})
@@ -47,7 +47,7 @@ def held(config: dict[str, Any]) -> list[str]:
 
 
 def trained(config: dict[str, Any]) -> str:
-    """What trained, in words."""
+    """The parameters that were trained, in words."""
     if config["adapter"] != "none":
         return f"an adapter: {config['adapter']}"
     if config["freeze"]:

@@ -149,10 +149,10 @@ def check_launch(config: SftConfig) -> None:
 
 
 def check_watch(export: Export, config: SftConfig) -> None:
-    """Raises ``ConfigError`` where early stopping has nothing to look at, or is half said."""
-    asked = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
-    if asked and not config.watch_every:
-        raise ConfigError(f"{asked} wants looks while training goes on; give --watch-every STEPS, too")
+    """Raises ``ConfigError`` where early stopping has no rows to evaluate, or lacks a setting."""
+    flag = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
+    if flag and not config.watch_every:
+        raise ConfigError(f"{flag} wants looks while training goes on; give --watch-every STEPS, too")
     held = export.splits.get("validation")
     if config.watch_every and (held is None or not len(held)):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What has to be said to libraries before they load."""
+"""Settings of the process that libraries read as they load; and the end of a launched process."""
 
 import atexit
 import os
@@ -15,15 +15,15 @@ def prepare_process() -> None:
     if find_spec("deepspeed") and "DS_ACCELERATOR" not in os.environ:
         import torch
 
-        if not torch.accelerator.is_available():  # else it tells so on standard output, which is for results
+        if not torch.accelerator.is_available():  # else DeepSpeed prints on standard output, which is for results
             os.environ["DS_ACCELERATOR"] = "cpu"
 
 
 def leave() -> None:
     """Ends a process that was launched with others, once all are here and the work is done; alone, does nothing.
 
-    It is not left to the interpreter: threads of gloo's and DeepSpeed's that still wait for a peer may abort a process
-    as they are taken down, in ``destroy_process_group`` too, and a finished run would count as failed.
+    The interpreter's own exit is avoided: threads of gloo and DeepSpeed that still wait for a peer may abort the
+    process during teardown, in ``destroy_process_group`` too, and a finished run would count as failed.
     """
     import torch
 

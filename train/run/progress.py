@@ -1,4 +1,4 @@
-"""How a run shows itself: a progress line on a terminal, plain lines elsewhere, and every line in ``log.jsonl``."""
+"""Progress of a run: a progress bar on a terminal, plain lines elsewhere, and every line in ``log.jsonl``."""
 
 import json
 import math
@@ -18,7 +18,7 @@ class Reporter(TrainerCallback):
 
     def __init__(self, out: Path, console: Console):
         self.path, self.console = out / LOG, console
-        self.trainer: Any = None  # set once it exists; it counts the tokens
+        self.trainer: Any = None  # set once the trainer exists; the trainer counts the tokens
         self.last: dict[str, float] = {}  # the newest value of every logged name
         self._bar: Progress | None = None
         self._began = time.monotonic()
@@ -72,8 +72,8 @@ class Reporter(TrainerCallback):
         names = [n for n in values if n.removeprefix("eval_") in self.trainer.pools.names]
         pools = "  ".join(f"{n.removeprefix('eval_')} {values[n]:z.4f}" for n in names)
         if "eval_loss" in values:
-            found = f"validation, epoch {values.get('epoch', 0):.2f}: loss {values['eval_loss']:.4f}  {pools}"
-            return found + _looked(values)
+            line = f"validation, epoch {values.get('epoch', 0):.2f}: loss {values['eval_loss']:.4f}  {pools}"
+            return line + _looked(values)
         done = state.global_step - self._first_step
         left = seconds / max(done, 1) * (state.max_steps - state.global_step)
         return (
@@ -84,7 +84,7 @@ class Reporter(TrainerCallback):
 
 
 def _looked(values: dict[str, float]) -> str:
-    """What the validation rows last said: the share of new rows learned, and of rehearsal rows answered as before.
+    """The last validation: the share of new rows learned, and the share of rehearsal rows answered as before.
 
     >>> _looked({"eval_recall": 0.5, "eval_kept": 0.99})
     '  recall 50.0%  kept 99.0%'

@@ -1,4 +1,4 @@
-"""From settings to what holds a model near its base: a teacher, penalties, a limit."""
+"""Regularizers from settings: a teacher, penalties and a limit that keep a model near its base."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from train.weights.fisher import load_importance
 
 @dataclass(frozen=True)
 class Holding:
-    """What holds a model; all of it may be absent."""
+    """The regularizers of a run; each may be absent."""
 
     teacher: Teacher | None
     penalties: tuple[Penalty, ...]
@@ -44,14 +44,14 @@ def _penalties(run: Run, model: Any) -> tuple[Penalty, ...]:
     if not (config.ewc or config.si or config.l2_sp):
         return ()
     start: Weights = start_of(model)
-    found = []
+    penalties = []
     if config.ewc:
-        found.append(quadratic(start, config.ewc_weight / 2, load_importance(config.ewc, start)))
+        penalties.append(quadratic(start, config.ewc_weight / 2, load_importance(config.ewc, start)))
     if config.si:
-        found.append(quadratic(start, config.si_weight, load_importance(config.si, start)))
+        penalties.append(quadratic(start, config.si_weight, load_importance(config.si, start)))
     if config.l2_sp:
-        found.append(quadratic(start, config.l2_sp / 2))
-    return tuple(found)
+        penalties.append(quadratic(start, config.l2_sp / 2))
+    return tuple(penalties)
 
 
 def _limit(run: Run, model: Any) -> TrainerCallback | None:
@@ -62,7 +62,7 @@ def _limit(run: Run, model: Any) -> TrainerCallback | None:
 
 
 class _AfterStep(TrainerCallback):
-    """Puts the weights back inside their limit after each optimiser step."""
+    """Projects the weights into their limit after each optimiser step."""
 
     def __init__(self, project: Callable[[Any], None]):
         self.project = project

@@ -1,4 +1,4 @@
-"""Looks at dev and retention rows as training goes: stops where too much is lost, keeps the best trade-off."""
+"""Early stopping on dev and retention rows: training stops where too much is lost; the best trade-off is kept."""
 
 from typing import Any
 
@@ -41,8 +41,8 @@ class Watch(TrainerCallback):
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **kwargs: Any
     ) -> None:
-        found = metrics or {}
-        share = found.get("eval_kept_of_base", 1.0)
+        values = metrics or {}
+        share = values.get("eval_kept_of_base", 1.0)
         if share < self.floor:
             self._end(
                 control, f"{share:.1%} of the retention rows that the base model answers are answered as before "
@@ -53,7 +53,7 @@ class Watch(TrainerCallback):
             self._end(control, f"no better look for {idle} looks, at step {state.global_step} (--patience)")
 
     def _idle(self, state: Any) -> int:
-        """Looks since the best one; the newest is already in the history."""
+        """Evaluations since the best one; the newest is already in the history."""
         looks = [entry[TRADE_OFF] for entry in state.log_history if TRADE_OFF in entry]
         return len(looks) - 1 - looks.index(max(looks)) if looks else 0
 

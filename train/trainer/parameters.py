@@ -1,4 +1,4 @@
-"""What trains: all weights, the upper layers, weights by name, or an adapter beside them."""
+"""Choice of the trainable parameters: all weights, the upper layers, weights by name, or an adapter."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -9,7 +9,7 @@ from curate.config.settings import ConfigError
 from train.config.sft import SftConfig
 
 VIRTUAL = ("prefix", "prompt")
-"""Adapters that are tokens before the prompt, with nothing to fold into the weights."""
+"""Adapters that are virtual tokens before the prompt; they cannot be merged into the weights."""
 
 
 def check_parts(config: SftConfig) -> None:

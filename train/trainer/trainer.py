@@ -1,4 +1,4 @@
-"""TRL's ``SFTTrainer`` with our loss, our order, and normalisers over the whole optimiser step."""
+"""TRL's ``SFTTrainer`` with this package's loss and row order, and with normalisers over the whole optimiser step."""
 
 from collections.abc import Iterator, Sequence
 from random import Random
@@ -21,11 +21,11 @@ from train.objective.teacher import Teacher
 from train.trainer.early_stopping import Watch
 
 Judged = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Of each scored token, [n]: divergence (float32), weight (float32), whether the likeliest token stands there."""
+"""For each scored token, [n]: divergence (float32), weight (float32), whether the token is the model's likeliest."""
 
 
 class _EpochKeeper(TrainerCallback):
-    """Tells the order which epoch it is. Accelerate does so too, but not when several processes resume mid-epoch."""
+    """Sets the epoch of the row order. Accelerate does the same, but not when several processes resume mid-epoch."""
 
     def __init__(self, order: StepOrder):
         self.order = order
@@ -126,7 +126,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         return parts.sum().detach()
 
     def penalty(self, model: Any) -> torch.Tensor:
-        """What the weights cost by where they are: once per optimiser step, the same on every device."""
+        """The sum of the penalties on the weights: once per optimiser step, the same on every device."""
         whole = self.accelerator.unwrap_model(model)
         return torch.stack([penalty(whole) for penalty in self.penalties]).sum()
 
@@ -154,14 +154,14 @@ class AnchoredSFTTrainer(SFTTrainer):
                 logits = logits_of(whole, hidden)
             return self.judge(logits, {name: each[part] for name, each in known.items()})
 
-        found = [checkpoint(judge, hidden[part], part, use_reentrant=False) for part in parts]
-        terms, weights, right = (torch.cat(columns) for columns in zip(*found, strict=True))
+        judgements = [checkpoint(judge, hidden[part], part, use_reentrant=False) for part in parts]
+        terms, weights, right = (torch.cat(columns) for columns in zip(*judgements, strict=True))
         return terms, weights, right
 
     def judge(self, logits: torch.Tensor, inputs: Any) -> Judged:
         """Scored tokens by their logits [n, vocab]."""
         weights = self.token_weights(logits, inputs)
-        training = torch.is_grad_enabled()  # nobody asks then what was right
+        training = torch.is_grad_enabled()  # only evaluation reads what was right
         right = torch.zeros_like(inputs["labelled"]) if training else logits.argmax(-1) == inputs["tokens"]
         return self.terms(logits, inputs), weights, right
 
@@ -246,10 +246,10 @@ class AnchoredSFTTrainer(SFTTrainer):
         self._present = torch.zeros(len(self.pools.names))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """``run.json`` says what ran; TRL's card would say less."""
+        """Write no card: ``train.run.card`` writes one from ``run.json``, with more than TRL's card has."""
 
     def _send_telemetry(self) -> None:
-        """A run tells nobody about itself."""
+        """Disable TRL's telemetry."""
 
 
 def answered(right: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tensor:
@@ -258,20 +258,21 @@ def answered(right: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tens
     In a new row its labels count, in rehearsal every token. ``right`` [n]; ``once`` [n]: tokens of rows to count.
     """
     counts = (inputs["labelled"] | inputs["old"]) & once
-    found = torch.zeros(2, 2, device=right.device)
+    totals = torch.zeros(2, 2, device=right.device)
     for kind, old in enumerate((~inputs["old"], inputs["old"])):
         here = counts & old
         rows = inputs["rows"][here]
         wrong = rows[~right[here]]
-        found[kind, 1] = rows.unique().numel()
-        found[kind, 0] = found[kind, 1] - wrong.unique().numel()
-    return found
+        totals[kind, 1] = rows.unique().numel()
+        totals[kind, 0] = totals[kind, 1] - wrong.unique().numel()
+    return totals
 
 
 def gradients_of(value: torch.Tensor, weights: Sequence[torch.Tensor]) -> Gradient:
-    """The gradient by each weight, 0 where it has no say; the graph stays, for the next."""
-    found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(w) if part is None else part for w, part in zip(weights, found, strict=True)]
+    """The gradient of a value by each weight, 0 for a weight that the value does not depend on. The graph is kept for
+    the next value."""
+    parts = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(w) if part is None else part for w, part in zip(weights, parts, strict=True)]
 
 
 def _add(gradients: dict[int, Gradient], pool: int, more: Gradient) -> None:

@@ -38,13 +38,13 @@ def estimate(config: FisherConfig, console: Console, dry_run: bool = False) -> d
         "versions": versions(),
     }  # fmt: skip
     console.print(f"{config.kind} of {model} from {config.rows} rehearsal rows of {config.data}", soft_wrap=True)
-    found = read_manifest(out) if (out / MANIFEST).is_file() else None
-    if found and found.get("fingerprint") != name:
-        raise DataError(f"{out}: holds another estimate ({found.get('fingerprint')}); give another --out")
-    if not found and not dry_run:
+    existing = read_manifest(out) if (out / MANIFEST).is_file() else None
+    if existing and existing.get("fingerprint") != name:
+        raise DataError(f"{out}: holds another estimate ({existing.get('fingerprint')}); give another --out")
+    if not existing and not dry_run:
         _write(out, _importance(config, locate_model(where), console), record)
-    console.print(f"{'would write' if dry_run else 'there already' if found else 'written'}: {out}", soft_wrap=True)
-    return found or record | {"out": str(out)}
+    console.print(f"{'would write' if dry_run else 'there already' if existing else 'written'}: {out}", soft_wrap=True)
+    return existing or record | {"out": str(out)}
 
 
 def _importance(config: FisherConfig, folder: Path, console: Console) -> dict[str, Any]:
@@ -93,21 +93,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_importance(folder: Path, kind: str, model: str, model_fingerprint: str) -> str:
-    """The fingerprint of an estimate that fits. ``DataError`` where it is of another kind or another model."""
-    found = read_manifest(folder)
-    if found.get("kind") != kind:
-        raise DataError(f"{folder}: holds an estimate for --{found.get('kind')}, not for --{kind}")
-    if found.get("model_fingerprint") != model_fingerprint:
-        raise DataError(f"{folder}: was estimated on {found.get('model')}, which is not {model}; estimate it anew")
-    return str(found["fingerprint"])
+    """The fingerprint of an estimate. Raises ``DataError`` where the estimate is of another kind or another model."""
+    manifest = read_manifest(folder)
+    if manifest.get("kind") != kind:
+        raise DataError(f"{folder}: holds an estimate for --{manifest.get('kind')}, not for --{kind}")
+    if manifest.get("model_fingerprint") != model_fingerprint:
+        raise DataError(f"{folder}: was estimated on {manifest.get('model')}, which is not {model}; estimate it anew")
+    return str(manifest["fingerprint"])
 
 
 def load_importance(folder: Path, start: Weights) -> Weights:
-    """The importance of the weights in ``start``. Raises ``DataError`` for one that has none."""
+    """The importance of the weights in ``start``. Raises ``DataError`` for a weight without an estimate."""
     from safetensors.torch import load_file
 
-    found = load_file(folder / WEIGHTS)
-    lacking = [name for name, weight in start.items() if name not in found or found[name].shape != weight.shape]
+    importance = load_file(folder / WEIGHTS)
+    lacking = [
+        name for name, weight in start.items() if name not in importance or importance[name].shape != weight.shape
+    ]
     if lacking:
         raise DataError(f"{folder}: holds nothing of this shape for the weight {lacking[0]}; estimate it anew")
-    return {name: found[name] for name in start}
+    return {name: importance[name] for name in start}

@@ -25,14 +25,14 @@ def merge(config: MergeConfig, dry_run: bool = False) -> dict[str, Any]:
         raise DataError(f"{config.run}: virtual tokens cannot be folded into weights; use the adapter as it is")
     record = read_run(config.run) or {}
     out = config.out or config.run.with_name(f"{config.run.name}-merged")
-    told = {"run": str(config.run), "base": kind.base_model_name_or_path, "out": str(out)}
+    summary = {"run": str(config.run), "base": kind.base_model_name_or_path, "out": str(out)}
     mark = {"merged": str(config.run), "of": record.get("fingerprint")}
     if dry_run or _there(out, mark):
-        return told
+        return summary
     base = _load(Path(str(kind.base_model_name_or_path)), "auto")
     adapted: Any = PeftModel.from_pretrained(base, str(config.run))
     _write(adapted.merge_and_unload(), config.run, out, record | mark)
-    return told
+    return summary
 
 
 def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
         raise DataError(f"{config.run}: its run.json names no base model; give --base")
     out = config.out or config.run.with_name(f"{config.run.name}-average")
     places = {share: out / f"{share:g}" for share in config.shares}
-    told = {"run": str(config.run), "base": name, "out": [str(place) for place in places.values()]}
+    summary = {"run": str(config.run), "base": name, "out": [str(place) for place in places.values()]}
     if dry_run:
-        return told
+        return summary
     import torch
     from transformers import AutoConfig
 
@@ -61,7 +61,7 @@ def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
         model = _load(config.run, torch.float32)
         _mix(model, base, share, name, config.run)
         _write(model.to(dtype), config.run, place, record | mark)
-    return told
+    return summary
 
 
 def _mix(model: Any, base: dict[str, Any], share: float, name: str, run: Path) -> None:
