@@ -25,7 +25,7 @@ check: .venv/.dev
 
 # The site, in site/: pages, the reference of the command line and of the packages. It needs no network.
 docs: .venv/.docs
-	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 	@echo "site/index.html; with search: .venv/bin/python -m http.server --directory site"
 
 # torch comes first and by the version that the vLLM wheel was built for, so that nothing pulls another one later.
