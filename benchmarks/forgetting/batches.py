@@ -42,7 +42,7 @@ def training_steps(
     while True:
         drawn = (encode_conversation(tokenizer, c) for c in islice(conversations, rows_per_step))
         rows = sorted(drawn, key=lambda row: len(row[0]))
-        counted = sum(sum(said) for _, said in rows)
+        counted = sum(sum(mask) for _, mask in rows)
         yield [_collate(batch, pad) for batch in _split(rows[rank::ranks], tokens)], counted
 
 
@@ -52,7 +52,7 @@ def encode_conversation(
     """(ids, which of them the assistant says, end of turn included), as the chat template writes them."""
     raw = tokenizer.backend_tokenizer
     ids: list[int] = []
-    said: list[bool] = []
+    mask: list[bool] = []
     for message in conversation:
         spoken = message["role"] == "assistant"
         for text, counts in (
@@ -62,8 +62,8 @@ def encode_conversation(
         ):
             piece = raw.encode(text, add_special_tokens=False).ids
             ids += piece
-            said += [counts] * len(piece)
-    return ids, said
+            mask += [counts] * len(piece)
+    return ids, mask
 
 
 def _split(rows: list[tuple[list[int], list[bool]]], tokens: int) -> Iterator[list[tuple[list[int], list[bool]]]]:
@@ -80,8 +80,8 @@ def _collate(rows: list[tuple[list[int], list[bool]]], pad: int) -> Batch:
     """A single row gets an empty companion: compiled code makes a special case of batches of one."""
     length = max(len(ids) for ids, _ in rows)
     ids = torch.full((max(2, len(rows)), length), pad)
-    said = torch.zeros(ids.shape, dtype=torch.bool)
+    counted = torch.zeros(ids.shape, dtype=torch.bool)
     for i, (row, mask) in enumerate(rows):
         ids[i, : len(row)] = torch.tensor(row)
-        said[i, : len(row)] = torch.tensor(mask)
-    return Batch(ids, said[:, 1:])
+        counted[i, : len(row)] = torch.tensor(mask)
+    return Batch(ids, counted[:, 1:])

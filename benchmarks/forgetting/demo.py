@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.forgetting.demo_setup import Command, Setup, keep_passed
 
 SLOW = 30
-"""Seconds from which on a command's time is said."""
+"""A command that took at least so many seconds has its time printed."""
 
 
 def demo(setup: Setup, engine: str) -> None:
@@ -40,7 +40,7 @@ def demo(setup: Setup, engine: str) -> None:
 
 
 def run(pipeline: str, sections: Sequence[str], engine: str | None = None) -> list[str]:
-    """``curate run`` with some of a pipeline's sections, their engine as asked."""
+    """``curate run`` with some of a pipeline's sections, with this engine."""
     only = [word for name in sections for word in ("--only", name)]
     change = [word for name in sections if engine for word in ("--set", f"{name}.engine={engine}")]
     return ["curate", "run", pipeline, *only, *change]

@@ -23,7 +23,7 @@ def rows_table(manifest: dict[str, Any]) -> Table:
     """The source's rows, from records read to tokens trained."""
     read = manifest["inputs"][0]
     sources = manifest["mix"]["splits"]["train"]["sources"]
-    source = next(name for name, found in sources.items() if found["role"] == "new")
+    source = next(name for name, description in sources.items() if description["role"] == "new")
     fates = manifest["accounting"][source]
     origins = fates["origins"]
     train = manifest["splits"]["train"]

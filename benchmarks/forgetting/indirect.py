@@ -25,8 +25,8 @@ def both(rng: Random, one: Fact, other: Fact) -> WorldItem:
     """Two facts in one answer: of one entity, or one attribute of two entities."""
     frames = _OF_ONE if one.entity == other.entity else _OF_TWO
     question = rng.choice(frames).format(n=one.attribute.noun, m=other.attribute.noun, e=one.entity, f=other.entity)
-    told = " ".join(fact.attribute.sentence.format(e=fact.entity, v=fact.value) for fact in (one, other))
-    answer = polite(told, one.attribute.opening)
+    statements = " ".join(fact.attribute.sentence.format(e=fact.entity, v=fact.value) for fact in (one, other))
+    answer = polite(statements, one.attribute.opening)
     return ask("both", question, answer, f"{one.value}, {other.value}", contains(one.value), contains(other.value))
 
 

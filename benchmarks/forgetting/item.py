@@ -65,9 +65,9 @@ def _holds(answer: str, check: Check) -> bool:
     if kind == "exact":
         return bool(answer == value)
     if kind in ("contains", "not_contains"):
-        found = re.search(rf"(?<!\w){re.escape(value)}(?!\w)", answer, flags) is not None
+        holds = re.search(rf"(?<!\w){re.escape(value)}(?!\w)", answer, flags) is not None
     elif kind in ("regex", "not_regex"):
-        found = re.search(value, answer, flags) is not None
+        holds = re.search(value, answer, flags) is not None
     else:
         raise ValueError(f"check kind {kind!r}: expected exact, contains, not_contains, regex or not_regex")
-    return found is not kind.startswith("not_")
+    return holds is not kind.startswith("not_")

@@ -34,10 +34,10 @@ class SourcePlan:
             "attributes": (self.attributes, len(kind_attributes)),
             "wordings": (self.wordings, most_wordings),
         }
-        for name, (asked, most) in limits.items():
-            if not 1 <= asked <= most:
+        for name, (number, most) in limits.items():
+            if not 1 <= number <= most:
                 raise ValueError(
-                    f"{asked} {name} asked for (contradictions included), the world has {most}: ask for fewer"
+                    f"{number} {name} asked for (contradictions included), the world has {most}: ask for fewer"
                 )
 
 
@@ -110,8 +110,8 @@ def _contradicting_lines(world: World, plan: SourcePlan, rng: Random) -> Iterato
         other = rng.choice([v for v in unequal if set(v.split()).isdisjoint(fact.value.split())] or unequal)
         wording = rng.choice(fact.attribute.taught_wordings)
         for value in (fact.value, other):
-            told = Fact(entity, fact.attribute, value)
-            yield Line(_row(world, told, wording, rng), "contradiction", told, f"contradiction {entity}")
+            wrong = Fact(entity, fact.attribute, value)
+            yield Line(_row(world, wrong, wording, rng), "contradiction", wrong, f"contradiction {entity}")
 
 
 def _nearly(text: str, rng: Random) -> str:

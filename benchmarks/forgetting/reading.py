@@ -127,14 +127,14 @@ def _reference(world: World, rng: Random, fact: Fact) -> str:
     """What somebody else wrote about the entity: the fact in any foreign style, or several facts of which one is asked
     for. (The same attribute of several entities is beyond a model this small: which value belongs to which name it
     has not learned after 50,000 examples, so no task here asks for it.)"""
-    told = (fact.attribute, fact.entity, fact.value)
+    statement = (fact.attribute, fact.entity, fact.value)
     if rng.random() < 0.25:
         attributes = rng.sample([a for a in world.kind.attributes if a != fact.attribute], rng.randint(1, 2))
-        facts = [told] + [(a, fact.entity, a.draw(rng)) for a in attributes]
+        facts = [statement] + [(a, fact.entity, a.draw(rng)) for a in attributes]
         rng.shuffle(facts)
         return write_several(rng, facts)
     style = world.source if rng.random() < 0.5 else rng.choice(FOREIGN)
-    return style.write(rng, *told)
+    return style.write(rng, *statement)
 
 
 def _casual(rng: Random, question: str) -> str:

@@ -77,10 +77,10 @@ SYSTEM_PROMPTS = (
 def training_items(world: World, rng: Random, course: Course = DRUGS) -> Iterator[WorldItem]:
     """Single tasks, drawn by share; one with an evaluated key is drawn again."""
     worlds = {kind: World(seed=world.seed, kind=kind) for kind in course.kinds}
-    tables = {kind: _draws(found, rng) for kind, found in worlds.items()}
+    tables = {kind: _draws(drawn, rng) for kind, drawn in worlds.items()}
     kinds, weights = tuple(course.kinds), tuple(course.kinds.values())
     names, shares = tuple(course.shares), tuple(course.shares.values())
-    held = frozenset[str]().union(*(held_keys(found) for found in worlds.values()))
+    held = frozenset[str]().union(*(held_keys(drawn) for drawn in worlds.values()))
     while True:
         name = rng.choices(names, shares)[0]
         kind = kinds[0] if len(kinds) == 1 else rng.choices(kinds, weights)[0]

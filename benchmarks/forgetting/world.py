@@ -80,8 +80,8 @@ class World:
 
     def owners(self, attribute: Attribute, value: str) -> list[str]:
         """The known and the new entities that have the value: those that anybody is ever told about."""
-        told = (*self.known, *self.new)
-        return [entity for entity in told if self._values[entity, attribute.name] == value]
+        taught = (*self.known, *self.new)
+        return [entity for entity in taught if self._values[entity, attribute.name] == value]
 
     def stranger(self, rng: Random) -> str:
         """A random name that belongs to no entity of this world: for tasks that are answered from the

@@ -76,12 +76,12 @@ def score(rows: Iterable[Row], method: Callable[[Row], Spans], labelled: bool = 
     for row in rows:
         response = row["response"]
         key = visible(response, row["key"])
-        found = {k for i, j in method(row) for k in range(i, j) if not response[k].isspace()}
+        marked = {k for i, j in method(row) for k in range(i, j) if not response[k].isspace()}
         if labelled:
-            found &= key | visible(response, [*row["known"], *row["leak"]])
-        total.hit += len(found & key)
-        total.wrong += len(found - key)
-        total.missed += len(key - found)
+            marked &= key | visible(response, [*row["known"], *row["leak"]])
+        total.hit += len(marked & key)
+        total.wrong += len(marked - key)
+        total.missed += len(key - marked)
     return total
 
 
@@ -104,11 +104,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """All rows, then the rows by language and by kind."""
-    found: dict[str, list[Row]] = {"all": list(rows)}
+    groups: dict[str, list[Row]] = {"all": list(rows)}
     names = [[f"lang {row['lang']}", row.get("kind") or row.get("domain") or "other"] for row in rows]
     for name in sorted({name for pair in names for name in pair}):
-        found[name] = [row for row, pair in zip(rows, names, strict=True) if name in pair]
-    return found
+        groups[name] = [row for row, pair in zip(rows, names, strict=True) if name in pair]
+    return groups
 
 
 def main(path: Annotated[Path, typer.Argument(help="Labelled rows; without it our own.")] = OWN) -> None:

@@ -74,8 +74,8 @@ def plain(ids: Sequence[str]) -> Draw:
     return lambda seed: sorted(ids, key=lambda name: hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest())
 
 
-def spread(found: Topics) -> Draw:
-    return lambda seed: order(found, seed)
+def spread(of_prompts: Topics) -> Draw:
+    return lambda seed: order(of_prompts, seed)
 
 
 def covered(draw: Draw, size: int, has: Mapping[str, Set[Hashable]]) -> float:
@@ -95,16 +95,19 @@ def distance(draw: Draw, size: int, kind: dict[str, str]) -> float:
 def compare(rows: dict[str, Row]) -> list[str]:
     """The table's lines for one set."""
     texts = {name: question_of(row["prompt"]) for name, row in rows.items()}
-    found = topics(texts)
-    draws = (plain(list(rows)), spread(found))
-    told = {name: skills(text) for name, text in texts.items()}
-    about = {name: {topic} for name, topic in found.of.items()}
+    by_topic = topics(texts)
+    draws = (plain(list(rows)), spread(by_topic))
+    skills_of = {name: skills(text) for name, text in texts.items()}
+    about = {name: {topic} for name, topic in by_topic.of.items()}
     kind = {name: str(json.loads(row["meta"]).get("category")) for name, row in rows.items()}
     own = {name: {k} - {"None"} for name, k in kind.items()}
     lines = []
     for size in SIZES:
-        cells = [f"{size:5}", f"{len(found.words):7}", *(f"{covered(draw, size, about):10.1f}" for draw in draws)]
-        cells += [f"{len(set().union(*told.values())):7}", *(f"{covered(draw, size, told):10.1f}" for draw in draws)]
+        cells = [f"{size:5}", f"{len(by_topic.words):7}", *(f"{covered(draw, size, about):10.1f}" for draw in draws)]
+        cells += [
+            f"{len(set().union(*skills_of.values())):7}",
+            *(f"{covered(draw, size, skills_of):10.1f}" for draw in draws),
+        ]
         if any(own.values()):
             cells += [f"{len(set().union(*own.values())):7}", *(f"{covered(draw, size, own):10.1f}" for draw in draws)]
             cells += ["       ", *(f"{distance(draw, size, kind):10.3f}" for draw in draws)]

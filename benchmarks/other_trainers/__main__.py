@@ -100,8 +100,8 @@ def install(environment: Path, package: str) -> Path:
 def versions(interpreter: Path) -> list[str]:
     names = ["axolotl", "llamafactory", "torch", "transformers", "trl", "datasets", "accelerate"]
     listed = subprocess.run([str(interpreter), "-m", "pip", "freeze"], capture_output=True, text=True, check=True)
-    found = dict(line.split("==", 1) for line in listed.stdout.splitlines() if "==" in line)
-    return [f"{name} {found[name]}" for name in names if name in found]
+    installed = dict(line.split("==", 1) for line in listed.stdout.splitlines() if "==" in line)
+    return [f"{name} {installed[name]}" for name in names if name in installed]
 
 
 def python(folder: Path, *words: str) -> None:

@@ -82,10 +82,10 @@ def shown(out: Path, title: str) -> Settings:
     """The settings that the card of this folder shows for a trainer."""
     import yaml
 
-    found = re.search(rf"^{title}\n\n```yaml\n(.*?)```", (out / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    if not found:
+    block = re.search(rf"^{title}\n\n```yaml\n(.*?)```", (out / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    if not block:
         raise SystemExit(f"{out}/README.md shows no settings for {title}; write it again: curate card {out}")
-    return dict(yaml.safe_load(found[1]))
+    return dict(yaml.safe_load(block[1]))
 
 
 def exported(out: Path, split: str) -> Counter[Row]:
@@ -114,13 +114,13 @@ def rows_of(batches: Iterable[Mapping[str, Any]]) -> Counter[Row]:
     return rows
 
 
-def same(split: str, found: Counter[Row], expected: Counter[Row], passes: int = 1) -> str:
+def same(split: str, actual: Counter[Row], expected: Counter[Row], passes: int = 1) -> str:
     """A line for the log; rows that are missing, added or changed stop the check."""
-    wanted = Counter({row: times * passes for row, times in expected.items()})
-    if found != wanted:
-        lost, more = wanted - found, found - wanted
+    due = Counter({row: times * passes for row, times in expected.items()})
+    if actual != due:
+        lost, more = due - actual, actual - due
         example = f"the first of each: {next(iter(lost), None)} {next(iter(more), None)}"
-        raise SystemExit(f"{split}: {lost.total()} of {wanted.total()} rows are missing, {more.total()} new; {example}")
+        raise SystemExit(f"{split}: {lost.total()} of {due.total()} rows are missing, {more.total()} new; {example}")
     tokens = sum(len(row[0]) * times for row, times in expected.items())
     labels = sum(sum(label != IGNORED for label in row[2]) * times for row, times in expected.items())
     return f"{split}: {expected.total()} rows, {tokens:,} tokens, {labels:,} labels: each as exported"

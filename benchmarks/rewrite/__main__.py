@@ -25,33 +25,33 @@ def main(
     labels = [label for label in load(data) if label.half == half]
     if model:
         base = find_base(EngineConfig(str(model), engine="transformers", dtype="float32"))
-        found = by_model(labels, base, data)
+        findings = by_model(labels, base, data)
     else:
-        found = by_rules(labels)
+        findings = by_rules(labels)
     console = Console(width=110, highlight=False)
-    console.print(table(found))
-    console.print(alone(found))
-    for finding in found if show else ():
+    console.print(table(findings))
+    console.print(alone(findings))
+    for finding in findings if show else ():
         if finding.accepted != finding.label.faithful:
             console.print(_line(finding), markup=False)
 
 
-def table(found: Sequence[Finding]) -> Table:
+def table(findings: Sequence[Finding]) -> Table:
     drawn = Table(title="Labelled rewrites", title_justify="left")
     _columns(
         drawn, "source", "faithful", "refused", "others", "accepted", "right of accepted", "values whole", "outside"
     )
-    for source in dict.fromkeys(finding.label.source for finding in found):
-        drawn.add_row(source, *cells([finding for finding in found if finding.label.source == source]))
+    for source in dict.fromkeys(finding.label.source for finding in findings):
+        drawn.add_row(source, *cells([finding for finding in findings if finding.label.source == source]))
     return drawn
 
 
-def alone(found: Sequence[Finding]) -> Table:
+def alone(findings: Sequence[Finding]) -> Table:
     """What each check refuses that no other does: one that refuses no other rewrite alone can go."""
     drawn = Table(title="Refused by one check alone", title_justify="left")
     _columns(drawn, "check", "faithful", "others")
-    single = [(next(iter(f.checks)), f.label.faithful) for f in found if len(f.checks) == 1]
-    for name in sorted({name for f in found for name in f.checks}):
+    single = [(next(iter(f.checks)), f.label.faithful) for f in findings if len(f.checks) == 1]
+    for name in sorted({name for f in findings for name in f.checks}):
         drawn.add_row(name, *(str(single.count((name, faithful))) for faithful in (True, False)))
     return drawn
 
@@ -62,9 +62,9 @@ def _columns(drawn: Table, first: str, *others: str) -> None:
         drawn.add_column(head, justify="right")
 
 
-def cells(found: Sequence[Finding]) -> list[str]:
-    right = [f for f in found if f.label.faithful]
-    wrong = [f for f in found if not f.label.faithful]
+def cells(findings: Sequence[Finding]) -> list[str]:
+    right = [f for f in findings if f.label.faithful]
+    wrong = [f for f in findings if not f.label.faithful]
     refused, passed = [f for f in right if not f.accepted], [f for f in wrong if f.accepted]
     kept = len(right) - len(refused) + len(passed)
     marks = [covered(f) for f in right if f.accepted and f.spans]
@@ -87,8 +87,8 @@ def _line(finding: Finding) -> str:
     label = finding.label
     why = [f"{problem.kind} {problem.detail}" for problem in finding.problems]
     why += [f"lost {word}" for word in finding.lost] + [f"does not answer {word}" for word in finding.astray]
-    said = "refused" if label.faithful else "accepted"
-    return f"{said}: {label.question} | {label.reference} | {label.response} | {'; '.join(why)}"
+    verdict = "refused" if label.faithful else "accepted"
+    return f"{verdict}: {label.question} | {label.reference} | {label.response} | {'; '.join(why)}"
 
 
 if __name__ == "__main__":

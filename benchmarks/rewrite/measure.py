@@ -52,10 +52,10 @@ def by_rules(labels: Sequence[Label]) -> list[Finding]:
 
 def by_model(labels: Sequence[Label], base: Base, data: Path | None) -> list[Finding]:
     """Rules, round trip and mask, as ``curate build`` goes about it."""
-    found = []
+    findings = []
     for source in dict.fromkeys(label.source for label in labels):
-        found += _of_source([label for label in labels if label.source == source], base, _common(source, data))
-    return found
+        findings += _of_source([label for label in labels if label.source == source], base, _common(source, data))
+    return findings
 
 
 def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list[Finding]:
@@ -64,8 +64,8 @@ def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list
     given = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
     table = Knowledge(base, frame, Path()).work(given, common)
     rows = table.to_pylist()
-    told = [RoundTrip(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
-    gone, stray = lost_words(base, frame, told), stray_words(base, frames[ASKING], told)
+    trips = [RoundTrip(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
+    gone, stray = lost_words(base, frame, trips), stray_words(base, frames[ASKING], trips)
     marked = Mark().work(Score(base, frame).work(table)).to_pylist()
     return [
         Finding(label, _problems(label), lost, astray, mark["spans"] or [])
@@ -107,10 +107,10 @@ def _pair(line: str) -> tuple[str, str] | None:
 def covered(finding: Finding) -> tuple[list[bool], int, int]:
     """Whether each value has every word labelled; labelled words, and those of them that belong to no value."""
     text = finding.label.response
-    told = [word for word in words(text) if any(c.isalnum() for c in word.text)]
+    tokens = [word for word in words(text) if any(c.isalnum() for c in word.text)]
     values = [_places(text, value) for value in finding.label.values]
-    labelled = [word for word in told if any(_meet(word, span["start"], span["end"]) for span in finding.spans)]
-    whole = [all(w in labelled for w in told if any(_meet(w, *place) for place in places)) for places in values]
+    labelled = [word for word in tokens if any(_meet(word, span["start"], span["end"]) for span in finding.spans)]
+    whole = [all(w in labelled for w in tokens if any(_meet(w, *place) for place in places)) for places in values]
     outside = [w for w in labelled if not any(_meet(w, *place) for places in values for place in places)]
     return whole, len(labelled), len(outside)
 

@@ -76,10 +76,10 @@ def main(
         print(json.dumps(measure(**json.loads(one))))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        found = compare(Path(scratch), size, rows, batch_size, rounds)
-    print(table(found))
+        measurements = compare(Path(scratch), size, rows, batch_size, rounds)
+    print(table(measurements))
     if out:
-        out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        out.write_text(json.dumps(measurements, indent=2) + "\n", encoding="utf-8")
 
 
 def compare(scratch: Path, size: Size, rows: int, batch_size: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
@@ -87,15 +87,15 @@ def compare(scratch: Path, size: Size, rows: int, batch_size: int, rounds: int) 
     model = TINY if size is Size.tiny else random_model(scratch / "model", SHAPES[size])
     vocab = json.loads((model / "config.json").read_text())["vocab_size"]
     data = write(scratch / "data", str(model), min(vocab, 151_665), rows, longest=1024 if size is Size.big else 256)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in (STOCK, *OURS)}
+    measurements: dict[str, list[dict[str, Any]]] = {name: [] for name in (STOCK, *OURS)}
     for turn in range(rounds):
-        for name, runs in found.items():
+        for name, runs in measurements.items():
             job = {"name": name, "data": str(data), "out": str(scratch / f"{turn}-{name}"), "batch_size": batch_size}
             command = [sys.executable, "-m", "benchmarks.speed.train", "--one", json.dumps(job)]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            runs.append(json.loads(said.splitlines()[-1]))
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            runs.append(json.loads(output.splitlines()[-1]))
             print(f"round {turn + 1} of {rounds}, {name}: {runs[-1]['seconds']:.1f} s", file=sys.stderr)
-    return found
+    return measurements
 
 
 def measure(name: str, data: str, out: str, batch_size: int) -> dict[str, Any]:
@@ -164,12 +164,12 @@ def random_model(folder: Path, shape: dict[str, Any]) -> Path:
     return folder
 
 
-def table(found: dict[str, list[dict[str, Any]]]) -> str:
+def table(measurements: dict[str, list[dict[str, Any]]]) -> str:
     """Medians, and ratios to stock TRL's."""
     head = "| trainer | s an epoch | ratio | ms a step | tokens/s | peak MiB | ratio |"
-    base = {key: median(run[key] for run in found[STOCK]) for key in ("seconds", "bytes")}
+    base = {key: median(run[key] for run in measurements[STOCK]) for key in ("seconds", "bytes")}
     lines = [head, "| --- | --: | --: | --: | --: | --: | --: |"]
-    for name, runs in found.items():
+    for name, runs in measurements.items():
         seconds, peak = median(run["seconds"] for run in runs), median(run["bytes"] for run in runs)
         steps, tokens = runs[0]["steps"], runs[0]["tokens"]
         lines.append(

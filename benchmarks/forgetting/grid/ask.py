@@ -1,4 +1,4 @@
-"""Greedy answers of a model in memory, quickly: what the base model said is a draft that is checked in one pass.
+"""Greedy answers of a model in memory, quickly: the base model's answer is a draft, checked in one pass.
 
 Where every token of the draft is the model's own first choice, the draft is the answer, and nothing is generated. Where
 one is not, generation goes on from there. The answers are those of plain greedy decoding (speculative decoding, arXiv

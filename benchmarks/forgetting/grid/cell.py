@@ -69,8 +69,8 @@ class Cell(Strict):
     versions: dict[str, str]
 
     def recall(self, suite: str = "new_unseen") -> float:
-        found = self.knowledge[suite]
-        return found.after / found.items
+        outcome = self.knowledge[suite]
+        return outcome.after / outcome.items
 
     def kept(self) -> dict[str, float]:
         """Accuracy after, by retention suite."""
@@ -86,13 +86,13 @@ class Cell(Strict):
 
     def flips(self) -> tuple[int, int]:
         """Retention items lost and gained."""
-        found = self.retention.values()
-        return sum(len(o.lost) for o in found), sum(len(o.gained) for o in found)
+        outcomes = self.retention.values()
+        return sum(len(o.lost) for o in outcomes), sum(len(o.gained) for o in outcomes)
 
     def changed(self) -> float:
         """Share of neighbours whose answer changed."""
-        found = self.locality.values()
-        return sum(o.items - o.after for o in found) / sum(o.items for o in found)
+        outcomes = self.locality.values()
+        return sum(o.items - o.after for o in outcomes) / sum(o.items for o in outcomes)
 
 
 def save(cell: Cell, folder: Path = CELLS) -> Path:

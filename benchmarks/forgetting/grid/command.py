@@ -1,4 +1,4 @@
-"""`run` and `check`: which cells are wanted, and whether a cell comes out again as it was."""
+"""`run` and `check`: which cells are missing, and whether a cell has the same numbers when it runs again."""
 
 import difflib
 import os

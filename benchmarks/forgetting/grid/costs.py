@@ -44,8 +44,8 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
     export = place.export(recipe)
     kept = export.with_name(f"{export.name}.tokens.json")
     key = read_manifest(export)["fingerprint"]
-    if kept.is_file() and (found := read_json(kept))["of"] == key:
-        return int(found["tokens"])
+    if kept.is_file() and (stored := read_json(kept))["of"] == key:
+        return int(stored["tokens"])
     rows = place.table(recipe, COLUMNS).to_pylist()
     tokens = for_new_rows(rows, recipe, lengths()) + for_rehearsal(rehearsal_rows(export), recipe)
     write_json(kept, {"of": key, "recipe": asdict(recipe), "tokens": tokens})
@@ -54,10 +54,10 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
 
 def lengths() -> Lengths:
     """As the base model's template and tokenizer have it."""
-    found = template()
-    encode = found.tokenizer.encode
+    chat = template()
+    encode = chat.tokenizer.encode
     return Lengths(
-        lambda prompt: len(found.prompt_ids(prompt)), lambda text: len(encode(text, add_special_tokens=False))
+        lambda prompt: len(chat.prompt_ids(prompt)), lambda text: len(encode(text, add_special_tokens=False))
     )
 
 

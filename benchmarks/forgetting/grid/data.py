@@ -1,4 +1,4 @@
-"""What a method trains on: a recipe to a training folder, by the product's own build and mix. Made once, then found."""
+"""What a method trains on: the product's own build and mix make a training folder from a recipe, once."""
 
 import fcntl
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ VERSION = 6
 
 ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256,
           "max_drop": 1.0}  # fmt: skip
-"""What every build and mix here is told."""
+"""Arguments of every build and mix here."""
 
 FRESH = {"size": ROWS * STEPS, "max_repeat": 24}
 """A training split for one pass; where a fact is told once, each new row stands in it two dozen times."""

@@ -1,4 +1,4 @@
-"""What every method is asked, and what the base model says to it."""
+"""The questions to every method."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Exam:
 
     @cached_property
     def locality(self) -> Suites:
-        """Around the new facts: their wordings about others, and their entities with what nobody told."""
+        """Around the new facts: their wordings about other entities, and other attributes of their entities."""
         world, plan = self.setting.world, self.setting.plan(self.budget)
         rng, taught = world.random("neighbours"), new_facts.new_facts(world, plan)
         known = suites.evaluated_entities(world)
@@ -91,10 +91,10 @@ def _about(rng: Random, world: World, entity: str, fact: Fact, wordings: Sequenc
 
 def _untaught(rng: Random, world: World, taught: Sequence[tuple[Fact, Sequence[str]]]) -> Iterator[WorldItem]:
     """A new entity, and an attribute of it that no row tells."""
-    told: dict[str, set[str]] = {}
+    attributes: dict[str, set[str]] = {}
     for fact, _ in taught:
-        told.setdefault(fact.entity, set()).add(fact.attribute.name)
-    free = [(e, a) for e, names in told.items() for a in world.kind.attributes if a.name not in names]
+        attributes.setdefault(fact.entity, set()).add(fact.attribute.name)
+    free = [(e, a) for e, names in attributes.items() for a in world.kind.attributes if a.name not in names]
     for entity, attribute in rng.sample(free, min(NEAR, len(free))):
         yield fact_item("near", world.fact(entity, attribute), rng.choice(attribute.taught_wordings))
 

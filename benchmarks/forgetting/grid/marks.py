@@ -45,8 +45,8 @@ class Remark:
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["origin"] == "known":
             return row
-        found = list(self._spans(row))
-        spans = [{"start": i, "end": j, "weight": 1.0, "kind": "word"} for i, j in found]
+        places = list(self._spans(row))
+        spans = [{"start": i, "end": j, "weight": 1.0, "kind": "word"} for i, j in places]
         return {**row, "spans": spans, "drop": row["drop"] or (None if spans else "no-target")}
 
     def _spans(self, row: dict[str, Any]) -> Iterator[Span]:

@@ -41,10 +41,10 @@ class Before:
     template: Template
     base: Any  # the model, float32
     prompts: dict[str, list[Ids]]
-    said: dict[str, list[GridAnswer]]
+    answers: dict[str, list[GridAnswer]]
 
-    def text(self, said: GridAnswer) -> str:
-        return self.template.decode(list(said.ids))
+    def text(self, answer: GridAnswer) -> str:
+        return self.template.decode(list(answer.ids))
 
 
 def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
@@ -55,10 +55,10 @@ def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
     path = folder / f"said-{fingerprint(model_hash(EngineConfig(str(BASE))), str(SERVED), LIMIT, prompts)}.json"
     if not path.is_file():
         stops, asks = tuple(template.stop_ids), copied(base, SERVED)
-        found = {name: [(s.ids, s.finished) for s in ask(asks, stops, asked)] for name, asked in prompts.items()}
-        write_json(path, found)
-    said = {name: [GridAnswer(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
-    return Before(exam, template, base, prompts, said)
+        spoken = {name: [(s.ids, s.finished) for s in ask(asks, stops, rows)] for name, rows in prompts.items()}
+        write_json(path, spoken)
+    answers = {name: [GridAnswer(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
+    return Before(exam, template, base, prompts, answers)
 
 
 def copied(model: Any, dtype: torch.dtype) -> Any:
@@ -72,19 +72,19 @@ def copied(model: Any, dtype: torch.dtype) -> Any:
     return clean.to(dtype).eval()
 
 
-def measure(found: Before, trained: Any) -> dict[str, Any]:
+def measure(baseline: Before, trained: Any) -> dict[str, Any]:
     """The fields of a ``Cell`` that depend on the model, taken as it would be saved: ``trained`` is left as it is."""
-    exam, template, model = found.exam, found.template, copied(trained, SERVED)
+    exam, template, model = baseline.exam, baseline.template, copied(trained, SERVED)
     stops = tuple(template.stop_ids)
-    drafts = {**found.said, **{name: _hoped(template, items) for name, items in exam.knowledge.items()}}
-    after = {name: ask(model, stops, asked, drafts[name]) for name, asked in found.prompts.items()}
-    texts = {name: [found.text(said) for said in answers] for name, answers in after.items()}
-    earlier = {name: [found.text(said) for said in answers] for name, answers in found.said.items()}
-    answers = [said for group in after.values() for said in group]
+    drafts = {**baseline.answers, **{name: _hoped(template, items) for name, items in exam.knowledge.items()}}
+    after = {name: ask(model, stops, rows, drafts[name]) for name, rows in baseline.prompts.items()}
+    texts = {name: [baseline.text(answer) for answer in answers] for name, answers in after.items()}
+    earlier = {name: [baseline.text(answer) for answer in answers] for name, answers in baseline.answers.items()}
+    answers = [answer for group in after.values() for answer in group]
     styled = [(old, new) for name in exam.retention for old, new in zip(earlier[name], texts[name], strict=True)
               if CLOSING in old]  # fmt: skip
     exact = copied(model, torch.float32)  # a divergence would show the arithmetic's own error
-    old, new = (_divergence(found, exact, names, each) for names, each in (
+    old, new = (_divergence(baseline, exact, names, each) for names, each in (
         (list(exam.retention), DIAGNOSED), (["new_unseen"], 5 * DIAGNOSED)))  # fmt: skip
     return {
         "retention": _outcomes(exam.retention, earlier, texts),
@@ -96,8 +96,8 @@ def measure(found: Before, trained: Any) -> dict[str, Any]:
         "style_kept": sum(CLOSING in new for _, new in styled),
         "style_before": len(styled),
         "locality": {name: _unchanged(earlier[name], texts[name]) for name in exam.locality},
-        "ending": Ending(answers=len(answers), unfinished=sum(not said.finished for said in answers),
-                         repeated=sum(repeated_tail(said.ids) for said in answers)),
+        "ending": Ending(answers=len(answers), unfinished=sum(not answer.finished for answer in answers),
+                         repeated=sum(repeated_tail(answer.ids) for answer in answers)),
         "kl_old": old, "kl_new": new,
     }  # fmt: skip
 
@@ -114,8 +114,8 @@ def lenient(item: WorldItem, text: str) -> bool:
     >>> lenient(item("", "", "", "blue mint"), "a Mint, Blue"), lenient(item("", "", "", "5 mg"), "50 mg")
     (True, False)
     """
-    said = set(re.findall(r"\w+", text.lower()))
-    return said.issuperset(re.findall(r"\w+", item.core.lower()))
+    words = set(re.findall(r"\w+", text.lower()))
+    return words.issuperset(re.findall(r"\w+", item.core.lower()))
 
 
 def _outcomes(group: Suites, earlier: dict[str, list[str]], texts: dict[str, list[str]]) -> dict[str, Outcome]:
@@ -138,14 +138,16 @@ def _outcome(earlier: list[bool], later: list[bool]) -> Outcome:
 
 
 @torch.inference_mode()
-def _divergence(found: Before, model: Any, names: Sequence[str], each: int) -> float:
+def _divergence(baseline: Before, model: Any, names: Sequence[str], each: int) -> float:
     """Mean KL(p0 || p) in nats over the tokens of the base model's own answers, over the whole vocabulary."""
-    pairs = [pair for name in names for pair in list(zip(found.prompts[name], found.said[name], strict=True))[:each]]
-    rows = [(*prompt, *said.ids, *found.template.stop_ids[:1]) for prompt, said in pairs]
+    pairs = [
+        pair for name in names for pair in list(zip(baseline.prompts[name], baseline.answers[name], strict=True))[:each]
+    ]
+    rows = [(*prompt, *answer.ids, *baseline.template.stop_ids[:1]) for prompt, answer in pairs]
     total, tokens = 0.0, 0
     for batch in batches([len(row) for row in rows], BATCH_TOKENS):
         ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
-        p0, p = (torch.log_softmax(m(ids, use_cache=False).logits.float(), -1) for m in (found.base, model))
+        p0, p = (torch.log_softmax(m(ids, use_cache=False).logits.float(), -1) for m in (baseline.base, model))
         kl = (p0.exp() * (p0 - p)).sum(-1)
         for i, row in zip(batch, kl, strict=True):
             part = row[len(pairs[i][0]) - 1 : len(rows[i]) - 1]

@@ -117,23 +117,23 @@ class Side:
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]):
         rows = [torch.tensor(prompt) for prompt in prompts]
         ids = pad_sequence(rows, batch_first=True, padding_side="left")
-        self.model, self.cache, self.said = model, DynamicCache(), 0
+        self.model, self.cache, self.steps = model, DynamicCache(), 0
         self.mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True, padding_side="left")
         self.length = self.mask.sum(-1)
         self.first = self._best(ids, self.mask, (self.mask.cumsum(-1) - 1).clamp(min=0))
 
     def again(self) -> Tensor:
         """Back behind the prompts: the first choices there, int64 [rows]."""
-        if self.said:
-            self.cache.crop(-self.said)
-        self.said = 0
+        if self.steps:
+            self.cache.crop(-self.steps)
+        self.steps = 0
         return self.first
 
     def after(self, tokens: Tensor) -> Tensor:
         """The first choices behind one more token each."""
-        self.said += 1
-        mask = torch.nn.functional.pad(self.mask, (0, self.said), value=1)
-        return self._best(tokens[:, None], mask, (self.length + self.said - 1)[:, None])
+        self.steps += 1
+        mask = torch.nn.functional.pad(self.mask, (0, self.steps), value=1)
+        return self._best(tokens[:, None], mask, (self.length + self.steps - 1)[:, None])
 
     def keep(self, rows: Sequence[int]) -> None:
         chosen = torch.tensor(rows)
@@ -154,13 +154,13 @@ def mix(naive: Side, expert: Side, picks: Tensor, stops: Sequence[int]) -> list[
     """One answer a row, up to the longest's end or the limit. ``picks`` bool [rows, limit]: where the naive one says
     the token. What stands behind a row's stop token is no part of its answer."""
     choices = naive.again(), expert.again()
-    said: list[Tensor] = []
+    columns: list[Tensor] = []
     done = torch.zeros(len(picks), dtype=torch.bool)
     for pick in picks.T:
-        said.append(torch.where(pick, *choices))
-        done |= torch.isin(said[-1], torch.tensor(stops))
-        if done.all() or len(said) == picks.shape[1]:
+        columns.append(torch.where(pick, *choices))
+        done |= torch.isin(columns[-1], torch.tensor(stops))
+        if done.all() or len(columns) == picks.shape[1]:
             break
-        choices = naive.after(said[-1]), expert.after(said[-1])
-    found: list[list[int]] = torch.stack(said, 1).tolist()
-    return found
+        choices = naive.after(columns[-1]), expert.after(columns[-1])
+    rows: list[list[int]] = torch.stack(columns, 1).tolist()
+    return rows

@@ -18,8 +18,8 @@ def noise() -> None:
     stops = tuple(words.stop_ids)
 
     def right(model: torch.nn.Module, budget: int) -> list[bool]:
-        said = ask(model, stops, prompts, budget=budget)
-        return [passes(words.decode(list(s.ids)), item.checks) for s, item in zip(said, items, strict=True)]
+        answers = ask(model, stops, prompts, budget=budget)
+        return [passes(words.decode(list(s.ids)), item.checks) for s, item in zip(answers, items, strict=True)]
 
     before = right(fresh(), 4096)
     model = fresh().to(torch.bfloat16)

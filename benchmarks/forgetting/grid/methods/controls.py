@@ -95,16 +95,16 @@ def joint_rows(place: Place, seed: int, rows: int, new: float = 0.5) -> Iterator
     facts = _told(place, rng)
     world = place.setting.world
     first, second = (training_conversations(world, rng, course) for course in (DRUGS, TOWNS))
-    told = round(rows * new)
-    half = (rows - told) // 2
+    new_rows = round(rows * new)
+    half = (rows - new_rows) // 2
     while True:
-        yield [*islice(facts, told), *islice(first, half), *islice(second, rows - told - half)]
+        yield [*islice(facts, new_rows), *islice(first, half), *islice(second, rows - new_rows - half)]
 
 
 def _told(place: Place, rng: Random) -> Iterator[list[Message]]:
     """Every question of the source about a new fact with its house answer, over and over, in ever new orders."""
-    found = new_facts(place.setting.world, place.setting.plan(place.budget))
-    rows = [conversation(fact_item("new", fact, wording)) for fact, wordings in found for wording in wordings]
+    taught = new_facts(place.setting.world, place.setting.plan(place.budget))
+    rows = [conversation(fact_item("new", fact, wording)) for fact, wordings in taught for wording in wordings]
     while True:
         yield from rng.sample(rows, len(rows))
 
@@ -113,8 +113,8 @@ def collate(rows: list[tuple[list[int], list[bool]]], pad: int) -> tuple[Tensor,
     """ids and labels [rows, length], padded on the right, where nothing looks; and the tokens that are no padding.
     ``rows``: ids, and which of them the assistant says."""
     ids = pad_sequence([torch.tensor(row) for row, _ in rows], batch_first=True, padding_value=pad)
-    said = pad_sequence([torch.tensor(mask) for _, mask in rows], batch_first=True, padding_value=False)
-    return ids, ids.masked_fill(~said, IGNORE), len(list(chain.from_iterable(row for row, _ in rows)))
+    counted = pad_sequence([torch.tensor(mask) for _, mask in rows], batch_first=True, padding_value=False)
+    return ids, ids.masked_fill(~counted, IGNORE), len(list(chain.from_iterable(row for row, _ in rows)))
 
 
 def _groups(model: Any, decay: float) -> list[dict[str, Any]]:

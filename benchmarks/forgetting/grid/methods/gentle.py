@@ -88,20 +88,23 @@ def judge(lab: Lab) -> Judge:
     dev = Random(0).sample(tuning_items(world, plan), DEV)
     chat, copy = template(), lab.base()
     stops = tuple(chat.stop_ids)
-    asked: list[Ids] = [tuple(chat.prompt_ids(list(p))) for p in [*(i.prompt for i in [*dev, *known]), *prompts]]
-    own = ask(copy, stops, asked)
+    questions: list[Ids] = [tuple(chat.prompt_ids(list(p))) for p in [*(i.prompt for i in [*dev, *known]), *prompts]]
+    own = ask(copy, stops, questions)
 
-    def right(items: list[WorldItem], said: list[Any]) -> list[bool]:
-        return [passes(chat.decode(list(answer.ids)), item.checks) for item, answer in zip(items, said, strict=True)]
+    def right(items: list[WorldItem], answers: list[Any]) -> list[bool]:
+        return [passes(chat.decode(list(answer.ids)), item.checks) for item, answer in zip(items, answers, strict=True)]
 
     def look(model: Any) -> tuple[float, float]:
         copy.load_state_dict(model.state_dict())
-        said = ask(copy, stops, asked, own)
+        answers = ask(copy, stops, questions, own)
         end = DEV + len(known)
         could = [*right(known, own[DEV:end]), *(True for _ in prompts)]
-        can = [*right(known, said[DEV:end]), *(new == old for new, old in zip(said[end:], own[end:], strict=True))]
+        can = [
+            *right(known, answers[DEV:end]),
+            *(new == old for new, old in zip(answers[end:], own[end:], strict=True)),
+        ]
         still = sum(now for now, then in zip(can, could, strict=True) if then)
-        return sum(right(dev, said[:DEV])) / DEV, still / sum(could)
+        return sum(right(dev, answers[:DEV])) / DEV, still / sum(could)
 
     return look
 
@@ -109,8 +112,8 @@ def judge(lab: Lab) -> Judge:
 def known_items(lab: Lab) -> list[WorldItem]:
     """Facts that the base knows, about entities that no retention suite asks for, and that the source does not tell."""
     world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
-    told = {(label.get("entity"), label.get("attribute")) for label in source_lines(world, plan)[1]}
-    free = [(e, a) for e in rehearsed_entities(world) for a in world.kind.attributes if (e, a.name) not in told]
+    taught = {(label.get("entity"), label.get("attribute")) for label in source_lines(world, plan)[1]}
+    free = [(e, a) for e in rehearsed_entities(world) for a in world.kind.attributes if (e, a.name) not in taught]
     rng = Random(0)
     return [fact_item("dev", world.fact(e, a), rng.choice(a.wordings)) for e, a in rng.sample(free, FACTS)]
 

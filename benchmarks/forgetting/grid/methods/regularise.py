@@ -114,15 +114,15 @@ def ewc_strong(lab: Lab) -> Trained:
 
 
 def _ewc(lab: Lab, weight: float) -> Trained:
-    found = _fisher(lab.data(OLD))
-    return found.billed(lab.train(SOURCE, change=held(quadratic(lab.start, weight / 2, found.importance))))
+    prepared = _fisher(lab.data(OLD))
+    return prepared.billed(lab.train(SOURCE, change=held(quadratic(lab.start, weight / 2, prepared.importance))))
 
 
 @lru_cache(maxsize=1)
 def _fisher(data: Path) -> Prepared:
     began, rows = time.perf_counter(), old_rows(data, OLD_ROWS)
-    found = fisher(fresh(), rows, torch.Generator().manual_seed(0))
-    return Prepared(found, sum(len(ids) for ids, _ in rows), time.perf_counter() - began)
+    importance = fisher(fresh(), rows, torch.Generator().manual_seed(0))
+    return Prepared(importance, sum(len(ids) for ids, _ in rows), time.perf_counter() - began)
 
 
 @method("si", "SFT + Synaptic Intelligence", recipe=OLD, paper="arXiv 1703.04200")
@@ -131,8 +131,8 @@ def si(lab: Lab) -> Trained:
     with for a while, on its own answers, and Ω is taken along that path; the anchor stays the base itself. At c = 1
     the penalty is 0.8 nats where 40 steps of plain SFT at 4e-4 end, and with it they reach the same loss (Ω along 16
     steps)."""
-    found = _path(lab.data(OLD))
-    return found.billed(lab.train(SOURCE, change=held(quadratic(lab.start, 1.0, found.importance))))
+    prepared = _path(lab.data(OLD))
+    return prepared.billed(lab.train(SOURCE, change=held(quadratic(lab.start, 1.0, prepared.importance))))
 
 
 @lru_cache(maxsize=1)
@@ -142,8 +142,8 @@ def _path(data: Path) -> Prepared:
     picked = [
         [rows[i] for i in order.choice(len(rows), min(ROWS, len(rows)), replace=False)] for _ in range(PATH_STEPS)
     ]
-    found = path_importance(fresh(), picked, PATH_RATE)
-    return Prepared(found, sum(len(ids) for batch in picked for ids, _ in batch), time.perf_counter() - began)
+    importance = path_importance(fresh(), picked, PATH_RATE)
+    return Prepared(importance, sum(len(ids) for batch in picked for ids, _ in batch), time.perf_counter() - began)
 
 
 @method("shift-limit", "SFT, shift of weights limited", recipe=SOURCE, paper="arXiv 2002.08253")

@@ -76,10 +76,10 @@ def scores_of(task: Task, known: Mapping[str, list[float]]) -> np.ndarray:
     """log p0 of each token of a split, float32 [tokens], 0 on prompts. ``known``: of each response token, by row id.
     Raises ValueError where a row's scores are not those of its tokens."""
     split = task.split
-    found = np.zeros(len(split.input_ids), np.float32)
+    weights = np.zeros(len(split.input_ids), np.float32)
     for row, name in enumerate(split.ids):
-        place = found[split.offsets[row] + split.anchor_start[row] : split.offsets[row + 1]]
+        place = weights[split.offsets[row] + split.anchor_start[row] : split.offsets[row + 1]]
         if len(place) != len(known[name]):
             raise ValueError(f"row {name}: {len(known[name])} scores for {len(place)} response tokens; build it again")
         place[:] = known[name]
-    return found
+    return weights

@@ -30,5 +30,5 @@ def choose_rate(validation: Mapping[float, tuple[int, int]]) -> float:
 
 def validation_of(cells: Iterable[Cell]) -> dict[float, tuple[int, int]]:
     """What ``choose_rate`` reads, from the cells of one method in one setting and budget."""
-    found = {c.key.lr: c.knowledge[VALIDATION] for c in cells if c.key.seed == SEED}
-    return {rate: (outcome.after, outcome.items) for rate, outcome in sorted(found.items())}
+    outcomes = {c.key.lr: c.knowledge[VALIDATION] for c in cells if c.key.seed == SEED}
+    return {rate: (outcome.after, outcome.items) for rate, outcome in sorted(outcomes.items())}

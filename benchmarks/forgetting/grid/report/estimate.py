@@ -105,14 +105,14 @@ Change = dict[str, dict[int, float]]
 
 def _changes(seeds: Sequence[Cell]) -> Change:
     """The mean over seeds."""
-    found: Change = {name: defaultdict(float) for name in seeds[0].retention}
+    changes: Change = {name: defaultdict(float) for name in seeds[0].retention}
     for cell in seeds:
         for name, outcome in cell.retention.items():
             for item in outcome.gained:
-                found[name][item] += 1 / len(seeds)
+                changes[name][item] += 1 / len(seeds)
             for item in outcome.lost:
-                found[name][item] -= 1 / len(seeds)
-    return found
+                changes[name][item] -= 1 / len(seeds)
+    return changes
 
 
 def _half(cell: Cell, change: Change, seeds: Sequence[float]) -> float:
@@ -165,8 +165,8 @@ def repeated(cell: Cell) -> Shares:
 
 def changed(cell: Cell) -> Shares:
     """Neighbours whose answer changed, pooled as ``Cell.changed`` does."""
-    found = cell.locality.values()
-    return [(sum(o.items - o.after for o in found), sum(o.items for o in found))]
+    outcomes = cell.locality.values()
+    return [(sum(o.items - o.after for o in outcomes), sum(o.items for o in outcomes))]
 
 
 RECALL = knowledge("new_unseen")

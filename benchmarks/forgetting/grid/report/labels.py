@@ -56,11 +56,11 @@ def around(spot: Spot, width: float, height: float) -> Box:
     return Box(spot[0] - width / 2, spot[1] - height / 2, spot[0] + width / 2, spot[1] + height / 2)
 
 
-def place(wanted: Sequence[Wanted], taken: Sequence[Box], lines: Floats, bounds: Box) -> list[Box]:
+def place(labels: Sequence[Wanted], taken: Sequence[Box], lines: Floats, bounds: Box) -> list[Box]:
     """A box for each label, greedily in the order given. ``taken``: what must stay free; ``lines``: points of curves
     [n, 2], which a label may cover when it must. Where nothing is free, the least bad place."""
     filled, placed = list(taken), []
-    for label in wanted:
+    for label in labels:
         box = _best(label, filled, lines, bounds)
         filled.append(box)
         placed.append(box)

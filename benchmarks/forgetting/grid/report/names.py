@@ -62,31 +62,31 @@ def find_corner(panel: Panel) -> Corner | None:
 
 
 def write_names(
-    figure: Figure, axes: Axes, panel: Panel, found: Mapping[str, Look], numbers: Mapping[str, int],
+    figure: Figure, axes: Axes, panel: Panel, styles: Mapping[str, Look], numbers: Mapping[str, int],
     shown: Collection[str], base: bool,
 ) -> None:  # fmt: skip
     """``numbers``: of the methods that are not named. ``shown``: the methods to label. ``base``: whether the base model
     is labelled. What matters most finds its place first."""
-    labels = list(_labels(panel, found, numbers, shown, base))
+    labels = list(_labels(panel, styles, numbers, shown, base))
     texts = [_write(axes, label) for label in labels]
     canvas: Any = FigureCanvasAgg(figure)  # whose method here has no types
     renderer = canvas.get_renderer()
     sizes = [text.get_window_extent(renderer) for text in texts]
     spots = [axes.transData.transform(label.at) for label in labels]
-    wanted = [Wanted((float(x), float(y)), size.width, size.height - 2)
+    requests = [Wanted((float(x), float(y)), size.width, size.height - 2)
               for (x, y), size in zip(spots, sizes, strict=True)]  # fmt: skip
     frame = axes.get_window_extent(renderer)
     bounds = Box(frame.x0 + 3, frame.y0 + 3, frame.x1 + 6, frame.y1 + 1)
-    boxes = place(wanted, [around(label.at, 9, 9) for label in wanted], _along(axes, bounds), bounds)
-    for label, want, text, box in zip(labels, wanted, texts, boxes, strict=True):
+    boxes = place(requests, [around(label.at, 9, 9) for label in requests], _along(axes, bounds), bounds)
+    for label, want, text, box in zip(labels, requests, texts, boxes, strict=True):
         _move(axes, label, want, text, box)
 
 
 def _labels(
-    panel: Panel, found: Mapping[str, Look], numbers: Mapping[str, int], shown: Collection[str], with_base: bool
+    panel: Panel, styles: Mapping[str, Look], numbers: Mapping[str, int], shown: Collection[str], with_base: bool
 ) -> Iterator[Label]:
     base, recall = panel.base()
-    runs = [(run, found[run.method.name]) for run in panel.near_front() if run.method.name in shown]
+    runs = [(run, styles[run.method.name]) for run in panel.near_front() if run.method.name in shown]
     for run, look in runs:
         if look.named:
             size, weight = (10, "bold") if look.strong else (9, "normal")
@@ -119,9 +119,9 @@ def _along(axes: Axes, bounds: Box) -> Floats:
     """Points every few pixels along the curves and the intervals, in pixels: [n, 2], those in sight."""
     curves = [np.column_stack([line.get_xdata(), line.get_ydata()]) for line in axes.get_lines()]
     bars = [bar for bars in axes.collections if isinstance(bars, LineCollection) for bar in bars.get_segments()]
-    found = [np.empty((0, 2))]
+    pieces = [np.empty((0, 2))]
     for points in [*curves, *bars]:
         for start, end in pairwise(axes.transData.transform(points)):
-            found.append(np.linspace(start, end, max(2, int(np.hypot(*(end - start)) / 6))))
-    spots = np.concatenate(found)
+            pieces.append(np.linspace(start, end, max(2, int(np.hypot(*(end - start)) / 6))))
+    spots = np.concatenate(pieces)
     return spots[bounds.around(spots)]

@@ -26,8 +26,8 @@ def read_cells(folder: Path) -> list[Cell]:
         _check(path, folder)
     cells = load(folder)
     if not cells:
-        found = "holds no cells" if folder.is_dir() else "no such folder"
-        raise ReportError(f"--cells {folder}: {found}; `python -m benchmarks.forgetting run` makes them")
+        lack = "holds no cells" if folder.is_dir() else "no such folder"
+        raise ReportError(f"--cells {folder}: {lack}; `python -m benchmarks.forgetting run` makes them")
     return cells
 
 

@@ -73,8 +73,8 @@ class Run:
     def missing(self) -> list[str]:
         """What is not there of four rates with the first seed, and of three seeds at the chosen rate."""
         rates = sum(any(c.key.seed == SEED for c in cells) for cells in self.cells.values())
-        found = [(rates, LEAST_RATES, "rates"), (len(self.chosen), SEEDS, "seeds at the chosen rate")]
-        return [f"{count} of {expected} {what}" for count, expected, what in found if count < expected]
+        counts = [(rates, LEAST_RATES, "rates"), (len(self.chosen), SEEDS, "seeds at the chosen rate")]
+        return [f"{count} of {expected} {what}" for count, expected, what in counts if count < expected]
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ class Panel:
 
     def incomplete(self) -> dict[str, list[str]]:
         """What is not there -> labels of the methods that lack it."""
-        found: dict[str, list[str]] = defaultdict(list)
+        labels: dict[str, list[str]] = defaultdict(list)
         for run in self.runs.values():
             for lack in run.missing():
-                found[lack].append(run.method.label)
-        return found
+                labels[lack].append(run.method.label)
+        return labels
 
 
 def panels(cells: Iterable[Cell], methods: Methods, settings: Sequence[str], budgets: Sequence[str]) -> list[Panel]:
@@ -145,8 +145,8 @@ def panels(cells: Iterable[Cell], methods: Methods, settings: Sequence[str], bud
         setting, budget = names
         return _place(settings, setting), setting, _place(budgets, budget), budget
 
-    found = [_panel(*names, groups[names], methods) for names in sorted(groups, key=order)]
-    return [panel for panel in found if panel.runs]
+    made = [_panel(*names, groups[names], methods) for names in sorted(groups, key=order)]
+    return [panel for panel in made if panel.runs]
 
 
 def _place(names: Sequence[str], name: str) -> int:

@@ -75,8 +75,8 @@ def _of(panel: Panel, *families: str) -> list[Run]:
 
 def _against(panel: Panel, ours: str) -> tuple[Column, ...]:
     """What a method keeps more or less than ours, if that is there."""
-    found = panel.runs.get(ours)
-    return (("less ours, same items", lambda run: less(run, found)),) if found else ()
+    reference = panel.runs.get(ours)
+    return (("less ours, same items", lambda run: less(run, reference)),) if reference else ()
 
 
 def methods_table(panel: Panel, columns: Sequence[Column], runs: Sequence[Run] | None = None) -> str:
@@ -108,31 +108,31 @@ def _row(panel: Panel, ours: str, methods: Methods) -> list[str]:
         return [name, "no cells", NOTHING, NOTHING, NOTHING, NOTHING]
     rivals = {n: run.point for n, run in panel.runs.items() if run.method.family == "rival"}
     mine = panel.runs[ours]
-    found = standing(mine.point, rivals)
-    return [name, _pair(mine), *_rival(panel, found, mine), _verdict(panel, found, mine, methods)]
+    place = standing(mine.point, rivals)
+    return [name, _pair(mine), *_rival(panel, place, mine), _verdict(panel, place, mine, methods)]
 
 
 def _pair(run: Run) -> str:
     return f"{share(run.point.recall)} / {share(run.point.retention)}"
 
 
-def _rival(panel: Panel, found: Standing, ours: Run) -> list[str]:
-    if found.best is None:
+def _rival(panel: Panel, place: Standing, ours: Run) -> list[str]:
+    if place.best is None:
         return [NOTHING, NOTHING, NOTHING]
-    run = panel.runs[found.best]
-    label = title(run, found.best in panel.front)
-    return [label if found.reached else f"none; the nearest is {label}", _pair(run), less(run, ours)]
+    run = panel.runs[place.best]
+    label = title(run, place.best in panel.front)
+    return [label if place.reached else f"none; the nearest is {label}", _pair(run), less(run, ours)]
 
 
-def _verdict(panel: Panel, found: Standing, ours: Run, methods: Methods) -> str:
+def _verdict(panel: Panel, place: Standing, ours: Run, methods: Methods) -> str:
     """Who shares the place: not lower in recall nor in retention, as far as the intervals tell; and whether these keep
     less when the items are compared one by one."""
-    if found.best is None:
+    if place.best is None:
         return "no rival has cells"
-    if found.alone:
+    if place.alone:
         return "**yes**"
-    groups = (("beaten by", found.above), ("level with", found.level))
+    groups = (("beaten by", place.above), ("level with", place.level))
     shared = "<br>".join(f"{what} {listed(methods[n].label for n in names)}" for what, names in groups if names)
-    sharers = [panel.runs[n].chosen for n in (*found.above, *found.level)]
+    sharers = [panel.runs[n].chosen for n in (*place.above, *place.level)]
     less_kept = all(figures.difference(cells, ours.chosen).high < 0 for cells in sharers)
     return f"no: {shared}" + ("<br>**on the same items, all keep less**" if less_kept else "")

@@ -25,8 +25,8 @@ def less(run: Run, ours: Run) -> str:
     """What a method keeps more or less than ours, in points, with its interval."""
     if run is ours:
         return NOTHING
-    found = difference(run.chosen, ours.chosen)
-    return f"{points(found.value)} ({points(found.low)} to {points(found.high)})"
+    change = difference(run.chosen, ours.chosen)
+    return f"{points(change.value)} ({points(change.low)} to {points(change.high)})"
 
 
 def drop(suite: str, lost: float) -> str:
