@@ -129,3 +129,12 @@ def _seconds(arguments):
     after = os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return min(used, time.monotonic() - began)
+
+
+def test_tests_lie_as_the_packages_do():
+    """A folder of tests for each slice; at the top what looks across slices."""
+    across = {"test_layers.py", "test_docs.py", "test_site.py", "test_sizes.py", "test_plugins.py"}
+    assert {path.name for path in (ROOT / "tests").glob("test_*.py")} == across
+    for package in ("curate", "train"):
+        folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests" / package).rglob("test_*.py")}
+        assert {folder for folder in folders if not (ROOT / folder / "__init__.py").is_file()} == set()

@@ -29,7 +29,7 @@ from curate.rehearsal.generators.generator import generator
 from curate.schema import DROPS
 from curate.store.advice import remedy
 from tests.reading import one, read, user, write
-from tests.test_report import results, suite
+from tests.train.report.test_report import results, suite
 from tests.training_folder import dataset, learn, template
 from train.evaluation.checks import KINDS, correct, kind
 from train.evaluation.config import EvaluateConfig

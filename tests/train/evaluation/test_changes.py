@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.paths import BASE
-from tests.test_report import folder, results, save, suite  # noqa: F401 - a fixture
+from tests.train.report.test_report import folder, results, save, suite  # noqa: F401 - a fixture
 from train.cli import app
 from train.evaluation.changes import LEAST, passages, style_changes
 from train.evaluation.config import EvaluateConfig

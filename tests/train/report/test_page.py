@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.test_report import results, save, suite
+from tests.train.report.test_report import results, save, suite
 from train.evaluation.compare import compare, wilson
 from train.evaluation.results import (
     RESULTS,

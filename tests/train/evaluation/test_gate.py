@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from tests.test_evaluate import World, world  # noqa: F401 - a fixture
+from tests.train.evaluation.test_evaluate import World, world  # noqa: F401 - a fixture
 from train.evaluation.compare import detectable, mcnemar
 from train.evaluation.prepare import prepare
 from train.evaluation.results import EvaluateError

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.test_evaluate import World, save_model, world  # noqa: F401 - a fixture
+from tests.train.evaluation.test_evaluate import World, save_model, world  # noqa: F401 - a fixture
 from train.evaluation.checks import Check, lenient
 from train.evaluation.evaluate import evaluate
 from train.evaluation.judge import ask

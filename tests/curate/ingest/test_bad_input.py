@@ -25,8 +25,8 @@ from curate.rehearsal.topics import topics
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
 from curate.store.runner import run_stage
+from tests.curate.ingest.test_source import LINES
 from tests.paths import BASE, DATA, needs_data
-from tests.test_ingest import LINES
 
 QA = {"question": "What is the dose of Velotrin?", "answer": "37 mg."}
 

@@ -7,7 +7,7 @@ import pytest
 from curate.model.engine import Completion
 from tests import reasoning
 from tests.reasoning import THINK, template
-from tests.test_evaluate import save_model
+from tests.train.evaluation.test_evaluate import save_model
 from train.evaluation.changes import passages
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
