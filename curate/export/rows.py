@@ -1,5 +1,6 @@
 """Scored rows to training rows: tokens, labels and weights, and what is kept of the base model's distribution."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
@@ -16,6 +17,9 @@ from curate.text.questions import cluster_of
 READS = ("id", "source", "prompt", "reference", "response", "thought", "origin", "finished", "spans", "drop",
          "token_ids", "top_ids", "top_logprobs")  # fmt: skip
 HEAVY = ("token_ids", "top_ids", "top_logprobs")
+SURE = math.log(0.5)
+"""Log-probability in nats from which a token is likelier than all others together. Where the base says a token with
+less, another one need gain little to take the answer elsewhere, even if the token is the likeliest."""
 ROWS = pa.schema(
     [
         *TOKENS,
@@ -51,9 +55,9 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
 
     A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for token
     what the scoring pass saw, and are empty elsewhere. They are the base model's closed-book distribution; at tokens on
-    the way to a label which closed book are not its likeliest, the token itself: held closed book there, the model
-    begins an answer that never comes to the fact. Rows longer than ``max_length`` are skipped, not cut: a cut row would
-    teach an answer without an end.
+    the way to a label of which the base is not ``SURE`` closed book, the token itself: held closed book there, the
+    model begins an answer that never comes to the fact. Rows longer than ``max_length`` are skipped, not cut: a cut row
+    would teach an answer without an end.
     """
     scored = scored.select(READS)
     texts = scored.select([name for name in READS if name not in HEAVY])
@@ -110,7 +114,7 @@ def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
 
 def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.Array]:
     """Ids and log-probabilities [rows, tokens, k] to hold each token to: the best k closed book; on the ``way``, where
-    the token is not the best of them, the token itself and 0."""
+    the base is not ``SURE`` of the token, the token itself and 0."""
     own, ids, logprobs = (
         scored[name].combine_chunks().cast(ROWS.field(kind).type)
         for name, kind in (("token_ids", "input_ids"), ("top_ids", "anchor_ids"), ("top_logprobs", "anchor_logprobs"))
@@ -118,10 +122,12 @@ def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.
     here, there = _starts(own), _starts(ids)
     tokens = own.flatten().to_numpy()
     known, best = _first(ids.flatten())
+    _, best_logprob = _first(logprobs.flatten())
     places, said = (
         np.concatenate([np.arange(0), *(starts[row] + on for row, on in enumerate(way))]) for starts in (there, here)
     )
-    left = known[places] & (best[places] != tokens[said])
+    sure = (best[places] == tokens[said]) & (best_logprob[places] >= SURE)
+    left = known[places] & ~sure
     places, certain = places[left], tokens[said[left]]
     return _put(ids, places, certain), _put(logprobs, places, np.zeros(len(places), np.float32))
 
@@ -140,8 +146,9 @@ def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.List
 def _first(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
     """Of each list whether there is a first value, and that value."""
     known = pc.list_value_length(lists).to_numpy() > 0
-    best = np.zeros(len(lists), np.int32)
-    best[known] = lists.flatten().to_numpy()[_starts(lists)[known]]
+    values = lists.flatten().to_numpy()
+    best = np.zeros(len(lists), values.dtype)
+    best[known] = values[_starts(lists)[known]]
     return known, best
 
 

@@ -94,6 +94,16 @@ def test_on_the_way_to_the_fact_a_row_is_held_to_its_own_tokens(rendering):
             assert logprobs[0] == pytest.approx(np.log(0.9))
 
 
+def test_a_likeliest_token_of_which_the_base_is_not_sure_is_held_to_itself_too(rendering):
+    scored = score(learn(4), rendering)
+    unsure = [[np.log(0.4), *logprobs[1:]] if i % 2 else logprobs for i, logprobs in enumerate(scored["top_logprobs"])]
+    row = one(rendering, scored | {"top_logprobs": unsure})
+    first_label = next(i for i, label in enumerate(row["labels"]) if label >= 0) - row["anchor_start"]
+    held = [logprobs == [0.0] for logprobs in row["anchor_logprobs"]]
+    assert held[:first_label] == [bool(i % 2) for i in range(first_label)]
+    assert not any(held[first_label:])
+
+
 def test_where_the_end_of_turn_is_learnt_the_way_to_it_is_held_to_its_own_tokens(rendering):
     row = one(rendering, elsewhere(learn(4, origin="reference"), rendering))
     response = row["input_ids"][row["anchor_start"] :]
