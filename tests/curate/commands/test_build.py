@@ -104,9 +104,18 @@ def test_the_scores_line_up_with_the_tokens(rows):
         if row["drop"]:
             continue
         count = len(row["token_ids"])
-        assert {len(row[name]) for name in ("token_starts", "token_ends", "a", "b", "q", "entropy", "top_ids")} == {
-            count
-        }
+        assert {
+            len(row[name])
+            for name in (
+                "token_starts",
+                "token_ends",
+                "logp_closed",
+                "logp_reference",
+                "logp_placebo",
+                "entropy",
+                "top_ids",
+            )
+        } == {count}
         assert row["token_starts"][-1] == row["token_ends"][-1] == len(row["response"])
         assert all(len(ids) == 20 for ids in row["top_ids"])
         assert max(row["logp_closed"]) <= 0
