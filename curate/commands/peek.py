@@ -172,10 +172,10 @@ def _show_tokens(row: dict[str, Any], meta: dict[str, Any], tokenizer: Any, view
 
 
 def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -> None:
-    kind = None if unfinished(folder) else read_manifest(folder).get("kind")
+    kind = EXAMPLES if unfinished(folder) else read_manifest(folder).get("kind")
     if kind == SWEEP:
         raise DatasetError(f"{folder}: a sweep; point to one of its folders")
-    if kind not in (None, EXAMPLES):
+    if kind != EXAMPLES:
         raise DatasetError(f"{folder}: its manifest.json is not one that curate wrote; point to out, or to builds")
     names = ["id", "source", "prompt", "reference", "response", "origin", "spans", "flags", "drop", "meta"]
     table = read_finished(folder, names) if unfinished(folder) else read_dataset(folder, names)

@@ -42,7 +42,8 @@ def wilson(right: float, items: int) -> tuple[float, float]:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(right, items, method="wilson")
-    return float(low), float(high)
+    # Of none the lower bound is 0, and of all the upper one is 1: rounding makes 1e-18 of the first.
+    return float(low) if right else 0.0, float(high) if right < items else 1.0
 
 
 def mcnemar(lost: int, gained: int) -> float:

@@ -270,6 +270,7 @@ def test_an_answer_may_have_a_few_times_the_tokens_of_its_reference(name, letter
     """A letter is a token here. A thought is as long as it is, so that of a model that thinks is not cut."""
     base = Base(template(CHATML if name == "CHATML" else getattr(reasoning, name), ()))
     stage = Regenerate(base, (load_frames()["rewrite"],), load_frames()["question"], max_tokens=ceiling)
-    asked = rows("How?").set_column(3, EXAMPLE.field("reference"), pa.array(["9 mg".rjust(letters, "x")]))
+    place, reference = EXAMPLE.get_field_index("reference"), pa.array(["9 mg".rjust(letters, "x")])
+    asked = rows("How?").set_column(place, EXAMPLE.field("reference"), reference)
     stage.open()(asked)
     assert set(base.engine.asked) == {expected}

@@ -283,7 +283,7 @@ def test_rehearsal_that_a_ratio_of_one_leaves_out_is_said(work, tmp_path, capsys
 
 
 def test_an_unknown_name_is_told_the_nearest_of_the_made_too():
-    with pytest.raises(ConfigError, match=r"'selff'.* did you mean 'self'\?.* made here, without a file: splice"):
+    with pytest.raises(ConfigError, match=r"'selff'.* did you mean 'self'\?.* made here, without a file: neighbours"):
         resolve("selff")
 
 
