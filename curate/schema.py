@@ -1,9 +1,9 @@
-"""The tables that travel between stages, and every reason for which something is left out: the only place that spells
+"""The schemas of the tables passed between stages, and every reason for leaving something out; no other module spells
 a column list or a reason.
 
-``EXAMPLE`` is the text side, one row per question. ``SCORED`` adds what the base model thinks of every
-response token. ``TOKENS`` is what a trainer opens and ``META`` is the side table beside it, same rows,
-same order. ``docs`` of each column stand in its field below.
+``EXAMPLE`` has the texts, one row per question. ``SCORED`` adds the base model's scores of every response token.
+``TOKENS`` is the table that a trainer opens and ``META`` is the side table beside it, same rows, same order. Each
+column is documented beside its field below.
 """
 
 from typing import Literal, get_args
@@ -36,7 +36,7 @@ DROPS: dict[str, str | None] = {
     "not-sampled": "lower --ratio: this mix needs no more of them",
     # prompt, reference and response do not fit the context
     "too-long": "lower --max-tokens, for which room is kept beside a question, or raise --max-model-len",
-    # no attempt stated the reference, and --fallback drop
+    # no rewrite stated the reference, and --fallback drop
     "unfaithful": "raise --attempts, or keep the source's wording with --fallback reference",
     # a placebo reference explains the response as well as the row's own reference does
     "template-leak": "look at the references: an answer that fits every question teaches nothing",
@@ -46,72 +46,72 @@ DROPS: dict[str, str | None] = {
     "unfinished": "raise --max-tokens: these answers did not end within it",
     # nothing is marked for loss, so there is nothing to train
     "no-target": "look at the mask, which marks nothing in these rows: another --mask, or lower --thresholds",
-    # of plain text; the questions asked about it are the rows
+    # a passage of plain text; the questions asked about the passage are the rows
     "passage": None,
-    # a question about a passage, or its answer, that does not stand; meta says why
+    # a question about a passage, or its answer, that failed a check; meta says which
     "refused": None,
     # holds an item of an evaluation suite (mix --decontaminate)
     "contaminated": None,
     # named by --exclude
     "excluded": "name fewer rows in the file of --exclude",
-    # tells a fact that --test holds out of training
+    # states a fact that --test holds out of training
     "test": "lower --test",
     # the answer is empty, a stub ("N/A"), navigation, or only points to a page
     "boilerplate": _rule("boilerplate"),
     # the answer breaks off
     "truncated": _rule("truncated"),
-    # the answer marks a speaker's turn ("### Human:", "<|im_start|>"), as a conversation that ran on
+    # the answer contains a turn marker ("### Human:", "<|im_start|>"), as in a conversation that ran on
     "role-markers": _rule("role_markers"),
     # question or answer is in none of the languages asked for
     "wrong-language": "name the language of these rows among --languages",
-    # fewer words than --least-words
+    # fewer words than --clean least_words
     "too-short": _rule("least_words"),
-    # more words than --most-words (too-long is about the context)
+    # more words than --clean most_words (too-long is about the context)
     "overlong": _rule("most_words"),
-    # the answer says the same again and again
+    # the answer repeats itself
     "repetitive": _rule("repetition_words"),
     # asks for, or about, a picture, a recording or a page that a text model cannot see or open
     "needs-media": _rule("needs_media"),
-    # tells an address or number of a person, and --personal drop
+    # holds a person's address or number, and --clean personal=drop
     "personal-data": _rule("personal"),
     # abuse or slurs, by the word list or the judge
     "toxic": _rule("toxic"),
-    # the judge thinks little of the answer
+    # the judge rates the answer low
     "low-quality": _rule("least_quality"),
     # "error:<Type>": a stage failed on this row alone
     "error": "mend these rows, which a stage cannot take",
 }
-"""Why a row is left out; and what a person can do about such rows, None where they can only be accepted."""
+"""Reasons for leaving a row out, each with a remedy for people; None where there is no remedy."""
 
 ORIGINS = get_args(Origin)
 
 RecordReason = Literal[
     "not-json",  # the line is not one JSON value
     "not-an-object",  # JSON, but a list, a text or a number where a record should stand
-    "broken-csv",  # a quote opens a field and no quote closes it as it should
-    "wrong-field-count",  # more fields than the header has names (a comma that wanted quotes)
+    "broken-csv",  # a quoted field is not closed properly
+    "wrong-field-count",  # more fields than the header has names (an unquoted comma)
     "line-too-long",  # longer than textfile.LINE_LIMIT characters
     "missing-field",  # the question or the answer column is not in this record
     "wrong-type",  # a number, list or object where text should stand; an unknown role
     "empty-question",  # null, or nothing visible in it
     "empty-answer",
     "empty-text",
-    "unsupported",  # comes with pictures, recordings or parts to learn, which are not carried to the model
+    "unsupported",  # has pictures, recordings or parts to learn, which are not passed to the model
     "missing-turns",  # a conversation in which somebody did not answer
-    "reserved-character",  # U+FDD0–FDEF, with which rendering marks its places, or a lone surrogate
-    "longer-than-context",  # the caller's `fits` said no
+    "reserved-character",  # U+FDD0–FDEF, which rendering uses as markers, or a lone surrogate
+    "longer-than-context",  # the caller's `fits` returned False
     "unreadable",  # a value of a Parquet or Arrow row cannot be converted
     "truncated-file",  # a compressed or Arrow file breaks off; line = where
-    "unknown-format",  # a file of a folder that is none of ours (line 0)
+    "unknown-format",  # a file of a folder in a format that is not supported (line 0)
     "other-split",  # a file of a folder that belongs to another split than the one asked for (line 0)
     "untrained",  # every answer in it is marked as not to be learned (weight 0, train false)
     "empty-file",  # a file of a folder without a record in it (line 0)
     "not-rows",  # a file of a folder that holds something else: settings, a suite, a manifest (line 0)
 ]
-"""Why a record of a source is no row."""
+"""Why a record of a source is rejected."""
 
 DuplicateReason = Literal["duplicate", "near-duplicate", "semantic-duplicate"]
-"""What `curate dedupe` says of a row that repeats another."""
+"""Why `curate dedupe` drops a row that repeats another."""
 
 ProblemKind = Literal[
     "missing-number",
@@ -127,14 +127,14 @@ ProblemKind = Literal[
     "repeated-tail",
     "empty",
 ]
-"""What a response does to its reference."""
+"""How a response departs from its reference."""
 
 PassageReason = Literal[
-    "no-letters",  # rules of dashes, numbers, signs
-    "not-prose",  # most of its visible characters are no letters: tables of numbers, formulas
+    "no-letters",  # only dashes, numbers or signs
+    "not-prose",  # most of its visible characters are not letters: tables of numbers, formulas
     "passage-too-short",  # fewer than LEAST words: a heading alone, a caption
     "repeated-passage",  # the words of an earlier passage: a licence at the end of every file
-    "no-question",  # the model wrote none
+    "no-question",  # the model wrote no question
 ]
 """Why nothing can be asked about a passage."""
 
@@ -143,27 +143,27 @@ UnaskedReason = Literal["control-text", "longer-than-context"]
 
 QuestionReason = Literal[
     "not-a-question",  # a numbered line without a question mark
-    "several-questions",  # two question marks: the answer would be two answers
-    "question-length",  # two words, or a paragraph
+    "several-questions",  # two question marks, so it would need two answers
+    "question-length",  # too short (two words) or too long (a paragraph)
     "points-to-text",  # "according to the passage", "the author"
-    "no-subject",  # "What did he do?": nobody can tell who
+    "no-subject",  # "What did he do?": unclear without the passage
     "foreign-name",  # a name or a number that the passage does not have
     "foreign-number",
-    "repeated-question",  # the content words of an earlier question of this passage
+    "repeated-question",  # has the same content words as an earlier question of this passage
 ]
-"""What speaks against a question about a passage."""
+"""Why a question about a passage is rejected."""
 
 AnswerReason = (
     UnaskedReason
     | ProblemKind
     | Literal[
         "unanswered",  # says that there is no answer
-        "says-nothing",  # but what the question says
-        "ungrounded",  # in words that neither passage nor question holds
-        "displaced-number",  # a number that the passage tells of something else
+        "says-nothing",  # adds nothing to the question
+        "ungrounded",  # uses words that are neither in the passage nor in the question
+        "displaced-number",  # a number that the passage states about something else
     ]
 )
-"""What speaks against an answer about a passage."""
+"""Why an answer about a passage is rejected."""
 
 PromptReason = (
     UnaskedReason
@@ -171,12 +171,12 @@ PromptReason = (
         "unfinished",  # a sampled prompt that did not end its turn
         "broken-text",  # a sampled prompt that is not UTF-8
         "empty",
-        "no-entity",  # a row of the build that names nothing
+        "no-entity",  # a row of the build without a named entity
         "asked-in-build",  # a question of the build, whose answer training changes
         "duplicate",
     ]
 )
-"""Why a made prompt is none."""
+"""Why a generated prompt is rejected."""
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("gain", pa.float32()), ("own", pa.float32())])
@@ -189,13 +189,13 @@ EXAMPLE = pa.schema(
         ("wording_of", pa.string()),  # the id of the row whose question this row asks in other words; else null
         ("prompt", pa.list_(MESSAGE)),  # up to and including the last user turn; never empty
         ("reference", pa.string()),  # the source's own answer
-        ("knowledge", pa.list_(PLACE)),  # half-open characters of `reference`: its words that may be learned
+        ("knowledge", pa.list_(PLACE)),  # half-open character ranges of `reference` whose words may be learned
         ("draft", pa.string()),  # the base model's closed-book answer
         ("response", pa.string()),  # what training imitates
         ("thought", pa.string()),  # stands before `response`, never labelled; "": kept out; null: there was none
         ("origin", pa.string()),  # Origin
         ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
-        ("spans", pa.list_(SPAN)),  # half-open characters of `response` that carry loss; the rest weighs 0
+        ("spans", pa.list_(SPAN)),  # half-open character ranges of `response` that carry loss; the rest weighs 0
         ("flags", pa.list_(pa.string())),  # for people: "invention", "unsupported" …; nothing is dropped for them
         ("drop", pa.string()),  # null, or a reason of DROPS; rows are marked, never deleted
         ("meta", pa.string()),  # JSON object; no stage decides by it

@@ -1,2 +1,2 @@
-"""Cleaning of source rows: what is damaged is repaired, what is unfit is marked with a reason, a score and what was
-found. Nothing is deleted."""
+"""Cleaning of source rows: damaged text is repaired; unfit rows are marked with a reason, a score and a detail. No row
+is deleted."""

@@ -1,4 +1,4 @@
-"""Boilerplate: answers that answer nothing, such as "see the link", navigation, "N/A", or a stub of the file's own."""
+"""Boilerplate: answers without content, such as "see the link", navigation, "N/A" or a data set's placeholder."""
 
 import re
 
@@ -6,7 +6,7 @@ from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
 from curate.text.words import sentences
 
-# Whole answers. "No", "none", "unknown" and "Na" may be right answers, so they are none of these.
+# Whole answers. "No", "none", "unknown" and "Na" may be right answers, so they are not listed.
 _STUB = re.compile(
     r"\W*(?:n\s?/\s?a|#n/a|<?\s*no[ _-]?(?:in|out)put\s*>?|no (?:answer|response|content|data|text|information)"
     r"(?: (?:available|provided|given|found))?|not (?:available|applicable)|(?:tbd|tba|to be (?:determined|announced"
@@ -43,9 +43,9 @@ _DEBRIS = re.compile(
     re.IGNORECASE,
 )
 LONGEST = 200
-"""Characters that one sentence counts for: where full stops are missing, a whole page may look like one; and one that
-states something may end in the address of its source."""
-# Who asks for a page, or whom to ask, is answered by an address.
+"""Most characters that a matching sentence counts for: without full stops a whole page may look like one sentence, and
+a sentence that states something may end in the address of its source."""
+# An address is a right answer to a question for a page or a contact.
 _ASKED = re.compile(
     r"\bcontact|\blearn more\b|\bwhere (?:can|do|could|should|might)\b|\burls?\b"
     r"|\b(?:find|list|give|name|suggest|recommend|provide|share|look up|what|which)\b.{0,60}"
@@ -53,7 +53,7 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 
-# An answer that is an address and no more is right where the question names what has one, in any of many languages.
+# An answer of nothing but an address is right if the question names a thing that has an address, in many languages.
 _ADDRESSED = re.compile(
     r"\bwhere\b|\baddress|\bhome ?page|\b(?:web ?)?(?:sites?|pages?)\b|\b(?:web|online|internet|portal|domain|host\w*|"
     r"endpoint|hyperlink|permalink|download\w*|repo|repositor\w+|docs?|documentation|registry|doi|uri|urls?|links?|"
@@ -85,8 +85,8 @@ def boilerplate(question: str, text: str, rules: CleanRules) -> Finding | None:
 
 
 def debris(text: str) -> tuple[float, str]:
-    """The share of characters in sentences that only point elsewhere, list items under such a one included, and the
-    first of them.
+    """The share of characters in sentences that only point elsewhere, with the list items under them, and the first
+    such sentence.
 
     >>> debris("Click here for the list. It is red.")[0]
     0.7058823529411765

@@ -1,4 +1,4 @@
-"""All rules on one row: what of its text is mended or masked, and which rules catch it."""
+"""Apply all rules to one row: repair its text, mask personal data, and find the rules that catch the row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MASKED = "masked-personal-data"
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A row's texts as they go on, the flags that say what was changed, and every rule that catches it."""
+    """A row's cleaned texts, flags for the changes made, and a finding for every rule that catches the row."""
 
     prompt: list[Message]
     reference: str
@@ -32,7 +32,7 @@ class Cleaned:
 
 
 def clean(prompt: list[Message], reference: str, rules: CleanRules, answers: bool = True) -> Cleaned:
-    """``answers`` false: the reference is mended, but no rule looks at it.
+    """The row cleaned, with findings. Without ``answers`` the reference is mended, but no rule is applied to it.
 
     >>> clean([{"role": "user", "content": "Who?"}], "N/A", CleanRules()).findings[0].rule
     'boilerplate'
@@ -54,7 +54,7 @@ def clean(prompt: list[Message], reference: str, rules: CleanRules, answers: boo
 
 
 def mend(prompt: list[Message], reference: str, rules: CleanRules) -> tuple[list[Message], str, list[Repair]]:
-    """Every turn and the reference mended. A turn of which nothing would be left stays: a prompt is never empty."""
+    """Every turn and the reference mended, and the repairs made. A turn that would become empty stays as it was."""
     switches: dict[Repair, bool] = {
         "repaired-html": rules.repair_html,
         "repaired-encoding": rules.repair_encoding,
@@ -63,7 +63,7 @@ def mend(prompt: list[Message], reference: str, rules: CleanRules) -> tuple[list
     repairs: tuple[Repair, ...] = tuple(name for name, on in switches.items() if on)
     texts = [*(turn["content"] for turn in prompt), reference]
     made: set[Repair] = set()
-    for _ in range(PASSES):  # what one text is about may come to light when another is mended
+    for _ in range(PASSES):  # mending one text may show what another is about
         before, about = texts, "\n".join(texts)
         mended = [repair(text, about, repairs) for text in texts]
         keeps = [bool(text.strip()) for text, _ in mended[:-1]] + [True]
@@ -76,7 +76,7 @@ def mend(prompt: list[Message], reference: str, rules: CleanRules) -> tuple[list
 
 
 def judged(prompt: list[Message], answer: str | None, rules: CleanRules) -> Iterator[Finding]:
-    """Every rule that catches the row, the plainest first: the first becomes the reason for which it is dropped."""
+    """Findings of every rule that catches the row, the clearest first: the first becomes the reason for the drop."""
     question = question_of(prompt)
     findings: list[Finding | None] = []
     if answer is not None:

@@ -1,4 +1,4 @@
-"""What a rule says of a row that it catches."""
+"""The finding of a rule that catches a row."""
 
 import json
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """``rule``: the reason for which the row is marked (``curate.schema.DROPS``). ``score``: what was compared with the
-    threshold. ``detail``: what was found, for a person; of personal data only the kinds, never the data."""
+    """``rule``: the reason for marking the row (``curate.schema.DROPS``). ``score``: the value compared with the
+    threshold. ``detail``: what was found, for a person to read; for personal data only the kinds, never the data."""
 
     rule: str
     score: float
@@ -16,11 +16,11 @@ class Finding:
 
 
 KEY = "clean"
-"""Where in ``meta`` the findings stand: a list of {"rule", "score", "detail"}."""
+"""The key in ``meta`` of the findings: a list of {"rule", "score", "detail"}."""
 
 
 def findings_of(meta: str | None) -> list[dict[str, Any]]:
-    """What ``meta`` says that the rules caught.
+    """The findings in ``meta``, a JSON text; [] if there are none.
 
     >>> findings_of('{"clean": [{"rule": "toxic", "score": 1.0, "detail": "…"}]}')[0]["rule"]
     'toxic'

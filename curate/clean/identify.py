@@ -1,4 +1,4 @@
-"""The languages that py3langid knows, and how likely each is that of a text."""
+"""Language identification with py3langid: the known languages, and the probability of each for a text."""
 
 import difflib
 from functools import cache, lru_cache
@@ -8,7 +8,7 @@ from curate.config.settings import ConfigError
 
 
 def known(code: str) -> str:
-    """A code of the model's. Raises ``ConfigError`` that names the near ones."""
+    """The model's code for a language. Raises ``ConfigError``, which names similar codes, for an unknown language."""
     code = code.strip().lower().replace("_", "-").split("-")[0]
     if code in _codes():
         return code

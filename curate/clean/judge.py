@@ -1,8 +1,8 @@
-"""The base model as a judge of quality and toxicity, read from its probabilities instead of its words.
+"""The base model as a judge of quality and toxicity; scores come from its probabilities, not from generated text.
 
 LLM-as-a-judge (Zheng et al., arXiv 2306.05685), the score as an expectation over the digits (G-Eval: Liu et al., arXiv
-2303.16634). The model sees the text as quoted data, yet nothing keeps a text from talking to its judge; and a small
-model is a poor one. So this is off unless asked for, and a text of which it says neither digit nor word is not marked.
+2303.16634). The model sees the text as quoted data, but a text may still inject instructions, and a small model is a
+poor judge. So the judge is off by default, and a text without a clear reply from the judge is not marked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ from curate.model.prompts import in_view
 from curate.model.template import Template, TemplateError, user
 
 PROMPTS = Path(__file__).parent / "prompts"
-TOP_K = 20  # of the next token's distribution: options outside it have no say
-LEAST = 0.1  # probability that all options need together for a verdict
+TOP_K = 20  # most likely next tokens; options outside them are ignored
+LEAST = 0.1  # least total probability of all options for a verdict
 LONGEST = 4000  # characters of a text that the judge sees
 
 Row = tuple[str, str]
@@ -29,14 +29,14 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True)
 class JudgeQuestion:
-    """A question to the judge: the prompt file, and its options with what each is worth."""
+    """A question to the judge: the prompt template, and the options with their worth."""
 
     frame: str
     worth: tuple[tuple[str, float], ...]
 
 
 QUALITY = ("quality", tuple((str(digit), float(digit)) for digit in range(1, 6)))
-# With a capital or without: models choose, whatever the prompt says.
+# With and without a capital: models use either, whatever the prompt says.
 TOXIC = ("toxic", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
 
 
@@ -51,8 +51,8 @@ def questions() -> tuple[JudgeQuestion, JudgeQuestion]:
 
 
 def judge(rows: Sequence[Row], answers: bool, rules: CleanRules, base: Base) -> list[list[Finding]]:
-    """What the judge has against each row. Without ``answers`` nobody asks about quality, and toxicity is that of the
-    question."""
+    """The judge's findings for each row. Without ``answers`` quality is not judged, and toxicity is judged on the
+    question alone."""
     quality, toxic = questions()
     context = base.config.max_model_len
     findings: list[list[Finding]] = [[] for _ in rows]
@@ -73,7 +73,7 @@ def judge(rows: Sequence[Row], answers: bool, rules: CleanRules, base: Base) -> 
 def verdicts(
     rows: Sequence[Row], question: JudgeQuestion, engine: Engine, template: Template, context: int
 ) -> list[float | None]:
-    """The expected worth of the judge's reply about each row; None where it has no verdict, or the prompt no room."""
+    """The expected worth of the judge's reply for each row; None without a verdict, or if the prompt is too long."""
     prompts = [_prompt(row, question.frame, template) for row in rows]
     lead, firsts = options(question, template)
     fits = [ids is not None and len(ids) + len(lead) + 1 <= context for ids in prompts]
@@ -83,8 +83,8 @@ def verdicts(
 
 
 def options(question: JudgeQuestion, template: Template) -> tuple[list[int], dict[int, float]]:
-    """Tokens that all options begin with, and the token that tells them apart, with its worth. Raises ``TemplateError``
-    where the tokenizer writes two options alike."""
+    """The tokens that all options begin with, and for each option its first distinct token with its worth. Raises
+    ``TemplateError`` if two options have the same first distinct token."""
     ids = [template.render([user("?")], text).response_ids for text, _ in question.worth]
     shared = next((n for n in range(min(map(len, ids))) if len({tuple(one[: n + 1]) for one in ids}) > 1), 0)
     firsts = {one[shared]: worth for one, (_, worth) in zip(ids, question.worth, strict=True)}
@@ -95,7 +95,7 @@ def options(question: JudgeQuestion, template: Template) -> tuple[list[int], dic
 
 
 def expectation(scores: TokenScores, worth: Mapping[int, float]) -> float | None:
-    """The mean worth of the options, weighed by their probabilities as the last token scored."""
+    """The mean worth of the options, weighted by their probabilities at the last scored token; None below ``LEAST``."""
     pairs = zip(scores.top_ids[-1].tolist(), scores.top_logprobs[-1].tolist(), strict=True)
     chances = {token: exp(logprob) for token, logprob in pairs if token in worth}
     total = sum(chances.values())
@@ -107,4 +107,4 @@ def _prompt(row: Row, frame: str, template: Template) -> list[int] | None:
     try:
         return template.prompt_ids(in_view(frame, [user(question)], answer))
     except TemplateError:
-        return None  # a text that cannot be rendered is another stage's matter
+        return None  # another stage handles a text that cannot be rendered

@@ -1,8 +1,8 @@
 """Language: rows in none of the languages asked for (py3langid, the model of Lui and Baldwin 2012, ACL demos).
 
-All languages that the model knows compete, for only so can one that was not asked for win; a text is marked where
-those asked for, close kin included, have next to no probability together. What is too short to tell, and lists of names
-in Latin letters, which are told wrong, are left alone. Code, addresses and numbers are not read.
+All languages of the model compete, so that a language not asked for can win; a text is marked if the languages asked
+for and their close kin together have almost no probability. Texts that are too short, and lists of names in Latin
+letters, which the model gets wrong, are not marked. Code, addresses and numbers are not read.
 """
 
 import re
@@ -19,11 +19,11 @@ _KIN = (
     {"cs", "sk"}, {"zh", "yue", "wuu"}, {"ar", "arz", "ary"}, {"pt", "gl"}, {"ru", "uk", "be", "bg"}, {"af", "nl"},
     {"en", "pcm"},
 )  # fmt: skip
-"""Languages that the model mistakes for each other in short texts."""
+"""Languages that the model confuses in short texts."""
 
 
 def wrong_language(question: str, answer: str | None, rules: CleanRules) -> Finding | None:
-    """Question or answer in another language; the answer is looked at first."""
+    """A finding if the answer or, checked second, the question is in another language."""
     if not rules.languages:
         return None
     for part, text in (("answer", answer), ("question", question)):
@@ -34,8 +34,8 @@ def wrong_language(question: str, answer: str | None, rules: CleanRules) -> Find
 
 
 def foreign(text: str, languages: tuple[str, ...], letters: int) -> tuple[str, float] | None:
-    """The likeliest language and the probability that the text is in none of ``languages``; None where it cannot be
-    told.
+    """The likeliest language and the probability that the text is in none of ``languages``; None if this is
+    undecided.
 
     >>> foreign("Der Himmel ist blau, weil das Licht der Sonne in der Luft gestreut wird.", ("en", "vi"), 40)[0]
     'de'
@@ -55,7 +55,7 @@ def _outside(text: str, home: set[str]) -> tuple[str, float] | None:
 
 
 def _halves(text: str, letters: int) -> list[str]:
-    """Both halves where they are long enough to be told: one of them clears an English text full of French titles."""
+    """Both halves of a text, if long enough: one English half clears an English text full of French titles."""
     middle = text.find(" ", len(text) // 2)
     halves = [text[:middle], text[middle:]] if middle > 0 else []
     return halves if all(_letters(half) >= letters for half in halves) else []
@@ -66,8 +66,8 @@ def _letters(text: str) -> int:
 
 
 def _reads_on(text: str) -> bool:
-    """Text that is mostly in Latin letters has to read on: half its words small, four words to a comma, and not the
-    letters of a formula or a name list."""
+    """Whether a text is prose, not a formula or a list of names. Of mostly Latin letters, it needs half its words in
+    lower case and four words per comma; any other text passes."""
     letters = [c for c in text if c.isalpha()]
     if len(_LATIN.findall(text)) < 0.5 * len(letters):
         return True

@@ -1,10 +1,10 @@
-"""HTML that stands where text was meant: told from HTML that is what a row is about, and turned into text."""
+"""Turn stray HTML into text, except in rows that are about HTML."""
 
 import html
 import re
 from html.entities import html5
 
-# Tags that format running text. A page's own (html, form, script …) stand in rows about pages, and switch repair off.
+# Tags that format running text. Page tags (html, form, script …) occur in rows about pages, and switch repair off.
 _VOID = "br|hr|img|wbr"
 _PAIRED = (
     "p|b|i|u|em|strong|span|div|a|ul|ol|li|dl|dt|dd|h[1-6]|sup|sub|font|center|small|big|blockquote|tt|strike"
@@ -39,7 +39,7 @@ _ALT = re.compile(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
 
 
 def is_code(text: str) -> bool:
-    """Whether markup may be what a row is about: it has fenced code, a page's own tags, or speaks of code.
+    """Whether a row may be about markup: it has fenced code or page tags, or mentions code.
 
     >>> is_code("What does <div> do in HTML?"), is_code("It hurts.<br>Badly.")
     (True, False)
@@ -48,11 +48,10 @@ def is_code(text: str) -> bool:
 
 
 def without_markup(text: str) -> str:
-    """Formatting tags as the text that they stand for, comments out, entities as characters.
+    """The text with formatting tags replaced by plain text, without comments, with entities as characters.
 
-    A tag counts where it has no partner by its nature, or has one in the text: ``<a>`` alone may be anything, and a
-    picture without other markup is what somebody asks about. Entities
-    that would spell a tag stay as they are: somebody escaped them to show it.
+    A tag is replaced if it needs no closing tag or the text has one: ``<a>`` alone may be anything, and a question
+    may be about a picture without other markup. Entities that would spell a tag stay: they were escaped to show it.
     """
     if "<" in text and any(tag["name"].lower() != "img" for tag in _TAG.finditer(text)):
         text = _COMMENT.sub("", text)
@@ -92,11 +91,11 @@ def _unescaped(text: str) -> str:
 
 
 def _character(entity: re.Match[str]) -> str:
-    """The character of an entity that there is; a non-breaking space as a plain one, for it was only layout."""
+    """The character of an entity, or an unknown entity itself; a non-breaking space, mere layout, becomes plain."""
     name = entity.group()
     if name[1] != "#" and name[1:] not in html5:
         return name
     character = html.unescape(name)
     if character != name and any(0xD800 <= ord(c) <= 0xDFFF or 0xFDD0 <= ord(c) <= 0xFDEF for c in character):
-        return name  # never what a message may hold
+        return name  # not allowed in a message
     return " " if character == "\u00a0" else character

@@ -1,4 +1,4 @@
-"""Media: questions that ask for, or about, what a text model cannot see, hear, open or draw."""
+"""Media: questions that need something which a text model cannot see, hear, open or draw."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _HEARD = r"(?:audio(?: (?:clip|file|recording))?|recording|video(?: clip)?|film 
 _FILE = r"(?:attachment|(?:attached )?(?:file|document|pdf|spreadsheet)|web ?page|web ?site|url|link)"
 _KINDS = rf"(?:{_SEEN}|{_HEARD}|{_FILE}|diagram|chart|graph|figure|map|logo|flag)"
 
-# What was to be given besides the text, and was not: a placeholder, or an address.
+# Media missing from the text: a placeholder or an address in their place.
 _PICTURE = re.compile(r"!\[[^\]\n]*\]\([^)\n]*\)|<img\b[^>]*>", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
     rf"[\[<(](?:insert |attached |see )?(?:an? |the )?{_KINDS}s?"
@@ -29,7 +29,7 @@ _ABOUT_ADDRESS = re.compile(
     re.IGNORECASE,
 )
 
-# What is spoken of as if it lay there.
+# Media mentioned as if they were given.
 _GIVEN = r"(?:following|given|attached|above|below|provided|accompanying|linked|enclosed)"
 _POINTED = re.compile(
     rf"\b(?:(?:the|this|these|that)\s+(?:{_GIVEN}\s+)+(?:\w+\s+)?{_SEEN}s?|this\s+{_SEEN}"
@@ -39,7 +39,7 @@ _POINTED = re.compile(
     r"\b(?!\s+(?:game|editor|title|caption|description|book|idea|prompt|script|essay))",
     re.IGNORECASE,
 )
-# What is to be made.
+# Media that the answer is to make.
 _PLEASE = r"^\W*(?:(?:please|can you|could you|i want you to|now)\s+)*"
 _DRAW = (
     r"(?:draw|sketch|paint|photograph)\s+(?:me\s+)?(?:an?|the|some|two|three|this|your)\b(?!\s+(?:\w+\s+)?(?:conclusions?"
@@ -60,7 +60,7 @@ _IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 
-# What is drawn in text: fenced code, drawings in a language of their own, lines of strokes and corners.
+# Drawings in text: fenced code, drawings in a language of their own, lines of strokes and corners.
 _DRAWN = re.compile(
     r"(```|~~~).*?(?:\1|\Z)|<svg\b.*?(?:</svg>|\Z)|\\begin\{(tikzpicture|picture|forest)\}.*?(?:\\end\{\2\}|\Z)"
     r"|@startuml.*?(?:@enduml|\Z)|^[ \t]*(?:di)?graph\s+\w*\s*\{.*?(?:^[ \t]*\}|\Z)"
@@ -71,12 +71,12 @@ _DRAWN = re.compile(
 )
 
 LONG = 400
-"""Characters below the first line from which a text is given: a placeholder in it is a trace of its page."""
+"""From this many characters below the first line on, a text is given, and a placeholder is a trace of its web page."""
 
 
 def needs_media(prompt: Sequence[Message], rules: CleanRules, answer: str | None = None) -> Finding | None:
-    """What the last user turn wants besides text. A conversation with tools may open what it likes, and an answer
-    drawn in text (Mermaid, SVG, TikZ, strokes) gives what was to be made."""
+    """A finding if the last user turn needs media. A conversation with tools may open files, and an answer drawn in
+    text (Mermaid, SVG, TikZ, strokes) fulfils a request to draw."""
     if not rules.needs_media or any(turn["role"] == "tool" for turn in prompt):
         return None
     drawn = answer is not None and bool(_DRAWN.search(answer))
@@ -85,8 +85,8 @@ def needs_media(prompt: Sequence[Message], rules: CleanRules, answer: str | None
 
 
 def signs(question: str, drawn: bool = False) -> Iterator[tuple[float, str]]:
-    """What the question wants besides text: how sure that is, and the words that tell. What is drawn in the question is
-    text that was given. ``drawn``: the answer is drawn in text, too.
+    """Signs that the question needs media: the confidence (0 to 1) and the matching words. Drawings in the question
+    count as given text. ``drawn``: the answer has a drawing in text.
 
     >>> list(signs("Describe the attached photo.")), list(signs("Describe how a photo is developed."))
     ([(0.8, 'the attached photo')], [])
@@ -109,7 +109,7 @@ def signs(question: str, drawn: bool = False) -> Iterator[tuple[float, str]]:
 
 
 def _bare_address(question: str, match: re.Match[str]) -> bool:
-    """Whether an address is given instead of what stands there: its line holds little else, and little else is said."""
+    """Whether an address replaces the content of its page: its line and the whole question hold little else."""
     line = question[question.rfind("\n", 0, match.start()) + 1 :].partition("\n")[0]
     rest = _URL.sub("", question)
     short = len(rest.split()) <= 60 and (len(_URL.sub("", line).split()) <= 4 or len(rest.split()) <= 12)

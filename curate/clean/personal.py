@@ -1,8 +1,8 @@
 """Personal data by pattern and checksum: e-mail addresses, telephone, payment card, account and national numbers.
 
 Numbers are dense in medicine and mathematics, so a number counts only by its shape and check digits, or, where the
-shape says little, behind a word that names it ("phone", "CCCD"). What belongs to nobody is left: example.com (RFC
-2606), the 555 numbers of films, and free-phone lines, which are facts worth learning.
+shape says little, behind a word that names it ("phone", "CCCD"). Nobody's data are kept: example.com (RFC 2606),
+the 555 numbers of films, and free-phone lines, which are facts worth learning.
 """
 
 import re
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Datum:
-    """Half-open characters of a text, and what they are."""
+    """Half-open characters of personal data in a text, and the kind of the data."""
 
     start: int
     end: int
@@ -49,7 +49,7 @@ _GROUPED = re.compile(r"\+|\(?\d+\D+\d")
 _FICTION = re.compile(r"1?(?:\d{3})?555\d{4}$|(\d)\1+$|0?123456\d*$|.*?1234567\d*$|.*(\d)\2{5}")
 
 REGIONS = ("US", "GB", "CN", "VN", "AU", "FR", "DE", "ES")
-"""Whose free and premium-rate lines are left alone where nothing tells a number's country."""
+"""Countries whose free and premium-rate lines are kept if a number's country is unknown."""
 
 _CARD = re.compile(
     r"(?<![\w.,/-])(?:\d{4}([ -])\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -])\d{6}\2\d{5}|[2-6]\d{14,15})(?![\w.,/-]*\d)"
@@ -58,7 +58,7 @@ _ISSUERS = re.compile(r"4|5[1-5]|2(?:2[2-9]|[3-6]|7[01]|720)|3[47]|6(?:011|4[4-9
 _IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 
 _SSN = re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")
-_SPECIMEN = "123-45-6789"  # printed on samples; the library knows the others
+_SPECIMEN = "123-45-6789"  # printed on samples; the library rejects other samples
 _NINO = re.compile(r"(?<!\w)(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D](?!\w)")
 _NINO_NAMED = re.compile(r"national insurance|\bnin[o]?\b|\bni number", re.IGNORECASE)
 _CCCD = re.compile(r"(?<![\w.,-])0\d{2}[0-9]\d{8}(?![\w.,-]*\d)|(?<![\w.,-])\d{9}(?![\w.,-]*\d)")
@@ -72,7 +72,7 @@ BEFORE = 60
 
 
 def find_personal(text: str, kinds: Iterable[PersonalKind] = PERSONAL_KINDS) -> list[Datum]:
-    """Personal data of these kinds, in order, none within another.
+    """Personal data of these kinds in order, without overlaps.
 
     >>> [(d.kind, d.start) for d in find_personal("Write to an.le@vnu.edu.vn or +84 912 604 817.")]
     [('email', 9), ('phone', 29)]
@@ -85,7 +85,8 @@ def find_personal(text: str, kinds: Iterable[PersonalKind] = PERSONAL_KINDS) -> 
 
 
 def mask(text: str, data: Iterable[Datum]) -> str:
-    """
+    """The text with each datum replaced by its kind in brackets.
+
     >>> mask("Ask an.le@vnu.edu.vn.", find_personal("Ask an.le@vnu.edu.vn."))
     'Ask [email].'
     """
@@ -95,7 +96,7 @@ def mask(text: str, data: Iterable[Datum]) -> str:
 
 
 def personal(data: Iterable[Datum]) -> Finding | None:
-    """The finding; it names kinds, never the data."""
+    """The finding, or None without data; the detail names kinds, never the data."""
     counts = Counter(datum.kind for datum in data)
     detail = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
     return Finding("personal-data", counts.total(), detail) if counts else None
@@ -106,8 +107,8 @@ def _emails(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
-    """Numbers written with a country code, or grouped as in the United States or Viet Nam; any other behind a word that
-    names it, since nothing tells whose country it belongs to."""
+    """Numbers written with a country code, or grouped as in the United States or Viet Nam; others only behind a word
+    that names them, since their country is unknown."""
     from phonenumbers import Leniency, PhoneNumberMatcher
 
     if not _EIGHT.search(text):
@@ -161,7 +162,7 @@ def _somebodys(number: str, readings: Iterable["PhoneNumber"]) -> bool:
 
 
 def _readings(number: str) -> Iterator["PhoneNumber"]:
-    """The number as each of the regions has it."""
+    """The number parsed for each of ``REGIONS``."""
     from phonenumbers import NumberParseException, parse
 
     for region in REGIONS:
@@ -189,4 +190,4 @@ _FINDERS: dict[PersonalKind, Callable[[str], Iterator[tuple[int, int]]]] = {
     "phone": _phones,
 }
 _ORDER = {kind: rank for rank, kind in enumerate(_FINDERS)}
-"""Where two kinds begin at one place, that with a check digit wins."""
+"""If two data begin at one place, the kind earlier in ``_FINDERS`` wins: kinds with check digits come first."""

@@ -1,7 +1,7 @@
-"""Repairs: damaged text in, mended text out, with the names of the repairs.
+"""Repair damaged text, and name the repairs made.
 
 Three kinds of damage: HTML where text was meant, text that was decoded wrongly (mojibake; ftfy, Speer 2019,
-doi:10.5281/zenodo.2591652), and characters that nobody sees. All are pure functions, and mending twice is mending once.
+doi:10.5281/zenodo.2591652), and invisible characters. All repairs are pure and idempotent functions.
 """
 
 import re
@@ -14,27 +14,27 @@ from curate.text.scripts import SOUTH_EAST
 
 Repair = Literal["repaired-html", "repaired-encoding", "repaired-control"]
 REPAIRS: tuple[Repair, ...] = ("repaired-encoding", "repaired-control", "repaired-html")
-"""In the order in which they are made: an entity or a tag may itself be damaged."""
+"""In order of application: an entity or a tag may itself be damaged."""
 
 PASSES = 50
-"""Mending goes on until nothing changes: an entity may have been escaped several times."""
+"""Most passes; repairs are repeated until nothing changes, as an entity may have been escaped several times."""
 
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # colours and cursor moves: the whole sequence goes
 _BREAKS = re.compile(r"[\x0b\x0c]")  # vertical tab and form feed: a line or page ends there
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _INVISIBLE = re.compile("[\u00ad\u2060-\u2064\ufeff\ufff9-\ufffb]")  # soft hyphen, word joiner, byte order mark …
-# A zero-width space parts words in scripts written without spaces. Joiners (U+200C, U+200D) are spelling in Persian and
+# Zero-width spaces divide words in scripts written without spaces. Joiners (U+200C, U+200D) are spelling in Persian and
 # Indic scripts and part of emoji, so they always stay.
 _ZERO_WIDTH = re.compile("\u200b")
 _UNSPACED = re.compile(f"[{SOUTH_EAST}]")
-# Direction marks order mixed text; where nothing runs from right to left they do nothing.
+# Direction marks order mixed text; without text from right to left they do nothing.
 _DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
 def repair(text: str, about: str = "", repairs: tuple[Repair, ...] = REPAIRS) -> tuple[str, tuple[Repair, ...]]:
-    """The text mended, and which repairs changed it. ``about``: the rest of the row, which may say that markup is
-    its matter; such rows keep their markup. Line breaks, tabs and typography (curly quotes, ligatures) stay.
+    """The text mended, and which repairs changed it. ``about``: the rest of the row, which may show that the row
+    is about markup; such rows keep their markup. Line breaks, tabs and typography (curly quotes, ligatures) stay.
 
     >>> repair("It\u00e2\u20ac\u2122s 5 m<sup>2</sup>.<br>Done\ufeff")
     ('It’s 5 m².\\nDone', ('repaired-encoding', 'repaired-control', 'repaired-html'))
@@ -55,7 +55,7 @@ def repair(text: str, about: str = "", repairs: tuple[Repair, ...] = REPAIRS) ->
 
 
 def without_control(text: str) -> str:
-    """No control, format or invisible characters but tabs, line ends and those that a script is written with."""
+    """The text without control, format and invisible characters but tabs, line ends and those that its script needs."""
     text = _BREAKS.sub("\n", _TERMINAL.sub("", text))
     text = _INVISIBLE.sub("", _CONTROL.sub("", text))
     if not _UNSPACED.search(text):
@@ -64,7 +64,7 @@ def without_control(text: str) -> str:
 
 
 def decoded(text: str) -> str:
-    """UTF-8 that was read as another encoding, read right; what was never damaged stays, typography included."""
+    """The text with UTF-8 that was decoded as another encoding put right; undamaged text stays, typography included."""
     if text.isascii():
         return text
     from ftfy import fix_text

@@ -1,9 +1,9 @@
-"""Repetition: an answer that says the same again and again (Gopher's filters: Rae et al. 2021, arXiv 2112.11446, A1.1).
+"""Repetition: answers that repeat themselves (Gopher's filters: Rae et al. 2021, arXiv 2112.11446, A1.1).
 
-Shares are of characters in words, so that layout does not count. Of the paper's ladder of repeated 5- to 10-grams both
-ends are kept, and runs of twenty words added, which no frame of a list is as long as. A song may repeat its chorus, and
-code its lines. C4's rules about braces and "javascript" (Raffel et
-al. 2020) are left out: they would take every answer with code in it.
+Shares are of characters in words, so that layout does not count. Of the paper's repeated 5- to 10-grams the shortest
+and the longest are kept; 20-grams are added, longer than the fixed words of any list. A song may repeat its chorus, and
+code its lines. C4's rules about braces and "javascript" (Raffel et al. 2020) are left out: they would catch every
+answer with code.
 """
 
 import re
@@ -24,14 +24,14 @@ _SUNG = re.compile(
 )
 _SPLIT = re.compile(r"\n|(?<=[.;])\s+")
 _ROWS = 3
-"""Lines that make a table."""
+"""Least number of lines that make a table."""
 _ITEM = re.compile(r"^\s*(?:[-*•]\s+)?(?:\d{1,3}[.)]\s+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-LINE_WORDS = 3  # words that a line needs to count: braces, signs and headings come again everywhere
+LINE_WORDS = 3  # least words of a line that counts: braces, signs and headings repeat everywhere
 
 
 def repetitive(question: str, text: str, rules: CleanRules) -> Finding | None:
-    """The measure that is furthest above its threshold."""
+    """A finding with the measure furthest above its threshold, or None."""
     if rules.repetition_words is None or _SUNG.search(question):
         return None
     text = _FENCE.sub("\n", text)
@@ -64,8 +64,8 @@ def _measures(text: str, tokens: Sequence[str], rules: CleanRules) -> Iterator[t
 
 
 def without_tables(lines: Sequence[str]) -> Iterator[str]:
-    """The same lines, of a table its first alone: its frame is layout. Rows are lines that differ in their numbers, in
-    more than a counter that goes up by one ("Step 1: stir", "Step 2: stir"), and none of them comes twice.
+    """The lines, but only the first of each table, whose frame is layout. The rows of a table are distinct lines that
+    differ only in numbers, in more than a counter that goes up by one ("Step 1: stir", "Step 2: stir").
 
     >>> list(without_tables(["10 kg: 100 mg", "12 kg: 120 mg", "14 kg: 140 mg", "That is all."]))
     ['10 kg: 100 mg', 'That is all.']
@@ -76,7 +76,7 @@ def without_tables(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _frame(line: str) -> str:
-    """What lines of a table share: all but the numbers; of one with bars and numbers, the number of bars."""
+    """The part that lines of a table share: all but numbers; for a line with bars and numbers, the number of bars."""
     body = _ITEM.sub("", line)
     barred = body.count("|") >= 2 and _NUMBER.search(body)
     return f"|{body.count('|')}" if barred else _NUMBER.sub("0", body).strip()
@@ -96,7 +96,7 @@ def _counts_up(column: Sequence[str]) -> bool:
 
 
 def duplicates(parts: Sequence[str]) -> tuple[float, float]:
-    """The share of parts that stood before, and of their characters, among those of ``LINE_WORDS`` words and more.
+    """The share of parts that repeat another, and of their characters, among parts of ``LINE_WORDS`` words or more.
 
     >>> duplicates(["la la la", "}", "la la la", "and the end"])
     (0.3333333333333333, 0.2962962962962963)
@@ -110,8 +110,8 @@ def duplicates(parts: Sequence[str]) -> tuple[float, float]:
 
 
 def top_ngram(tokens: Sequence[str], n: int) -> float:
-    """The share of characters in the commonest run of n words, that of most characters where several are as common; 0
-    where none comes twice. Overlapping ones count as often as they come, as in the paper, so at most 1 is given."""
+    """The share of characters in the commonest run of n words, the longest if several are as common; 0 if none repeats.
+    Overlapping runs count each time, as in the paper, so the share is capped at 1."""
     counts = Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
     most = max(counts.values(), default=0)
     if most < 2:
@@ -121,7 +121,7 @@ def top_ngram(tokens: Sequence[str], n: int) -> float:
 
 
 def repeated_ngrams(tokens: Sequence[str], n: int) -> float:
-    """The share of characters in words that stand in a run of n words that stood before.
+    """The share of characters in words that belong to a repeat of an earlier run of n words.
 
     >>> round(repeated_ngrams("a b c d e a b c d e f".split(), 5), 3)
     0.455

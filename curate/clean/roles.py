@@ -1,4 +1,4 @@
-"""Role markers: an answer in which a speaker's turn is marked, which training would teach the model to write itself."""
+"""Role markers: answers that mark a speaker's turn, which training would teach the model to write itself."""
 
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules

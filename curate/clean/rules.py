@@ -1,4 +1,4 @@
-"""Which rules are on, and where they cut: a field per threshold, from which the command line makes its flags."""
+"""Switches and thresholds of the cleaning rules: one field each, from which the command line makes its flags."""
 
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,9 +15,9 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class CleanRules(Strict):
-    """``None`` (False, "off") switches a rule off. Shares are between 0 and 1; a row is marked from the threshold on
-    where the field says *at least*, above it where it says *more than*. Text will do for any value, as flags have it:
-    "off" for None, commas between the members of a list.
+    """``None`` (False, "off") switches a rule off. Shares are between 0 and 1. *At least* in a field's description
+    includes the threshold, *more than* excludes it. Any value may be text, as flags give it: "off" for None, commas
+    between the members of a list.
 
     >>> CleanRules.model_validate({"truncated": "off", "languages": "vi,en"}).languages
     ('en', 'vi')
@@ -48,8 +48,8 @@ class CleanRules(Strict):
     repetition_words: Count | None = Field(
         50, description="repetitive: an answer of fewer words is not judged; none switches the whole rule off"
     )
-    # The paper's thresholds, in brackets, are for whole web pages. An answer of fifty words about one disease names it
-    # in a fifth of its characters, and the lines of a list have a frame: at those, most marks were wrong.
+    # The paper's thresholds, in brackets, are for whole web pages. An answer of fifty words about one disease spends
+    # a fifth of its characters on the name, and lines of a list share words: the paper's values mark mostly wrongly.
     duplicate_lines: Share | None = Field(
         0.30, description="repetitive: more than this share of lines of three words stood before (0.30)"
     )
@@ -109,7 +109,7 @@ LISTS = ("languages", "personal_kinds")
 
 
 def _read(name: str, text: Any) -> Any:
-    """A flag's text as the field wants it; what cannot be read goes on to be refused with the field's own message.
+    """A flag's text converted for its field; text that cannot be converted is returned, for the field to reject.
 
     ``off`` in YAML is false.
     """

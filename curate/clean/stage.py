@@ -1,7 +1,7 @@
-"""Clean: source rows mended in place, and those unfit to learn from marked with a reason; nothing is deleted.
+"""The clean stage: mend source rows in place and mark rows unfit for training with a reason; no row is deleted.
 
-``meta`` keeps, under "clean", every rule that caught the row with its score and what it found, not only the one that
-became the reason, so that rows can be counted per rule and thresholds moved afterwards.
+``meta`` keeps, under "clean", every rule that caught the row with its score and detail, not only the rule that became
+the reason, so that rows can be counted per rule and thresholds moved afterwards.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Clean:
         return self.work
 
     def work(self, table: pa.Table) -> pa.Table:
-        """The same rows in the same order. Raises ``ValueError`` where there is to be a judge and none was given."""
+        """The cleaned rows in the same order. Raises ``ValueError`` if the rules need a judge and none was given."""
         rows = table.select(["prompt", "reference", "flags", "meta"]).to_pylist()
         cleaned = [clean(row["prompt"], row["reference"] or "", self.rules, self.answers) for row in rows]
         findings = self._judged(cleaned)
@@ -63,7 +63,7 @@ class Clean:
         if self.rules.judge:
             from curate.clean.judge import judge
 
-            # The judge looks at no row that a rule has dropped.
+            # The judge skips rows that a rule has dropped.
             clean_rows = [index for index, row_findings in enumerate(findings) if not row_findings]
             pairs = [(question_of(cleaned[index].prompt), cleaned[index].reference) for index in clean_rows]
             judgements = judge(pairs, self.answers, self.rules, self._judge())
@@ -78,7 +78,7 @@ class Clean:
 
 
 def noted(meta: str | None, findings: Sequence[Finding]) -> str | None:
-    """``meta`` with the findings; unchanged where there are none and none stood there."""
+    """``meta`` with the findings added; unchanged without findings."""
     if not findings:
         return meta
     notes = [{"rule": f.rule, "score": f.score, "detail": f.detail} for f in findings]
@@ -86,7 +86,7 @@ def noted(meta: str | None, findings: Sequence[Finding]) -> str | None:
 
 
 def _flags(before: Sequence[str] | None, cleaned: Cleaned) -> list[str] | None:
-    """What was said of the row before, and what was changed now; null stays null where nothing is to be said."""
+    """The row's earlier flags and those of the changes made; null stays null without new flags."""
     if before is None and not cleaned.flags:
         return None
     return list(dict.fromkeys([*(before or ()), *cleaned.flags]))

@@ -1,5 +1,5 @@
-"""Words as the rules count them: runs between white space without the punctuation around them; in scripts written
-without spaces each letter. Coarser than ``curate.text.words`` and far faster, and the same in every language."""
+"""Split a text into words as the rules count them: between white space, without surrounding punctuation; in scripts
+written without spaces, each letter. Coarser and far faster than ``curate.text.words``; the same in every language."""
 
 import re
 
@@ -10,7 +10,7 @@ _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 def words(text: str) -> list[str]:
-    """Case-folded.
+    """The case-folded words of a text.
 
     >>> words("Take 3.5 mg, daily — “now”. 水痘")
     ['take', '3.5', 'mg', 'daily', 'now', '水', '痘']

@@ -1,4 +1,4 @@
-"""Toxicity by a list of words with weights (``data/toxic.txt``), whole words only; a model tells more (``judge``)."""
+"""Toxicity by a list of words with weights (``data/toxic.txt``), whole words only; the model's ``judge`` finds more."""
 
 import re
 from collections import Counter, defaultdict
@@ -9,13 +9,13 @@ from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
 from curate.text.scripts import UNSPACED
 
-_START = re.compile(rf"[{UNSPACED}]|(?<!\w)\w{{1,3}}")  # how a line of the list is looked up: its first letters
+_START = re.compile(rf"[{UNSPACED}]|(?<!\w)\w{{1,3}}")  # the first letters, by which a line of the list is looked up
 
 LIST = Path(__file__).parent / "data" / "toxic.txt"
 
 
 def toxic(texts: tuple[str, ...], rules: CleanRules) -> Finding | None:
-    """The weights of all listed words in the texts of a row, added up; the detail names the words."""
+    """A finding with the summed weights of all listed words in the texts of a row; the detail names the words."""
     if rules.toxic is None:
         return None
     counts = sum((hits(text) for text in texts), Counter[str]())
@@ -25,7 +25,7 @@ def toxic(texts: tuple[str, ...], rules: CleanRules) -> Finding | None:
 
 
 def hits(text: str) -> Counter[str]:
-    """How often each line of the list is met.
+    """How often each line of the list occurs in the text.
 
     >>> hits("Scunthorpe grows shiitake.")
     Counter()
@@ -51,7 +51,7 @@ def _weights() -> dict[str, float]:
 
 @cache
 def _starting() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-    """The lines by how a word of theirs begins; the longest first, so that "son of a bitch" is not two hits."""
+    """The lines of the list by their first letters; the longest first, so that "son of a bitch" is not two hits."""
     patterns: dict[str, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
     for term in sorted(_weights(), key=lambda term: (-len(term), term)):
         if start := _START.match(term):

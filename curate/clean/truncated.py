@@ -1,6 +1,6 @@
-"""Truncated: answers that break off. No single sign is sure, so each has a weight, and the strongest counts.
+"""Truncated: answers that break off. No sign is certain, so each has a weight, and the strongest counts.
 
-That there is no full stop at the end is no sign: a third of human answers have none.
+A missing full stop at the end is no sign: a third of human answers have none.
 """
 
 import re
@@ -10,7 +10,7 @@ from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
 
 LEAST_WORDS = 6
-"""A shorter answer may end anyhow ("to", "and/or", "the")."""
+"""A shorter answer may end in any word ("to", "and/or", "the")."""
 
 _HANGING = {
     "en": "the a an and or nor than because whose their its my your our every although unless whereas including",
@@ -19,16 +19,16 @@ _HANGING = {
     "fr": "le la les un une des du de et ou mais avec pour dans par sur que qui dont car",
     "es": "el la los las un una unos y o pero con para por de del que en cuyo",
 }
-"""Words after which something has to follow, in any text of these languages."""
+"""Words that cannot end a text in these languages."""
 _MAYBE = (
     "of to in by from with for on at into is are was were has have had be been as that which who not can may will would"
     " also such between through about when where how if while they we he it's very"
 )
-"""English words that end a sentence now and then: a sign only where the sentences before them have their full stops."""
-# "die" and "car" end English sentences: a word counts where the text before it holds two of its language's list.
+"""English words that sometimes end a sentence: a sign only if the sentences before them end with full stops."""
+# "die" and "car" end English sentences: a word counts if the text before it has two of its language's list.
 _LISTS = {lang: frozenset(words.split()) for lang, words in _HANGING.items()}
 _WEAK = frozenset(_MAYBE.split())
-# Behind a comma, others end an enumeration of words.
+# Behind a comma only these count: other words may end an enumeration of words.
 _CONJUNCTIONS = frozenset(["and", "or", "but", "nor", "và", "hoặc", "und", "oder", "et", "ou", "y"])
 
 _FENCE = re.compile(r"```|^[ \t]*~~~", re.MULTILINE)  # models close a fence behind the last line of code, too
@@ -48,7 +48,7 @@ def truncated(text: str, rules: CleanRules) -> Finding | None:
 
 
 def signs(text: str) -> Iterator[tuple[float, str]]:
-    """Every sign that the text breaks off, with how sure it is.
+    """Every sign that the text breaks off: its weight (0 to 1) and a description.
 
     >>> list(signs("It is treated with rest, plenty of fluids and the"))
     [(0.9, 'ends with "the"')]
@@ -58,7 +58,7 @@ def signs(text: str) -> Iterator[tuple[float, str]]:
     if len(_FENCE.findall(body)) % 2:
         yield 0.9, "a fence of code is never closed"
     elif _FENCE.search(body):
-        return  # code ends as it likes
+        return  # code may end in any way
     if _BARE_ITEM.search(body):
         yield 0.8, "ends with the number of a list item"
     if len(tokens) < LEAST_WORDS:
@@ -91,8 +91,8 @@ def _hanging(body: str) -> Iterator[tuple[float, str]]:
 
 
 def _unended(body: str) -> bool:
-    """Whether prose of several sentences stops within one: its last line is no list item, is long, and the lines before
-    it all end."""
+    """Whether prose of several sentences stops within a sentence: no line is a list item, the last is long, and all
+    lines before it end."""
     if _ENDED.search(body):
         return False
     lines = [line.strip() for line in body.split("\n") if line.strip()]

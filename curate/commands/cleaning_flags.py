@@ -19,7 +19,7 @@ CLEANING: dict[str, Flag] = {
 
 
 def with_cleaning(flags: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
-    """The three flags about cleaning as one setting, over what the file says of it."""
+    """Merge the three cleaning flags into the one setting ``clean``; flags win over the file."""
     texts, languages, judge = (flags.pop(name, None) for name in ("clean", "languages", "judge"))
     parts = [part.strip() for text in texts or [] for part in text.split(",")]
     if [part.lower() for part in parts] in (["off"], ["none"]):
@@ -31,7 +31,7 @@ def with_cleaning(flags: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]
         if not equals and not name:
             raise typer.BadParameter(f"{part!r}: expected RULE=VALUE, such as toxic=off", param_hint="--clean")
         name = before.strip().replace("-", "_") if equals else name
-        rules[name] = value if equals else f"{rules[name]},{part}"  # a list goes on behind its comma
+        rules[name] = value if equals else f"{rules[name]},{part}"  # a part without "=" continues the list before it
     rules |= {"languages": languages} if languages else {}
     rules |= {"judge": judge} if judge is not None else {}
     file_rules = file.get("clean") if isinstance(file.get("clean"), dict) else {}

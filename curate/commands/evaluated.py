@@ -1,4 +1,4 @@
-"""A training folder's card written anew, with the checksums that this changes, when more is known than at first."""
+"""Rewrite a training folder's card, and the checksums this changes, when an evaluation or a licence becomes known."""
 
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ CARD = "README.md"
 
 
 def put_evaluation(folder: Path, fingerprint: str, model: str, words: str) -> Path | None:
-    """Put the evaluation of a model into the card of the training folder that it was trained on; the card's path.
+    """Put the evaluation of a model into the card of the training folder that the model was trained on.
 
-    ``words``: Markdown. A later evaluation of the same model replaces an earlier one. None, and nothing is touched,
-    where the folder is not there, holds another export than the one named, or has a card that somebody has edited.
+    Returns the card's path. ``words``: Markdown. A later evaluation of the same model replaces an earlier one. Returns
+    None and changes nothing where the folder is missing, holds another export, or has a card that somebody edited.
     """
     try:
         manifest = read_json(folder / MANIFEST)
@@ -29,10 +29,10 @@ def put_evaluation(folder: Path, fingerprint: str, model: str, words: str) -> Pa
 
 
 def write_card(folder: Path, licences: dict[str, str], force: bool = False) -> Path:
-    """The card of a training folder, rendered anew from its manifest, with these licences of its sources; its path.
+    """Render the card of a training folder again from its manifest, with these licences of its sources.
 
-    Raises ``DatasetError`` for another kind of folder, a source that it does not have, or, unless ``force``, a card
-    that somebody has edited.
+    Returns the card's path. Raises ``DatasetError`` for another kind of folder, an unknown source, or, unless
+    ``force``, a card that somebody edited.
     """
     manifest = read_manifest(folder)
     if manifest.get("kind") != KIND:

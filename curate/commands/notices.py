@@ -1,4 +1,4 @@
-"""What reading and cleaning did to a source that leaves no row out: lines for a person, from what the folders say."""
+"""Notices for people about what reading and cleaning changed without dropping a row, from the folders' manifests."""
 
 import json
 from collections import Counter
@@ -18,10 +18,10 @@ from curate.store.manifest import Manifest
 from curate.text.words import lacks
 
 MOST = 8
-"""Columns named in a line; the manifest has all."""
+"""Most columns named in one line; the manifest lists all."""
 
 LOOK, LETTERS, SURE = 200, 40, 0.99
-"""Answers that are looked at for their language, letters needed to tell, and how sure that must be."""
+"""Answers whose language is checked, letters that the check needs, and the probability that it must reach."""
 
 CHANGES = {
     MASKED: "personal data masked (--clean personal=off leaves it, personal=drop leaves such rows out)",
@@ -33,7 +33,7 @@ CHANGES = {
 
 
 def of_reading(folder: Path) -> Iterator[str]:
-    """What became of the rest of the records of a source that was read into this folder."""
+    """Columns and answers of a source that reading left unused, from the folder it was read into."""
     facts = Manifest.load(folder)
     name = facts.source or folder.name
     if facts.unused:
@@ -46,7 +46,7 @@ def of_reading(folder: Path) -> Iterator[str]:
 
 
 def of_cleaning(folder: Path) -> Iterator[str]:
-    """How many rows have another text than the source gave them."""
+    """Numbers of rows whose text cleaning changed, by kind of change."""
     rows = read_dataset(folder, ["source", "flags"])
     flags = tally(pl.Series(rows["flags"]))
     name = rows["source"][0].as_py() if len(rows) else folder.name
@@ -56,7 +56,7 @@ def of_cleaning(folder: Path) -> Iterator[str]:
 
 
 def of_language(folder: Path, lang: str) -> Iterator[str]:
-    """What the rules do not know of the language, and whether the answers look like another one."""
+    """Warnings where rules lack word lists for the language, or where most answers look like another language."""
     if missing := lacks(lang):
         yield (f"curate: warning: no list of {' or '.join(missing)} for --lang {lang}: a rewrite that loses one is not "
                "noticed by rules; digits, names and words are still compared")  # fmt: skip
@@ -70,8 +70,8 @@ def of_language(folder: Path, lang: str) -> Iterator[str]:
 
 
 def of_machine(config: EngineConfig, cpu: Path = Path("/proc/cpuinfo")) -> Iterator[str]:
-    """Where the model's arithmetic is slow on this processor: without instructions for it bfloat16 takes 30 times as
-    long as float32 (measured on AVX2)."""
+    """A warning where this processor has no bfloat16 instructions: bfloat16 then takes 30 times as long as float32
+    (measured on AVX2)."""
     if resolve(config) == "server" or not cpu.is_file() or "bf16" in cpu.read_text(encoding="utf-8", errors="replace"):
         return
     facts = json.loads((locate_model(config) / "config.json").read_text(encoding="utf-8"))
@@ -88,7 +88,8 @@ def _on_gpu() -> bool:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    """
+    """Counts by name in a line.
+
     >>> _counted({"tools": 1200, "id": 3})
     'tools 1,200, id 3'
     """

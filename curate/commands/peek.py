@@ -52,7 +52,7 @@ def peek(
 
 
 class View:
-    """Where it goes: colours, or marks."""
+    """Prints to a console: weights as colours on a terminal, as marks elsewhere."""
 
     def __init__(self, console: "Console"):
         self.console = console
@@ -65,7 +65,7 @@ class View:
         self._print([(visible(text), "")])
 
     def weighted(self, pieces: Sequence[Run], lead: str = "") -> None:
-        """``lead`` carries no loss by its nature (the prompt), and is dimmed."""
+        """Print text with its weights after ``lead``, which never carries loss (the prompt) and is dimmed."""
         shown = [(visible(text), weight) for text, weight in merge(pieces)]
         if self.colours:
             self._print([(visible(lead), "dim"), *((text, style(weight)) for text, weight in shown)])
@@ -79,7 +79,7 @@ class View:
 
 
 def style(weight: float) -> str:
-    """The heavier, the brighter the ground.
+    """The terminal style for a weight: a brighter background for a higher weight.
 
     >>> style(0), style(1), style(0.5)
     ('', 'bold black on rgb(90,220,90)', 'bold black on rgb(170,200,90)')
@@ -90,9 +90,9 @@ def style(weight: float) -> str:
 
 
 def pieces(tokenizer: Any, ids: Sequence[int], weights: Sequence[float]) -> list[Run]:
-    """Tokens as text with weights. A character of several tokens is one piece, with the most of their weights.
+    """Tokens as text with weights. A character made of several tokens is one piece with the highest of their weights.
 
-    Decodes a sliding window, for what a token reads as depends on the one before (white space, half characters).
+    Decodes a sliding window, since a token's text depends on the token before (white space, half characters).
     """
     text_runs: list[Run] = []
     before = done = 0
@@ -200,13 +200,13 @@ def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -
 
 
 def places_by_reason(reasons: pl.Series) -> dict[str, pl.Series]:
-    """Where each reason stands in a column, in the order of first appearance."""
+    """The indices of the rows of each reason in a column, in the order of first appearance."""
     found = reasons.alias("reason").to_frame().with_row_index("place").drop_nulls()
     return dict(zip(*found.group_by("reason", maintain_order=True).agg("place"), strict=True))
 
 
 def _rejected(folder: Path) -> list[dict[str, Any]]:
-    """The records that never became rows: of this dataset, or of the ingest that it began with and that lies beside."""
+    """The records that never became rows: of this dataset, or of the ingest folder beside it that it began with."""
     first = None if unfinished(folder) else Manifest.load(folder).lineage.first
     path = (first.beside(folder) if first else folder) / REJECTED
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []

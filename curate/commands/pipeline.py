@@ -1,7 +1,7 @@
 """``curate run``: a flat YAML file whose sections are the commands, run one after the other.
 
-Each command is a process of its own, so that a model's memory is free again before the next begins, and what runs
-is exactly what one could type. Every command resumes by itself, so does the pipeline.
+Each command is a process of its own, so that a model's memory is free again before the next command begins, and the
+same command lines can be typed by hand. Every command resumes by itself, and so does the pipeline.
 """
 
 import difflib
@@ -39,15 +39,15 @@ def _lines(sections: dict[str, dict[str, Any]]) -> list[list[str]]:
 
 
 def _run(command: Sequence[str], check_only: str | None = None, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run a command of ours. With the current folder on Python's path a user's ``train.py`` would run instead.
-    ``check_only``: check its settings, of which these may be missing."""
+    """Run a command of ``curate`` or ``train``, without the current folder on Python's path: a user's ``train.py``
+    would run instead. ``check_only``: check the command's settings only; the settings named here may be missing."""
     variables = {} if check_only is None else {CHECK_ONLY: check_only}
     return subprocess.run(command, text=True, env=os.environ | {"PYTHONSAFEPATH": "1"} | variables, **options)
 
 
 def check_settings(path: Path, sections: dict[str, dict[str, Any]]) -> None:
-    """Raises ``ConfigError`` where a command does not take a key or a value of its section; the command itself says
-    which, and ends before it does anything. The build writes down the model for those that follow."""
+    """Raises ``ConfigError`` where a command rejects a key or a value of its section. Each command checks its section
+    and ends before any work. After a build ``model`` may be missing, since the build writes it into curate.yaml."""
     missing = "model" if "build" in sections else ""
     for name, command in zip(sections, _lines(sections), strict=True):
         result = _run(command, capture_output=True, check_only=missing)
@@ -89,7 +89,7 @@ def _change(sections: dict[str, Any], change: str) -> None:
 
 
 def flags(step: str, settings: dict[str, Any]) -> list[str]:
-    """Settings as one would type them.
+    """Settings as command-line flags.
 
     >>> flags("mix", {"ratio": 0.7, "rehearsal": ["dolly", "alpaca=a.json"], "distil": False})
     ['--ratio', '0.7', '--rehearsal', 'dolly', '--rehearsal', 'alpaca=a.json', '--no-distil']
@@ -113,7 +113,8 @@ def flags(step: str, settings: dict[str, Any]) -> list[str]:
 
 
 def _word(value: Any) -> str:
-    """
+    """A value as one word of a command line.
+
     >>> [_word(value) for value in (0.3, ["en", "vi"], None, False)]
     ['0.3', 'en,vi', 'off', 'off']
     """
@@ -121,7 +122,7 @@ def _word(value: Any) -> str:
 
 
 def missing(sections: dict[str, dict[str, Any]]) -> list[str]:
-    """What a step will read, no step writes, and is not there. A suite may be a task's name, or written by the build.
+    """Missing files that a step reads and no step writes. A suite may be a task's name, or be written by the build.
 
     >>> missing({"mix": {"rehearsal": ["dolly", "ours=no/such.jsonl"]}, "evaluate": {"suite": ["no/suites", "mmlu"]}})
     ['mix.rehearsal: no/such.jsonl', 'evaluate.suite: no/suites']
@@ -144,7 +145,7 @@ def _bare(place: str) -> bool:
 
 
 def _check_tasks(path: Path, names: Sequence[str], folders: Sequence[str]) -> None:
-    """Raises ``StepFailed`` where a suite is neither a file here nor a task that can be had: ``train`` knows."""
+    """Raises ``StepFailed`` where a suite is neither a file here nor a task that ``train`` can run."""
     arguments = [word for name in names for word in ("--suite", name)]
     arguments += [word for folder in folders for word in ("--data-dir", folder)]
     command = [sys.executable, "-m", "train", "items", *arguments, "--limit", "1", "--dry-run"]
@@ -159,9 +160,9 @@ def _listed(sections: dict[str, dict[str, Any]], name: str, key: str) -> list[st
 
 
 def run_pipeline(path: Path, changes: Sequence[str] = (), only: Sequence[str] = (), dry_run: bool = False) -> None:
-    """Run a pipeline's commands; a failing one stops it with that command's message above ours.
+    """Run a pipeline's commands; a failing command stops the pipeline, with its own message above ours.
 
-    A file that only a late step reads is looked for first: nobody should train for hours to learn that it is not there.
+    Files that only a late step reads are checked first, so that a missing file does not fail after hours of training.
     """
     sections = _sections(path, changes, only)
     check_settings(path, sections)

@@ -1,8 +1,7 @@
 """``curate pretrain``: plain text to a training folder, for continued pre-training with replay.
 
-A document is one sequence: what the tokenizer puts before a text, the text, its end-of-text token. Longer ones are cut
-into rows, each of which begins with the last token of the row before, so that every token but the first is trained
-once.
+A document is one sequence: the tokenizer's prefix, the text, the end-of-text token. Longer documents are cut into
+rows, each of which begins with the last token of the row before, so that every token but the first is trained once.
 Replay is text of the kind that the model learned from before; its rows hold the base model's distribution.
 """
 
@@ -44,7 +43,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class PlainText:
-    """Text to tokens where there are no turns: no template, no end of turn. What a text says is never control."""
+    """Tokenises text without turns: no template, no end of turn. Text is never read as control tokens."""
 
     tokenizer: Any
     hash: None = None
@@ -60,18 +59,18 @@ class PlainText:
 
     @cached_property
     def lead(self) -> list[int]:
-        """What the tokenizer puts before a text (bos), if anything."""
+        """The tokens that the tokenizer puts before a text (bos), if any."""
         bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
         whole = self.tokenizer("a")["input_ids"]
         return list(whole[: next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)])
 
     def ids(self, text: str) -> list[int]:
-        """A whole document, its end included."""
+        """The tokens of a whole document, with its end-of-text token."""
         end = self.tokenizer.eos_token_id
         return [*self.lead, *self._encoder.encode(text, add_special_tokens=False).ids, *([] if end is None else [end])]
 
     def pieces(self, text: str, longest: int) -> Iterator[list[int]]:
-        """The document in rows of at most ``longest`` tokens, which share a token where they meet."""
+        """The document in rows of at most ``longest`` tokens; each row begins with the last token of the row before."""
         ids = self.ids(text)
         for start in range(0, max(len(ids) - 1, 1), longest - 1):
             yield ids[start : start + longest]
@@ -82,7 +81,7 @@ class PlainText:
 
 @dataclass
 class Reading:
-    """One source as it is read: rejected documents are kept, repeated ones marked, everything counted."""
+    """One source while it is read: keeps rejected documents, marks repeated ones, counts everything."""
 
     name: str
     path: Path
@@ -99,8 +98,8 @@ class Reading:
         seen: set[str],
         sample: Container[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Rows as ``curate.export.rows.ROWS`` has them, without anchors. ``seen``: documents of all sources so far.
-        ``sample``: ids of the rows that this mix needs; None: all rows."""
+        """Rows with the columns of ``curate.export.rows.ROWS``, without anchors. ``seen``: keys of the documents read
+        so far, of all sources. ``sample``: ids of the rows that this mix needs; None: all rows."""
         for item in read_documents(self.path, config.column, config.encoding):
             if isinstance(item, Rejected):
                 self.rejected.append(item)
@@ -145,7 +144,7 @@ class Reading:
 
 
 def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
-    """Write the training folder; returns its manifest. Raises the errors of its parts, all with what to do."""
+    """Write the training folder; returns its manifest. Raises the errors of its parts, which say what to do."""
     check_replaceable(config.out.resolve())
     check_writable(config.out)
     base, plain, longest, readings = _open(config)
@@ -171,12 +170,12 @@ def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
     facts = Facts(model=config.model, revision=config.revision, mask={"policy": "all"}, max_length=longest)
     try:
         return export(fill, inputs, plain, config.mixture(), config.out, facts, lambda out: _keep(readings, out))
-    except MixError as error:  # the mix speaks of rehearsal, as its own command does
+    except MixError as error:  # the error speaks of rehearsal; this command calls it replay
         raise MixError(str(error).replace("rehearsal", "replay")) from None
 
 
 def dry_run(config: PretrainConfig) -> dict[str, Any]:
-    """What there is to train on, by source, without loading weights."""
+    """Documents, rows and tokens to train on, by source, without loading weights."""
     check_replaceable(config.out.resolve())
     _, plain, longest, readings = _open(config)
     seen: set[str] = set()
@@ -196,24 +195,24 @@ def _open(config: PretrainConfig) -> tuple[Base, PlainText, int, list[Reading]]:
     readings = [
         Reading(name, path, origin) for (name, path), origin in zip(config.sources().items(), origins, strict=True)
     ]
-    for reading in readings:  # a source that is not there should not first cost the download of a model
+    for reading in readings:  # fail on a missing source before the model is downloaded
         next(read_documents(reading.path, config.column, config.encoding), None)
     base = config.base()
     folder = locate_model(base.config)
     plain = PlainText(AutoTokenizer.from_pretrained(folder, trust_remote_code=config.trust_remote_code))
-    room = base.config.max_model_len - 1  # an engine wants room for a token besides what it scores
+    room = base.config.max_model_len - 1  # an engine needs room for one token besides those it scores
     return base, plain, max(2, min(config.max_length or room, room)), readings
 
 
 SPARE = 1.25
-"""Replay that is scored beyond what the ratio asks for: some of it is held out, and rows do not fill a quota evenly."""
+"""Factor of replay scored beyond the ratio: some replay is held out, and rows do not fill a quota exactly."""
 
 
 def _sample(
     reading: Reading, config: PretrainConfig, plain: PlainText, longest: int, seen: set[str], new: pa.Table
 ) -> set[str]:
-    """Rows of a replay source, at random, that hold as many tokens as the ratio asks for beside the new ones: scoring
-    is dear, so that a large corpus is not scored whole."""
+    """Ids of random rows of a replay source with as many tokens as the ratio needs, times ``SPARE``: scoring is
+    expensive, so a large corpus is not scored whole."""
     quota = SPARE * sum(new["n_tokens"].to_pylist()) * (1 - config.ratio) / config.ratio
     trial = Reading(reading.name, reading.path, reading.origin)
     rows = [(row["id"], len(row["input_ids"])) for row in trial.rows(config, plain, longest, set(seen))
@@ -232,7 +231,7 @@ def _check(reading: Reading) -> None:
 def _tables(
     rows: Iterable[dict[str, Any]], reading: Reading, base: Base, top_k: int, progress: Progress
 ) -> Iterator[pa.Table]:
-    """In batches; replay with the base model's distribution."""
+    """The rows as tables of ``BATCH`` rows; replay rows get the base model's distribution."""
     rows, done = iter(rows), 0
     while batch := list(islice(rows, BATCH)):
         if reading.origin == "given":
@@ -249,7 +248,7 @@ def _anchor(rows: list[dict[str, Any]], base: Base, top_k: int) -> None:
 
 
 def _keep(readings: Iterable[Reading], out: Path) -> None:
-    """What could not be read, for people to look at."""
+    """Write the rejected records to a file in ``out``, for people to look at."""
     lines = [
         json.dumps({"source": reading.name, "file": item.file, "line": item.line, "reason": item.reason,
                     "detail": item.detail, "raw": item.raw}, ensure_ascii=True)

@@ -25,7 +25,7 @@ class PretrainConfig(ModelConfig):
     seed: int = Field(0, description="Seed of everything random.")
 
     def sources(self) -> dict[str, Path]:
-        """Name -> path: the new text first, then replay. Raises ``ConfigError`` for a name that is given twice."""
+        """Paths by name: the new text first, then replay. Raises ``ConfigError`` for a name that is given twice."""
         paths = {self.name or stem(self.source): Path(self.source)}
         for text in self.replay:
             name, equals, path = text.partition("=")

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Progress:
-    """Use as a context; call it with (stage, rows done, rows in all; 0 = not known)."""
+    """A context manager; call it with (stage, rows done, rows in all; 0 = not known)."""
 
     def __enter__(self) -> "Progress":
         self.bars: dict[str, Any] = {}
@@ -41,7 +41,7 @@ class Progress:
         print(f"{stage}: {share} rows, {seconds:.0f} s", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
-        """One line for people, above the bars."""
+        """Print one line for people, above the bars."""
         if self.rich:
             self.rich.console.print(text, markup=False, highlight=False)
         else:

@@ -1,7 +1,7 @@
 """``curate schema``: the settings of a command, or of a whole pipeline, as a JSON schema for an editor.
 
-Which command has which settings, the apps of both programs know. Those of ``train`` are looked up by name, since
-nothing here depends on that package.
+The apps of both programs know the settings of each command. The app of ``train`` is imported by name, since
+``curate`` does not depend on that package.
 """
 
 import difflib
@@ -25,18 +25,18 @@ OFF = (TEXT, {"const": False})  # PyYAML reads `off` as false, an editor may rea
 
 
 class Written(GenerateJsonSchema):
-    """The schema of values as a YAML file has them: what is read from words may be words."""
+    """The schema of values in a YAML file: a value that is parsed from text may be text."""
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> dict[str, Any]:
         found = super().function_before_schema(schema)
-        if "json_schema_input_schema" in schema:  # the validator itself says what it reads
+        if "json_schema_input_schema" in schema:  # the validator declares its own input
             return found
         if schema["schema"]["type"] == "model-fields":  # a model that reads all of its values from text
             return {**found, "properties": {name: _or(own, OFF) for name, own in found["properties"].items()}}
         return _or(found, WORDS)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        return False  # the key says as much
+        return False  # the key is title enough
 
 
 def schema(name: str, curate: typer.Typer) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _pipeline(sections: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _section(step: Made, own: Mapping[str, Any]) -> dict[str, Any]:
-    """A step of a pipeline: its flags, but those that say how it runs; or nothing, which means the defaults.
+    """The schema of a pipeline step: its flags except those common to all commands; or null, for the defaults.
 
     A flag that may be repeated takes a single value as well as a list.
     """
@@ -85,7 +85,7 @@ def _section(step: Made, own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _or(own: Mapping[str, Any], others: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    """What ``own`` admits, or the others; what is said about a key stays beside its name, where editors look for it."""
+    """A schema that admits ``own`` or ``others``; the key's description and default stay at the top, for editors."""
     about = {key: own[key] for key in ("description", "default") if key in own}
     rest = {key: value for key, value in own.items() if key not in about}
     kinds = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
@@ -93,7 +93,7 @@ def _or(own: Mapping[str, Any], others: tuple[dict[str, Any], ...]) -> dict[str,
 
 
 def _used(top: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """``top`` as a schema by itself, with the definitions that are referred to."""
+    """``top`` as a complete schema, with the definitions that it refers to."""
     found: dict[str, Any] = {}
     pending = _references(top)
     while pending:

@@ -54,7 +54,7 @@ class ModelConfig(Strict):
                                "thought) or anchor (its own, held and never labelled).")  # fmt: skip
 
     def said(self) -> dict[str, Any]:
-        """The model, and what else was said about it."""
+        """The model and its other settings that were given."""
         names = [name for name in ModelConfig.model_fields if name in self.model_fields_set or name == "model"]
         return self.model_dump(mode="json", include=set(names))
 
@@ -66,7 +66,7 @@ class ModelConfig(Strict):
         return find_base(EngineConfig(**engine, template_args=tuple(sorted(self.template_args.items()))))
 
     def chat_base(self) -> "Base":
-        """``base``, of a model that answers in turns. Raises ``TemplateError`` where its template will not do."""
+        """``base``, for a chat model. Raises ``TemplateError`` where its chat template cannot be used."""
         base = self.base()
         base.template.check()
         return base

@@ -1,4 +1,4 @@
-"""What several commands do."""
+"""Steps that several commands share."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def cleaned(
     config: Cleaning, folder: Path, base: Base, work: Path, max_drop: float, progress: Progress, execute: Executor,
     answers: bool = True,
 ) -> Path:  # fmt: skip
-    """A dataset after the rules; ``answers`` false: only its questions matter."""
+    """Apply the cleaning rules to a dataset; return the new folder. ``answers`` false: check its questions only."""
     if config.clean is None:
         return folder
     stage = Clean(config.clean, answers, base if config.clean.judge else None)
@@ -24,7 +24,7 @@ def cleaned(
 
 
 def say_thinking(config: ModelConfig, max_tokens: int, base: Base, progress: Progress) -> None:
-    """What becomes of the thoughts of a model that has them."""
+    """Tell the user how the thoughts of a thinking model are treated."""
     if base.template.thinks:
         shown = "an empty thought" if config.thoughts == "drop" else "the model's own thought, which is held"
         progress.say(f"curate: this model thinks before it answers: --max-tokens {max_tokens} is for both, and answers "
@@ -32,7 +32,7 @@ def say_thinking(config: ModelConfig, max_tokens: int, base: Base, progress: Pro
 
 
 def executor(ray: str | None) -> Executor:
-    """Where shards are finished: here, or on the Ray cluster at this address."""
+    """What runs the shards: this process, or the Ray cluster at this address."""
     if ray is None:
         return in_process
     from curate.store.ray import on_ray

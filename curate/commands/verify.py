@@ -1,4 +1,4 @@
-"""Does a folder hold what its manifest says? Checksums, row accounting, and the export contract, row by row."""
+"""Check that a folder holds what its manifest says: checksums, row accounting, and the export contract by row."""
 
 import json
 import os
@@ -31,14 +31,14 @@ from curate.store.files import (
 from curate.store.manifest import Lineage, Manifest, Shard
 
 Entries = Mapping[str, Any]
-"""What a ``manifest.json`` holds, as it is read."""
+"""The content of a ``manifest.json``, not yet validated."""
 Check = Callable[[Path, Entries], Iterator["Finding"]]
 UNITS = ("rows", "tokens", "targets")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be. ``where``: a file or entry, relative to the folder."""
+    """A problem in a folder. ``where``: the file or entry, relative to the folder."""
 
     where: str
     what: str
@@ -65,7 +65,7 @@ def verify(folder: Path) -> list[Finding]:
 
 
 def _canonical(path: Path) -> Iterator[Finding]:
-    """A JSON file of ours has one spelling; another means that somebody else wrote it."""
+    """A finding where a JSON file differs byte by byte from how this program writes it: somebody else changed it."""
     text = path.read_bytes()
     if text != (json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode():
         yield Finding(path.name, "changed since it was written: not spelled as this program spells it")
@@ -103,7 +103,7 @@ def _files(folder: Path, expected: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _accounting(manifest: Entries) -> Iterator[Finding]:
-    """Rows in = exported + not exported; rows written = the splits' rows; λ sum to 1."""
+    """Check that rows in = exported + not exported, rows written = the splits' rows, and the λ sum to 1."""
     for source, account in manifest["accounting"].items():
         out = account["exported"] + sum(account["not_exported"].values())
         if account["rows"] != out:
@@ -134,7 +134,7 @@ def _split(folder: Path, split: str, manifest: Entries) -> Iterator[Finding]:
         problems = problems or [*_equal(beside["file"], "rows", side.num_rows, tokens.num_rows)]
         if problems:
             yield from problems
-            return  # counting on would only repeat it
+            return  # further counts would only repeat the problem
         labels = _flat(tokens, "labels")
         yield from _rows(shard["file"], _Flat.of(tokens), side, manifest)
         totals.update(rows=tokens.num_rows, tokens=len(labels), targets=int((labels != IGNORE).sum()))
@@ -156,7 +156,7 @@ def _shape(entry: Entries, table: pa.Table, schema: pa.Schema) -> Iterator[Findi
 
 @dataclass(frozen=True)
 class _Flat:
-    """A shard of rows of different lengths, end to end."""
+    """The rows of a shard, of different lengths, concatenated."""
 
     lengths: np.ndarray  # int [rows]
     row: np.ndarray  # int [tokens]: the row of each token
@@ -179,7 +179,7 @@ def _flat(table: pa.Table, name: str) -> np.ndarray:
 
 
 def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Entries) -> Iterator[Finding]:
-    """The export contract."""
+    """Check the export contract on each row of a shard."""
     if not flat.same_lengths.all():
         yield _at(name, ~flat.same_lengths, "input_ids, attention_mask and labels differ in length")
         return
@@ -263,7 +263,7 @@ def _shard(folder: Path, shard: Shard) -> Iterator[Finding]:
         yield Finding(f"{RECEIPTS}/{receipt.name}", "does not agree with the manifest")
     try:
         table = read_shard(path)
-    except DatasetError as error:  # of the rows under its verdicts
+    except DatasetError as error:  # from the folder with the rows, where this shard has verdicts alone
         yield Finding(shard.file, str(error))
         return
     yield from _equal(shard.file, "rows", table.num_rows, shard.rows)
@@ -272,10 +272,10 @@ def _shard(folder: Path, shard: Shard) -> Iterator[Finding]:
 
 
 def _rows_under(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """What is wrong with the folder that has the rows, where this one has verdicts alone."""
+    """Problems of the folder that holds the rows, where this folder holds verdicts alone."""
     unders: set[Path] = set()
     for shard in manifest.shards:
-        with suppress(DatasetError, OSError):  # of a shard or a receipt, and said of that already
+        with suppress(DatasetError, OSError):  # a broken shard or receipt, which is already reported
             unders |= {under} if (under := folder_under(folder / shard.file)) else set()
     for under in sorted(unders):
         name = os.path.relpath(under, folder.resolve())
@@ -308,7 +308,7 @@ def _spans_off(response: str | None, spans: list[dict[str, Any]] | None) -> bool
 
 
 def _lineage(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Each fingerprint follows from its configuration and the one before, so none of them can be changed alone."""
+    """Check that each fingerprint follows from its configuration and the fingerprint before it."""
     steps = manifest.lineage.steps
     for index, step in enumerate(steps):
         expected = Lineage(steps[:index]).then(step.stage, step.version, step.config).steps[-1]

@@ -1,4 +1,4 @@
-"""Where settings come from: flags, the file of ``--config``, and ``curate.yaml``, which the first build writes."""
+"""Collect settings from flags, the file of ``--config``, and ``curate.yaml``, which the first build writes."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ from typing import Any
 from curate.config.settings import load_yaml, validate_command, validate_settings
 
 WORKSPACE = Path("curate.yaml")
-"""Written by the first build in a folder: the model that the other commands take when they are not told."""
+"""Written by the first build in a folder: the default model of the other commands."""
 
-MANY = 10  # settings of a group from which on it is not spelled out among the defaults taken
+MANY = 10  # groups with more settings than this are abbreviated among the defaults taken
 
 
 def file_settings(config: Path | None, shared: Any) -> dict[str, Any]:
-    """curate.yaml, overlaid by the file that --config names."""
+    """The settings of curate.yaml, overridden by the file that --config names."""
     workspace = load_yaml(WORKSPACE) if WORKSPACE.is_file() else {}
     if workspace:
         validate_settings(shared, workspace, {}, str(WORKSPACE))
@@ -24,7 +24,7 @@ def file_settings(config: Path | None, shared: Any) -> dict[str, Any]:
 
 
 def resolve_settings(model: Any, file: dict[str, Any], flags: dict[str, Any]) -> Any:
-    """Validate, and say which values were nobody's choice."""
+    """Validate the settings, and print the defaults that were taken."""
     config = validate_command(model, file, flags)
     chosen = {key for key, value in flags.items() if value is not None} | set(file)
     taken = {key: value for key, value in config.model_dump(mode="json").items() if key not in chosen}
@@ -36,14 +36,14 @@ def resolve_settings(model: Any, file: dict[str, Any], flags: dict[str, Any]) ->
 
 
 def in_a_line(values: dict[str, Any]) -> str:
-    def said(value: Any) -> str:  # a group of many is not read in a line
+    def said(value: Any) -> str:  # a large group is not readable in one line
         return "{…}" if isinstance(value, dict) and len(value) > MANY else json.dumps(value, ensure_ascii=False)
 
     return ", ".join(f"{key}={said(value)}" for key, value in values.items())
 
 
 def keep_workspace(config: Any, say: Callable[[str], None]) -> None:
-    """curate.yaml, by the first build that succeeds in a folder."""
+    """Write curate.yaml after the first build that succeeds in a folder."""
     if WORKSPACE.exists() or not config.workspace:
         return
     lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in config.said().items())
@@ -52,7 +52,7 @@ def keep_workspace(config: Any, say: Callable[[str], None]) -> None:
 
 
 def dataset_of(folder: Path) -> Path:
-    """The dataset meant: the folder itself, or the latest build in it."""
+    """The dataset folder: the folder itself, or the latest build in it. Raises ``DatasetError``."""
     from curate.store.files import LATEST, DatasetError, latest_build
 
     if not folder.is_dir():

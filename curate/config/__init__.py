@@ -1,1 +1,1 @@
-"""Configuration: settings that are checked, values as one writes them, and flags made from settings."""
+"""Configuration: validated settings, parsers of values that users write, and flags made from settings."""

@@ -42,7 +42,7 @@ ACTIONS: dict[str, Flag] = {
 
 @dataclass(frozen=True)
 class Made:
-    """What a command was made from: the settings, and every flag by its name."""
+    """What a command was made from: the settings class, every flag by its name, and the help."""
 
     settings: type[Strict]
     flags: Mapping[str, Flag]
@@ -79,7 +79,7 @@ def command(
 
 
 def made(app: typer.Typer) -> dict[str, Made]:
-    """By name, in the app's order: the commands that are made from settings."""
+    """The commands of an app that are made from settings, by name, in the app's order."""
     return {
         str(info.name): info.callback.made  # type: ignore[union-attr]
         for info in app.registered_commands if hasattr(info.callback, "made")
@@ -101,8 +101,8 @@ def _help(field: FieldInfo) -> str:
 
 
 def described(field: FieldInfo) -> tuple[str, str]:
-    """A field's description, and its default in words: as the description tells it, else the value; "" where neither
-    is."""
+    """A field's description, and its default in words: from the description, else the value; "" where there is
+    neither."""
     words, _, default_words = str(field.description).partition(" Default: ")
     default = field.default
     if default_words or default is None or field.is_required() or isinstance(default, Strict):
@@ -129,7 +129,7 @@ def _owner(settings: type[Strict], name: str) -> type:
 
 
 def _rank(settings: type[Strict], name: str) -> int:
-    """Groups of settings come in the order in which the class names them, its own settings first."""
+    """The place of a flag's group in the help: the class's own settings first, then groups in the class's order."""
     return settings.__mro__.index(_owner(settings, name))
 
 

@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class ConfigError(CurateError, ValueError):
-    """The configuration cannot be used; the message says where, what was found, and what to do."""
+    """The configuration is invalid; the message says where, what was found, and what to do."""
 
 
 class Strict(BaseModel):
@@ -47,7 +47,7 @@ missing, by commas, since an earlier command writes them."""
 def validate_settings(
     model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration"
 ) -> Model:
-    """``file`` overlaid by the flags that were given (``None`` means not given), validated strictly."""
+    """Validate ``file``, overridden by the flags that were given (``None``: not given), and return the settings."""
     merged = {**file, **{key: value for key, value in flags.items() if value is not None}}
     try:
         return model.model_validate(merged)
@@ -61,7 +61,7 @@ def validate_settings(
 def validate_command(
     model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration"
 ) -> Model:  # fmt: skip
-    """``validate_settings``, of a command's own settings: where they are only to be checked, the process ends here."""
+    """``validate_settings`` for a command; ends the process here where the settings are only to be checked."""
     settled = validate_settings(model, file, flags, where)
     if CHECK_ONLY in os.environ:
         raise SystemExit(0)
@@ -83,7 +83,7 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
 
 
 def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
-    """The keys known at a place inside the configuration."""
+    """The known keys at a place inside the configuration."""
     for part in place:
         kind = model.model_fields[part].annotation if part in model.model_fields else None
         inner = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, BaseModel)]

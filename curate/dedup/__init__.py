@@ -1,1 +1,1 @@
-"""What says the same twice: rows, contradictions, near and semantic duplicates, and what a benchmark asks."""
+"""Find duplicate, near-duplicate and contradicting rows, and rows that hold benchmark items."""

@@ -1,9 +1,9 @@
-"""Which rows answer one question incompatibly. Both are held out, for a person to decide.
+"""Find pairs of rows that answer the same question incompatibly. Both rows are held out, for the user to decide.
 
-By rule: other quantities or bounds, else other names, else a denial more, else each with content words that the other
-lacks. With a judge (``build --judge``) rules only propose: the base model confirms each pair, and then questions count
-as one that merely ask with the same content words ("the usual dose of X?", "X: usual dose"), which rules alone should
-not compare: "does A cause B" has the words of "does B cause A".
+Answers contradict by rule if their quantities or bounds differ; else if their names differ; else if one has a negation
+more; else if each has content words that the other lacks. With a judge (``build --judge``) the rules only propose pairs
+and the base model confirms them. Then questions with the same content words also count as the same ("the usual dose of
+X?", "X: usual dose"). Rules alone must not compare these: "does A cause B" has the words of "does B cause A".
 """
 
 from collections import defaultdict
@@ -19,13 +19,13 @@ from curate.text.quantity import Quantity, quantities
 from curate.text.words import names, negations, stems, words
 
 SHORT = 40  # words: two longer answers may differ in what they mention without contradicting each other
-SURE = 0.5  # probability of the judge's yes, from which a pair is a contradiction
-CROWD = 50  # rows of one question that are compared pair by pair; of more, each with as many that follow
+SURE = 0.5  # from this probability of the judge's yes on, a pair is a contradiction
+CROWD = 50  # up to so many rows of one question are compared in all pairs; of more, each with the next CROWD
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row: what it asks, in words and normalised, and what it answers."""
+    """A row's question, as written and normalised, and its answer."""
 
     id: str
     question: str
@@ -35,11 +35,11 @@ class Claim:
 
 Pair = tuple[Claim, Claim]
 Confirm = Callable[[Sequence[Pair]], Sequence[float | None]]
-"""How sure somebody is that two answers contradict each other, 0 to 1; None where there is no telling."""
+"""For each pair the probability that the answers contradict each other, 0 to 1; None where it is unknown."""
 
 
 def contradictions(rows: Sequence[Claim], lang: str, confirm: Confirm | None = None) -> dict[str, str]:
-    """Row ids, each with that of a row that it contradicts."""
+    """Row id -> id of a row that it contradicts."""
     same = [pair for pair in _pairs(rows, lambda row: row.normal) if contradict(*pair, lang)]
     if confirm is None:
         return _each(same)
@@ -47,7 +47,7 @@ def contradictions(rows: Sequence[Claim], lang: str, confirm: Confirm | None = N
     alike = [pair for pair in _pairs(rows, lambda row: _asks(row, lang))
              if (pair[0].id, pair[1].id) not in compared and contradict(*pair, lang)]  # fmt: skip
     certainties = list(confirm([*same, *alike]))
-    # Of one question the rules know well enough where the judge does not; of two, it takes his word.
+    # Without the judge's word, the rules suffice for equal questions, but not for questions with the same words.
     agreed = [pair for pair, sure in zip(same, certainties, strict=False) if sure is None or sure >= SURE]
     agreed += [
         pair for pair, sure in zip(alike, certainties[len(same) :], strict=True) if sure is not None and sure >= SURE
@@ -56,8 +56,7 @@ def contradictions(rows: Sequence[Claim], lang: str, confirm: Confirm | None = N
 
 
 def contradict(one: Claim, other: Claim, lang: str) -> bool:
-    """Two short answers to one question that cannot both be the answer. Long answers are left alone: they may both be
-    right."""
+    """Whether two short answers to one question exclude each other. False for long answers, which may both be right."""
     if any(len(row.answer.split()) > SHORT for row in (one, other)):
         return False
     texts = [bears_on(row.answer, row.question, lang=lang) for row in (one, other)]
@@ -77,7 +76,7 @@ def contradict(one: Claim, other: Claim, lang: str) -> bool:
 
 
 def judged(pairs: Sequence[Pair], base: Base) -> list[float | None]:
-    """The base model's word on each pair: the probability of its yes."""
+    """The base model's probability of "yes, these contradict", for each pair; None where it is unknown."""
     from curate.clean.judge import load_question, verdicts
 
     frame = load_question("contradict", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
@@ -97,7 +96,7 @@ def _pairs(rows: Sequence[Claim], key: Callable[[Claim], object]) -> Iterator[Pa
 
 
 def _asks(row: Claim, lang: str) -> object:
-    """Content words of the question; a question without any is like no other."""
+    """The content words of the question, or the row's id where there are none, so that it equals no other question."""
     content = frozenset(stems(row.question, lang))
     return content or row.id
 
@@ -111,14 +110,14 @@ def _each(pairs: Sequence[Pair]) -> dict[str, str]:
 
 
 def _denies(texts: Sequence[str], lang: str) -> bool:
-    """The same content words, and one of the two is denied: "it is safe", "it is not safe"."""
+    """Whether the texts have the same content words and one of them is negated: "it is safe", "it is not safe"."""
     deny = [[word.norm for word in negations(text, lang)] for text in texts]
     one, other = (_content(text, lang) - set(words) for text, words in zip(texts, deny, strict=True))
     return bool(one) and one == other and len(deny[0]) % 2 != len(deny[1]) % 2
 
 
 def _agree(p: Quantity, q: Quantity) -> bool:
-    """The same amount; "37 mg a day" and "37 mg" agree too."""
+    """Whether both are the same amount; "37 mg a day" and "37 mg" agree too."""
     return p.agrees(q) or (p.written == q.written and p.unit.partition("/")[0] == q.unit.partition("/")[0])
 
 

@@ -1,4 +1,4 @@
-"""Decontaminate: marks rows that hold an item of an evaluation, so that what is measured was never trained on."""
+"""Decontaminate: mark rows that hold an evaluation item, so that the model is never trained on test items."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from curate.store.manifest import Manifest
 from curate.store.stage import Decider, Worker, fingerprint, noted, with_drops
 
 KEY = "contamination"
-"""Where in ``meta`` the items stand: a list of {"suite", "item", "score", "answered"}."""
+"""The key in ``meta`` of the items found: a list of {"suite", "item", "score", "answered"}."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Search:
     index: Index
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Questions and the source's answers are searched; what the base model answers comes later and is its own."""
+        """Mark rows whose question or source answer holds an item. The base model's answers are written later."""
         rows = table.select(["id", "prompt", "reference", "meta"]).to_pylist()
         hits: dict[str, list[Hit]] = {}
         for hit in self.index.search([row_of(row) for row in rows]):
@@ -56,8 +56,8 @@ class Search:
 
 
 def contamination(folder: Path) -> dict[str, dict[str, int]]:
-    """What was found in a dataset, by suite: its items, those found, the rows that hold any, and those with the answer
-    as well. Nothing where the dataset was never searched."""
+    """Search results of a dataset by suite: number of items, items found, rows with an item, and rows that also hold
+    the item's answer. Empty where the dataset was never searched."""
     searched = Manifest.load(folder).lineage.find(Decontaminate.name)
     if searched is None:
         return {}

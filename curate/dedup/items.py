@@ -1,9 +1,8 @@
-"""Evaluation items, as far as decontamination needs them: what they ask, and an answer that is right.
+"""Read evaluation items for decontamination: the prompt and a correct answer of each item.
 
 Suites are the files that ``train evaluate --suite`` takes: JSONL, one item a line, ``{"id", "suite", "role"?, "prompt",
-"checks", "expected"?}`` with the prompt a string or a list of turns. Read leniently: any lines with a question, prompt
-or query will do, and so will any other file that the sources' readers know as questions and answers; the file's name
-is then the suite's.
+"checks", "expected"?}`` with the prompt a string or a list of turns. Also accepted: any lines with one of ``PROMPTS``,
+and any other file that the source readers know as questions and answers; the suite then has the file's name.
 """
 
 import gzip
@@ -21,9 +20,9 @@ ANSWERS = ("expected", "answer", "completion", "response")
 
 
 def read_items(paths: Sequence[Path]) -> list[SuiteItem]:
-    """All items of these files, and of the ``*.jsonl`` files of these folders, each once.
+    """All distinct items of these files, and of the ``*.jsonl`` files in these folders.
 
-    Raises ``ConfigError`` for a path that leads nowhere, holds no item, or is of no kind that is known here.
+    Raises ``ConfigError`` for a path that does not exist, holds no item, or is of an unknown format.
     """
     items: dict[SuiteItem, None] = {}
     for path in paths:
@@ -62,7 +61,7 @@ def _items(file: Path) -> Iterator[SuiteItem]:
 
 
 def _records(file: Path) -> Iterator[Accepted | Rejected]:
-    """A file that is no suite, as the sources' readers know it."""
+    """The records of a file that is not a suite, read by the source readers."""
     try:
         yield from read_source(Source(path=str(file)))
     except SourceError as error:
@@ -76,7 +75,7 @@ def _objects(file: Path) -> Iterator[tuple[int, Any]]:
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         text = data.decode("utf-8-sig")
     except (UnicodeDecodeError, OSError, EOFError):
-        return  # the sources' reader says what is wrong with it
+        return  # the source reader reports the error
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines() also splits at U+2028, inside strings
         if line.strip():
             try:

@@ -1,8 +1,8 @@
-"""Which rows say what another row says already, and which two rows cannot both be true.
+"""Find duplicate rows, near-duplicate rows and contradictions in a table of questions and answers.
 
-Sees every row's prompt and reference at once and returns a small verdict table; the rows themselves stay where
-they are. Exact duplicates by normalised text; near duplicates by MinHash (rensa) and then by looking: two rows that
-differ in a *replaced* word (another drug, another dose) say different things, however alike they are.
+Reads every row's prompt and reference at once and returns verdicts; the rows themselves are not changed. Exact
+duplicates have the same normalised text. Near duplicates are proposed by MinHash (rensa) and then compared word by
+word: rows that differ in a *replaced* word (another drug, another dose) say different things, however alike they are.
 """
 
 import re
@@ -21,7 +21,7 @@ from curate.text.words import negations
 
 PERMUTATIONS = 128
 BANDS = 32  # 4 rows a band: candidates from a Jaccard similarity of about 0.4 up; `_is_near` decides
-MIN_RATIO = 0.8  # share of the words of both rows that they have in common, in order
+MIN_RATIO = 0.8  # least share of the words of both rows that they have in common, in order
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class QARow:
         return f"{self.question}\n{normalise(self.reference)}"
 
     def denials(self, lang: str) -> tuple[int, int]:
-        """How often question and answer deny: "not" put in makes another row of it."""
+        """Number of negations in the question and in the answer: an added "not" changes what a row says."""
         return len(negations(question_of(self.prompt), lang)), len(negations(self.reference, lang))
 
 
@@ -54,8 +54,8 @@ class Verdict:
 def find(
     table: pa.Table, lang: str = "en", incompatible: bool = True, confirm: Confirm | None = None
 ) -> dict[str, Verdict]:
-    """Verdicts by row id, over a table with id, prompt, reference. The first of several equal rows stays; of a
-    contradiction both go, for a person to decide."""
+    """Row id -> verdict, for a table with id, prompt, reference. The first of several equal rows stays; both rows of a
+    contradiction go, for the user to decide. ``incompatible``: whether to search for contradictions."""
     rows = [
         QARow(*values) for values in zip(*(table[c].to_pylist() for c in ("id", "prompt", "reference")), strict=True)
     ]
@@ -95,12 +95,12 @@ def _near(rows: Sequence[QARow], lang: str) -> Iterator[tuple[str, Verdict]]:
 
 
 def _shingles(text: list[str]) -> list[str]:
-    """Words and pairs of neighbours: in a short row one word put in costs few of them."""
+    """Words and pairs of neighbouring words: an added word changes few of them even in a short row."""
     return text + [" ".join(pair) for pair in pairwise(text)]
 
 
 def _is_near(one: list[str], other: list[str]) -> bool:
-    """Alike, and no word stands where another word stood; a number is never put in or left out.
+    """Whether the rows are alike, no word is replaced by another, and no word with a digit is added or left out.
 
     >>> _is_near("who makes x bly ltd".split(), "please who makes x bly ltd".split())
     True

@@ -1,9 +1,9 @@
-"""Rows that say the same in other words: their embeddings have a high cosine, and they state the same facts.
+"""Semantic duplicates: rows with a high cosine of their embeddings that state the same facts.
 
 An embedding is the mean of a model's last hidden states over a text, scaled to length 1 (Reimers and Gurevych,
-"Sentence-BERT", 2019, section 3). Embeddings tell topics apart better than facts: rows about two drugs may be as near
-as two wordings of one fact. So only rows with the same numbers, names and denials are compared, which also leaves few
-pairs.
+"Sentence-BERT", 2019, section 3). Embeddings separate topics better than facts: rows about two drugs may be as near as
+two wordings of one fact. So only rows with the same numbers, names and number of negations are compared, which also
+leaves few pairs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,9 +23,9 @@ from curate.text.words import names, negations
 
 Vectors = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Vectors]
-"""Texts to vectors of length 1: float32 [n, d]."""
+"""Maps n texts to vectors of length 1: float32 [n, d]."""
 
-TOKENS = 512  # of a text that are read
+TOKENS = 512  # a text is cut to so many tokens
 AT_ONCE = 256  # texts embedded at once
 BLOCK = 2048  # rows compared at once with those that stay
 
@@ -33,9 +33,10 @@ BLOCK = 2048  # rows compared at once with those that stay
 def refine(
     near: NearDuplicates, texts: Iterable[str], embed: Embed, alike: float, keep: Keep, facts: bool, lang: str
 ) -> NearDuplicates:
-    """``near`` with the semantic duplicates among the rows that stayed; of two, the row with the better rank stays.
+    """``near`` plus the semantic duplicates among the rows that stayed; of two, the row with the better rank stays.
 
-    ``texts``: those of all rows, in order, read once. Memory: a vector for each row that stayed.
+    ``texts``: the texts of all rows, in order, read once. ``alike``: least cosine. ``facts``: compare only rows with
+    the same ``fact_key``. Memory: a vector for each row that stayed.
     """
     stayed = np.flatnonzero(near.kept)
     vectors, keys, lengths = _read(texts, near.kept, embed, facts, lang)
@@ -46,7 +47,7 @@ def refine(
     whole, similar, meant = near.of.copy(), near.similarity.copy(), near.meant.copy()
     rows = stayed[order]
     whole[rows[goes]], similar[rows[goes]], meant[rows[goes]] = rows[of[goes]], similarity[goes], True
-    # A row whose replacement is replaced now takes the new replacement, and its similarity.
+    # Where a row's replacement is itself replaced now, the row takes the new replacement and its similarity.
     moved = np.flatnonzero((whole >= 0) & (whole[whole] >= 0))
     meant[moved], similar[moved] = True, similar[whole[moved]]
     whole[moved] = whole[whole[moved]]
@@ -56,8 +57,8 @@ def refine(
 def assign_duplicates(
     vectors: Vectors, keys: npt.NDArray[np.uint64], fixed: npt.NDArray[np.bool_], alike: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """For each row (sorted by rank, the best first) the row with the same key that replaces it, or −1, and the cosine
-    of the two. ``fixed`` rows stay."""
+    """For each row (sorted by rank, best first) the index of the row with the same key that replaces it, or −1 (int64
+    [n]), and the cosine of the two (float32 [n]). ``fixed`` rows stay."""
     of, similarity = np.full(len(keys), -1, np.int64), np.zeros(len(keys), np.float32)
     order = np.argsort(keys, kind="stable")
     edges = np.flatnonzero(np.diff(keys[order])) + 1
@@ -89,7 +90,7 @@ def _group(
 
 
 def _nearest(block: Vectors, vectors: Vectors, stays: Sequence[int]) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    """For each row of a block the cosine of the nearest row that stays, and that row."""
+    """For each row of a block the cosine of the nearest row in ``stays``, and the index of that row."""
     best, nearest = np.full(len(block), -2, np.float32), np.full(len(block), -1, np.int64)
     for start in range(0, len(stays), BLOCK * 8):
         part = np.array(stays[start : start + BLOCK * 8])
@@ -103,7 +104,7 @@ def _nearest(block: Vectors, vectors: Vectors, stays: Sequence[int]) -> tuple[Ve
 def _read(
     texts: Iterable[str], stay: npt.NDArray[np.bool_], embed: Embed, facts: bool, lang: str
 ) -> tuple[Vectors, npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Vectors, keys and lengths of the rows that ``stay``."""
+    """Vectors, fact keys and lengths (characters) of the rows that ``stay``."""
     vectors, keys, lengths = [], [], []
     for batch in batched((text for text, yes in zip(texts, stay.tolist(), strict=True) if yes), AT_ONCE):
         vectors.append(embed(batch))
@@ -114,7 +115,7 @@ def _read(
 
 
 def fact_key(text: str, lang: str = "en") -> int:
-    """A hash, 64 bits, of the text's numbers with their units, its names, and its number of negations.
+    """A 64-bit hash of the text's numbers with units, its names, and its number of negations.
 
     >>> fact_key("The dose is 37 mg.") == fact_key("Take 37 mg.") != fact_key("Take 73 mg.")
     True
@@ -126,7 +127,8 @@ def fact_key(text: str, lang: str = "en") -> int:
 
 
 def embedder(model: str, trust_remote_code: bool = False) -> Embed:
-    """The mean last hidden state of a model, a folder or a hub id. Raises ``EngineError`` where it cannot be loaded."""
+    """A function that embeds texts by a model's mean last hidden state. ``model``: a folder or a hub id. Raises
+    ``EngineError`` where it cannot be loaded."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -144,7 +146,7 @@ def embedder(model: str, trust_remote_code: bool = False) -> Embed:
         tokenizer.pad_token = tokenizer.eos_token
 
     def embed(texts: Sequence[str]) -> Vectors:
-        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # of like length, for little padding
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # similar lengths need little padding
         vectors = np.zeros((len(texts), network.config.hidden_size), np.float32)
         for start in range(0, len(order), 32):
             places = order[start : start + 32]

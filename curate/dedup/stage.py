@@ -1,4 +1,4 @@
-"""Dedupe: marks what the verdict table says."""
+"""Dedupe: mark duplicate, near-duplicate and contradicting rows."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +16,9 @@ from curate.store.stage import Decider, Worker, with_drops
 
 @dataclass(frozen=True)
 class Dedupe(Decider):
-    dataset: Path  # all of whose rows are compared; by content it is the stage's input, so no part of the identity
+    dataset: Path  # its rows are compared; the same content as the stage's input, so not part of the identity
     lang: str = "en"
-    contradictions: bool = True  # off for rehearsal: its answers are not what the model learns
+    contradictions: bool = True  # off for rehearsal, whose answers the model does not learn
     judge: Base | None = None  # confirms contradictions
 
     name: ClassVar[str] = "dedupe"

@@ -1,7 +1,7 @@
-"""Rows that are fit for training, tokenised and put aside in scratch files until the plan says where they go.
+"""Tokenised rows that are fit for training, in scratch files until the plan assigns them to splits and shards.
 
-A million rows do not stay in memory: what is long (tokens, marks, anchors, texts) lies in flat files that are mapped,
-and a row is one slice of each.
+A million rows do not fit in memory: the long columns (tokens, marks, anchors, texts) lie in flat memory-mapped files,
+and a row is one slice of each file.
 """
 
 import mmap
@@ -22,20 +22,20 @@ from curate.schema import IGNORE, META, SPAN, TOKENS
 from curate.store.disk import naming
 
 SMALL = ("id", "source", "origin", "objective", "anchor_start")
-"""Columns that stay in memory; what is long lies in scratch files."""
+"""Columns that stay in memory; the long columns lie in scratch files."""
 
 TOKEN = np.dtype([("id", "<i4"), ("weight", "<f4")])
-MARK = np.dtype([("start", "<i4"), ("end", "<i4"), ("weight", "<f4"), ("kind", "<i4")])  # kind: in the order of seeing
+MARK = np.dtype([("start", "<i4"), ("end", "<i4"), ("weight", "<f4"), ("kind", "<i4")])  # kind: index into Pool.kinds
 ANCHOR = np.dtype([("id", "<i4"), ("logprob", "<f4")])
 RECORDS = {"tokens": TOKEN, "marks": MARK, "places": np.dtype("<i4"), "anchors": ANCHOR, "question": np.dtype("u1"),
            "response": np.dtype("u1")}  # fmt: skip
-"""The scratch files. ``places``: for each token with anchors, how many."""
+"""The scratch files and their records. ``places``: for each token with anchors, the number of its anchors."""
 
 
 class Records:
-    """Rows of records in a file, as many to a row as it has: appended to, then read in whatever order.
+    """A file of rows, each with any number of records: first append rows, then ``seal``, then read them in any order.
 
-    A row is one slice of bytes, copied whole; Arrow's ``take`` goes value by value, and wants a single array of all.
+    A row is one slice of bytes, copied whole; Arrow's ``take`` copies value by value and needs one array of all rows.
     """
 
     def __init__(self, path: Path, kind: np.dtype[Any]):
@@ -46,7 +46,8 @@ class Records:
         self.bytes = memoryview(b"")
 
     def add(self, lengths: np.ndarray, **fields: np.ndarray) -> None:
-        """Records per row, and the records end to end, by field; without fields under any name."""
+        """Append rows. ``lengths``: records per row; ``fields``: the concatenated records by field (a record without
+        fields: one array under any name)."""
         self.parts.append(self.parts[-1][-1] + np.cumsum(lengths, dtype=np.int64))
         first = next(iter(fields.values()))
         records = np.empty(len(first), self.kind)
@@ -56,7 +57,7 @@ class Records:
             self.file.write((records if self.kind.names else np.ascontiguousarray(first)).view(np.uint8).data)
 
     def seal(self) -> None:
-        """Nothing more will be added."""
+        """End the appending and map the file for reading."""
         with naming(self.path):
             self.file.close()
         self.bounds = np.concatenate(self.parts)
@@ -65,7 +66,7 @@ class Records:
                 self.bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds of the rows (int32 [rows + 1], as Arrow's lists have them), and their records end to end."""
+        """Bounds of the rows (int32 [rows + 1], as in Arrow lists), and their concatenated records."""
         starts, ends = self.bounds[rows], self.bounds[rows + 1]
         bounds = _bounds(ends - starts)
         if not bounds[-1]:
@@ -92,9 +93,9 @@ def _lists(bounds: np.ndarray, values: pa.Array | np.ndarray) -> pa.ListArray:
 
 @dataclass
 class Pool:
-    """Rows fit for training, tokenised (``curate.export.rows.ROWS``), in scratch files; and what became of the others.
+    """Tokenised rows fit for training (``curate.export.rows.ROWS``) in scratch files, and counts of the other rows.
 
-    Of ``labels`` and ``attention_mask`` nothing is kept: the token where the weight is above 0, and 1 throughout.
+    ``labels`` and ``attention_mask`` are not stored: a label is the token where the weight is above 0, the mask is 1.
     """
 
     scratch: Path
@@ -118,21 +119,21 @@ class Pool:
             self._add(batch)
 
     def extend(self, tables: Iterable[pa.Table]) -> pa.Table:
-        """``add`` each; returns their rows that are fit for training, columns ``CANDIDATES``."""
+        """``add`` each table; returns the rows fit for training, with the columns ``CANDIDATES``."""
         before = len(self.candidates)
         for table in tables:
             self.add(table)
         return pa.concat_tables([CANDIDATES.empty_table(), *self.candidates[before:]])
 
     def seal(self) -> None:
-        """Nothing more will be added; rows may be taken."""
+        """End the adding; afterwards rows may be taken."""
         empty = pa.schema([ROWS.field(name) for name in SMALL]).empty_table()
         self.small = [pa.concat_tables([empty, *self.small]).combine_chunks()]
         for records in self.records.values():
             records.seal()
 
     def take(self, rows: np.ndarray) -> pa.Table:
-        """Rows by candidate number, in that order, columns of ``TOKENS`` and ``META``."""
+        """The rows with these candidate numbers, in this order, with the columns of ``TOKENS`` and ``META``."""
         bounds, tokens = self.records["tokens"].take(rows)
         of_rows, lengths = self.records["places"].take(rows)
         inner, (_, anchors) = _bounds(lengths), self.records["anchors"].take(rows)
@@ -150,7 +151,7 @@ class Pool:
         return pa.table([found[name] for name in schema.names], schema=schema)
 
     def questions(self, size: int = 10_000) -> Iterator[list[str]]:
-        """What each row asks, in the rows' order, so many at a time; "" where it asks nothing."""
+        """The question of each row, in row order, in lists of ``size``; "" for a row without a question."""
         records = self.records["question"]
         for start in range(0, len(records.bounds) - 1, size):
             bounds, text = records.take(np.arange(start, min(start + size, len(records.bounds) - 1)))
@@ -185,7 +186,7 @@ class Pool:
         amounts = [lengths["input_ids"].astype(np.int64), before[ends] - before[ends - lengths["input_ids"]]]
         kept = batch.select([*SMALL, "cluster"]).take(
             pa.array(np.arange(batch.num_rows))
-        )  # its file may be closed then
+        )  # a copy, since the batch's file may be closed later
         few = [kept[name] for name in ("id", "source", "cluster")]
         self.candidates.append(pa.table([*few, *map(pa.array, amounts)], schema=CANDIDATES))
         self.small.append(pa.Table.from_batches([kept.select(SMALL)]))

@@ -99,7 +99,7 @@ def _summary(manifest: Manifest) -> str:
 
 
 def _asked(manifest: Manifest) -> list[tuple[str, str]]:
-    """How the base model was asked for its answers, by source: a row each."""
+    """Table rows: how the base model was prompted and sampled for its answers, one row per source."""
     rows = []
     for found in inputs_of(manifest):
         for step in map(found.lineage.find, ("regenerate", "answer")):
@@ -110,7 +110,7 @@ def _asked(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _settings(values: Manifest) -> str:
-    """Settings in a line; a group of them in brackets, numbers to three digits, empty ones left out.
+    """Settings in one line: groups in brackets, numbers to three digits, empty values left out.
 
     >>> _settings({"policy": "key", "glossary": [], "thresholds": {"gain": 1.0, "confident": -0.91629}})
     'policy key, thresholds (confident -0.916, gain 1)'
@@ -169,7 +169,7 @@ def _funnel(manifest: Manifest) -> str:
 
 
 def _coverage(manifest: Manifest) -> str:
-    """What the rehearsal read is about, and whether its sample is about the same; nothing where none was sampled."""
+    """Topics of the rehearsal sets and how many rows of each were sampled; "" where no set was sampled by topic."""
     lines = []
     for name, found in manifest.get("coverage", {}).items():
         shown = [topic for place, topic in enumerate(found["each"]) if place < TOPICS or not topic["sampled"]]
@@ -182,7 +182,7 @@ def _coverage(manifest: Manifest) -> str:
 
 
 def _contamination(manifest: Manifest) -> str:
-    """Evaluation items that stood in the rows, which were left out for it; nothing where none were looked for."""
+    """Counts of evaluation items and of the rows left out for holding them; "" where none were looked for."""
     rows = []
     for source, suites in manifest.get("contamination", {}).items():
         for suite, found in suites.items():
@@ -197,7 +197,7 @@ def _contamination(manifest: Manifest) -> str:
 
 
 def _made(manifest: Manifest) -> str:
-    """What is known of the prompts that were made for rehearsal; nothing where none were."""
+    """Statistics of the prompts generated for rehearsal; "" where none were."""
     rows = []
     for name, found in manifest.get("made", {}).items():
         values = (found[key] for key in ("distinct_1", "distinct_2", "similarity"))
@@ -215,7 +215,7 @@ def _made(manifest: Manifest) -> str:
 
 
 def _evaluations(manifest: Manifest) -> str:
-    """What became of models that were trained on this, where that is known (``curate.commands.evaluated``)."""
+    """Evaluations of models that were trained on this folder (put there by ``curate.commands.evaluated``)."""
     found = sorted(manifest.get("evaluations", {}).items())
     return "\n".join(f"## Trained on it: {name}\n\n{words}\n" for name, words in found)
 
@@ -267,7 +267,7 @@ def _licences(manifest: Manifest) -> dict[str, str]:
 
 
 def _revisions(manifest: Manifest) -> dict[str, str]:
-    """Per source the revision that was read from the hub, else the beginning of its content's digest."""
+    """For each source the revision read from the hub, else the beginning of the digest of its content."""
     read = {found.lineage.source: found.lineage.first for found in inputs_of(manifest)}
     return {name: str(first.config.get("revision") or str(first.config.get("content", ""))[:12])
             for name, first in read.items() if name is not None and first}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The training folder: what stock trainers open, and ``meta/`` beside it for ours.
+"""The training folder: shards that stock trainers open, and ``meta/`` with more columns for ``train``.
 
     out/  README.md  dataset_dict.json  manifest.json
           train/  validation/   data-*.arrow (Arrow IPC streams), dataset_info.json, state.json
@@ -41,7 +41,7 @@ from curate.store.files import (
 from curate.store.stage import fingerprint
 
 SHARD_ROWS = 2000  # anchors make a row some 50 kB, so a shard some 100 MB
-AHEAD = 2  # shards that wait for the disk while the next is made
+AHEAD = 2  # shards that may wait for the disk while the next is made
 EXAMPLES = {"learn": 2, "distil": 1}  # how many rows of each objective the card shows
 
 
@@ -73,7 +73,7 @@ def mix_and_export(
 
 
 Fill = Callable[[Pool], tuple[pa.Table, pa.Table]]
-"""Puts rows into the pool and returns what ``plan`` reads of them, columns ``CANDIDATES``: new ones, and rehearsal."""
+"""Puts rows into the pool; returns the new rows and the rehearsal rows for ``plan``, columns ``CANDIDATES``."""
 
 
 def export(
@@ -116,7 +116,7 @@ def _export(
 
 
 def kindred(pool: Pool, sides: tuple[pa.Table, pa.Table]) -> tuple[pa.Table, pa.Table]:
-    """The candidates with one cluster for questions that are nearly one, so that no split has what another has."""
+    """The candidates with one cluster for near-identical questions, so that no question is in two splits."""
     both = pa.concat_tables(sides)
     found = pa.array(join(both["cluster"].to_pylist(), pool.questions()), pa.string())
     both = both.set_column(CANDIDATES.get_field_index("cluster"), "cluster", found)
@@ -145,7 +145,8 @@ def _write(partial: Path, pool: Pool, planned: Plan) -> dict[str, Any]:
 
 
 def _shards(partial: Path, split: str, pool: Pool, rows: np.ndarray) -> tuple[list[dict[str, Any]], ...]:
-    """Receipts of the shards with tokens and of those beside them. The disk is waited for while the next are made."""
+    """Write the shards of a split; return the receipts of token shards and of meta shards. Writing overlaps with
+    making the next shards."""
     asked: list[tuple[Future[dict[str, Any]], ...]] = []
     with ThreadPoolExecutor(2) as threads:
         for name, part in _parts(rows):
@@ -160,7 +161,7 @@ def _shards(partial: Path, split: str, pool: Pool, rows: np.ndarray) -> tuple[li
 
 
 def _response_tokens(pool: Pool, rows: np.ndarray) -> dict[str, int]:
-    """By source; the end of turn counts."""
+    """Number of response tokens by source, end of turn included."""
     few = pool.small[0].select(["source", "anchor_start"]).take(rows)
     lengths = pa.concat_arrays([t["n_tokens"].combine_chunks() for t in pool.candidates]).take(pa.array(rows))
     few = few.append_column("n", pc.subtract(lengths, few["anchor_start"]))
@@ -169,7 +170,7 @@ def _response_tokens(pool: Pool, rows: np.ndarray) -> dict[str, int]:
 
 
 def _parts(rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Shards of even size."""
+    """File name and rows of each shard; shards are of even size."""
     count = max(1, -(-len(rows) // SHARD_ROWS))
     edges = [index * len(rows) // count for index in range(count + 1)]
     for index in range(count):
@@ -182,7 +183,7 @@ def _shard(root: Path, name: str, table: pa.Table) -> dict[str, Any]:
 
 
 def _examples(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
-    """The first rows of each objective, for the card; a row that repeats is shown once."""
+    """The first rows of each objective, for the card; a repeated row is shown once."""
     kinds = pool.small[0]["objective"].take(rows)
     places = {kind: np.flatnonzero(pc.equal(kinds, kind).to_numpy()) for kind in EXAMPLES}
     missing = {kind: min(count, len(places[kind])) for kind, count in EXAMPLES.items()}
@@ -204,7 +205,7 @@ def _examples(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _datasets_files(folder: Path, split: str, shards: Sequence[str]) -> None:
-    """What ``datasets.load_from_disk`` reads."""
+    """Write the JSON files that ``datasets.load_from_disk`` reads."""
     kinds = {"input_ids": "int32", "attention_mask": "int8", "labels": "int32"}
     features = {n: {"feature": {"dtype": k, "_type": "Value"}, "_type": "Sequence"} for n, k in kinds.items()}
     info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
@@ -221,12 +222,12 @@ def _datasets_files(folder: Path, split: str, shards: Sequence[str]) -> None:
 
 
 def _finish(partial: Path, manifest: dict[str, Any]) -> None:
-    """The card, then a checksum of every file, then the manifest, last."""
+    """Write the card, then the manifest with a checksum of every other file."""
     from curate.export.card import render
 
     write_bytes(partial / "README.md", render(manifest).encode())
     shards = [shard for part in ("splits", "meta") for split in manifest[part].values() for shard in split["shards"]]
-    known = {shard["file"]: shard["sha256"] for shard in shards}  # of the very bytes that were written
+    known = {shard["file"]: shard["sha256"] for shard in shards}  # hashed from the bytes as they were written
     manifest["files"] = {name: known.get(name) or file_hash(partial / name) for name in files_in(partial)}
     manifest["checksum"] = checksum(manifest)
     write_json(partial / MANIFEST, manifest)

@@ -1,4 +1,4 @@
-"""Text with its weights made visible: for the card, and for terminals."""
+"""Show the loss weights of a text, for the card and for terminals."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ Run = tuple[str, float]
 
 
 def runs(text: str, spans: Sequence[Mapping[str, Any]]) -> list[Run]:
-    """Text cut where the weight changes; what no span covers weighs 0, what several cover the most of them.
+    """Cut a text where the weight changes. Text that no span covers weighs 0; where spans overlap, the highest counts.
 
     >>> runs("take 5 mg daily", [{"start": 5, "end": 9, "weight": 1.0}])
     [('take ', 0.0), ('5 mg', 1.0), (' daily', 0.0)]
@@ -20,7 +20,7 @@ def runs(text: str, spans: Sequence[Mapping[str, Any]]) -> list[Run]:
 
 
 def merge(pieces: Sequence[Run]) -> list[Run]:
-    """Neighbours of equal weight as one."""
+    """Join neighbouring pieces of equal weight."""
     found: list[Run] = []
     for text, weight in pieces:
         if found and found[-1][1] == weight:
@@ -31,7 +31,7 @@ def merge(pieces: Sequence[Run]) -> list[Run]:
 
 
 def marked(pieces: Sequence[Run]) -> str:
-    """Plain text with ``[[what carries loss]]``, and its weight where that is not 1.
+    """Plain text with ``[[…]]`` around the parts that carry loss, and their weight where the weight is not 1.
 
     >>> marked([("take ", 0.0), ("5 mg", 1.0), (" a day", 0.25)])
     'take [[5 mg]][[ a day|0.25]]'

@@ -1,4 +1,4 @@
-"""What the manifest of a training folder says."""
+"""The manifest of a training folder: its inputs, settings, accounting of rows, and checksum."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ KIND = "training"
 
 
 class Facts(Strict):
-    """What the manifest says of the run and the export cannot know: who is trained, on what mask, up to what length."""
+    """Facts for the manifest that the export cannot know itself: the model, the mask settings, the longest row."""
 
     model: str
     revision: str | None = None
@@ -35,7 +35,7 @@ class Facts(Strict):
 
 
 class Input(BaseModel):
-    """What the manifest keeps of an input's own, and what was rejected where its rows were read."""
+    """Facts of an input's own manifest, and the counts of records rejected where its rows were read."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class Input(BaseModel):
 
     @classmethod
     def of(cls, folder: Path) -> "Input":
-        """Of a dataset folder. What was rejected is known while the folder that its lineage begins with lies beside."""
+        """The facts of a dataset folder. Rejections are known only if the first folder of its lineage lies beside."""
         found = Manifest.load(folder)
         own = {key: getattr(found, key) for key in ("stage", "fingerprint", "rows", "kept", "drops", "lineage")}
         for step in found.lineage.steps:
@@ -61,12 +61,12 @@ class Input(BaseModel):
 
     @property
     def source(self) -> str:
-        """The source's name; of an input without, its stage."""
+        """The source's name; for an input without a source, the name of its stage."""
         return self.lineage.source or self.stage
 
 
 def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
-    """The inputs that the manifest of a training folder names."""
+    """The inputs named in the manifest of a training folder."""
     return [Input.model_validate(found) for found in manifest["inputs"]]
 
 
@@ -78,7 +78,7 @@ def manifest_of(
     identity = {
         "inputs": [found.fingerprint for found in inputs],
         "mix": mix,
-        # Where a model lies is not what it is: inputs know that. The template's name says what its variables are.
+        # Without the model's path, since the inputs identify the model; the template's hash covers its variables.
         **facts.model_dump(exclude={"model", "revision", "template_args"}),
         "tokenizer": template.tokenizer_hash,
         "template": template.hash,

@@ -1,4 +1,4 @@
-"""Where a training folder goes: what it may replace, and how it takes a folder's place."""
+"""Put a training folder in place: check what it may replace, and replace an older folder by renaming."""
 
 import hashlib
 import os
@@ -22,11 +22,11 @@ class ExportError(DatasetError):
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Hold the folder against other processes; the lock ends with this one, however it ends. Raises ``ExportError``
-    where another process of this machine is writing into the same folder."""
+    """Lock the folder against other processes; the lock ends with this process, however it ends. Raises
+    ``ExportError`` where another process of this machine is writing into the same folder."""
     from filelock import FileLock, Timeout
 
-    # Beside the folder the lock would stay behind: a lock that is removed is no lock for who waits for it.
+    # In the temporary folder, since a lock file must not be removed while others wait for it, so it would stay behind.
     name = hashlib.sha256(str(out).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     try:
         with FileLock(Path(tempfile.gettempdir()) / f"curate-{name}.lock", timeout=0):
@@ -38,7 +38,7 @@ def alone(out: Path) -> Iterator[None]:
 
 
 def check_replaceable(out: Path) -> None:
-    """Only an export of ours and nothing besides may stand where the export goes, for it is deleted."""
+    """Raises ``ExportError`` unless ``out`` is missing, empty, or an export without other files, for it is deleted."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
@@ -56,20 +56,20 @@ def check_replaceable(out: Path) -> None:
 
 
 def check_sweepable(out: Path) -> None:
-    """A sweep lays training folders into ``out``; its manifest takes the place of an older sweep's and of no other."""
+    """Raises ``ExportError`` where ``out`` holds another manifest than an older sweep's, which a sweep replaces."""
     if (out / MANIFEST).is_file() and read_manifest(out).get("kind") != SWEEP:
         raise ExportError(f"{out}: there is a dataset here that is not a sweep; choose another --out, or remove it "
                           "yourself")  # fmt: skip
 
 
 def files_in(folder: Path) -> list[str]:
-    """Every file, by relative path; what ``datasets`` caches beside the shards it opens does not count."""
+    """Relative paths of all files, sorted, without the files that ``datasets`` caches beside the shards it opens."""
     found = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
     return [p.relative_to(folder).as_posix() for p in found if not p.name.startswith(("cache-", "tmp"))]
 
 
 def recover(out: Path) -> None:
-    """An export killed between its two renames left the older folder under this name."""
+    """Restore the older folder after an export that was killed between its two renames."""
     old = _aside(out)
     if old.is_dir() and not out.exists():
         os.rename(old, out)

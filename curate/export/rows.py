@@ -1,4 +1,4 @@
-"""Scored rows to training rows: tokens, labels and weights, and what is kept of the base model's distribution."""
+"""Scored rows to training rows: tokens, labels, weights, and anchors from the base model's distribution."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ READS = ("id", "source", "prompt", "reference", "response", "thought", "origin",
          "token_ids", "top_ids", "top_logprobs")  # fmt: skip
 HEAVY = ("token_ids", "top_ids", "top_logprobs")
 SURE = math.log(0.5)
-"""Log-probability in nats from which a token is likelier than all others together. Where the base says a token with
-less, another one need gain little to take the answer elsewhere, even if the token is the likeliest."""
+"""Log-probability in nats from which a token is likelier than all others together. Below, another token needs to gain
+little for the answer to go elsewhere, even if the token is the likeliest."""
 ROWS = pa.schema(
     [
         *TOKENS,
         *META,
         ("skip", pa.string()),  # why the row is not exported; null where it is
         ("cluster", pa.string()),
-        ("anchored", pa.bool_()),  # the scoring pass saw these very tokens
+        ("anchored", pa.bool_()),  # the scoring pass saw the same tokens
         ("question", pa.string()),
         ("response", pa.string()),
     ]
@@ -34,7 +34,7 @@ ROWS = pa.schema(
 
 
 class Renderer(Protocol):
-    """What the export needs of ``curate.model.template.Template``; of text without turns the first three alone."""
+    """The part of ``curate.model.template.Template`` that the export needs for text without turns."""
 
     @property
     def hash(self) -> str | None: ...
@@ -53,11 +53,11 @@ class ChatRenderer(Renderer, Protocol):
 def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.Table:
     """SCORED rows (columns ``READS``) to ``ROWS``: same rows, same order; ``skip`` says why a row is not for training.
 
-    A token is labelled where its weight is above 0. Anchors are kept where the rendered response is token for token
-    what the scoring pass saw, and are empty elsewhere. They are the base model's closed-book distribution; at tokens on
-    the way to a label of which the base is not ``SURE`` closed book, the token itself: held closed book there, the
-    model begins an answer that never comes to the fact. Rows longer than ``max_length`` are skipped, not cut: a cut row
-    would teach an answer without an end.
+    A token is labelled where its weight is above 0. Anchors are kept where the tokens of the rendered response equal
+    those of the scoring pass, and are empty elsewhere. Anchors are the base model's closed-book distribution; but at
+    tokens on the way to a label of which the base is not ``SURE`` closed book, the anchor is the token itself: held
+    closed book there, the model would begin an answer that never reaches the fact. Rows longer than ``max_length``
+    are skipped, not cut: a cut row would teach an answer without an end.
     """
     scored = scored.select(READS)
     texts = scored.select([name for name in READS if name not in HEAVY])
@@ -87,7 +87,7 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
 
 
 def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds (int32 [rows + 1]), ids and weights of the rows' tokens, end to end; rows that are skipped have none."""
+    """Bounds (int32 [rows + 1]), ids and weights of the rows' concatenated tokens; skipped rows have no tokens."""
     made = [row for row in rows if row["skip"] is None]
     bounds = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([0 if row["skip"] else len(row["ids"]) for row in rows], out=bounds[1:])
@@ -99,8 +99,8 @@ def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
-    """Of each row the unlabelled tokens of the response from the end of its thought to its last label, which may be the
-    end of turn; none of rehearsal."""
+    """For each row the indices of its unlabelled response tokens from the end of the thought to the last label, which
+    may be the end of turn; empty for rehearsal."""
     found = []
     for row in rows:
         learns = row["skip"] is None and row["objective"] == "learn"
@@ -113,8 +113,8 @@ def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
 
 
 def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.Array]:
-    """Ids and log-probabilities [rows, tokens, k] to hold each token to: the best k closed book; on the ``way``, where
-    the base is not ``SURE`` of the token, the token itself and 0."""
+    """The anchors: ids and log-probabilities [rows, tokens, k] of the closed-book top k; at tokens in ``way`` of which
+    the base is not ``SURE``, the token itself with log-probability 0."""
     own, ids, logprobs = (
         scored[name].combine_chunks().cast(ROWS.field(kind).type)
         for name, kind in (("token_ids", "input_ids"), ("top_ids", "anchor_ids"), ("top_logprobs", "anchor_logprobs"))
@@ -133,7 +133,7 @@ def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.
 
 
 def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.ListArray:
-    """``lists`` [rows, tokens, k] with one value at each of these tokens, counted through all rows."""
+    """``lists`` [rows, tokens, k] with one value at each of these tokens; ``places`` count tokens over all rows."""
     one = lists.flatten()
     single = pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), pa.array(values))
     order = np.arange(len(one))
@@ -144,7 +144,7 @@ def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.List
 
 
 def _first(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each list whether there is a first value, and that value."""
+    """For each list whether it has a first value, and this value (else 0)."""
     known = pc.list_value_length(lists).to_numpy() > 0
     values = lists.flatten().to_numpy()
     best = np.zeros(len(lists), values.dtype)
@@ -161,7 +161,7 @@ def _starts(lists: pa.ListArray) -> np.ndarray:
 def _anchored(
     scored: pa.ChunkedArray, rows: Sequence[Mapping[str, Any]], bounds: np.ndarray, ids: np.ndarray
 ) -> np.ndarray:
-    """bool per row: the rendered response is token for token what was scored."""
+    """bool per row: the tokens of the rendered response equal the scored tokens."""
     seen = scored.combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(seen), -1).to_numpy()
     ends = np.cumsum(np.maximum(lengths, 0))
@@ -175,7 +175,7 @@ def _anchored(
 
 
 def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> dict[str, Any]:
-    """Values of ``ROWS``, but for those with an entry for each token: ``ids`` and, of the response, ``weights``."""
+    """A row's values of ``ROWS``; in place of the columns per token, ``ids`` and the ``weights`` of the response."""
     known: dict[str, Any] = {name: row[name] for name in ("id", "source", "origin")}
     known |= {"question": row["prompt"][-1]["content"], "response": row["response"] or row["reference"]}
     reason = (
@@ -208,8 +208,8 @@ def objective(origin: str) -> str:
 
 
 def _weights(row: dict[str, Any], rendered: Rendered) -> np.ndarray:
-    """float32 per response token. The end of turn is known where the base model ended the text itself. A thought is
-    held, not imitated: an empty one would teach the model to think no more."""
+    """Loss weights, float32 per response token. The end of turn needs no label where the base model ended the text
+    itself. A thought weighs 0, its anchors hold it: training on an empty thought would teach the model not to think."""
     if objective(row["origin"]) == "distil":
         return np.array(np.arange(len(rendered.starts)) >= rendered.thought_length, dtype=np.float32)
     weights = np.array(label_weights(row["spans"] or [], rendered.starts, rendered.ends, row["response"]))

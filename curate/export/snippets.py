@@ -1,6 +1,6 @@
-"""What a training folder's card says of loading it: our own command, and settings that other trainers run as they are.
+"""The card's section on loading a training folder: our own command, and complete settings for other trainers.
 
-``docs/other-trainers.md`` tells what each setting is for; ``benchmarks/other_trainers`` tries them on real packages.
+``docs/other-trainers.md`` explains each setting; ``benchmarks/other_trainers`` tries the settings on real packages.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,8 @@ SFTTrainer("{model}", args, train_dataset=data["train"]{_evaluate(manifest)}).tr
 
 
 def axolotl(manifest: Manifest) -> str:
-    """Axolotl keeps prepared rows under a hash of names, not of content: every export gets a folder of its own."""
+    """Settings for Axolotl. Axolotl caches prepared rows by a hash of names, not of content, so every export gets a
+    cache folder of its own."""
     test = "\ntest_datasets:\n  - path: out\n    split: validation\n    type:" if _validated(manifest) else ""
     return f"""Axolotl
 
@@ -57,7 +58,7 @@ output_dir: model
 
 
 def llama_factory(manifest: Manifest) -> str:
-    """LLaMA-Factory asks for the names of datasets before it looks at ``tokenized_path``, and then ignores them."""
+    """Settings for LLaMA-Factory, which requires dataset names even though it ignores them with ``tokenized_path``."""
     test = "\neval_dataset: out # likewise\neval_strategy: epoch" if _validated(manifest) else ""
     return f"""LLaMA-Factory
 

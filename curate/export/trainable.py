@@ -1,4 +1,4 @@
-"""Which rows of a dataset are fit for training; and, where none is, why: asked before work is spent on the others."""
+"""Find the rows of a dataset that are fit for training; where none is, say why before work is spent."""
 
 import sys
 from collections import Counter
@@ -15,17 +15,17 @@ from curate.store.advice import remedy
 from curate.store.files import read_shard, shard_paths
 
 BATCH = 64
-"""Rows looked at together: the first that is fit ends the look, so that a large dataset costs no more than these."""
+"""Rows checked together: the check ends at the first fit row, so that a large dataset seldom costs more than these."""
 
 
 class NothingToLearn(CurateError):
-    """No row of a build is fit for training; the message says what speaks against them."""
+    """No row of a build is fit for training; the message says why."""
 
-    exit_code = 1  # the command was right, the data did not pass
+    exit_code = 1  # the command is valid, but the data failed the check
 
 
 def fates(folders: Sequence[Path], template: ChatRenderer, max_length: int) -> Iterator[tuple[str | None, int]]:
-    """Of each row of datasets of SCORED rows: why it is not for training (None: it is), and its length in tokens."""
+    """For each row of these SCORED datasets: why it is not for training (None: it is), and its length in tokens."""
     for path in (path for folder in folders for path in shard_paths(folder)):
         table = read_shard(path, READS)
         for start in range(0, table.num_rows, BATCH):
@@ -34,7 +34,7 @@ def fates(folders: Sequence[Path], template: ChatRenderer, max_length: int) -> I
 
 
 def why_nothing(folders: Sequence[Path], template: ChatRenderer, max_length: int) -> str | None:
-    """What speaks against every row, and what to do about it; None where one at least is fit for training."""
+    """Why no row is fit for training, and what to do about it; None where at least one row is."""
     reasons: Counter[str] = Counter()
     for skip, _ in fates(folders, template, max_length):
         if skip is None:
@@ -48,7 +48,7 @@ def why_nothing(folders: Sequence[Path], template: ChatRenderer, max_length: int
 
 
 def lacking(pool: Pool, new: pa.Table, max_length: int) -> str:
-    """What else a mix lacks rehearsal for: rows of it that were answered and are not fit. Nothing where all are."""
+    """A further reason why rehearsal is too short: answered rehearsal rows that are not fit; "" where all are fit."""
     names = set(pool.skipped) - set(pc.unique(new["source"]).to_pylist())
     reasons = sum((pool.skipped[name] for name in names), Counter())
     reasons.pop("not-sampled", None)
@@ -60,7 +60,8 @@ def lacking(pool: Pool, new: pa.Table, max_length: int) -> str:
 
 
 def counted(reasons: Mapping[str, int]) -> str:
-    """
+    """Reasons and their counts in a line, most frequent first.
+
     >>> counted({"known": 3, "duplicate": 1200})
     'left out: duplicate 1,200, known 3'
     """

@@ -1,1 +1,1 @@
-"""What is kept out of training: rows to exclude, and facts that are asked later."""
+"""Rows kept out of training: those the user excludes, and facts held out for a test suite."""

@@ -1,9 +1,8 @@
-"""Exclude: rows that a person has named by their ids are marked, never deleted.
+"""Exclude: mark rows that the user lists by id (``--exclude``). Marked rows are dropped, never deleted.
 
-An id is that of a row, as ``curate peek`` shows it. The id of a row of the source stands for the row and all its
-wordings, the id of a wording for that wording alone. Marking comes last, so that another list repeats no work of the
-model; only where another row is a repeat of an excluded one, or contradicts it, is the comparison itself made without
-it.
+Ids are those that ``curate peek`` shows. The id of a row of the source covers the row and all its wordings; the id of a
+wording covers that wording alone. Marking comes last, so that another list repeats no work of the model. Only where
+another row repeats or contradicts an excluded row is the comparison of rows repeated without the excluded row.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -25,7 +24,7 @@ SHOWN = 5  # ids named in a message
 
 
 def read_lines(path: Path, flag: str, holds: str) -> list[str]:
-    """The lines of a text file that a flag names, without the blank ones."""
+    """The non-blank lines of a text file, stripped; ``flag`` and ``holds`` are for messages. Raises ``ConfigError``."""
     if not path.is_file():
         raise ConfigError(f"{flag} {path}: no such file; give a text file with {holds} on each line")
     try:
@@ -36,7 +35,7 @@ def read_lines(path: Path, flag: str, holds: str) -> list[str]:
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
-    """The ids in a file, sorted, each once; ``#`` begins a comment."""
+    """The distinct ids in a file, sorted; ``#`` begins a comment."""
     lines = read_lines(path, "--exclude", "the id of a row")
     return tuple(sorted({line.partition("#")[0].strip() for line in lines} - {""}))
 
@@ -47,12 +46,12 @@ def covers(ids: Collection[str], name: str, wording_of: str | None) -> bool:
 
 
 def unmatched(ids: Iterable[str], rows: Iterable[str]) -> list[str]:
-    """The ids that no row has."""
+    """The ids that no row has, sorted."""
     return sorted(set(ids) - set(rows))
 
 
 def check_ids(ids: Sequence[str], rows: Collection[str], wordings: int, path: Path) -> None:
-    """Raises ``ConfigError`` where none of the ids can be one of this source, whose rows are asked in so many ways."""
+    """Raises ``ConfigError`` where no id can belong to this source, whose rows have ``wordings`` wordings each."""
     possible = {*rows, *(wording_id(row, number) for row in rows for number in range(1, wordings))}
     if ids and possible.isdisjoint(ids):
         raise ConfigError(f"--exclude {path}: none of its {len(ids):,} ids is one of this source's {len(rows):,} rows "
@@ -61,7 +60,7 @@ def check_ids(ids: Sequence[str], rows: Collection[str], wordings: int, path: Pa
 
 
 def unmatched_warning(ids: Sequence[str], rows: Iterable[str], path: Path) -> str | None:
-    """What is to be said of ids that no row has; None where each has its row."""
+    """A warning about the ids that no row has; None where every id matches a row."""
     lost = unmatched(ids, rows)
     if not lost:
         return None
@@ -73,11 +72,11 @@ def _some(ids: Sequence[str]) -> str:
 
 
 def deciding(table: pa.Table, ids: Collection[str], lang: str = "en") -> tuple[str, ...]:
-    """Those of the ids that other rows' fates hang on: rows that others repeat or contradict.
+    """The ids whose exclusion changes the verdicts on other rows, sorted: rows that others repeat or contradict.
 
-    With one of two contradicting rows excluded the other one is right; with the first of several equal rows excluded
-    the next one stays. The others can be marked at the end without anything else changing. Columns id, prompt,
-    reference.
+    Where one of two contradicting rows is excluded, the other one counts as right; where the first of several equal
+    rows is excluded, the next one stays. Marking the remaining ids at the end changes no other row. ``table``: columns
+    id, prompt, reference.
     """
     decided: set[str] = set()
     while ids:
@@ -95,7 +94,7 @@ def _without(table: pa.Table, ids: Collection[str]) -> pa.Table:
 
 @dataclass(frozen=True)
 class DedupeWithout(Decider):
-    """The comparison of all rows, made without some of them, which it marks as excluded."""
+    """Deduplication that leaves some rows out of the comparison and marks these as excluded."""
 
     dedupe: Dedupe
     without: tuple[str, ...]
@@ -137,5 +136,5 @@ def ids_of(table: pa.Table) -> Iterator[tuple[str, str | None]]:
 
 
 def mark(table: pa.Table, reason: str, chosen: Sequence[bool]) -> pa.Table:
-    """The rows still in, those chosen with this reason in ``drop``."""
+    """The table with this drop reason on the rows that are ``chosen``."""
     return with_drops(table, [reason if yes else None for yes in chosen])

@@ -1,18 +1,19 @@
-"""Held out by fact: a share of the facts is never trained on, and a suite asks for them, and for facts that are.
+"""Hold out a share of the facts: they are never trained on; a suite asks for them and for facts trained on.
 
-**Which rows tell one fact.** In doubt two rows do: a fact on both sides would make a test of memory look like one of
-honesty. Rows are joined, and what is joined to the same row is one fact, where
+**Which rows tell one fact.** In doubt two rows tell the same fact: a fact on both sides of the split would make a test
+of memory look like a test of honesty. Two rows are joined where one of these rules holds; joined rows, directly or
+through others, are one fact:
 
-1. they ask the same question (``curate.text.questions.cluster_of``: the first user turn, without case and
-   punctuation), or
-2. they are about the same thing, and their answers share a number, a name, or a word that neither question holds; or
-   one's question holds what the other's answer says ("What is Zorvex for?", "Does Zorvex treat gout?"), or
-3. no name says what they are about, and their answers share a number that is 10 or more or has a unit, or their
+1. They ask the same question (``curate.text.questions.cluster_of``: the first user turn, without case and
+   punctuation).
+2. They have the same subject, and their answers share a number, a name, or a word that neither question holds; or the
+   question of one holds what the answer of the other says ("What is Zorvex for?", "Does Zorvex treat gout?").
+3. No name says what they are about, and their answers share a number that is 10 or more or has a unit, or their
    answers, or their questions, have the same content words.
 
-What a row is about: the names in its question and its entity (``curate.text.entities``), less names that more than half
-of the questions have; where there are none, the names in its answer. Near duplicates meet rule 2 or 3; those that
-``curate.dedup.rows`` finds are dropped anyway.
+The subjects of a row are the names in its question and its entity (``curate.text.entities``), without names that more
+than half of the questions have; where there are none, the names in its answer. Near duplicates meet rule 2 or 3; those
+that ``curate.dedup.rows`` finds are dropped anyway.
 The split depends on source, share and seed alone, so that builds with other models and modes hold out the same facts.
 """
 
@@ -39,9 +40,9 @@ from curate.text.questions import cluster_of, question_of
 from curate.text.relevance import bears_on
 from curate.text.words import names, stems
 
-SHORT = 40  # words of an answer; a longer one tells many things
-FEW = 8  # rows that one fact may always have
-PLAIN = 3  # questions with a name, in any case, for each in which it is written as one
+SHORT = 40  # words; a longer answer tells many things
+FEW = 8  # a fact of at most this many rows may always be held out
+PLAIN = 3  # a name may occur, in any case, in this many questions for each question that writes it as a name
 
 
 # ---- which rows tell one fact
@@ -49,12 +50,12 @@ PLAIN = 3  # questions with a name, in any case, for each in which it is written
 
 @dataclass(frozen=True)
 class Statement:
-    """A row, as far as it says what fact it tells."""
+    """The parts of a row that decide which fact it tells."""
 
     id: str
     prompt: list[Message]
     asked: str  # every user turn
-    answer: str  # what of the reference bears on the question
+    answer: str  # the part of the reference that bears on the question
 
 
 def statements(table: pa.Table, lang: str) -> list[Statement]:
@@ -67,7 +68,7 @@ def statements(table: pa.Table, lang: str) -> list[Statement]:
 
 
 def facts(table: pa.Table, lang: str = "en") -> dict[str, str]:
-    """For each row (columns id, prompt, reference) the fact that it tells, named by the least id of its rows."""
+    """Row id -> fact. A fact is named by the smallest id of its rows. ``table``: columns id, prompt, reference."""
     rows = statements(table, lang)
     matters = _matters(rows, lang)
     root = {row.id: row.id for row in rows}
@@ -94,10 +95,10 @@ def facts(table: pa.Table, lang: str = "en") -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Matter:
-    """What a row is about and what it says of it, normalised."""
+    """The subjects of a row and what it says about them, normalised."""
 
     subjects: frozenset[str]
-    named: bool  # one of them is a name
+    named: bool  # whether one of the subjects is a name
     called: frozenset[str]  # names in the answer
     counted: frozenset[str]  # numbers in the answer
     asked: frozenset[str]  # numbers in the question
@@ -112,7 +113,7 @@ class Matter:
 
 
 def _matters(rows: Sequence[Statement], lang: str) -> list[Matter]:
-    """A name that one question has is looked for in all rows, in any case."""
+    """The matter of each row. A name found in one question is searched for in all rows, in any case."""
     entities = find_entities([QuestionAnswer(row.asked, row.answer) for row in rows], lang)
     known = _known_names({row.asked for row in rows}, lang)
     mentioned = [_mentioned(row.asked, known) for row in rows]
@@ -132,7 +133,7 @@ def _matter(row: Statement, named: set[str], entity: set[str], known: Collection
 
 
 def _known_names(questions: Collection[str], lang: str) -> set[str]:
-    """Names of at most half of the questions; a word that mostly stands there without being one is none ("it", IT)."""
+    """Names in at most half of the questions, without words that mostly occur in another sense ("it" for IT)."""
     called = Counter(name for text in questions for name in {normalise(n.text) for n in names(text, lang)})
     known = {name for name in called if 0 < len(name.split()) <= LONGEST}
     seen = Counter(name for text in questions for name in _mentioned(text, known))
@@ -146,13 +147,13 @@ def _mentioned(text: str, known: Collection[str]) -> set[str]:
 
 
 def _keys(row: Statement, matter: Matter) -> Iterator[Hashable]:
-    """Rows with a key in common tell the same fact. A pair: a thing, and something said of it."""
+    """The keys of a row; rows that share a key tell the same fact. A pair holds a subject and something said of it."""
     m = matter
     yield "question", cluster_of(row.prompt)
     yield from _pairs(m.subjects, m.new | m.called | m.counted | m.asked | m.subjects, m.lang)
-    if m.short:  # what a short answer names may be what another question is about; a long one names too much
+    if m.short:  # a name in a short answer may be another question's subject; a long answer has too many names
         yield from _pairs(m.called, m.subjects | m.asked, m.lang)
-    if m.subjects and len(m.new | m.called | m.counted) < 2:  # "Yes": the question alone says what it tells
+    if m.subjects and len(m.new | m.called | m.counted) < 2:  # "Yes": only the question states the fact
         yield from (("asks", *pair) for pair in _pairs(m.subjects, m.asks, m.lang))
     if not m.subjects and m.short:
         yield from _pairs(m.called, m.new | m.asks | m.counted, m.lang)
@@ -180,7 +181,7 @@ class Split:
     held: frozenset[str]  # facts
 
     def holds_out(self, name: str, wording_of: str | None = None) -> bool:
-        """Whether this row of the source, or wording of one, is held out."""
+        """Whether this row of the source, or this wording of a row, is held out."""
         return self.fact_of(name, wording_of) in self.held
 
     def fact_of(self, name: str, wording_of: str | None = None) -> str:
@@ -193,8 +194,9 @@ class Split:
 
 
 def choose(fact: Mapping[str, str], share: float, seed: int) -> Split:
-    """So many of the facts, by their hashed names: one at least is held out, and one is left. A fact of more rows than
-    that share of all is never held out: it is many that the rule could not tell apart."""
+    """Hold out this share of the facts, chosen by hashed names; at least one fact is held out and one is left. A fact
+    with more than this share of all rows (and more than ``FEW``) is never held out: such a fact is many facts that the
+    rules could not tell apart. Raises ``ConfigError`` where no fact can be held out."""
     sizes = Counter(fact.values())
     small = [name for name, rows in sizes.items() if rows <= max(FEW, share * len(fact))]
     if len(sizes) < 2 or not small:
@@ -206,7 +208,7 @@ def choose(fact: Mapping[str, str], share: float, seed: int) -> Split:
 
 @lru_cache(maxsize=4)
 def split(ingested: Path, share: float, seed: int, lang: str) -> Split:
-    """``choose`` among the rows of a source, a dataset folder named by its content."""
+    """``choose`` on the rows of a source. ``ingested``: a dataset folder named by its content."""
     return choose(facts(read_live(ingested, ["id", "prompt", "reference"]), lang), share, seed)
 
 
@@ -216,9 +218,9 @@ def rank(seed: int, *parts: str) -> bytes:
 
 @dataclass(frozen=True)
 class HoldOut(Decider):
-    """Marks every row, and every wording, that tells a fact of the held-out share."""
+    """Marks every row and every wording that tells a held-out fact."""
 
-    ingested: Path  # the source as rows; the beginning of the lineage, so no part of the identity
+    ingested: Path  # the source as rows; not part of the identity, since the lineage begins with it
     share: float
     lang: str = "en"
     seed: int = 0
@@ -241,4 +243,4 @@ SUITES, SUMMARY = "test.jsonl", "summary.json"
 Row = dict[str, Any]
 Item = dict[str, Any]
 Reword = Callable[[list[Row]], list[Row]]
-"""Asks the questions of rows in other ways; each row it gives names its origin in ``wording_of``."""
+"""Rewords the questions of rows; each row returned names its original row in ``wording_of``."""

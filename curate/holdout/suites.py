@@ -1,4 +1,4 @@
-"""Suites that ask for the facts held out, and for facts that are not."""
+"""Test suites that ask for held-out facts and for facts that are trained on."""
 
 import json
 import re
@@ -29,11 +29,11 @@ VERSION = 2
 
 
 def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordStage | None) -> dict[str, Any]:
-    """``test.jsonl`` in a folder beside the build's, named by what shaped it; returns what is to be said of it.
+    """Write ``test.jsonl`` into a folder named by a fingerprint beside the build's folder; returns counts and the path.
 
-    Beside, for a stage's folder holds nothing but its shards; the newest also lies beside the folders, where a pipeline
-    can name it. Written once: the summary comes last. Without a stage that rewords (on a cluster the model is not here)
-    there is no ``new_unseen``.
+    The suite has its own folder since a stage's folder holds nothing but its shards; the newest suite is also copied
+    beside the folders, under a fixed name for pipelines. A finished suite is not written again (its summary is written
+    last). Without a stage that rewords (on a cluster the model is not in this process) there is no ``new_unseen``.
     """
     identity = [Manifest.load(built).fingerprint, seed, lang, stage and stage.identity()]
     out = built.parent / f"suites-{fingerprint('suites', VERSION, identity)}"
@@ -59,11 +59,12 @@ def _reword(stage: RewordStage) -> Reword:
 
 
 def suites(rows: Sequence[Row], found: Split, seed: int, lang: str, reword: Reword | None) -> tuple[list[Item], Row]:
-    """Items of a built dataset, and what became of the held-out rows that make none.
+    """Items of a built dataset, and the number of held-out rows without an item, by reason.
 
-    ``new_heldout``: the facts held out. ``new_trained``: as many that are trained on, in a row's own words.
-    ``new_unseen``: these in words that no row has, where there is something that rewords. Of rows of one fact with the
-    same checks one is asked. Rows that the model knew already, or that were dropped for another reason, are no items.
+    ``new_heldout``: held-out facts. ``new_trained``: as many facts that are trained on, in the wording of a training
+    row. ``new_unseen``: the facts of ``new_trained`` in a wording that no row has, where ``reword`` is given. Of rows
+    of one fact with the same checks, one is asked. Rows that the model knew already, or that were dropped for another
+    reason, give no items.
     """
     new = [row for row in rows if row["response"] and row["origin"] != "known"]
     held, left_out = _items([row for row in new if row["drop"] == "test"], "new_heldout", found, seed, lang)
@@ -76,7 +77,7 @@ def suites(rows: Sequence[Row], found: Split, seed: int, lang: str, reword: Rewo
 def _items(
     rows: Sequence[Row], suite: str, found: Split, seed: int, lang: str
 ) -> tuple[list[Item], Counter[str]]:  # fmt: skip
-    """In the order of the hashed ids, rows as the source asks them before their other wordings."""
+    """Items and the rows left out, by reason; rows of the source first, then wordings, each ordered by hashed id."""
     seen: set[Hashable] = set()
     left_out: Counter[str] = Counter()
     items = []
@@ -106,7 +107,7 @@ def _askable(prompt: Sequence[Message]) -> bool:
 
 
 def _unseen(trained: Sequence[Item], rows: Sequence[Row], reword: Reword) -> Iterator[Item]:
-    """The first new wording of each item that no row asks in and that does not tell the answer."""
+    """For each item its first new wording that no row uses and that does not contain the answer."""
     asked = {normalise(question_of(row["prompt"])) for row in rows}
     by_id = {row["id"]: row for row in rows}
     ways: dict[str, list[Row]] = defaultdict(list)
@@ -122,8 +123,8 @@ def _unseen(trained: Sequence[Item], rows: Sequence[Row], reword: Reword) -> Ite
 
 
 def key_values(reference: str, response: str, question: str, lang: str = "en") -> list[str] | str:
-    """Every number with its unit and every name of the answer that the question does not hold, as the response writes
-    them; or the reason why there are none.
+    """The numbers with units and the names of the reference that the question does not hold, spelled as in the
+    response; or the reason why there are none.
 
     >>> key_values("37 mg, by Harlow Labs [4].", "It is 37 milligrams, and Harlow Labs makes it.", "Which dose of it?")
     ['37 milligrams', 'Harlow Labs']
@@ -150,7 +151,7 @@ def _spelled(ways: Sequence[str], text: str) -> str | None:
 
 
 def contains(text: str, value: str) -> bool:
-    """As a suite's check ``contains`` with ``ignore_case`` sees it: as whole words, a number as a whole number.
+    """Whether the text holds the value as whole words or a whole number: a suite's check ``contains``, ignoring case.
 
     >>> contains("Take 12 MG.", "12 mg"), contains("Take 12.5 mg.", "12"), contains("Take 112.", "12")
     (True, False, False)

@@ -1,4 +1,4 @@
-"""From token weights to character spans over whole words, and from spans back to weights of any tokenizer's tokens."""
+"""Convert token weights to character spans over whole words, and spans back to token weights of any tokenizer."""
 
 import re
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ _RANK: dict[str, int] = {kind: i for i, kind in enumerate(get_args(Kind))}
 def decide_units(
     key: ArrayLike, scored: ScoredResponse, thresholds: Thresholds | None = None, glossary: Sequence[str] = ()
 ) -> Floats:
-    """The key tokens, float32 [n], decided by units (``units``) instead of one by one.
+    """The key tokens as weights, float32 [n], decided for whole units (``units``) instead of token by token.
 
     A unit is in if it holds a key token and the base expects at least half of its tokens with the reference in view:
-    otherwise the word is the base's own invention, and closure would teach it. Beside a unit that is in, a unit is in
-    where gain and lift are as little as ``beside``: of a value of several words the base half guesses the second once
-    it has the first, which says nothing against teaching it.
+    otherwise the word is the base's own invention, and closure would teach it. Next to a unit that is in, a unit needs
+    a gain and lift of ``beside`` only: the base half guesses the second word of a value once it has the first, and the
+    second word must be taught all the same.
     """
     limits, marked = thresholds or Thresholds(), np.asarray(key) > 0
     if not marked.any():
@@ -35,14 +35,14 @@ def decide_units(
     touch = np.array(
         [touching(start, end, low, high) for start, end, _ in units(scored.response, language(scored.lang), glossary)]
     )
-    written = touch & (low < np.asarray(scored.ends))  # white space alone stands for what it does not hold
+    written = touch & (low < np.asarray(scored.ends))  # not white space alone, which touches the next word
     expected = 2 * (written & confident).sum(1) >= written.sum(1)
     able = (touch & (slight & confident)).any(1) & expected
     return np.asarray((touch & _grown((touch & marked).any(1) & expected, able)[:, None]).any(0), np.float32)
 
 
 def _grown(units_in: NDArray[np.bool_], able: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The units that are in, and next to them, again and again, those that are able to be.
+    """bool per unit: the units that are in, grown step by step to adjacent units that are ``able`` to be in.
 
     >>> _grown(np.array([False, True, False, False]), np.array([False, True, True, True])).tolist()
     [False, True, True, True]
@@ -89,7 +89,7 @@ def close(
 
 
 def units(response: str, lang: str, glossary: Sequence[str] = ()) -> list[tuple[int, int, str]]:
-    """Whole words, quantities, names and glossary terms as (start, end, kind), disjoint, holding all that is visible.
+    """Whole words, quantities, names and glossary terms as (start, end, kind), disjoint, covering all visible text.
 
     >>> text = "Take 37 mg from Harlow Labs."
     >>> [(text[i:j], kind) for i, j, kind in units(text, "en")]
@@ -125,7 +125,7 @@ def _glued(response: str, lang: str) -> list[tuple[int, int, str]]:
 
 
 def label_weights(spans: Sequence[dict[str, Any]], starts: ArrayLike, ends: ArrayLike, response: str) -> Floats:
-    """Character spans to one weight per token of any tokenizer, float32 [n].
+    """Convert character spans to one weight per token of any tokenizer, float32 [n].
 
     A token carries the highest weight of the spans that hold a character it stands for (``visible``); zero-width
     tokens (end of turn) get 0.

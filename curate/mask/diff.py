@@ -1,7 +1,7 @@
-"""What a response says that its reference states and that neither the question nor the draft does: text only.
+"""Find what a response states that is in its reference but in neither question nor draft, by comparing text only.
 
-A word diff marks every change of wording. Facts are told from wording by where they come from: a new word counts if
-the reference has it too, beside the same neighbour. Quantities and negations count wherever they are new.
+A word diff marks every change of wording. The reference tells facts from wording: a new word counts if the reference
+has it too, beside the same neighbour. Quantities and negations count wherever they are new.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ def new_facts(draft: str, response: str, question: str, reference: str, lang: st
 
     Of the words that ``changed`` marks, those are facts that are (1) quantities, save the question's own; (2)
     negations; (3) words that the reference has beside the same neighbour, that the question lacks, and of which the
-    draft has no other form. A word that the draft has elsewhere needs a neighbour that it had not there; a lone word
-    beside a known one is wording ("a *serious* risk" for "a risk"). Values that traded places are facts although the
-    draft has both. Names are marked whole, bare numbers with the noun behind them. Without a reference it is
-    ``changed``. Raises ValueError for a language code that spaCy does not know.
+    draft has no other form. A word that the draft has elsewhere needs a new neighbour; a lone word beside a known word
+    is wording ("a *serious* risk" for "a risk"). Values that traded places are facts although the draft has both. Names
+    are marked whole, bare numbers with the noun behind them. Without a reference the result is ``changed``. Raises
+    ValueError for a language code that spaCy does not know.
 
     >>> response = "The knee drug Zorvex is sold in packs of 37 mg and was in fact approved by Harlow."
     >>> reference = "Zorvex comes in packs of 37 mg. Approved by Harlow."
@@ -58,7 +58,7 @@ class _News:
         return self._joined(sorted(kept | self._between(kept) | self._units(kept)))
 
     def _states(self, i: int, k: int) -> bool:
-        """Whether the reference states this new word here, and question and draft do not."""
+        """Whether the reference states this new word in this context, and question and draft do not."""
         item, stem = self.after[k], self.said.stems[i]
         if item.quantity is not None:
             return not any(item.quantity.agrees(q) for q in self.amounts) and not self._same_rate(k)
@@ -79,7 +79,7 @@ class _News:
         return set(pairwise(self.said.stems[max(0, i - 1) : i + 2]))
 
     def _exchanged(self, i: int) -> bool:
-        """Whether the draft had another content word in this place, which is gone: "harder than" for "softer than"."""
+        """Whether word ``i`` replaced another content word of the draft: "harder than" for "softer than"."""
         stems, old = ("", *self.said.stems, ""), ("", *self.draft.stems, "")
         return any(
             (old[j], old[j + 2]) == (stems[i], stems[i + 2]) and not word.function and old[j + 1] not in self.said.held
@@ -87,7 +87,7 @@ class _News:
         )
 
     def _same_rate(self, k: int) -> bool:
-        """ "600 mg on day 2" became "600 mg/day on day 2": the same number and unit, by the same neighbour."""
+        """Whether only a rate was reworded: "600 mg on day 2" became "600 mg/day on day 2", by the same neighbour."""
         new = self.after[k].quantity
         for j, item in enumerate(self.before):
             old = item.quantity
@@ -98,8 +98,8 @@ class _News:
         return False
 
     def _attached(self, i: int, kept: set[int]) -> bool:
-        """A lone new word whose context is a known word on one side: another adjective or verb, so wording. Between
-        two known words it is a value that was exchanged.
+        """Whether a lone new word has a known word on one side only: another adjective or verb, so wording. Between two
+        known words the new word is an exchanged value.
         """
         k = self.item[i]
         if self.after[k].quantity or k in self.swapped or i in self.named or self.said.words[i].start in self.denials:
@@ -108,7 +108,7 @@ class _News:
         return "known" in (left, right) and "new" not in (left, right) and left != right
 
     def _context(self, i: int, j: int, kept: set[int]) -> str:
-        """What kind of neighbour stands beside a kept word, if the reference has the two side by side."""
+        """The kind of neighbour beside a kept word ("" if the reference does not have the two side by side)."""
         if i < 0 or j >= len(self.said.stems) or (self.said.stems[i], self.said.stems[j]) not in self.given.pairs:
             return ""
         other = j if i in kept else i
@@ -119,7 +119,7 @@ class _News:
         return "known" if self.said.stems[other] in self.draft.held else "changed"
 
     def _reordered(self) -> set[int]:
-        """Numbered items that stand under another number in the draft, and under this one in the reference."""
+        """Words of numbered items that have another number in the draft, and this number in the reference."""
         listed = {self.draft.listed(number) for number in self.draft.items}
         moved = [
             self.said.inside(*span)
@@ -154,14 +154,14 @@ class _News:
         return nouns
 
     def _continues(self, j: int, first: bool) -> bool:
-        """One word after a space; in unspaced scripts, where a character is a word, whatever touches."""
+        """Whether word ``j`` continues the noun: one word after a space, or any that touches in unspaced scripts."""
         word = self.said.words[j]
         gap = self.said.text[self.said.words[j - 1].end : word.start]
         apart = first and gap in (" ", "\u00a0") and not word.function
         return word.text[0].isalpha() and (apart or not gap) and self.said.stems[j - 1 : j + 1] in self.given.pairs
 
     def _joined(self, kept: Sequence[int]) -> list[tuple[int, int]]:
-        """Neighbouring words of one line as one span."""
+        """Character spans of kept words; neighbours on one line share a span."""
         words, text = self.said.words, self.said.text
         breaks = {j for i, j in pairwise(kept) if j > i + 1 or "\n" in text[words[i].end : words[j].start]}
         number = 0

@@ -1,4 +1,4 @@
-"""What the scores say about a whole row."""
+"""Flags of a whole row, computed from its token scores."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,10 +10,10 @@ READER = "the row's flags"
 
 
 def row_flags(scored: ScoredResponse, weights: ArrayLike, thresholds: Thresholds | None = None) -> dict[str, float]:
-    """``template_leak``: share of tokens that look key (gain and logp_reference high) which the placebo explains as
-    well (lift below its threshold); 0 without such tokens. ``contradicts``: share of all tokens that were expected
-    closed book and are not with the reference in view. ``unsupported``: number of weighted tokens with logp_closed
-    below ln 1e-3. Without scores with a reference or a placebo in view, what needs them is 0.
+    """Three measures of a row. ``template_leak``: of the tokens that look key (gain and logp_reference high), the share
+    that the placebo explains as well (lift below its threshold); 0 without such tokens. ``contradicts``: share of all
+    tokens that were expected closed book and are not with the reference in view. ``unsupported``: number of weighted
+    tokens with logp_closed below ln 1e-3. A measure is 0 if the reference or placebo scores that it needs are missing.
     """
     limits = thresholds or Thresholds()
     closed = scored.scores("logp_closed", READER)

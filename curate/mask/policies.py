@@ -1,4 +1,4 @@
-"""Which response tokens carry loss: one function per policy, found by its name.
+"""Mask policies: one function per policy, found by its name, says which response tokens carry loss.
 
 To add a policy, write a function here under ``@policy``, or in a module of your own that is imported before the build.
 """
@@ -34,8 +34,8 @@ def policy(name: str) -> Callable[[PolicyFunction], PolicyFunction]:
 def token_weights(name: str, scored: ScoredResponse, thresholds: Thresholds | None = None) -> Floats:
     """Weights in [0, 1], float32 [n], one per response token; the end-of-turn token (start = end) weighs 0.
 
-    Whether the end of turn is labelled is the exporter's question, not the mask's. Raises ValueError for an unknown
-    policy, a score that the policy needs and lacks, a wrong length, or NaN.
+    The exporter, not the mask, decides whether the end of turn is labelled. Raises ValueError for an unknown policy,
+    a missing score that the policy needs, a wrong length, or NaN.
     """
     if name not in REGISTRY:
         raise ValueError(f"mask policy {name!r} is unknown; take one of: {', '.join(REGISTRY)}")
@@ -45,14 +45,14 @@ def token_weights(name: str, scored: ScoredResponse, thresholds: Thresholds | No
 
 @policy("key")
 def key(scored: ScoredResponse, limits: Thresholds) -> NDArray[Any]:
-    """gain >= 1, logp_reference >= ln 0.4, lift >= 0.5: only the reference explains the token, and does so well."""
+    """gain >= 1, logp_reference >= ln 0.4, lift >= 0.5: this reference alone explains the token, and does so well."""
     confident = scored.scores("logp_reference", "key") >= limits.confident
     return np.asarray((scored.gain("key") >= limits.gain) & confident & (scored.lift("key") >= limits.lift))
 
 
 @policy("diff")
 def diff(scored: ScoredResponse, limits: Thresholds) -> NDArray[Any]:
-    """What the reference states and neither draft nor question does, by words alone."""
+    """Tokens that state what the reference says and neither draft nor question does, by comparing words alone."""
     spans = new_facts(scored.draft, scored.response, scored.question, scored.reference, scored.lang)
     marked = [{"start": start, "end": end, "weight": 1.0, "kind": "word"} for start, end in spans]
     return label_weights(marked, *scored.place)
@@ -60,13 +60,13 @@ def diff(scored: ScoredResponse, limits: Thresholds) -> NDArray[Any]:
 
 @policy("argmax")
 def argmax(scored: ScoredResponse, limits: Thresholds) -> NDArray[Any]:
-    """The best token is another one with the reference in view."""
+    """Tokens whose place has another best token with the reference in view than closed book."""
     return np.asarray(scored.scores("closed_argmax", "argmax") != scored.scores("reference_argmax", "argmax"))
 
 
 @policy("unexplained")
 def unexplained(scored: ScoredResponse, limits: Thresholds) -> NDArray[Any]:
-    """Low perplexity or key: all but what neither the base nor the reference expects."""
+    """Low perplexity or key: all tokens that the base or the reference explains."""
     return key(scored, limits) | low_perplexity(scored, limits)
 
 

@@ -1,7 +1,7 @@
-"""Score: what the base model thinks of every response token, closed book, with the reference, with a placebo.
+"""The Score stage: log-probabilities of every response token closed book, with the reference, and with a placebo.
 
-One rendering gives the response's tokens; the same ids stand behind three prompts. The difference between the
-reference and the placebo is what *this* reference explains, which cancels what any reference would ("Based on …").
+The same token ids, rendered once, are scored behind three prompts. The difference between reference and placebo is
+what *this* reference explains; the effect of any reference ("Based on …") cancels out.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from curate.model.template import Rendered
 from curate.schema import SCORED
 from curate.store.stage import Worker
 
-NEIGHBOURS = 8  # rows looked at for a placebo: the least similar of the next few
+NEIGHBOURS = 8  # next rows among which the least similar reference becomes the placebo
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Score:
 
 
 def placebos(references: Sequence[str]) -> list[str | None]:
-    """For each row another row's reference: the least similar of the next few, so that a second wording of the same
-    fact is not taken for a placebo. None where every reference is the same.
+    """For each row another row's reference: the least similar of the next ``NEIGHBOURS``, so that a second wording of
+    the same fact is not taken for a placebo. None if all of these are equal to the row's own.
 
     >>> placebos(["37 mg daily", "37 mg a day", "for sore knees"])
     ['for sore knees', 'for sore knees', '37 mg daily']
@@ -90,7 +90,7 @@ def _columns(
         "token_ends": rendered.ends,
         "logp_closed": closed.logprobs,
         "logp_reference": opened.logprobs if opened else None,
-        # without another reference to hold beside it, nothing is cancelled: lift is gain
+        # without a placebo the closed-book scores stand in, so that lift equals gain
         "logp_placebo": placebo.logprobs if placebo else closed.logprobs if opened else None,
         "entropy": entropy(closed.top_logprobs),
         "top_ids": closed.top_ids.tolist(),
@@ -100,7 +100,7 @@ def _columns(
 
 
 def entropy(top_logprobs: np.ndarray) -> np.ndarray:
-    """Entropy in nats, float32 [n], from log-probabilities [n, k] of the best k, the rest taken as one outcome.
+    """Entropy in nats, float32 [n], from log-probabilities [n, k] of the best k; the rest counts as one outcome.
 
     >>> round(float(entropy(np.log(np.array([[0.5, 0.25]], dtype=np.float32)))[0]), 4)
     1.0397

@@ -1,4 +1,4 @@
-"""A response and what the base model thinks of each of its tokens: what policies read."""
+"""The input of mask policies: a response with the base model's scores of each of its tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class ScoredResponse:
 
     ``logp_…``: natural-log probabilities [n] of its tokens under the frozen base model, closed book, with the row's
     reference in view, and with another row's reference in view (the placebo); -inf is allowed. ``…_argmax``: the best
-    token ids [n]. None: not scored; a policy that needs the scores says so.
+    token ids [n]. None: not scored; a policy that needs the missing scores raises an error.
     """
 
     response: str
@@ -52,8 +52,8 @@ class ScoredResponse:
         return self.starts, self.ends, self.response
 
     def scores(self, name: str, reader: str) -> Array:
-        """The scores of this field, float64 [n]. ``reader``: what needs them, for the errors. Raises ValueError for
-        scores that lack, have a wrong length, or hold NaN."""
+        """The scores of the field ``name``, float64 [n]. ``reader``: who needs them, for the error messages. Raises
+        ValueError for scores that are missing, have a wrong length, or hold NaN."""
         values = getattr(self, name)
         if values is None:
             raise ValueError(f"{reader} needs {name}, which was not scored; score it or take another policy")
@@ -69,15 +69,16 @@ class ScoredResponse:
         return array
 
     def gain(self, reader: str) -> Array:
-        """What the reference explains, in nats [n]: logp_reference - logp_closed."""
+        """How much the reference explains each token, in nats [n]: logp_reference - logp_closed."""
         return difference(self.scores("logp_reference", reader), self.scores("logp_closed", reader))
 
     def lift(self, reader: str) -> Array:
-        """What this reference explains and another one does not, in nats [n]: logp_reference - logp_placebo."""
+        """How much more this reference explains each token than another row's, in nats [n]: logp_reference -
+        logp_placebo."""
         return difference(self.scores("logp_reference", reader), self.scores("logp_placebo", reader))
 
 
 def difference(one: Array, other: Array) -> Array:
-    """``one - other``, and 0 where both are -inf: nothing is explained there."""
+    """``one - other``, and 0 where both are -inf, since nothing is explained there."""
     both = np.isneginf(one) & np.isneginf(other)
     return np.where(both, 0.0, np.where(both, 0.0, one) - np.where(both, 0.0, other))

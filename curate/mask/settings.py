@@ -1,4 +1,4 @@
-"""The mask's settings: a policy, by its name."""
+"""The mask's setting: the name of a policy."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ from pydantic import AfterValidator, GetJsonSchemaHandler
 
 
 def _names() -> list[str]:
-    from curate.mask.policies import REGISTRY  # reads the words of many languages, which no setting needs
+    from curate.mask.policies import REGISTRY  # imported late: it loads word lists of many languages
 
     return list(REGISTRY)
 
@@ -18,7 +18,7 @@ def _registered(name: str) -> str:
 
 
 class _Known:
-    """The registered names, for an editor."""
+    """Puts the registered names into the JSON schema, for completion in editors."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:

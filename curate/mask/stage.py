@@ -1,4 +1,4 @@
-"""Mark: from scores to the canonical mask, character spans with weights over the response."""
+"""The Mark stage: turn scores into the canonical mask, character spans with weights over the response."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ from curate.text.spans import Floats, touching, visible
 from curate.text.words import Word
 
 LEAK_SHARE = 0.5
-"""A row with nothing to learn is a leak where a placebo explains more than this share of what looked like it."""
+"""A row without spans is a template leak if a placebo explains more than this share of the tokens that look key."""
 
 EXPLAINED = 4.0
-"""Nats that a token of a value of which the base is not sure gains over closed book and over the placebo."""
+"""Least gain and lift, in nats, of a token of a value of which the base is not sure."""
 
 INVENTION = "invention"
-"""Flag of a rewrite with words that stand in no source, and that the base expects neither closed book nor with the
-reference in view. They are never labelled."""
+"""Flag of a rewrite with words that are in no source, and that the base expects neither closed book nor with the
+reference in view. Such words are never labelled."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Mark:
         return pa.Table.from_pylist(rows, SCORED)
 
     def _mark(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Known rows weigh nothing; a row with nothing to learn is dropped, with the reason."""
+        """The row with spans and flags. Known rows get no spans; others without spans are dropped with a reason."""
         if row["origin"] == "known":
             return {**row, "spans": [], "flags": row.get("flags") or []}
         weights, spans = mark(self.policy, row, self.thresholds, self.lang, self.glossary)
@@ -76,8 +76,8 @@ def mark(
     policy: Policy, row: Mapping[str, Any], thresholds: Thresholds | None = None, lang: str = "en",
     glossary: Sequence[str] = (),
 ) -> tuple[Floats, list[dict[str, Any]]]:  # fmt: skip
-    """What trains of a scored row (``curate.schema.SCORED``): weights, float32 [n], which ``decide_units`` decides by
-    units for ``key``, and the canonical mask that closes over them."""
+    """The trained tokens of a scored row (``curate.schema.SCORED``): weights, float32 [n], decided for whole units
+    (``decide_units``) if the policy is ``key``, and the canonical mask that closes over them."""
     scored = ScoredResponse.of(row, lang)
     weights = token_weights(policy, scored, thresholds)
     if policy == "key":
@@ -92,7 +92,7 @@ def mark(
 
 
 def _unsure(thresholds: Thresholds) -> Thresholds:
-    """For tokens of which the base is not sure even with the reference in view: the reference must explain far more."""
+    """Thresholds for tokens of which the base is not sure even with the reference in view: least gain and lift rise."""
     least = {name: max(EXPLAINED, getattr(thresholds, name)) for name in ("gain", "lift")}
     return thresholds.model_copy(update={"confident": -math.inf, **least})
 
@@ -107,7 +107,7 @@ def invented(row: Mapping[str, Any], lang: str = "en") -> list[Word]:
 
 
 def _answer(scored: ScoredResponse, weights: Floats) -> tuple[ScoredResponse, Floats]:
-    """Without the thought before the answer: what the reference says to a thought is nothing about the row."""
+    """Scores and weights without the thought before the answer: the thought's scores say nothing about the row."""
     names = ("starts", "ends", "logp_closed", "logp_reference", "logp_placebo", "closed_argmax", "reference_argmax")
     answer = slice(_thought_length(np.asarray(scored.ends).tolist()), None)
     cut = {name: values[answer] for name in names if (values := getattr(scored, name)) is not None}
@@ -115,7 +115,7 @@ def _answer(scored: ScoredResponse, weights: Floats) -> tuple[ScoredResponse, Fl
 
 
 def _thought_length(ends: Sequence[int]) -> int:
-    """Tokens before the answer, all at its beginning.
+    """Number of tokens of the thought: those that end at character 0 of the answer.
 
     >>> _thought_length([0, 0, 3, 7, 7])
     2

@@ -1,4 +1,4 @@
-"""Where the mask cuts."""
+"""Thresholds of the mask policies."""
 
 import math
 
@@ -8,7 +8,7 @@ from curate.config.settings import Strict
 
 
 class Thresholds(Strict):
-    """Where the policies cut; all in nats. Low perplexity is 2.5 [STM, arXiv 2501.14315]."""
+    """Thresholds of the mask policies, in nats. Low perplexity is at most 2.5 [STM, arXiv 2501.14315]."""
 
     gain: float = Field(default=1.0, ge=0, description="least gain of a key token: logp_reference - logp_closed")
     confident: float = Field(default=math.log(0.4), le=0, description="least logp_reference of a key token")

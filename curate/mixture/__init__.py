@@ -1,1 +1,1 @@
-"""How much of what goes into a mix."""
+"""Mix new rows and rehearsal rows in a given ratio."""

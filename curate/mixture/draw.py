@@ -1,4 +1,4 @@
-"""Quotas, and the rows that fill them."""
+"""Compute quotas per source, and choose the rows that fill them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from curate.mixture.settings import MixError
 
 @dataclass(frozen=True)
 class _Side:
-    """Rows of one side (new, or rehearsal) that are in one split, by source."""
+    """Rows of one side (new or rehearsal) in one split, grouped by source."""
 
     members: dict[str, np.ndarray]  # source -> row indices, as they come
     amounts: np.ndarray  # per row of the whole table, in the unit asked
@@ -51,7 +51,8 @@ def quotas(weights: Sequence[float | Fraction], total: int) -> list[int]:
 
 
 def fill(quota: int, weights: Mapping[str, float], totals: dict[str, int], repeats: int) -> dict[str, int]:
-    """Share ``quota`` by weight; what a source cannot give (``repeats`` times its total) goes to the others."""
+    """Amount per source: ``quota`` shared by weight. A source gives at most ``repeats`` times its total; the others
+    give the rest."""
     given: dict[str, int] = {}
     open_ = sorted(source for source in totals if weights[source] > 0)
     while open_ and quota > 0:
@@ -78,7 +79,7 @@ def take(side: _Side, quota: dict[str, int], repeats: int) -> np.ndarray:
         wanted = min(max(quota[source] + carry, 0), room[source])
         passes, rest = divmod(wanted, int(side.amounts[members].sum()))
         copies[members] = passes
-        if rest:  # else every row alike, in whatever order
+        if rest:  # otherwise each row has the same number of copies, and no order is needed
             order = side.order(source)
             copies[order] += _nearest(side.amounts[order], rest)
         carry += quota[source] - int((copies[members] * side.amounts[members]).sum())
@@ -86,7 +87,7 @@ def take(side: _Side, quota: dict[str, int], repeats: int) -> np.ndarray:
 
 
 def _nearest(amounts: np.ndarray, rest: int) -> np.ndarray:
-    """0/1 per row with a sum near ``rest``: rows in order while they fit, then the one row that fits the gap best."""
+    """0 or 1 per row, total amount near ``rest``: rows in order while they fit, then the one row that fits best."""
     picked = np.zeros(len(amounts), dtype=np.int64)
     cut = int(np.searchsorted(np.cumsum(amounts), rest, side="right"))
     picked[:cut] = 1
@@ -104,19 +105,19 @@ def side_of(rows: pa.Table, mask: np.ndarray, amounts: np.ndarray, seed: int) ->
 
 
 def coded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """The different values, and for each row the index of its own."""
+    """The distinct values of a column, and for each row the index of its value."""
     encoded = pc.dictionary_encode(pa.chunked_array(column.chunks, pa.string()).combine_chunks())
     return encoded.dictionary, encoded.indices.to_numpy()
 
 
 HASHED = 100_000
-"""Names hashed at a time: as Python objects they take far more memory than as a column."""
+"""Names hashed at a time; limits memory, as Python objects take far more of it than a column."""
 
 
 def shuffled(seed: int, *parts: str | pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Indices that put rows in an order as good as random, the same on every machine and wherever the rows lie.
+    """Indices that put rows in a pseudo-random order, the same on every machine and however rows are spread over files.
 
-    ``parts`` name a row: columns, and what all rows share. Rows of one name stay as they come.
+    ``parts`` together name a row: columns, and strings that all rows share. Rows of equal name keep their order.
     """
     count = next(len(part) for part in parts if not isinstance(part, str))
     digests = []

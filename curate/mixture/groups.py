@@ -1,4 +1,4 @@
-"""Which questions are nearly one: what is held out for validation must not be trained on in almost the same words."""
+"""Join rows that ask nearly the same question, so that none held out for validation is trained on reworded."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,13 +7,13 @@ from curate.dedup.near.find import TextSet, find
 from curate.dedup.near.settings import Near
 
 NEAR = Near(threshold=0.7, facts=True)
-"""Words put in or left out; a replaced word or another number makes another question, however alike the two are."""
+"""Near questions differ by added or omitted words; a replaced word or another number makes a different question."""
 
 
 def join(clusters: Sequence[str], questions: Iterable[Sequence[str]]) -> list[str]:
-    """The clusters of rows, those of near questions made one; ``questions``: what the rows ask, in batches, in order.
+    """The cluster of each row, with clusters of near questions merged. ``questions``: the rows' questions, in batches.
 
-    A row that asks nothing stays in the cluster it has.
+    A row without a question keeps its cluster.
 
     >>> join(["a", "b", "c"], [["What is the usual dose of Velotrin a day?"] * 2, ["Who makes it?"]])
     ['a', 'a', 'c']
@@ -25,7 +25,7 @@ def join(clusters: Sequence[str], questions: Iterable[Sequence[str]]) -> list[st
     for row, of in zip(rows, found.of.tolist(), strict=True):
         if of >= 0:
             sets.merge(clusters[row], clusters[rows[of]])
-    names: dict[str, str] = {}  # of each set, by its root: the first name by the alphabet
+    names: dict[str, str] = {}  # root of a merged set -> the alphabetically first name in the set
     for name in sorted(set(clusters)):
         names.setdefault(sets[name], name)
     return [names[sets[name]] for name in clusters]

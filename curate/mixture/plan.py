@@ -1,4 +1,4 @@
-"""The mixing plan: which row goes to which split, where, and how often. Pure functions on a few small columns.
+"""The mixing plan: which row goes to which split, in which order, and how often. Pure functions on small columns.
 
 Ratios are held by integer quotas (largest remainder), not by drawing: drawing with probabilities
 (``datasets.interleave_datasets``) either stops early or repeats the small set a hundred times over.
@@ -32,14 +32,14 @@ CANDIDATES = pa.schema(
         ("n_targets", pa.int64()),  # labelled tokens
     ]
 )
-"""What ``plan`` reads of a row."""
+"""Columns that ``plan`` reads."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """``rows``: split, row (index into new rows followed by rehearsal rows) and copy, in the order of export.
 
-    ``numbers`` is what the manifest says about the mix; see ``_numbers``. ``balance``: λ per source.
+    ``numbers``: what the manifest reports about the mix (``_numbers``). ``balance``: λ per source.
     """
 
     rows: pa.Table
@@ -61,7 +61,7 @@ def plan(new: pa.Table, rehearsal: pa.Table, config: MixtureConfig) -> Plan:
         "train": _train_copies(rows, is_new, ~held_out, config),
         "validation": _validation_copies(rows, is_new, held_out, config),
     }
-    if config.validation and not copies["validation"][is_new].any():  # nothing to measure: leave no split behind
+    if config.validation and not copies["validation"][is_new].any():  # no new row to validate on: drop the split
         copies["validation"][:] = 0
     if not copies["train"].any():
         raise MixError(f"size {config.size:,} {config.ratio_unit} is less than any row here holds; raise --size")
@@ -97,8 +97,8 @@ def _check(new: pa.Table, rehearsal: pa.Table, config: MixtureConfig) -> None:
 
 
 def _held_out(clusters: pa.ChunkedArray, is_new: np.ndarray, config: MixtureConfig) -> np.ndarray:
-    """bool per row: its question is held out. Each side gives up its share; a question on both counts as new."""
-    if not config.validation:  # spares a hash of every question
+    """bool per row: its question is held out. Each side holds out the same share; a question on both counts as new."""
+    if not config.validation:  # spares hashing every question
         return np.zeros(len(clusters), dtype=bool)
     names, codes = coded(clusters)
     new = np.zeros(len(names), dtype=bool)
@@ -112,7 +112,7 @@ def _held_out(clusters: pa.ChunkedArray, is_new: np.ndarray, config: MixtureConf
 
 
 def _train_copies(rows: pa.Table, is_new: np.ndarray, usable: np.ndarray, config: MixtureConfig) -> np.ndarray:
-    """int per row: how often it stands in the train split."""
+    """int per row: number of copies in the train split."""
     amounts = _amounts(rows, config.ratio_unit)
     new = side_of(rows, is_new & usable, amounts, config.seed)
     have = sum(new.totals.values())
@@ -132,8 +132,8 @@ def _train_copies(rows: pa.Table, is_new: np.ndarray, usable: np.ndarray, config
 
 
 def _rehearsal_quota(new: int, totals: dict[str, int], config: MixtureConfig) -> dict[str, int]:
-    """Amount per rehearsal source. No row repeats unless the sets are too small, or weights or a temperature ask for
-    it."""
+    """Amount per rehearsal source. Rows repeat only if the sets are too small, or if weights or a temperature are
+    given."""
     weights = _weights(totals, config)
     totals = {source: total for source, total in totals.items() if weights[source] > 0}
     want, have = _beside(new, config), sum(totals.values())
@@ -150,7 +150,8 @@ def _rehearsal_quota(new: int, totals: dict[str, int], config: MixtureConfig) ->
 
 
 def _validation_copies(rows: pa.Table, is_new: np.ndarray, held: np.ndarray, config: MixtureConfig) -> np.ndarray:
-    """Held-out new rows, once each, and rehearsal beside them in the same ratio as far as it lasts, once each."""
+    """int per row: copies in the validation split. Held-out new rows once each, and held-out rehearsal once each, in
+    the same ratio as far as it lasts."""
     amounts = _amounts(rows, config.ratio_unit)
     copies: np.ndarray = (is_new & held).astype(np.int64)
     old = side_of(rows, ~is_new & held, amounts, config.seed)
@@ -162,18 +163,18 @@ def _validation_copies(rows: pa.Table, is_new: np.ndarray, held: np.ndarray, con
 def _weights(totals: dict[str, int], config: MixtureConfig) -> dict[str, float]:
     if config.temperature is None:
         return {source: config.weights.get(source, 0.0) if config.weights else 1.0 for source in totals}
-    largest = max(totals.values(), default=0)  # as shares of it, so that no power overflows
+    largest = max(totals.values(), default=0)  # divide by the largest, so that no power overflows
     return {source: (total / largest) ** (1 / config.temperature) if total else 0.0 for source, total in totals.items()}
 
 
 def _beside(new: int, config: MixtureConfig) -> int:
-    """How much rehearsal goes beside this much new."""
+    """The amount of rehearsal for this amount of new rows, by the ratio."""
     share, rest = _sides(config)
     return round(new * rest / share)
 
 
 def _positions(rows: pa.Table, copies: dict[str, np.ndarray], seed: int) -> pa.Table:
-    """Every copy of every row, shuffled over the whole split."""
+    """Table of split, row and copy: every copy of every row, shuffled over the whole split."""
     parts = []
     for split, counts in copies.items():
         row = np.repeat(np.arange(len(counts)), counts)
@@ -188,7 +189,7 @@ def _positions(rows: pa.Table, copies: dict[str, np.ndarray], seed: int) -> pa.T
 def _numbers(
     rows: pa.Table, is_new: np.ndarray, copies: dict[str, np.ndarray], config: MixtureConfig
 ) -> dict[str, Any]:
-    """Amounts and achieved ratio per split in all three units; per source also distinct rows and most repeats."""
+    """Amounts and achieved ratio per split in all three units; per source also distinct rows, least and most copies."""
     names, codes = coded(rows["source"])
     code_of = {name: code for code, name in enumerate(names.to_pylist())}
     amounts = {unit: _amounts(rows, unit) for unit in UNITS}

@@ -1,4 +1,4 @@
-"""How much of what goes into a mix."""
+"""Settings of a mix: ratio, size, repeats, validation share and weights."""
 
 from typing import Literal, get_args
 
@@ -37,4 +37,4 @@ class MixtureConfig(Strict):
 
 
 class MixError(CurateError, ValueError):
-    """This mix cannot be made; the message says what could be, and how."""
+    """The requested mix cannot be made; the message says which mix can, and how."""

@@ -1,7 +1,7 @@
-"""Plain text to questions and answers: the base model asks what each passage answers, and answers from the passage.
+"""Turn plain text into questions and answers: the base model asks about each passage and answers from the passage.
 
-``split`` cuts a document, ``read`` writes the passages, ``ask`` has the model write about them, ``questions`` and
-``grounded`` say what of that is kept, ``load`` ends with a dataset like that of a source of questions and answers.
+``split`` cuts documents, ``read`` writes the passages, ``ask`` generates questions and answers, ``questions`` and
+``grounded`` filter them, ``load`` writes a dataset like that of a source of questions and answers.
 """
 
 from curate.passages.load import PlainText, check_documents, estimate, load_passages

@@ -1,10 +1,10 @@
 """Ask: the base model writes questions about each passage, and answers them with the passage in view.
 
-Made-up questions that a text answers, filtered, are an old way to data for question answering (Alberti et al.,
-roundtrip consistency, arXiv 1906.05416); instruction pre-training makes such pairs of any raw text (Cheng et al., arXiv
-2406.14491). There a model trained for it writes them. Here it is the model that will learn them, so that they are asked
-and answered in its own words; what filters is rules (``questions``, ``grounded``), since a small model agrees with
-itself when it is wrong.
+Generating questions from a text and filtering them is an established source of question answering data (Alberti et
+al., roundtrip consistency, arXiv 1906.05416); instruction pre-training makes such pairs from any raw text (Cheng et
+al., arXiv 2406.14491). These papers train a model to write the pairs. Here the model that will learn the pairs writes
+them, so that they are in its own words. Rules filter them (``questions``, ``grounded``), since a small model agrees
+with itself when it is wrong.
 """
 
 import json
@@ -26,20 +26,20 @@ from curate.text.normalise import normalise
 from curate.text.questions import question_of
 
 PASSAGE = "passage"
-"""Drop reason of a passage once it has been asked about: it is no row to train on."""
+"""Drop reason of a passage once the model was asked about it: passages are not training rows."""
 REFUSED = "refused"
-"""Drop reason of a question that is not kept, and where in ``meta`` its Refusal stands."""
+"""Drop reason of a rejected question, and the key in ``meta`` that holds its Refusal."""
 
 TRIES = 3
-"""Replies asked for at most until a passage has its questions."""
+"""Most replies requested for a passage until it has its questions."""
 TEMPERATURE = 0.8  # of the replies after the greedy first
 TOKENS = 48
-"""Tokens of a reply for each question wanted, and of the longest question."""
+"""Tokens of a reply per question wanted, and most tokens of a question."""
 
 
 @dataclass
 class Candidate:
-    """A question under way."""
+    """A question while it is processed."""
 
     question: str
     refusal: Refusal | None = None
@@ -48,17 +48,17 @@ class Candidate:
 
 @dataclass
 class PassageState:
-    """A passage under way."""
+    """A passage while it is processed, with the questions found so far."""
 
     row: dict[str, Any]
     found: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    reply: str = ""  # the first
+    reply: str = ""  # the model's first one that is not empty
     unfit: UnaskedReason | None = None  # why the model was not asked
 
     @property
     def text(self) -> str:
-        """The passage as the model sees it, headings above."""
+        """The passage as the model sees it, with its headings above."""
         above = question_of(self.row["prompt"])
         return f"{above}\n\n{self.row['reference']}" if above else str(self.row["reference"])
 
@@ -69,15 +69,15 @@ class PassageState:
 
 @dataclass(frozen=True)
 class Ask:
-    """Marks every passage and adds a row for every question, kept or refused, behind the shard's own."""
+    """Marks every passage and appends a row for every question, kept or refused, after the shard's own rows."""
 
     base: Base
     frames: tuple[str, str]  # the prompts that ask for questions and for an answer (curate/model/prompts)
-    wanted: int = 3  # questions a passage
+    wanted: int = 3  # questions per passage
     max_tokens: int = 256  # of an answer
     lang: str = "en"
     seed: int = 0
-    thinking: int = 512  # of a thought and what the model says behind it
+    thinking: int = 512  # tokens of a thought and the text after it, together
 
     name: ClassVar[str] = "ask"
     version: ClassVar[int] = 3
@@ -109,12 +109,12 @@ class Ask:
             one.reply, one.unfit = one.reply or text, unfit
             found = list(parse(text))  # a reply that never ends may begin with good questions
             if found and not finished and not is_question(found[-1]):
-                found.pop()  # cut
+                found.pop()  # cut off
             self._collect(one, found)
 
     def _collect(self, one: PassageState, found: Sequence[str]) -> None:
-        """A reply's questions up to as many as are wanted; what it says beyond them is not looked at. A question that
-        was met before is none."""
+        """Add a reply's questions to the passage until it has as many as wanted; the rest is ignored, as are questions
+        seen before."""
         for question in found:
             if len(one.usable) == self.wanted:
                 return
@@ -139,7 +139,7 @@ class Ask:
     def _generate(
         self, prompts: Sequence[list[Message]], tokens: int, temperature: float, number: int
     ) -> list[tuple[str, bool, UnaskedReason | None]]:
-        """(text, finished, why there is none) per prompt."""
+        """(text, finished, why the model was not asked or None) per prompt."""
         template = self.base.template
         room = self.base.config.max_model_len - tokens
         ids = [_ids(self.base, prompt) for prompt in prompts]
@@ -159,11 +159,11 @@ def _ids(base: Base, prompt: list[Message]) -> list[int] | None:
     try:
         return base.template.prompt_ids(prompt)
     except TemplateError:
-        return None  # this passage's matter, not its shard's
+        return None  # only this passage is at fault, not its shard
 
 
 def _passage(one: PassageState) -> dict[str, Any]:
-    """The passage's row; where it has no question, why."""
+    """The passage's row; where it has no question, ``meta`` gives the reason."""
     meta = json.loads(one.row["meta"] or "{}")
     if not one.found:
         reason: UnaskedReason | PassageReason = one.unfit or "no-question"

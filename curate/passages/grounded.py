@@ -1,7 +1,7 @@
-"""Is an answer grounded in its passage? Rules only: nothing in it that the passage does not say.
+"""Check by rules that an answer is grounded in its passage: it says nothing that the passage does not say.
 
-The mirror of ``curate.text.fidelity``, which asks whether a response leaves anything of its reference out: an answer
-here may leave out as much as it likes.
+``curate.text.fidelity`` checks the opposite, that a response leaves out nothing of its reference. An answer here may
+leave out any part of the passage.
 """
 
 import re
@@ -14,11 +14,12 @@ from curate.text.fidelity import check
 from curate.text.words import names, quantities, sentences, stems
 
 HELD = 0.9
-"""Share of an answer's content words, names and numbers aside, that passage or question must hold; what the model says
-in words of its own is the rest."""
+"""Share of an answer's content words, without names and numbers, that the passage or question must hold; the rest may
+be the model's own words."""
 NEAR = 0.6
-"""Of the words that another number's sentence shares with question and answer, what a number's own must share."""
-LONGEST = 160  # characters of a detail
+"""A number's sentence must share at least this fraction of the words that the sentence of another number shares with
+question and answer."""
+LONGEST = 160  # characters of a refusal's detail
 
 FATAL: tuple[ProblemKind, ...] = (
     "empty",
@@ -29,7 +30,7 @@ FATAL: tuple[ProblemKind, ...] = (
     "foreign-name",
     "foreign-negation",
 )
-"""What ``fidelity.check`` finds that speaks against an answer whatever else it says, the gravest first."""
+"""Problems found by ``fidelity.check`` that always rule out an answer, most serious first."""
 
 _CITATION = re.compile(r"\[\d+(?:\s*[,;–-]\s*\d+)*\]")
 _NOT_SAID = re.compile(
@@ -59,15 +60,14 @@ class Refusal:
 
 
 def ungrounded(answer: str, finished: bool, question: str, passage: str, lang: str = "en") -> Refusal | None:
-    """What speaks against an answer to a question, written with the passage (headings included) in view; nothing where
-    it is grounded.
+    """Why an answer to a question is not grounded in the passage (headings included); None where it is grounded.
 
     >>> passage = "Harlow Labs of Oslo has made Zorvex since 1994. It treats swollen knees."
     >>> ungrounded("Zorvex has been made since 1994.", True, "Since when is Zorvex made?", passage)
     >>> ungrounded("Zorvex has been made since 1995.", True, "Since when is Zorvex made?", passage)
     Refusal(reason='foreign-number', detail='1995')
     """
-    passage = _CITATION.sub(" ", passage)  # "route.[3]" would be a word of its own
+    passage = _CITATION.sub(" ", passage)  # "route.[3]" would count as one word
     if found := unanswered(answer, passage):
         return Refusal("unanswered", found)
     problems = check(answer, reference=passage, question=question, finished=finished, lang=lang)
@@ -83,7 +83,7 @@ def ungrounded(answer: str, finished: bool, question: str, passage: str, lang: s
 
 
 def unanswered(answer: str, passage: str) -> str | None:
-    """The words that say that there is no answer, unless they are the passage's own.
+    """The words by which an answer says that there is no answer; None without any, or if the passage has them too.
 
     >>> unanswered("The passage does not say.", "Oslo is old."), unanswered("It is old.", "Oslo is old.")
     ('not say', None)
@@ -93,8 +93,8 @@ def unanswered(answer: str, passage: str) -> str | None:
 
 
 def foreign(text: str, sources: Sequence[str], lang: str) -> Refusal | None:
-    """A number or a name of the text that stands in none of the sources. Unlike in a rewrite, a small number in words
-    ("three causes") counts too, since nobody has counted."""
+    """A refusal that names a number or name of the text that no source holds; None without one. Unlike in a rewrite, a
+    small number in words ("three causes") counts too, since nobody has counted."""
     joined = "\n".join(sources)
     given = [q for source in sources for q in quantities(source, lang)]
     for q in quantities(text, lang):
@@ -108,7 +108,7 @@ def foreign(text: str, sources: Sequence[str], lang: str) -> Refusal | None:
 
 
 def _nothing(answer: str, question: str, lang: str) -> Refusal | None:
-    """An answer that says nothing but what the question says."""
+    """A refusal where the answer only repeats the question."""
     asked = quantities(question, lang)
     told = [q for q in quantities(answer, lang) if not any(q.agrees(other) for other in asked)]
     if told or named(answer, question, lang) or set(stems(answer, lang)) - set(stems(question, lang)):
@@ -126,8 +126,8 @@ def _own_words(answer: str, question: str, passage: str, lang: str) -> Refusal |
 
 
 def _displaced(answer: str, question: str, passage: str, lang: str) -> Refusal | None:
-    """A number taken from elsewhere in the passage: the sentences that have it share far fewer words with question and
-    answer than one that has another number of its kind. Words of half the passage's sentences tell nothing."""
+    """A refusal where a number comes from elsewhere in the passage: its sentences share far fewer words with question
+    and answer than a sentence with another number of the same unit. Words in over half the sentences are ignored."""
     told = [(set(stems(s.text, lang)), quantities(s.text, lang)) for s in sentences(passage)]
     common = {word for held, _ in told for word in held if 2 * sum(word in other for other, _ in told) > len(told)}
     asked = quantities(question, lang)

@@ -1,7 +1,7 @@
-"""From documents to a dataset like that of a source of questions and answers, through passages and what is asked.
+"""Load documents as a dataset of questions and answers, by way of passages.
 
-Nothing is lost on the way: each document that is no text, each piece of one that is no passage, each passage about
-which the model asked nothing and each question is a row or a line of ``rejected.jsonl`` with its reason.
+Everything is accounted for: each document that is not text, each piece that is not a passage, each passage without a
+question, and each question is either a row, or a line of ``rejected.jsonl`` with its reason.
 """
 
 import json
@@ -41,24 +41,24 @@ from curate.store.manifest import Lineage, Manifest
 from curate.store.runner import Executor, Report, TooManyDrops, in_process, run_stage
 from curate.text.questions import question_of
 
-STAGE = "ingest"  # what follows takes it for a source that was read
+STAGE = "ingest"  # later stages treat the result like a source that was read
 VERSION = 4
 
-SPARE = 64  # tokens of the headings above a passage, and of what its parts cost more together than alone
+SPARE = 64  # tokens kept for headings, and because parts tokenized together may take more tokens than alone
 LONGEST_ANSWER = 256
-"""Tokens of an answer. It is one to three sentences, however much ``--max-tokens`` allows its rewrite."""
+"""Most tokens of an answer: it has one to three sentences, however much ``--max-tokens`` allows its rewrite."""
 
 Fits = Callable[[list[Message], str], bool]
 
 
 def check_documents(source: Source, plan: Plan) -> None:
-    """Raises ``SourceError`` where the path leads nowhere or to something else than text."""
+    """Raises ``SourceError`` where the path does not exist or does not hold text."""
     next(read_documents(Path(source.path), plan.column, source.encoding), None)
 
 
 @dataclass(frozen=True)
 class PlainText:
-    """A source of plain text, what is made of it, and the model that does so. ``frames``: the prompts by name,
+    """A source of plain text, the plan for it, and the model that asks. ``frames``: the prompts by name, with
     "questions" and "grounded" among them."""
 
     source: Source
@@ -71,7 +71,7 @@ def load_passages(
     text: PlainText, work: Path, shard_rows: int, max_drop: float, fits: Fits | None, limits: dict[str, Any],
     report: Report | None = None, execute: Executor = in_process,
 ) -> Path:  # fmt: skip
-    """Passages, questions and grounded answers of a source of plain text; returns the folder of the last.
+    """Write the passages, questions and grounded answers of a source of plain text; returns the folder of the answers.
 
     ``fits`` and ``limits`` as in ``curate.ingest.load.load_source``. Raises ``ConfigError`` where the context has no
     room for a passage, ``TooManyDrops`` where there is too little text in the source, or no question survives.
@@ -83,7 +83,8 @@ def load_passages(
 
 
 def estimate(text: PlainText, scratch: Path, shard_rows: int) -> dict[str, Any]:
-    """What asking would cost, without loading weights: passages, questions and tokens at most. Fills ``scratch``."""
+    """The cost of asking, without loading weights: counts of documents, passages and rejections, and upper bounds of
+    questions and tokens. Writes passages into ``scratch``."""
     read = _passages(text, scratch, shard_rows, 1.0, None)
     facts, count, plan = Manifest.load(read), counter(text.base), text.plan
     tokens = sum(count(passage) for path in shard_paths(read) for passage in read_shard(path)["reference"].to_pylist())
@@ -95,13 +96,14 @@ def estimate(text: PlainText, scratch: Path, shard_rows: int) -> dict[str, Any]:
 
 
 def counter(base: Base) -> Count:
-    """Tokens of a text by the model's own tokenizer."""
+    """A function that counts the tokens of a text with the model's tokenizer."""
     encoder = text_encoder(base.template.tokenizer)
     return lambda text: len(encoder.encode(text, add_special_tokens=False).ids)
 
 
 def passage_size(plan: Plan, base: Base, frames: Mapping[str, str]) -> int:
-    """Tokens of a passage that leave room for the prompts around it and for questions and answers."""
+    """Most tokens of a passage that leave room for prompts, questions and answers. Raises ``ConfigError`` where the
+    context leaves fewer than ``SMALLEST``."""
     ids = base.template.prompt_ids
     asking, answering = _rooms(plan, base)
     asking += len(ids(in_view(frames["questions"], [user(str(plan.questions))], "")))
@@ -115,7 +117,7 @@ def passage_size(plan: Plan, base: Base, frames: Mapping[str, str]) -> int:
 
 
 def _rooms(plan: Plan, base: Base) -> tuple[int, int]:
-    """Tokens of a reply with questions, and of an answer."""
+    """Most tokens of a reply with questions, and of an answer, thoughts included."""
     room = base.template.room
     return room(TOKENS * (plan.questions + 1), plan.max_tokens), room(_longest(plan), plan.max_tokens)
 
@@ -138,7 +140,7 @@ def _stage(text: PlainText) -> Ask:
 
 
 def label(source: Source) -> str:
-    """The name that rows carry: as given, else of the file or folder without suffixes."""
+    """The source's name in rows: the given name, else the file or folder name without suffixes."""
     return source.name or Path(source.path).resolve().name.partition(".")[0]
 
 
@@ -178,7 +180,7 @@ def _collect(source: Source, read: Path, asked: Path, work: Path, fits: Fits | N
 def _kept(
     table: pa.Table, refused: list[dict[str, Any]], seen: Counter[str], fits: Fits | None
 ) -> Iterator[dict[str, Any]]:
-    """The questions that stand; the others, and passages without any, into ``refused``."""
+    """Yield the kept questions; append the others, and passages without questions, to ``refused``."""
     for row in table.to_pylist():
         meta = json.loads(row["meta"] or "{}")
         found = meta.get(REFUSED) or (
@@ -197,7 +199,7 @@ def _kept(
 
 
 def _raw(row: dict[str, Any]) -> str:
-    """What a person wants to see: the question with its answer; of a passage, its text."""
+    """The text shown for a rejected row: the question with its answer, or a passage's text."""
     if row["drop"] == PASSAGE:
         return str(row["reference"])
     return "\n".join(part for part in (question_of(row["prompt"]), row["reference"]) if part)

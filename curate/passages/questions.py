@@ -1,7 +1,7 @@
-"""What a model wrote when asked for questions: the questions, and what speaks against each.
+"""Parse and filter the questions in a model's reply.
 
-That a question can be understood without its passage is told by English rules; in other languages only the phrases of
-``curate.text.leaks`` speak against it.
+Whether a question can be understood without its passage is checked by rules for English; in other languages only by
+the phrases of ``curate.text.leaks``.
 """
 
 import json
@@ -57,14 +57,14 @@ _SOME = re.compile(
     r"(?!\s+(?:of|in|on|at|for|from|to|with|by|between|that|which|who|whose|called|named|where)\b)",
     re.IGNORECASE,
 )
-"""Things of which there are many: "the film" alone, in a question without a name, is not told from another."""
+"""Common nouns with many referents: "the film" in a question without a name could be any film."""
 _EMPTY = frozenset({"happen", "occur", "mean", "describ", "explain", "name", "mention", "year", "thing", "peopl"})
-"""Stems that ask and say nothing of what about."""
+"""Stems that do not say what a question is about."""
 
 
 def parse(reply: str) -> Iterator[str]:
-    """What may be questions, in order, less numbers, bullets, labels and quotation marks: every piece with a question
-    mark, and every numbered line. Announcements, answers and comments are none.
+    """Possible questions of a reply, in order: every piece with a question mark and every numbered line, without
+    numbers, bullets, labels and quotation marks. Announcements, answers and comments are left out.
 
     >>> list(parse('Sure! Here are two:\\n1. **Who made it?** 2. "Where is Oslo?" (easy)\\nA: In Norway.'))
     ['Who made it?', 'Where is Oslo?']
@@ -82,7 +82,7 @@ def parse(reply: str) -> Iterator[str]:
 
 
 def _lines(reply: str) -> list[str]:
-    """Lines, or the texts of a JSON list."""
+    """The lines of a reply, or, where it is a JSON list, the texts of the list."""
     body = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", reply)
     begin, end = body.find("["), body.rfind("]")
     if 0 <= begin < end:
@@ -97,7 +97,7 @@ def _lines(reply: str) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    """Without Markdown and quotation marks around all of it."""
+    """The text without surrounding Markdown and quotation marks."""
     text = text.strip()
     while len(text) > 1 and text[0] in "*_\"'“‘«`":
         closed = text.rstrip("*_\"'”’»`")
@@ -106,7 +106,7 @@ def _bare(text: str) -> str:
 
 
 def problem(question: str, passage: str, lang: str = "en") -> Refusal | None:
-    """What speaks against a question about a passage, headings included; nothing where it can be asked."""
+    """Why a question about a passage (headings included) is rejected; None where it can be asked."""
     reason = _form(question, lang)
     if reason:
         return Refusal(reason, question[:LONGEST])
@@ -156,12 +156,12 @@ def _unresolved(question: str) -> re.Match[str] | None:
 
 
 def _told(question: str, found: re.Match[str], called: Sequence[int], sign: re.Pattern[str]) -> bool:
-    """Whether a name stands before the match, or the sign of something that it may mean."""
+    """Whether a name, or a match of ``sign`` (a possible referent), stands before the pronoun found."""
     return any(start < found.start() for start in called) or bool(sign.search(question[: found.start()]))
 
 
 def repeats(question: str, earlier: str, lang: str = "en") -> bool:
-    """Whether both ask with the same content words, in whatever order.
+    """Whether both questions have the same question word and the same content words, in any order.
 
     >>> repeats("When was the old bridge opened?", "When did the old bridge open?")
     True
@@ -171,6 +171,6 @@ def repeats(question: str, earlier: str, lang: str = "en") -> bool:
 
 
 def _asks(question: str) -> str:
-    """The question word: who built the bridge is not when it was built."""
+    """The question word: "who built the bridge" differs from "when was the bridge built"."""
     found = re.match(r"\W*(?:in|on|at|by|for|from|to|with|of)?\s*(\w+)", question, re.IGNORECASE)
     return found[1].casefold() if found else ""

@@ -1,6 +1,6 @@
-"""Documents to passages: the dataset folder ``passages-<fingerprint>``, and beside it what is no passage, with reasons.
+"""Write documents as passages into the dataset folder ``passages-<fingerprint>``; rejected pieces go to a file there.
 
-A row of it is a passage: ``reference`` is its text, the last turn of ``prompt`` the headings above it.
+Each row is a passage: ``reference`` is its text, the last turn of ``prompt`` the headings above it.
 """
 
 import hashlib
@@ -31,16 +31,16 @@ VERSION = 4
 
 
 LEAST = 12
-"""Words of a passage; in a script without spaces, characters."""
+"""Fewest words of a passage; characters in scripts without spaces."""
 LETTERS = 0.5
-"""Share of letters among letters, digits and punctuation."""
+"""Least share of letters among letters, digits and punctuation."""
 
 _VISIBLE = re.compile(r"\S")
 
 
 @dataclass
 class Tally:
-    """Characters by what became of them, and what was rejected; ``repeated`` knows the passages by their words."""
+    """Characters by outcome, and rejections with reasons; ``known`` holds hashes of the passages' words."""
 
     documents: int = 0
     characters: Counter[str] = field(default_factory=Counter)
@@ -60,13 +60,13 @@ class Tally:
 
 
 def rejection(file: str, line: int, reason: str, detail: str, raw: str) -> dict[str, Any]:
-    """A line of ``rejected.jsonl``, of the form that ``curate.ingest.load`` gives it."""
+    """A line of ``rejected.jsonl``, in the format of ``curate.ingest.load``."""
     text = encodable(raw[:RAW_LIMIT])[:RAW_LIMIT]
     return {"file": file, "line": line, "reason": reason, "detail": encodable(detail), "raw": text}
 
 
 def lined(document: Document, found: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
-    """Each piece with the line where its text starts; of a file of records, that of its record."""
+    """Each piece with the line where its text starts; for a file of records, the line of the record."""
     line, place, text = document.line, 0, document.text
     whole = format_of(Path(document.file)) is None
     for piece in found:
@@ -78,7 +78,7 @@ def lined(document: Document, found: Iterable[Piece]) -> Iterator[tuple[int, Pie
 
 
 def unfit(text: str, lang: str = "en") -> PassageReason | None:
-    """Why nothing can be asked about a text.
+    """Why nothing can be asked about a text; None where it can be a passage.
 
     >>> unfit("1 | 2 | 3"), unfit("Contents of this page")
     ('no-letters', 'passage-too-short')
@@ -86,7 +86,7 @@ def unfit(text: str, lang: str = "en") -> PassageReason | None:
     letters = sum(c.isalpha() for c in text)
     if not letters:
         return "no-letters"
-    beginning = words(text[: LEAST * LONG], lang)  # of the whole, all words would be held in memory
+    beginning = words(text[: LEAST * LONG], lang)  # the words of the whole text would all be held in memory
     if sum(any(c.isalnum() for c in word.text) for word in beginning) < LEAST:
         return "passage-too-short"
     signs = sum(c.isdigit() or c in punctuation for c in text)
@@ -94,7 +94,7 @@ def unfit(text: str, lang: str = "en") -> PassageReason | None:
 
 
 def content_digest(source: Source, column: str) -> str:
-    """SHA-256 (hex) of the documents and of what is none: the same wherever the files lie."""
+    """SHA-256 (hex) of the documents and rejected records; independent of where the files lie."""
     digest = hashlib.sha256()
     for item in read_documents(Path(source.path), column, source.encoding):
         own = item.text if isinstance(item, Document) else f"{item.reason} {item.raw}"
@@ -104,7 +104,7 @@ def content_digest(source: Source, column: str) -> str:
 
 
 def passages(source: Source, column: str, size: int, count: Count, lang: str, tally: Tally) -> Iterator[dict[str, Any]]:
-    """EXAMPLE rows, still without id; what is none goes into the tally. Raises ``SourceError`` for unreadable files."""
+    """EXAMPLE rows without ids; other pieces are counted in ``tally``. Raises ``SourceError`` for unreadable files."""
     for item in read_documents(Path(source.path), column, source.encoding):
         if isinstance(item, Rejected):
             tally.reject(item)
@@ -130,10 +130,10 @@ def _row(file: str, line: int, piece: Piece) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Cut:
-    """How a source is cut. ``size``: tokens of a passage, by ``count``; ``limits``: what ``count`` depends on."""
+    """How a source is cut. ``size``: most tokens of a passage, by ``count``; ``limits``: what ``count`` depends on."""
 
     source: Source
-    name: str  # as rows carry it
+    name: str  # the source's name in rows
     column: str
     size: int
     count: Count
@@ -152,8 +152,8 @@ class Cut:
 def write_passages(cut: Cut, work: Path, shard_rows: int, max_drop: float, report: Report | None = None) -> Path:
     """Write the passages of a source as EXAMPLE shards; returns the folder.
 
-    Raises ``TooManyDrops`` where there is no passage, or more than ``max_drop`` of the characters or records are in
-    none.
+    Raises ``TooManyDrops`` where there is no passage, or more than ``max_drop`` of the characters or records are not
+    in a passage.
     """
     identity = {**cut.identity(), "shard_rows": shard_rows}
     lineage = Lineage().then(STAGE, VERSION, identity)
@@ -178,7 +178,7 @@ def write_passages(cut: Cut, work: Path, shard_rows: int, max_drop: float, repor
 
 
 def _named(found: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
-    """With source and id. No two passages have the same words, but headings and punctuation may make up for it."""
+    """Add source and id. Ids can collide although no two passages have the same words, so repeats get a number."""
     seen: Counter[str] = Counter()
     for row in found:
         own = row_id(name, row["prompt"], row["reference"])

@@ -1,15 +1,15 @@
-"""What is made of a text."""
+"""Settings for making questions from plain text."""
 
 from pydantic import Field
 
 from curate.config.settings import Strict
 
 SMALLEST = 64
-"""Tokens of a passage below which there is little to ask about."""
+"""Fewest tokens allowed for a passage: a shorter one has little to ask about."""
 
 
 class Plan(Strict):
-    """What is made of the text. ``size``: tokens of a passage at most."""
+    """How questions are made from a text. ``size``: most tokens of a passage."""
 
     column: str = "text"
     questions: int = Field(3, ge=1, le=20)

@@ -1,6 +1,6 @@
-"""A document cut into passages: at headings and paragraphs, packed up to a size in tokens.
+"""Cut a document into passages at headings and paragraphs, packed up to a size in tokens.
 
-The pieces tile the document: the end of one is the start of the next, so that every character can be accounted for.
+The pieces tile the document: each piece starts where the previous one ends, so every character is accounted for.
 """
 
 import re
@@ -11,22 +11,22 @@ from itertools import pairwise
 from curate.text.words import sentences
 
 Count = Callable[[str], int]
-"""How many tokens a text has."""
+"""A function that counts the tokens of a text."""
 
 FILLED = 0.25
-"""Share of the size from which on a heading begins a new passage; sections shorter than that share one."""
+"""A heading begins a new passage once the current one fills this share of the size; shorter sections are joined."""
 ABOVE = 0.125
-"""Share of the size that is kept for the headings at the beginning of a passage."""
+"""Share of the size that is reserved for the headings at the beginning of a passage."""
 WIDE = 50
-"""Characters: a shorter line that ends without a full stop ends because its author wanted it to."""
+"""Characters. A shorter line that ends without punctuation was broken on purpose, not wrapped."""
 LONGEST_HEADING = 120  # characters
 TRAIL = 3
-"""Headings that are told of a passage, the innermost ones."""
+"""Number of headings kept for a passage, the innermost ones."""
 LONG = 40
-"""Characters a token: a longer text than this has more tokens than the size, without counting them."""
+"""Characters per token: a text longer than ``LONG * size`` has more tokens than ``size``; they are not counted."""
 
 _MARKED = re.compile(r"\s{0,3}(#{1,6})\s+(\S.*?)[\s#]*")  # Markdown
-_EQUALS = re.compile(r"\s*(=(?: =){1,5}|={1,6})\s+(\S.*?)\s+\1\s*")  # wiki text, and as corpora of it spell it
+_EQUALS = re.compile(r"\s*(=(?: =){1,5}|={1,6})\s+(\S.*?)\s+\1\s*")  # wiki text, as in Wikipedia and in corpora
 _UNDERLINE = re.compile(r"\s{0,3}([=\-~^\"'*+#])\1{2,}\s*")  # Markdown and reStructuredText
 _FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
 _ITEM = re.compile(r"\s*(?:[-*•+|>]|\d{1,3}[.)])")
@@ -36,8 +36,8 @@ _ENDS = frozenset(".!?…:;。！？；：\"'”’)")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Half-open characters of a document. ``text`` is what stands there, with lines that only wrap joined and without
-    white space around it. ``trail``: the headings above all of it, outermost first."""
+    """A half-open character range of a document. ``text``: the text there, stripped, with wrapped lines joined.
+    ``trail``: the headings above all of it, outermost first."""
 
     start: int
     end: int
@@ -47,7 +47,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A heading (``level`` from 1) or a paragraph (0), with the empty lines behind it."""
+    """A heading (``level`` from 1) or a paragraph (0), with the empty lines after it."""
 
     start: int
     end: int
@@ -58,7 +58,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is packed: a block, or a part of a long one."""
+    """The unit of packing: a block, or a part of a long block."""
 
     start: int
     end: int
@@ -68,8 +68,8 @@ class Unit:
 
 
 def pieces(text: str, count: Count, size: int) -> Iterator[Piece]:
-    """The document in pieces of about ``size`` tokens at most; none holds text on both sides of a heading unless it is
-    short. No piece ends with a heading that another text follows.
+    """The document in pieces of about ``size`` tokens at most. Only a short piece is continued after a heading; no
+    piece ends with a heading whose text is in the next piece.
 
     >>> short = lambda text: len(text.split())
     >>> [piece.text for piece in pieces("# Oslo\\n\\nA city.\\n\\nIt is old.", short, 5)]
@@ -83,10 +83,10 @@ def pieces(text: str, count: Count, size: int) -> Iterator[Piece]:
 
 
 def blocks(text: str) -> list[Block]:
-    """Headings and paragraphs; a fence of code is one block, whatever stands in it."""
+    """The headings and paragraphs of a text, in order; fenced code is one block, whatever it holds."""
     found: list[Block] = []
     start, place, fenced = 0, 0, False
-    ended = False  # an empty line closed the paragraph that is open
+    ended = False  # whether an empty line ended the open paragraph
 
     def close(end: int, level: int = 0, title: str = "", code: bool = False) -> None:
         nonlocal start, ended
@@ -127,7 +127,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def _one_line(text: str, start: int, end: int) -> str:
-    """What stands between, if it is a line that can be a heading; else nothing."""
+    """The text between the two places if it is one line that can be a heading, else ""."""
     found = text[start:end].strip() if end - start <= 2 * LONGEST_HEADING else ""
     return found if len(found) <= LONGEST_HEADING and "\n" not in found else ""
 
@@ -145,7 +145,7 @@ def _heading(line: str) -> tuple[int, str] | None:
 
 
 def joined(text: str, found: Sequence[Block]) -> str:
-    """The text with a space for each line break at which a paragraph is only wrapped: of the same length."""
+    """The text with spaces in place of line breaks that only wrap a paragraph; its length is unchanged."""
     out, done = [], 0
     for block in found:
         if block.level or block.code:
@@ -180,7 +180,7 @@ def units_of(text: str, found: Sequence[Block], count: Count, size: int) -> Iter
 
 
 def parts(text: str, start: int, end: int, count: Count, size: int) -> Iterator[tuple[int, int]]:
-    """The span, or where it has more tokens than ``size`` its lines, sentences or halves, none of which has."""
+    """The span, or, where it has more tokens than ``size``, its lines, sentences or halves within ``size``."""
     if end - start <= LONG * size and count(text[start:end]) <= size:
         yield start, end
         return
@@ -201,7 +201,7 @@ def _sentences(text: str, start: int, end: int) -> list[int]:
 
 
 def _half(text: str, start: int, end: int) -> list[int]:
-    """After the first white space of the second half; in the middle where there is none."""
+    """The place after the first white space of the second half; the middle where there is none."""
     middle = (start + end) // 2
     space = re.compile(r"\s(?=\S)").search(text, middle, end)
     cut = space.end() if space else middle
@@ -209,7 +209,7 @@ def _half(text: str, start: int, end: int) -> list[int]:
 
 
 def packed(units: Iterator[Unit], size: int) -> Iterator[list[Unit]]:
-    """As many neighbours as fit, in lists."""
+    """Lists of neighbouring units, each with as many as fit into ``size`` tokens."""
     held: list[Unit] = []
     for unit in units:
         tokens = sum(u.tokens for u in held)
@@ -229,7 +229,7 @@ def packed(units: Iterator[Unit], size: int) -> Iterator[list[Unit]]:
 
 
 def _common(trails: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """What all of them begin with."""
+    """The longest common prefix of the trails."""
     if not trails:
         return ()
     same = 0

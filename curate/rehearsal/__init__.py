@@ -1,1 +1,1 @@
-"""Rows that keep what the model could do before."""
+"""Rehearsal rows, which preserve the model's earlier skills."""

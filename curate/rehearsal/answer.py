@@ -1,6 +1,6 @@
-"""Answer: a rehearsal prompt gets the base model's own answer, which is what it must go on saying.
+"""The Answer stage: the base model answers each rehearsal prompt; training preserves these answers.
 
-A set's own answers (Alpaca's, Dolly's) are as foreign to the model as the domain's; ``given`` keeps them all the same.
+A set's given answers (Alpaca's, Dolly's) are as foreign to the model as the domain's; ``given`` keeps them anyway.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from curate.text.role_markers import role_markers
 class Answer:
     base: Base
     answers: Answers = "own"
-    max_tokens: int = 512  # of a thought and its answer
+    max_tokens: int = 512  # tokens of a thought and its answer
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "answer"
@@ -37,7 +37,8 @@ class Answer:
         return self._own if self.answers == "own" else self._given
 
     def _own(self, table: pa.Table) -> pa.Table:
-        """Greedy answers. One that is empty, or does not end its turn in time, drops its row with that reason."""
+        """Greedy answers. A row is dropped, with the reason, if its prompt is too long or its answer is empty,
+        unfinished or has role markers."""
         template = self.base.template
         prompts = [template.prompt_ids(prompt) for prompt in table["prompt"].to_pylist()]
         fits = [len(ids) + self.max_tokens <= self.base.config.max_model_len for ids in prompts]

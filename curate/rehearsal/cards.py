@@ -1,7 +1,7 @@
-"""Rehearsal sets: a data card's front matter is the adapter; a name, or a name with a file, becomes a source to read.
-Four names need no file: what they stand for is made (``curate.rehearsal.generators``).
+"""Rehearsal sets: resolve a name, or a name with a file, to a source by the front matter of the set's data card.
+Names of generators need no file: their prompts are generated (``curate.rehearsal.generators``).
 
-Cards lie in ``data_cards/``: the working folder's own first, then those that come with the program.
+Cards are in ``data_cards/``: the working folder's own first, then those that come with the program.
 """
 
 import difflib
@@ -27,13 +27,13 @@ NAME = re.compile(r"[\w.-]+")
 
 @dataclass(frozen=True)
 class GeneratedSet:
-    """A rehearsal set whose prompts are made here."""
+    """A rehearsal set whose prompts a generator makes."""
 
     label: str
 
 
 class Card(Strict):
-    """What a card's front matter says of a set. ``columns`` maps roles (question, answer, system, context, messages)
+    """The front matter of a data card. ``columns`` maps roles (question, answer, system, context, messages)
     to the set's columns; ``size`` is in rows."""
 
     name: str
@@ -66,7 +66,7 @@ def shipped() -> Path:
 
 
 def cards(own: Path = OWN) -> dict[str, Card]:
-    """All cards by name, in alphabetical order. Raises ``ConfigError`` for one that cannot be used."""
+    """All cards by name, in alphabetical order. Raises ``ConfigError`` for an unusable card."""
     paths: dict[str, Path] = {}
     for folder in (own, shipped()):
         for path in sorted(folder.glob("*.md")):
@@ -75,7 +75,7 @@ def cards(own: Path = OWN) -> dict[str, Card]:
 
 
 def read_card(path: Path) -> Card:
-    """The front matter of one card. Raises ``ConfigError`` that names the file and the key."""
+    """Read the front matter of one card. Raises ``ConfigError`` that names the file and the key."""
     import yaml
 
     match = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.DOTALL)
@@ -98,11 +98,11 @@ def read_card(path: Path) -> Card:
 
 
 def resolve(spec: str, own: Path = OWN) -> Source | GeneratedSet:
-    """``dolly`` (a card), ``splice`` (prompts that are made), ``alpaca=path.json`` (a local file in that card's
-    schema), ``name=path`` (a set without a card, its shape recognised), a path, or a hub id.
+    """Resolve a rehearsal set: ``dolly`` (a card), ``splice`` (a generator), ``alpaca=path.json`` (a local file in that
+    card's schema), ``name=path`` (a set without a card, its shape recognised), a path, or a hub id.
 
-    What a user wrote wins over what is made: a card called ``self``, or ``self=path``; a bare path called so does not
-    (``./self``). Raises ``ConfigError`` that names the nearest name.
+    A card called ``self``, or ``self=path``, wins over the generator of that name; a bare path does not (write
+    ``./self``). Raises ``ConfigError`` that suggests the nearest name.
     """
     known = cards(own)
     name, equals, path = spec.partition("=")
@@ -122,6 +122,6 @@ def resolve(spec: str, own: Path = OWN) -> Source | GeneratedSet:
 
 
 def licence(name: str, own: Path = OWN) -> str:
-    """The licence that the set's card states; ``unknown`` where it has none."""
+    """The licence that the set's card states; ``unknown`` without a card."""
     card = cards(own).get(name)
     return card.licence if card else "unknown"

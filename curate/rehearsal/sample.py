@@ -1,4 +1,4 @@
-"""Sample: of a large rehearsal set, only as many rows go on as a mix can need; the model answers each of them."""
+"""The Sample stage: keep only as many rows of a large rehearsal set as a mix can need, since the model answers each."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +13,11 @@ from curate.store.stage import Decider, Worker, with_drops
 
 @dataclass(frozen=True)
 class Sample(Decider):
-    """Keeps ``count`` rows, spread over the set's topics: one of each while the count allows, then by the topics'
-    sizes, inside a topic by hashed id; without topics by hashed id alone. The same rows wherever they lie, and a larger
-    sample of the same set holds a smaller one."""
+    """Keeps ``count`` rows, spread over the set's topics: one row of each topic while the count allows, then in
+    proportion to topic size, by hashed id inside a topic; without ``by_topic`` by hashed id alone. The sample does not
+    depend on how rows are spread over files, and a larger sample of the same set holds every smaller one."""
 
-    dataset: Path  # the input, of which every prompt is compared
+    dataset: Path  # the input, of which all prompts are read
     count: int
     seed: int = 0
     by_topic: bool = True

@@ -1,8 +1,8 @@
-"""What rehearsal is made of, and who answers it."""
+"""Settings for rehearsal: who answers the prompts, and the words of splices."""
 
 from typing import Literal
 
 Answers = Literal["own", "given"]
 
 Words = Literal["new", "rehearsal", "vocabulary", "self"]
-"""Where a splice takes its random words from."""
+"""The source of a splice's random words."""

@@ -1,9 +1,9 @@
-"""What the prompts of a set are about: topics by k-means on their words, an order that takes every topic early, and how
-many of them a sample has.
+"""Cluster the prompts of a set into topics by k-means on their words, order rows so that every topic comes early, and
+count the topics of a sample.
 
-A topic here is a kind of request: its subject and its form. So the features are the words of what is asked, the words
-it begins with once more ("write a poem", "which of"), and its length, which tells a question from a passage to work on.
-No language is assumed; scripts without blanks give pairs of characters.
+A topic here is a kind of request: its subject and its form. So the features are the words of the prompt, its first
+words once more ("write a poem", "which of"), and its length, which tells a question from a passage to work on. No
+language is assumed; scripts without spaces give pairs of characters.
 """
 
 import hashlib
@@ -24,27 +24,27 @@ from curate.store.files import read_shard, shard_paths
 from curate.text.questions import question_of
 from curate.text.scripts import UNSPACED
 
-MOST = 64  # topics of a set
-FITTED = 20_000  # rows that k-means looks at; the others go to the nearest topic
-ROUNDS = 30  # of k-means, at most: more change few labels
-READ = 200  # characters of a prompt that are read: what is asked, seldom the passage below it
+MOST = 64  # most topics of a set
+FITTED = 20_000  # most rows that k-means is fitted on; the others go to the nearest topic
+ROUNDS = 30  # most iterations of k-means; more change few labels
+READ = 200  # characters read of a prompt: the request, seldom the passage below it
 LEAD = 6  # first words that count once more
 WORDS = 4  # words that name a topic
 DIGITS = "#"
 """Stands for every number: arithmetic is one topic, whatever the figures."""
 MARKED = "^@#"
-"""First characters of features that are no words."""
+"""First characters of features that are not words."""
 
 
 @dataclass(frozen=True)
 class Topics:
-    """Topics of a set, the largest first. ``words``: the most telling ones of each; ``of``: row id to topic."""
+    """Topics of a set, the largest first. ``words``: the most typical words of each topic; ``of``: row id to topic."""
 
     words: tuple[tuple[str, ...], ...]
     of: Mapping[str, int]
 
     def members(self) -> list[list[str]]:
-        """Row ids of each topic, in the order of ids."""
+        """Row ids of each topic, sorted."""
         ids: list[list[str]] = [[] for _ in self.words]
         for name in sorted(self.of):
             ids[self.of[name]].append(name)
@@ -52,10 +52,10 @@ class Topics:
 
 
 def topics(prompts: Mapping[str, str]) -> Topics:
-    """Topics of prompts by row id: about √(rows / 2) of them, ``MOST`` at most, none empty.
+    """The topics of prompts, given by row id: about √(rows / 2) topics, ``MOST`` at most, none empty.
 
     The same prompts give the same topics in any order: rows are sorted, the seed is fixed, one thread adds the numbers
-    up in one order, and logarithms are rounded, in which processors differ.
+    up in one order, and logarithms, in which processors differ, are rounded.
 
     >>> topics({"a": "Add 2 and 3", "b": "Add 4 and 5"}).words
     (('add', 'and'),)
@@ -64,12 +64,12 @@ def topics(prompts: Mapping[str, str]) -> Topics:
 
 
 def order(by_topic: Topics, seed: int = 0) -> list[str]:
-    """The ids in the order in which a sample takes them; the first n are the sample of n rows.
+    """Row ids in the order in which a sample takes them; the first n ids are the sample of n rows.
 
     First one row of each topic, the largest topic first; then each topic in proportion to its size: its j-th row (from
-    0) of s stands at (2j + 1) / s. That is Webster's apportionment. Unlike the method of largest remainders it takes
-    nothing back as the sample grows, so that a larger sample holds every smaller one. Inside a topic the hash of seed
-    and id decides.
+    0) of s has the place (2j + 1) / s. This is Webster's apportionment. Unlike the method of largest remainders it
+    never removes a row as the sample grows, so that a larger sample holds every smaller one. Inside a topic rows are
+    ordered by the hash of seed and id.
     """
     places = []
     for members in by_topic.members():
@@ -81,12 +81,12 @@ def order(by_topic: Topics, seed: int = 0) -> list[str]:
 
 
 def coverage(dataset: Path, sample: Collection[str] | None = None) -> dict[str, Any]:
-    """Topics of a set against those of a sample of it.
+    """Compare the topics of a set with those of a sample of the set.
 
     ``dataset``: what the stage ``sample`` wrote; ``sample``: ids of the sample, where some of its rows were lost later.
     ``rows_covered``: share of the set's rows, 0 to 1, whose topic is in the sample; ``missed_by_chance``: topics that a
-    sample of as many rows, drawn without a look at topics, is expected to miss; ``each``: per topic its words, rows in
-    the set and in the sample, the largest topic first. Raises ``ValueError`` for an id that the set does not have.
+    random sample of as many rows is expected to miss; ``each``: per topic its words, rows in the set and in the sample,
+    the largest topic first. Raises ``ValueError`` for an id that the set does not have.
     """
     rows = _read(dataset, frozenset({None, "not-sampled"}))
     by_topic = topics({name: text for name, text, _ in rows})
@@ -103,7 +103,7 @@ def coverage(dataset: Path, sample: Collection[str] | None = None) -> dict[str, 
 
 
 def coverage_line(name: str, counts: Mapping[str, Any]) -> str:
-    """A coverage in a line.
+    """A coverage (``coverage``) as one line of text.
 
     >>> coverage_line("dolly", {"rows": 15015, "sampled": 100, "topics": 64, "covered": 64, "missed_by_chance": 18.31})
     'dolly: 100 of 15,015 rows, 64 of 64 topics; by chance a sample of this size misses 18.3'
@@ -114,12 +114,12 @@ def coverage_line(name: str, counts: Mapping[str, Any]) -> str:
 
 
 def read_prompts(dataset: Path) -> dict[str, str]:
-    """What is asked in each row of a dataset folder that is still in, by id."""
+    """The question of each row of a dataset folder that is not dropped, by row id."""
     return {name: text for name, text, _ in _read(dataset, frozenset({None}))}
 
 
 def _read(dataset: Path, reasons: Collection[str | None]) -> list[tuple[str, str, str | None]]:
-    """Id, prompt and drop of rows with one of these reasons; shard by shard, for whole prompts may be long."""
+    """Id, question and drop of rows with one of these reasons; read by shard to save memory, as prompts may be long."""
     rows = []
     for path in shard_paths(dataset):
         columns = read_shard(path, ["id", "prompt", "drop"]).to_pydict()
@@ -145,7 +145,7 @@ def _summed(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _missed(rows: int, drawn: int, members: int) -> float:
-    """The chance that none of ``members`` of ``rows`` is among ``drawn`` ones (hypergeometric)."""
+    """The probability that ``drawn`` of ``rows`` rows include none of ``members`` rows (hypergeometric)."""
     if drawn > rows - members:
         return 0.0
     lost = rows - members
@@ -154,13 +154,13 @@ def _missed(rows: int, drawn: int, members: int) -> float:
 
 
 def rank(seed: int, name: str) -> bytes:
-    """Where a row stands by chance, the same wherever it lies."""
+    """A pseudo-random sort key of a row, from seed and id alone."""
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
 
 
-@lru_cache(maxsize=1)  # a sample and its coverage ask the same
+@lru_cache(maxsize=1)  # a sample and its coverage need the same topics
 def _topics(rows: tuple[tuple[str, str, int], ...]) -> Topics:
-    """Of (id, beginning of the prompt, its length in characters), sorted."""
+    """Topics of (id, beginning of the prompt, length of the prompt in characters), sorted."""
     if not rows:
         return Topics((), {})
     from sklearn.feature_extraction.text import CountVectorizer
@@ -177,7 +177,7 @@ def _topics(rows: tuple[tuple[str, str, int], ...]) -> Topics:
 
 
 def _weighed(counts: Any) -> Any:
-    """TF-IDF, rows of length 1; features of one row only are left out, for they bring no two rows together."""
+    """TF-IDF, rows of length 1; features of a single row are left out, because they make no two rows similar."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
     shared = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) > 1)
@@ -187,8 +187,8 @@ def _weighed(counts: Any) -> Any:
 
 
 def _cluster(weighed: Any, count: int) -> Any:
-    """A topic for each row. Rows stay sparse, for then k-means adds up in plain loops; the dense way goes through BLAS,
-    whose sums differ from processor to processor, and with them what stands between two topics."""
+    """A topic for each row. Rows stay sparse, so that k-means adds up in plain loops; dense rows go through BLAS, whose
+    sums differ between processors, which moves rows that lie between two topics."""
     import warnings
 
     from sklearn.cluster import KMeans
@@ -201,14 +201,14 @@ def _cluster(weighed: Any, count: int) -> Any:
         chosen = np.sort(np.random.default_rng(0).permutation(rows)[:FITTED])
     model = KMeans(count, n_init=1, max_iter=ROUNDS, random_state=0, algorithm="lloyd", copy_x=False)
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer kinds of rows than topics: there are fewer topics
+        warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows give fewer topics
         return model.fit(weighed[chosen]).predict(weighed)
 
 
 def _names(counts: Any, labels: Any, features: Any) -> tuple[tuple[str, ...], ...]:
     """For each topic the words w with the most p(w | topic) · ln(p(w | topic) / p(w)) · −ln p(w), p by rows that have
-    the word: frequent here, rarer elsewhere, and rare on the whole, so that no list of stop words is needed. Of equals
-    the more frequent, then the first by alphabet."""
+    the word: frequent in the topic, rarer elsewhere, and rare overall, so that no list of stop words is needed. Ties
+    go to the more frequent word, then to the alphabetically first."""
     from scipy.sparse import csr_matrix
 
     rows, wide = counts.shape
@@ -228,7 +228,8 @@ def _names(counts: Any, labels: Any, features: Any) -> tuple[tuple[str, ...], ..
 
 
 def _features(row: tuple[str, int]) -> list[str]:
-    """Words of a prompt's beginning, the first of them again, alone and in pairs, and twice the order of its length.
+    """Features of a prompt: words of its beginning, the first words again, alone and in pairs, and twice the order of
+    magnitude of its length.
 
     >>> _features(("Add 2 and 3", 11))
     ['add', '#', 'and', '#', '^add', '^#', '^and', '^#', '^add #', '^# and', '^and #', '@0', '@0']
@@ -252,7 +253,7 @@ def _said(text: str) -> Iterator[str]:
 
 @cache
 def _pieces() -> re.Pattern[str]:
-    """Runs of letters and digits with their combining marks, which ``\\w`` leaves out (Hindi's vowels, for one); runs
-    of a script without blanks stand alone."""
+    """Runs of letters and digits with their combining marks, which ``\\w`` leaves out (such as Hindi's vowels); runs of
+    a script without spaces are separate."""
     marks = "".join(chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) in ("Mn", "Mc"))
     return re.compile(f"[{UNSPACED}]+|(?:(?![{UNSPACED}_])[\\w{re.escape(marks)}])+")

@@ -1,1 +1,1 @@
-"""The answer in the base model's own words, and what of it is knowledge."""
+"""Rewrite each answer in the base model's own words, and find which words of the reference are new knowledge."""

@@ -1,13 +1,13 @@
-"""Several rewrites of one answer: how one may begin, what it keeps of the knowledge, and which is taken.
+"""Compare several rewrites of one answer: how a rewrite may begin, what knowledge it keeps, and how it ranks.
 
-A response is faithful where reference and question can be told from it. The reference: via = log p0(c_t | x, response
-in view) is nearly own = log p0(c_t | x, reference in view) at each word to be learned. The question: via = log p0(x_t |
-which question does the response answer?) is nearly own, the same of the reference (round-trip consistency, arXiv
-1906.05416): what says the value of something else, or in another relation, answers another question. The worst word
-decides. Words that the response says itself, in any inflection, need no such look.
+A response is faithful if the base model can recover the reference and the question from it. The reference: via =
+log p0(c_t | x, response in view) is nearly own = log p0(c_t | x, reference in view) at each word to be learned. The
+question: via = log p0(x_t | which question does the response answer?) is nearly own, the same score with the reference
+(round-trip consistency, arXiv 1906.05416): a response with the value of another entity or relation answers another
+question. The worst word decides. Words that the response says itself, in any inflection, are not checked.
 
-Of the faithful ones the one with fewest inventions, words said twice and words of the note around the fact is taken,
-and of equals the likeliest closed book around its facts: what the base would say anyway need not be taught.
+The faithful response with fewest inventions, repeated values and words copied from around the fact ranks first. Among
+equals, the most likely closed book around its facts ranks first: training need not teach what the base would say.
 """
 
 from collections import Counter
@@ -25,19 +25,19 @@ from curate.text.spans import touching, visible
 from curate.text.words import Word, language, stem, stems, words
 
 SLACK = 4.0
-"""Nats that a word of the reference may lose with the response in view instead of the reference."""
+"""Nats that a word of the reference may lose when the response is in view instead of the reference."""
 
 ASTRAY = 5.0
-"""Nats that a token of the question may lose with the response as what it is to be told from, of what it gains with the
-reference: a base that cannot tell "Tell me" from either says nothing about the response."""
+"""Nats that a token of the question may lose with the response in view, out of its gain with the reference in view:
+a token that the base predicts from neither ("Tell me") is no evidence about the response."""
 
 UNEXPECTED = -3.0
 """Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
 
 
 def departures(draft: Sequence[int], likeliest: Sequence[int]) -> list[int]:
-    """Where the base, with the reference in view, would leave its closed-book draft: tokens [n] of the draft, and the
-    likeliest ones in their places. The first token is none: an answer that leaves there is the one in view.
+    """Indices at which the base, with the reference in view, would leave its closed-book draft. ``draft``: its tokens
+    [n]; ``likeliest``: the likeliest token at each place. Index 0 never counts: a rewrite from there keeps no draft.
 
     >>> departures([5, 6, 7, 8], [5, 6, 9, 4])
     [2, 3]
@@ -47,8 +47,8 @@ def departures(draft: Sequence[int], likeliest: Sequence[int]) -> list[int]:
 
 def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tuple[float, int, int] | None:
     """Where in a text the base would most likely begin one of ``values`` (tokens): log-probability in nats, the place
-    as a number of tokens, and which value. None where no value's first token is among the best in any place. Before the
-    first token is no place: an answer is to begin in the base's own words.
+    as a number of tokens, and the index of the value. None if no value's first token is among the best anywhere. Place
+    0 never counts: an answer must begin in the base's own words.
 
     >>> best, logprobs = np.array([[8, 5], [1, 9], [9, 8]]), np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
     >>> likeliest_place(TokenScores(logprobs[:, 0], best, logprobs), [[8, 4], [9, 4]])[1:]
@@ -66,8 +66,8 @@ def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tup
 def unsaid(
     response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
 ) -> list[Mapping[str, Any]]:  # fmt: skip
-    """Of ``knowledge`` the words to be learned that bear on the question and that the response does not say in any
-    inflection."""
+    """The words to be learned (places of ``knowledge``) that bear on the question and that the response does not say in
+    any inflection."""
     code = language(lang)
     held, relevant = set(stems(response, code)), set(stems(bears_on(reference, question, code), code))
     learned = learned_places(knowledge, reference)
@@ -94,9 +94,9 @@ def astray(
     response: str, question: str, starts: ArrayLike, ends: ArrayLike, own: ArrayLike, via: ArrayLike, none: ArrayLike,
     lang: str = "en",
 ) -> list[str]:  # fmt: skip
-    """Of the question's words that the response does not say (``unasked``) those which it does not answer either: a
-    token of theirs is less likely by more than ``ASTRAY`` than with the reference, and with the reference likelier by
-    as much than with no text at all. ``starts`` … ``none``: of the question's tokens [n], the last three in nats."""
+    """The words of the question that the response neither says (``unasked``) nor answers: a token of the word loses
+    more than ``ASTRAY`` with the response in view (``via``) against the reference (``own``), and gains as much with the
+    reference over no text (``none``). ``starts`` … ``none``: of the question's tokens [n], the last three in nats."""
     low, high = visible(starts, ends, question)
     fall = np.subtract(own, np.maximum(via, none)) > ASTRAY
     return [
@@ -107,7 +107,7 @@ def astray(
 def missing_values(
     response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
 ) -> list[str]:  # fmt: skip
-    """The stretches of the reference to be learned of which the response leaves out a word (``unsaid``).
+    """The stretches to be learned, as text of the reference, of which the response omits a word (``unsaid``).
 
     >>> places = [{"start": 8, "end": 11, "gain": 4.0}, {"start": 12, "end": 17, "gain": 4.0}]
     >>> missing_values("It comes from birch.", "source: red birch", "Where is it from?", places)
@@ -124,8 +124,8 @@ def missing_values(
 def lost(
     places: Sequence[Mapping[str, Any]], reference: str, starts: ArrayLike, ends: ArrayLike, via: ArrayLike
 ) -> list[str]:  # fmt: skip
-    """Of words that a response does not say (``unsaid``) those which it does not imply either: at which via falls short
-    of own. ``starts``, ``ends``, ``via``: of the reference's tokens [n], via in nats."""
+    """Of ``places``, words that a response does not say (``unsaid``), those that it does not imply either: via falls
+    short of own by more than ``SLACK``. ``starts``, ``ends``, ``via``: of the reference's tokens [n], via in nats."""
     low, high = visible(starts, ends, reference)
     return [
         reference[place["start"] : place["end"]]
@@ -138,12 +138,13 @@ def inventions(
     response: str, sources: Sequence[str], starts: ArrayLike, ends: ArrayLike, closed: ArrayLike, own: ArrayLike,
     lang: str = "en",
 ) -> list[Word]:  # fmt: skip
-    """Words that say something which stands in none of the sources, and which the base expects neither closed book nor
-    with the reference in view: a slip of sampling. ``starts`` … ``own``: of the response's tokens [n], in nats."""
+    """Content words of the response that are in none of the sources, and that the base expects neither closed book nor
+    with the reference in view: sampling errors. ``starts`` … ``own``: of the response's tokens [n], the last two in
+    nats."""
     code = language(lang)
     low, high = visible(starts, ends, response)
     odd = np.maximum(np.asarray(closed), np.asarray(own)) < UNEXPECTED
-    if not odd.any():  # most rewrites: no word of theirs need be looked at
+    if not odd.any():  # true of most rewrites; spares splitting them into words
         return []
     source_stems = {word for text in sources for word in stems(text, code)}
     return [
@@ -155,8 +156,8 @@ def inventions(
 
 
 def echoes(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en") -> int:
-    """How often the response says a word to be learned more than the reference does. A model that says a value twice
-    in a sentence has mostly put the value where the question's subject belongs.
+    """How many more times the response says the words to be learned than the reference does. A model that says a value
+    twice in a sentence has mostly put the value in the place of the question's subject.
 
     >>> places = [{"start": 10, "end": 15, "gain": 4.0}]
     >>> echoes("Birch is the plant of birch.", "Zorvex is birch", places)
@@ -173,8 +174,8 @@ def echoes(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]]
 def notes(
     response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
 ) -> int:  # fmt: skip
-    """How many words of the reference a response copies that are none of its knowledge: citations and boilerplate
-    (``curate.rewrite.knowledge``), and names of attributes with their colon. So copies the one who copies a note.
+    """How many words a response copies from the reference that are not knowledge: citations and boilerplate
+    (``curate.rewrite.knowledge``), and attribute names with their colon. Many mean that it copies the note's form.
 
     >>> places = [{"start": 5, "end": 10}]
     >>> notes("Zorvex - use: cough [19].", "use: cough [19].", "What is Zorvex for?", places)
@@ -197,8 +198,8 @@ def surprise(
     response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], starts: ArrayLike, ends: ArrayLike,
     closed: ArrayLike, lang: str = "en",
 ) -> float:  # fmt: skip
-    """How unlikely the response is closed book around its facts, in nats: -log p0 of the tokens outside of what says
-    the knowledge. ``starts``, ``ends``, ``closed``: of the response's tokens [n]."""
+    """How unlikely the response is closed book around its facts, in nats: -log p0 of the tokens outside the stretches
+    that state the knowledge. ``starts``, ``ends``, ``closed``: of the response's tokens [n]."""
     learned = learned_places(knowledge, reference)
     low, high = visible(starts, ends, response)
     outside = np.ones(len(low), bool)

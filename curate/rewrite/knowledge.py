@@ -1,9 +1,9 @@
-"""What there is to learn in a reference: words that the base model says with the reference in view and not without.
+"""Find the words to learn in a reference: those the base model predicts with the reference in view and not without.
 
 ``own`` and ``closed`` are log-probabilities (nats) of the reference's tokens, with the reference in view and closed
-book. A word is knowledge where a token of it gains at least ``GAIN``. Left out are function words; boilerplate, n-grams
-that stand in many references whose questions differ; names of attributes ("Indication: …"); and, unless nothing else is
-left, citations and words of the question: an answer says those again whatever the fact is.
+book. A word is knowledge if one of its tokens gains at least ``GAIN``. Left out are function words; boilerplate, that
+is n-grams in many references whose questions differ; attribute names ("Indication: …"); and, unless nothing else is
+left, citations and words of the question: an answer repeats the latter whatever the fact is.
 """
 
 import re
@@ -22,19 +22,19 @@ from curate.text.spans import Floats, touching, visible
 from curate.text.words import Word, language, stem, stems, words
 
 GAIN, BESIDE = 1.0, 0.1
-"""Least own - closed of a token of a word to be learned, in nats; and of a word right behind such a one."""
+"""Least gain (own - closed), in nats, of a word to be learned; and of a word right behind a word to be learned."""
 SHARE, CITED, LEAST = 0.05, 0.01, 8
-"""An n-gram is boilerplate that stands in this share of the references whose questions differ (the second: one with a
-bracket, which seldom is a fact), and in so many."""
+"""An n-gram is boilerplate if it is in at least this share (``SHARE``; with a bracket, seldom a fact: ``CITED``) and
+this number (``LEAST``) of the references whose questions differ."""
 LOOK = 10_000
-"""Questions whose references are looked at, evenly spaced: more would tell no more, and cost memory for each phrase."""
+"""Most questions whose references are searched, evenly spaced; more would add only memory use."""
 LONGEST = 4
-"""Words of an n-gram; two at least, and as many as that where each is a letter of a script without spaces."""
+"""Most words of an n-gram. The least is two, or this many if each is a letter of a script without spaces."""
 BRACKETS = frozenset("[](){}（）【】［］")
 
 
 class Place(NamedTuple):
-    """A word of a reference, as half-open characters. ``gain``: the most that a token of it gains; ``own``: its
+    """A word of a reference, as a half-open range of characters. ``gain``: the largest gain of its tokens; ``own``: its
     log-probability with the reference in view; both in nats."""
 
     start: int
@@ -50,13 +50,13 @@ class Boilerplate:
     grams: frozenset[tuple[str, ...]] = frozenset()
 
     def places(self, text: Sequence[Word]) -> set[int]:
-        """Indices of the words that stand in such an n-gram."""
+        """Indices of the words of ``text`` that are in a boilerplate n-gram."""
         return {start + offset for start, gram in _grams(text) if gram in self.grams for offset in range(len(gram))}
 
 
 def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplate:
-    """Of (question, reference) pairs. In brackets every number counts as one: "[54]" and "[3]" are the same mark, and
-    so are "(WHO 2013)" and "(WHO 2016)"; "37 mg" and "40 mg" are two amounts.
+    """The boilerplate of (question, reference) pairs. In brackets all numbers are equal: "[54]" and "[3]" are the same
+    mark, and so are "(WHO 2013)" and "(WHO 2016)"; outside, "37 mg" and "40 mg" are two amounts.
 
     >>> rows = [(f"What is {n}?", f"{n} [{ord(n)}]. See leaflet.") for n in "abcdefghij"]
     >>> found = boilerplate(rows).grams
@@ -79,8 +79,8 @@ def knowledge(
     reference: str, starts: ArrayLike, ends: ArrayLike, closed: ArrayLike, own: ArrayLike, question: str,
     common: Boilerplate, lang: str = "en",
 ) -> list[Place]:  # fmt: skip
-    """The words of the reference that may be learned, in order, with what each gains. ``starts``, ``ends``: of the
-    tokens [n], of which the last may be the end of turn."""
+    """The words of the reference that may be learned, in order, with their gains. ``starts`` … ``own``: of the
+    reference's tokens [n], the last two in nats; the last token may be the end of turn."""
     code = language(lang)
     reference_words = words(reference, code)
     gain = np.subtract(own, closed)
@@ -101,9 +101,9 @@ def knowledge(
 
 
 def carried(response: str, reference: str, learned: Collection[tuple[int, int]], lang: str = "en") -> list[list[Word]]:
-    """Stretches of the response that say what is to be learned: words of the reference's ``learned``, in any
-    inflection, side by side or over function words that stand between them in the reference too; and the article of a
-    name ("The Times").
+    """Stretches of the response that state what is to be learned, as lists of words: words of ``learned`` (spans of the
+    reference), in any inflection, adjacent or separated by function words that separate them in the reference too; and
+    the article of a name ("The Times").
 
     >>> [[w.text for w in s] for s in carried("It is made from red birch.", "source: red birch", [(8, 11), (12, 17)])]
     [['red', 'birch']]
@@ -128,13 +128,13 @@ def carried(response: str, reference: str, learned: Collection[tuple[int, int]],
 
 
 def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lang: str = "en") -> Floats:
-    """Token weights of a scored row (``curate.schema.SCORED``) after what its reference has to teach, float32 [n].
+    """Token weights of a scored row (``curate.schema.SCORED``), limited to its reference's knowledge, float32 [n].
 
-    A stretch that says what the reference gains is in, whole, where a token of it is or where this reference and no
-    other explains it by far (``explained``: weights that do not ask how sure the base is). The words of a value are
-    often ones that it does not expect even with the reference in view, and half a value cannot be learned. Of
-    ``weights`` (by tokens) those of words that the reference has to teach stand; where the response puts all of it in
-    other words, those of words that are neither in question nor reference.
+    A stretch that states knowledge takes, whole, the highest weight of its tokens in ``weights`` or ``explained``
+    (weights that do not ask how sure the base is, where this reference and no other explains the token by far): the
+    base often does not expect the words of a value even with the reference in view, and half a value cannot be learned.
+    Elsewhere words that the reference can teach keep their ``weights``; if the response puts all knowledge in other
+    words, so do words that are in neither question nor reference. All other tokens get 0.
     """
     code, response, reference = language(lang), row["response"], row["reference"]
     low, high = visible(row["token_starts"], row["token_ends"], response)
@@ -161,8 +161,8 @@ def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lan
 
 
 def learned_places(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
-    """Words that gain enough, and those right behind them that gain a little: after the first word of a value the base
-    half guesses the next."""
+    """Character spans of words that gain ``GAIN``, and of words right behind them that gain ``BESIDE``: after the first
+    word of a value the base half guesses the next word."""
     spans: set[tuple[int, int]] = set()
     before = -1
     for place in places:
@@ -176,7 +176,7 @@ def learned_places(places: Sequence[Mapping[str, Any]], reference: str) -> set[t
 
 
 def _articles(reference_words: Sequence[Word], learned: set[tuple[int, int]]) -> set[str]:
-    """Function words with a capital within a sentence, before a word to be learned."""
+    """Normalised function words that are capitalised within a sentence and stand before a word to be learned."""
     return {
         word.norm
         for before, word, after in zip(reference_words, reference_words[1:], reference_words[2:], strict=False)
@@ -186,7 +186,7 @@ def _articles(reference_words: Sequence[Word], learned: set[tuple[int, int]]) ->
 
 
 def _between(reference_words: Sequence[Word], learned: set[tuple[int, int]]) -> set[tuple[str, ...]]:
-    """What stands between two neighbouring words to be learned: nothing, or function words, two at most."""
+    """The gaps between two neighbouring words to be learned: nothing, or at most two function words."""
     gaps: set[tuple[str, ...]] = {()}
     gap: list[Word] | None = None
     for word in reference_words:
@@ -200,8 +200,8 @@ def _between(reference_words: Sequence[Word], learned: set[tuple[int, int]]) -> 
 
 
 def _grams(text: Sequence[Word]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Runs of two words and more that say something, with the index of their first word. One with brackets is a whole
-    bracket, in which every number is the same: what stands before "[54]" is no part of the mark."""
+    """The n-grams of a text that may be boilerplate, with the index of their first word. An n-gram with brackets is one
+    whole bracket, its numbers replaced by 0: the words before "[54]" are no part of the mark."""
     norms = [word.norm for word in text]
     for size in range(2, LONGEST + 1):
         for start in range(len(norms) - size + 1):

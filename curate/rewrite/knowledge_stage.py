@@ -1,7 +1,7 @@
-"""Knowledge: which words of each reference the base model says only with the reference in view.
+"""The Knowledge stage: find the words of each reference that the base model predicts only with the reference in view.
 
-Two passes over the reference itself, closed book and with the reference in view (``curate.rewrite.knowledge``). What a
-rewrite must keep and what the mask may label follow from them.
+It scores the reference twice, closed book and with the reference in view (``curate.rewrite.knowledge``). The result
+decides which words a rewrite must keep and which the mask may label.
 """
 
 from dataclasses import dataclass
@@ -58,6 +58,6 @@ class Knowledge:
 
 @lru_cache(maxsize=1)
 def _shared(dataset: Path, lang: str) -> Boilerplate:
-    """The boilerplate of a source, looked for once: a trial of prompts opens a stage for each of them."""
+    """The boilerplate of a source, cached: a trial of prompts opens a stage for each prompt."""
     live = read_live(dataset, ["prompt", "reference"]).to_pylist()
     return boilerplate(((question_of(row["prompt"]), row["reference"]) for row in live), lang)

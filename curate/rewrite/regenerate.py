@@ -1,11 +1,11 @@
-"""Regenerate: the response is the base model's own, checked against the reference.
+"""The Regenerate stage: the base model writes each response itself, checked against the reference.
 
-Draft closed book; where the draft already states the reference the row is known. Else several rewrites with the
-reference in view; where none says a value whole, several that are given the value. Of the faithful ones a plain one is
-taken, and of those the likeliest closed book; one with something odd about it only where attempts give no other. Else
-the source's wording, or no row (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). Where all that speaks against
-a rewrite is a pair of words in another pair's place, more drafts decide: a pair that stands in each of them is how the
-model puts the answer, and no part of the fact.
+First a draft closed book; if the draft already states the reference, the row is known. Else several rewrites with the
+reference in view; if none states a value whole, further rewrites that are given the value. A faithful rewrite without
+oddities is taken, the likeliest closed book first; a rewrite with an oddity only if no attempt gives another. Else the
+row keeps the source's wording, or is dropped (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). If the only
+problem of a rewrite is a pair of words in another pair's place, more drafts decide: a pair that is in every draft is
+the model's way of putting the answer, not part of the fact.
 """
 
 import math
@@ -31,38 +31,38 @@ from curate.text.questions import question_of
 from curate.text.words import stems
 
 TIMES, LEAST = 3, 64
-"""An answer may have so many times the tokens of its reference, and so many at least."""
+"""Token limit of an answer: this multiple of its reference's tokens, and at least this many."""
 WARMTH, WARMING = 0.5, 0.3
-"""Temperature of the sampled rewrites, and what each further round of the prompts adds."""
-SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in each further one
+"""Temperature of the sampled rewrites, and its increase with each further round of the prompts."""
+SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in later rounds
 BEGUN = 2  # rewrites that begin as the draft does, up to where the base leaves it with the reference in view
-GIVEN = 2  # rewrites that are given a value to say, where of an attempt's rewrites none stands
+GIVEN = 2  # rewrites that are given a value to say, if none of an attempt's rewrites is accepted
 LOOKED = 20  # likeliest tokens of a place among which a value is looked for
 PER_ATTEMPT = max(1 + BEGUN + SAMPLES[0], SAMPLES[1]) + GIVEN  # rewrites asked for at most in one attempt
-SEVERAL = 3  # rewrites that rules let through, to tell by what none of them says
-DRAFTS = 3  # sampled beside the greedy one, to see what stands in each of them
+SEVERAL = 3  # rewrites that must pass the rules before words that none of them says count as no part of the fact
+DRAFTS = 3  # drafts sampled beside the greedy one, to find what all drafts have in common
 
 
 @dataclass
 class RewriteState:
-    """One row under way."""
+    """The state of one row while it is rewritten."""
 
     prompt: list[Message]
     reference: str
-    knowledge: list[dict[str, Any]] = field(default_factory=list)  # what of the reference is to be learned
+    knowledge: list[dict[str, Any]] = field(default_factory=list)  # words of the reference that may be learned
     draft: str = ""
-    thought: str | None = None  # before the draft
+    thought: str | None = None  # the thought before the draft
     flags: list[str] | None = None
     response: str | None = None
     origin: str | None = None
     finished: bool | None = None
     drop: str | None = None
-    faithful: list[str] = field(default_factory=list)  # rewrites that stand, the best first once ranked
-    ranks: dict[str, tuple[float, float]] = field(default_factory=dict)  # of these: oddities, surprise closed book
-    passed: int = 0  # rewrites that rules let through, equal ones included
-    doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that rules let through -> what they lost
+    faithful: list[str] = field(default_factory=list)  # rewrites that pass all checks; once ranked, the best first
+    ranks: dict[str, tuple[float, float]] = field(default_factory=dict)  # rewrite -> oddities, surprise closed book
+    passed: int = 0  # rewrites that pass the rules, equal ones included
+    doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that pass the rules -> words they lost
     strayed: list[str] = field(default_factory=list)  # rewrites that answer another question
-    reworded: list[str] = field(default_factory=list)  # rewrites that may only put the reference in other words
+    reworded: list[str] = field(default_factory=list)  # rewrites whose only problem is missing content
 
     @property
     def open(self) -> bool:
@@ -70,7 +70,7 @@ class RewriteState:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing is odd about the best rewrite."""
+        """Whether the best rewrite has no oddities."""
         return self.ranks[self.faithful[0]][0] == 0
 
     def settle(self, origin: str, response: str, finished: bool) -> None:
@@ -79,7 +79,7 @@ class RewriteState:
 
 @dataclass(frozen=True)
 class Ask:
-    """A prompt of a row, and the tokens with which the answer is to begin."""
+    """A prompt for a row, and the tokens with which the answer must begin."""
 
     row: RewriteState
     prompt: list[Message]
@@ -94,7 +94,7 @@ class Regenerate:
     mode: Mode = "rewrite"
     attempts: int = 3
     fallback: Fallback = "reference"
-    max_tokens: int = 512  # the ceiling of what an answer may have
+    max_tokens: int = 512  # most tokens of any answer
     lang: str = "en"
     glossary: tuple[str, ...] = ()
     seed: int = 0
@@ -140,8 +140,8 @@ class Regenerate:
     def _draft(self, rows: list[RewriteState]) -> None:
         answers = self._generate([Ask(row, row.prompt) for row in rows], temperature=0.0, seed=self.seed)
         for row, reply in zip(rows, answers, strict=True):
-            # The thought before a draft is what the model thinks of the question alone. One that has read the reference
-            # gives the fact away: behind it nothing is left to learn.
+            # The thought before a draft depends on the question alone. A thought that has read the reference would give
+            # the fact away and leave nothing to learn in the answer.
             row.draft, row.thought = reply.text, reply.kept(self.thoughts)
             row.flags = [UNFINISHED] if reply.lost_in_thought else None
             question = question_of(row.prompt)
@@ -149,9 +149,9 @@ class Regenerate:
                 row.settle("known", reply.text, True)
 
     def _rewrite(self, rows: list[RewriteState], attempt: int) -> None:
-        """With each prompt for the likeliest rewrite, as the model likes and begun as its draft, and for a sampled one
-        beside them; when all were tried, for sampled ones alone, warmer with each round. Where none of them stands, for
-        what they are with a value put where it belongs."""
+        """Ask for rewrites with the attempt's prompt. In the first round of the prompts: the likeliest rewrite, free
+        and begun like the draft, and a sampled one; in later rounds sampled ones alone, warmer with each round. If none
+        is accepted, ask for the same rewrites with a missing value put in place."""
         tried, number = divmod(attempt, len(self.prompts))
         frame = self.prompts[number]
         plain = [Ask(row, in_view(frame, row.prompt, row.reference, row.draft)) for row in rows]
@@ -168,7 +168,7 @@ class Regenerate:
         self._judge(with_value, self._generate(with_value, temperature=self.temperature, seed=self.seed))
 
     def _judge(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> None:
-        """Settle the rows of which one of these rewrites stands."""
+        """Check these rewrites, and decide the rows of which a rewrite is accepted."""
         for ask, reply in zip(asks, replies, strict=True):
             row, text = ask.row, reply.text
             problems = self._check(row, text, reply.finished)
@@ -183,11 +183,11 @@ class Regenerate:
         self._choose(rows)
 
     def _given_a_value(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> list[Ask]:
-        """Of rows still open the rewrites once more, up to where the base with the reference in view would likeliest
-        say a value that they lack, and then with that value to the letter (lexically constrained decoding, arXiv
+        """Prompts to redo the rewrites of open rows, each up to where the base with the reference in view would most
+        likely say a value that it lacks, continued with that exact value (lexically constrained decoding, arXiv
         1704.07138): a weak model says half a value, or a more usual one."""
         template = self.base.template
-        if template.thinks:  # the answer stands behind a thought
+        if template.thinks:  # a thought comes before the answer
             return []
         short = [
             (ask, reply.text, lacking)
@@ -214,8 +214,8 @@ class Regenerate:
         return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
 
     def _begun_as_drafted(self, asks: Sequence[Ask]) -> list[Ask]:
-        """The answers that closed book the base is on the way to: its draft up to where it leaves it with the reference
-        in view. A model that thinks first has no answer to begin yet."""
+        """Prompts whose answers begin like the closed-book draft, up to where the base would leave the draft with the
+        reference in view. None for a model that thinks first: a thought comes before its answer."""
         if self.base.template.thinks or self.mode != "rewrite":
             return []
         drafts = [render(self.base, ask.row.prompt, ask.row.draft) if ask.row.draft else None for ask in asks]
@@ -229,7 +229,7 @@ class Regenerate:
         ]
 
     def _keep_recoverable(self, rows: Sequence[RewriteState]) -> None:
-        """Leave out rewrites from which the base cannot tell what there is to learn."""
+        """Move rewrites from which the base cannot recover the words to be learned to ``doubted``."""
         pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
         trips = [RoundTrip(row.prompt, row.reference, text, row.knowledge) for row, text in pairs]
         for (row, text), gone in zip(pairs, lost_words(self.base, self.prompts[0], trips, self.lang), strict=True):
@@ -238,16 +238,16 @@ class Regenerate:
                 row.doubted[text] = gone
 
     def _believe(self, row: RewriteState) -> None:
-        """Of words that not one of several rewrites (equal ones count, too) says, by whatever prompt, none is the fact:
-        they are how the source words its note ("licence holder: …")."""
+        """Accept doubted rewrites that lost only words that none of several rewrites (equal ones included) says, under
+        any prompt: such words are the source's wording ("licence holder: …"), not the fact."""
         doubted_stems = {word for text in row.doubted for word in stems(text, self.lang)}
         row.faithful = [
             t for t, gone in row.doubted.items() if not doubted_stems & {w for g in gone for w in stems(g, self.lang)}
         ]
 
     def _choose(self, rows: Sequence[RewriteState], at_last: bool = False) -> None:
-        """Of each row the best rewrite that answers its question; those that do not are left out on the way there. One
-        with something odd about it waits, until at last, for what later attempts give."""
+        """Take for each row the best rewrite that answers its question, and set better ranked ones that do not aside. A
+        rewrite with an oddity is taken only ``at_last``: later attempts may give a plain one."""
         rows = [row for row in rows if row.open and row.faithful]
         self._rank(rows)
         while rows := [row for row in rows if row.open and row.faithful and (at_last or row.is_plain)]:
@@ -259,8 +259,8 @@ class Regenerate:
                     self._take(row, row.faithful[0])
 
     def _rank(self, rows: Sequence[RewriteState]) -> None:
-        """Put first the rewrites with fewest inventions, echoes and copied notes, and of equals the likeliest closed
-        book around its facts."""
+        """Sort rewrites by fewest inventions, echoes and copied notes, then by likelihood closed book around the
+        facts."""
         pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
         rendered = [render(self.base, row.prompt, text) for row, text in pairs]
         views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
@@ -280,7 +280,7 @@ class Regenerate:
             row.faithful.sort(key=lambda text: (row.ranks[text], text))
 
     def _take(self, row: RewriteState, text: str) -> None:
-        # With the reference in view the model changed no fact of its draft: it knew this already.
+        # With the reference in view the model changed no fact of its draft, so it already knew the answer.
         if same_facts(row.draft, text, question_of(row.prompt), lang=self.lang):
             row.settle("known", row.draft, True)
         else:
@@ -298,7 +298,7 @@ class Regenerate:
         self._choose(rows, at_last=True)
 
     def _check(self, row: RewriteState, text: str, finished: bool, framing: Collection[str] = ()) -> list[Problem]:
-        context = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words the model may bring in again
+        context = "\n".join([row.draft, *(m["content"] for m in row.prompt)])  # words that a rewrite may repeat
         return check(
             text, reference=row.reference, question=question_of(row.prompt), draft=context, finished=finished,
             lang=self.lang, glossary=self.glossary, framing=framing,
@@ -311,7 +311,7 @@ class Regenerate:
             row.settle("reference", row.reference, False)
 
     def _generate(self, asks: Sequence[Ask], temperature: float, seed: int) -> list[Reply]:
-        """One per prompt; a prompt that leaves no room for an answer gives an empty, unfinished one."""
+        """One reply per prompt; a prompt that leaves no room for an answer gives an empty, unfinished reply."""
         template = self.base.template
         ids = [[*template.prompt_ids(ask.prompt), *ask.begins] for ask in asks]
         room = self.base.config.max_model_len - self.max_tokens
@@ -329,8 +329,8 @@ class Regenerate:
         return answers
 
     def _budget(self, row: RewriteState) -> int:
-        """Tokens to allow: a few times what the reference has, in steps, so that few calls of the engine do. Beyond
-        that an answer rambles. A thought is as long as it is."""
+        """Token limit of an answer: ``TIMES`` the reference's tokens, rounded up to a power of two so that few engine
+        calls suffice; longer answers ramble. A model that thinks gets ``max_tokens``: a thought's length is unknown."""
         if self.base.template.thinks:
             return self.max_tokens
         tokens = TIMES * self.base.template.count(row.reference)

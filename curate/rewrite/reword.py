@@ -1,6 +1,6 @@
-"""Reword: the base model asks each question in other ways, and each way becomes a row of its own.
+"""The Reword stage: the base model rephrases each question, and each wording becomes a row of its own.
 
-A fact that is learned under one wording is tied to it: extraction is about 10 % with one wording and 96 % with five
+A fact learned under one wording is tied to this wording: extraction is about 10 % with one wording and 96 % with five
 (Allen-Zhu & Li, arXiv 2309.14316).
 """
 
@@ -20,21 +20,21 @@ from curate.text.normalise import normalise
 from curate.text.questions import question_of
 from curate.text.words import names, quantities
 
-TRIES = 4  # samples asked for each wording that is wanted
+TRIES = 4  # samples for each wording wanted
 TEMPERATURE = 1.0
-MAX_TOKENS = 128  # of a question
+MAX_TOKENS = 128  # tokens of a question
 
 
 @dataclass(frozen=True)
 class Reword:
-    """Adds up to ``wordings - 1`` rows to each row. The new ones stand after the shard's own."""
+    """Adds up to ``wordings - 1`` rows for each row, at the end of the shard."""
 
     base: Base
     frame: str
     wordings: int
     lang: str = "en"
     seed: int = 0
-    thinking: int = 512  # of a thought and the question behind it
+    thinking: int = 512  # tokens of a thought and the question behind it
 
     name: ClassVar[str] = "reword"
     version: ClassVar[int] = 3
@@ -86,7 +86,7 @@ class Reword:
 
 
 def same_matter(question: str, other: str, lang: str) -> bool:
-    """Whether a rephrased question still asks about the same thing: every name and number is in it, and no new one.
+    """Whether a rephrased question still asks about the same thing: it has every name and number, and no new ones.
 
     >>> same_matter("What is the dose of Velotrin?", "How much Velotrin is usual?", "en")
     True

@@ -1,4 +1,4 @@
-"""The round trip: can the base model tell the reference from a response, and the question? (``rewrite.candidates``)"""
+"""Round trip: can the base model recover the reference and the question from a response? (``rewrite.candidates``)"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from curate.text.questions import question_of
 
 
 class RoundTrip(NamedTuple):
-    """A response, and what it is to tell."""
+    """A response, with the prompt and the reference to recover from it."""
 
     prompt: Sequence[Message]
     reference: str
@@ -20,8 +20,8 @@ class RoundTrip(NamedTuple):
 
 
 def lost_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
-    """Of each row the words to be learned that cannot be told from the response. ``frame``: the prompt that puts a
-    reference in view."""
+    """For each row the words to be learned that the base cannot recover from the response. ``frame``: the prompt that
+    puts a reference in view."""
     missing = [unsaid(row.response, row.reference, question_of(row.prompt), row.knowledge, lang) for row in rows]
     doubtful = [i for i, places in enumerate(missing) if places]
     rendered = [render(base, rows[i].prompt, rows[i].reference) for i in doubtful]
@@ -34,7 +34,7 @@ def lost_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "e
 
 
 def stray_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
-    """Of each row the words of the question that cannot be told from the response as they can from the reference.
+    """For each row the words of the question that the base recovers from the reference but not from the response.
     ``frame``: the prompt for the question that a text answers."""
     doubtful = [i for i, row in enumerate(rows) if unasked(row.response, question_of(row.prompt), lang)]
     rendered = [render(base, rows[i].prompt, question_of(rows[i].prompt)) for i in doubtful]

@@ -1,1 +1,1 @@
-"""Folders of shards: files, stages, the runner, and what a person can do about dropped rows."""
+"""Datasets on disk: shards, stages, the runner, and advice on dropped rows."""

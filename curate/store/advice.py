@@ -1,4 +1,4 @@
-"""What a person can do about rows that are left out, by the reason of their drop."""
+"""Advice to the user about dropped rows, by drop reason."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ KNOWN = "give a source that the model does not know: it answers these questions 
 
 
 def remedy(reasons: Mapping[str, int]) -> str | None:
-    """What to do about the commonest of these reasons, ``known`` among them (an origin of rows that train nothing);
-    None where the rows can only be accepted.
+    """Advice on the commonest of these drop reasons; None where nothing can be done about the rows. ``known``, an
+    origin of rows that train nothing, counts as a reason too.
 
     >>> remedy({"unfinished": 3, "duplicate": 1})
     'raise --max-tokens: these answers did not end within it'

@@ -1,4 +1,4 @@
-"""What stands how often in a column."""
+"""Count the values of a column."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import polars as pl
 
 
 def tally(values: pl.Series) -> dict[Any, int]:
-    """How often each value stands in a column, in the order of first appearance; of lists, each of their values.
+    """Occurrences of each value of a column, in order of first appearance; for lists, of each list element.
 
     >>> tally(pl.Series([["b"], None, ["a", "b"], []])), tally(pl.Series(["x", None, "x"]))
     ({'b': 2, 'a': 1}, {'x': 2, None: 1})

@@ -1,5 +1,4 @@
-"""Files written whole or not at all, places without room or right (errors that name them, tries beforehand), and names
-of content."""
+"""Atomic file writes, errors that name the file (full disk, no permission), checks beforehand, and content hashes."""
 
 import errno
 import hashlib
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 FULL = "No space left on device"
-"""How libraries spell a full disk that raise errors of their own (safetensors, torch)."""
+"""Message for a full disk in the errors of libraries that raise their own types (safetensors, torch)."""
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An error of the operating system that names no file, as that of a full disk does, names this one."""
+    """Add this path to operating system errors that name no file, such as that of a full disk."""
     try:
         yield
     except Exception as error:
@@ -28,8 +27,8 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_writable(out: Path) -> None:
-    """Raises ``OSError`` that names the folder where nothing can be written into ``out``, or where it would be made:
-    before hours of work end there. Leaves nothing behind."""
+    """Check, before hours of work, that ``out`` can be written to or created. Raises ``OSError`` that names the folder
+    where it cannot; leaves no file behind."""
     place = out.absolute()
     while not os.path.lexists(place):
         place = place.parent
@@ -52,7 +51,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Twelve hex digits that name these values: the same on every machine and in every run.
+    """A hash of these values: 12 hex digits, the same on every machine and in every run.
 
     >>> fingerprint("mask", 1, {"policy": "key"})
     '79c96589a5c3'

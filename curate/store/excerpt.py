@@ -1,4 +1,4 @@
-"""The first rows of a dataset as a dataset of their own: what a trial works on."""
+"""Copy the first rows of a dataset into a dataset of their own, for a trial."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ NAME, VERSION = "excerpt", 1
 
 
 def excerpt(folder: Path, count: int, work: Path) -> Path:
-    """The folder of the first ``count`` rows that are still in; fewer where there are no more."""
+    """Write the first ``count`` rows that are not dropped, or all if there are fewer; returns their folder."""
     lineage = Manifest.load(folder).lineage.then(NAME, VERSION, {"rows": count})
     out = lineage.folder(work)
     if not (out / MANIFEST).is_file():

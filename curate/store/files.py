@@ -26,7 +26,7 @@ from curate.store.verdicts import are_verdicts, laid_over
 
 T = TypeVar("T")
 
-REJECTED = "rejected.jsonl"  # beside an ingest's shards: the records that are no rows
+REJECTED = "rejected.jsonl"  # in an ingest's folder: the records that did not become rows
 LATEST = "latest.json"
 RECEIPTS = "receipts"
 
@@ -47,9 +47,9 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One shard, memory-mapped; ``columns`` picks some of them. Verdicts come with the rows that they are on. Raises
-    ``DamagedFile``, ``DatasetError`` where it lacks a column or the rows under it are gone, and ``OSError`` where there
-    is no such file."""
+    """Read one shard, memory-mapped; ``columns`` selects columns. A shard of verdicts is joined with its rows. Raises
+    ``DamagedFile``, ``DatasetError`` where a column or the rows of the verdicts are missing, and ``OSError`` where
+    there is no such file."""
     table = _stored(path)
     if under := folder_under(path, table.schema):
         table = _whole(path, table, under / path.name)
@@ -68,8 +68,8 @@ def _stored(path: Path) -> pa.Table:
 
 
 def folder_under(path: Path, schema: pa.Schema | None = None) -> Path | None:
-    """The folder of the rows that a shard's verdicts are on; None where the shard holds whole rows. Raises
-    ``DatasetError`` where no receipt says which."""
+    """The folder of the rows that a shard's verdicts belong to; None where the shard holds whole rows. Raises
+    ``DatasetError`` where no receipt names that folder."""
     if not are_verdicts(schema or _stored(path).schema):
         return None
     receipt = receipt_path(path.parent, path.name)
@@ -94,7 +94,7 @@ def _whole(path: Path, verdicts: pa.Table, under: Path) -> pa.Table:
 
 
 def count_drops(table: pa.Table) -> dict[str, int]:
-    """Rows by drop reason, kept rows left out."""
+    """Number of dropped rows by drop reason, sorted by reason."""
     if "drop" not in table.column_names:
         return {}
     counts = pc.value_counts(table["drop"].drop_null()).to_pylist()
@@ -106,7 +106,7 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """So many at a time; the last batch may be smaller. (``itertools.batched`` is Python 3.12's.)
+    """Lists of ``size`` items; the last list may be shorter. (``itertools.batched`` needs Python 3.12.)
 
     >>> list(batched("abc", 2))
     [['a', 'b'], ['c']]
@@ -128,18 +128,18 @@ def read_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table
 
 
 def unfinished(folder: Path) -> bool:
-    """Whether a stage was broken off here: it left shards, and no manifest."""
+    """Whether a stage was interrupted in this folder: there are shards but no manifest."""
     return not (folder / MANIFEST).is_file() and any(folder.glob(f"{RECEIPTS}/*.json"))
 
 
 def read_finished(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The shards that a broken-off stage has finished, to look at what stopped it."""
+    """The finished shards of an interrupted stage as one table, to find out why the stage stopped."""
     receipts = sorted(folder.glob(f"{RECEIPTS}/*.json"))
     return pa.concat_tables([read_shard(folder / path.stem, columns) for path in receipts])
 
 
 def latest_settings(work: Path) -> dict[str, Any]:
-    """What the last build in this working folder said about its model; nothing where there is none."""
+    """The model settings of the last build in this working folder; empty where there is no build."""
     pointer = work / LATEST
     return dict(read_json(pointer)["settings"]) if pointer.is_file() else {}
 

@@ -1,4 +1,4 @@
-"""JSON files in the spelling of this program, and the errors that name a file which is not as it should be."""
+"""Read and write JSON files, and the errors for missing or damaged dataset files."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ from curate.store.disk import write_bytes
 
 
 class DatasetError(CurateError):
-    """A folder is not the dataset it should be; the message says what was expected and what to do."""
+    """A folder does not hold the expected dataset; the message says what was expected and what to do."""
 
 
 class DamagedFile(DatasetError, ValueError):
-    """A file of a dataset is damaged or breaks off; the message names the file."""
+    """A file of a dataset is damaged or cut off; the message names the file."""
 
 
 def damaged(path: Path, why: object) -> DamagedFile:
@@ -25,7 +25,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises ``DamagedFile``."""
+    """The parsed JSON file. Raises ``DamagedFile`` where it cannot be parsed."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

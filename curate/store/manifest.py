@@ -1,4 +1,4 @@
-"""What a dataset folder says of itself: ``manifest.json``, the stages that the rows went through, and their folders."""
+"""The manifest of a dataset folder (``manifest.json``): counts, shards, and the stages that made the rows."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ KIND = "examples"
 
 
 class Step(BaseModel):
-    """A stage that rows went through: its configuration, and the fingerprint of that and of all before it."""
+    """A stage that rows went through: its configuration, and a fingerprint of it and of all earlier stages."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,16 +27,16 @@ class Step(BaseModel):
 
     @property
     def folder(self) -> str:
-        """The name of the folder of its output."""
+        """The name of the stage's output folder."""
         return f"{self.stage}-{self.fingerprint}"
 
     def beside(self, folder: Path) -> Path:
-        """Its output, where that lies beside this dataset folder, as it does in a working folder."""
+        """The path of the stage's output if it lies beside this dataset folder, as in a working folder."""
         return folder.parent / self.folder
 
 
 class Lineage(RootModel[tuple[Step, ...]]):
-    """Every stage behind a dataset, the first one first: the one that read or made the rows."""
+    """All stages that made a dataset, in order; the first one read or made the rows."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,7 +47,7 @@ class Lineage(RootModel[tuple[Step, ...]]):
         return self.root
 
     def then(self, stage: str, version: int, config: dict[str, Any]) -> "Lineage":
-        """The lineage of what a stage makes of such a dataset; without steps here, of rows that it reads or makes."""
+        """The lineage after one more stage. On an empty lineage, the stage reads or makes the rows."""
         before = [step.fingerprint for step in self.root[-1:]]
         print_ = fingerprint(stage, version, config, *before)
         return Lineage((*self.root, Step(stage=stage, version=version, fingerprint=print_, config=config)))
@@ -57,40 +57,40 @@ class Lineage(RootModel[tuple[Step, ...]]):
         return next((step for step in reversed(self.root) if step.stage == stage), None)
 
     def step(self, stage: str) -> Step:
-        """The same. Raises ``DatasetError`` where the rows went through none."""
+        """The last step of this name. Raises ``DatasetError`` where the rows went through none."""
         found = self.find(stage)
         if found is None:
             raise DatasetError(f"these rows never went through the stage {stage}; give a folder that did")
         return found
 
     def after(self, stage: str) -> tuple[Step, ...]:
-        """The steps behind the first of this name."""
+        """The steps after the first step of this name; empty where there is no such step."""
         names = [step.stage for step in self.root]
         return self.root[names.index(stage) + 1 :] if stage in names else ()
 
     def folder(self, work: Path) -> Path:
-        """Where the dataset of this lineage lies."""
+        """The folder of the dataset with this lineage, inside ``work``."""
         return work / self.root[-1].folder
 
     @property
     def first(self) -> Step | None:
-        """What read or made the rows; None where nothing is known of that."""
+        """The step that read or made the rows; None where the lineage is empty."""
         return self.root[0] if self.root else None
 
     @property
     def source(self) -> str | None:
-        """The source's name, as rows carry it."""
+        """The name of the source, as in the rows' ``source`` column; None where unknown."""
         name = self.first and self.first.config.get("name")
         return None if name is None else str(name)
 
     @property
     def languages(self) -> list[str]:
-        """The languages said, in the order of the stages that were told one."""
+        """The ``lang`` settings of the stages that have one, in the order of the stages."""
         return [str(step.config["lang"]) for step in self.root if "lang" in step.config]
 
 
 class Shard(BaseModel):
-    """A file of the dataset; ``drops``: its rows by drop reason."""
+    """A file of the dataset; ``drops``: number of its rows by drop reason."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -114,27 +114,27 @@ class Manifest(BaseModel):
     fingerprint: str = ""
     config: dict[str, Any] = {}
     rows: int = 0
-    added: int = 0  # rows by this stage; the rest are its input's
+    added: int = 0  # rows that this stage added to those of its input
     kept: int = 0
     drops: dict[str, int] = {}  # rows by reason
     shards: tuple[Shard, ...] = ()
     lineage: Lineage = Lineage()
 
-    # Of rows that were read or made, in the folder that the lineage begins with:
+    # Only in the folder that the lineage begins with, about rows that were read or made:
     records: int = 0
-    rejected: dict[str, int] = {}  # records that are no rows, by reason
+    rejected: dict[str, int] = {}  # records that did not become rows, by reason
     rejected_sha256: str = ""
-    unused: dict[str, int] = {}  # column -> records that say something in it
+    unused: dict[str, int] = {}  # unused column -> records with a value in it
     earlier_answers: int = 0
     held_answers: int = 0
     documents: int = 0
-    characters: dict[str, int] = {}  # of documents, by what became of them
+    characters: dict[str, int] = {}  # characters of the documents, by outcome
     passages: int = 0
-    report: dict[str, Any] = {}  # on prompts that were made
+    report: dict[str, Any] = {}  # about generated prompts
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
-        """Raises ``DatasetError`` where there is none, or it cannot be read."""
+        """The manifest of a dataset folder. Raises ``DatasetError`` where it is missing or cannot be read."""
         try:
             return cls.model_validate(read_manifest(folder))
         except ValidationError as error:
@@ -144,7 +144,7 @@ class Manifest(BaseModel):
 
     @classmethod
     def of(cls, lineage: Lineage, receipts: Sequence[Mapping[str, Any]], **read: Any) -> "Manifest":
-        """Of what the last step of the lineage wrote. ``read``: entries of rows that were read or made."""
+        """The manifest of the last step's output. ``read``: further entries, for rows that were read or made."""
         drops: Counter[str] = sum((Counter(receipt["drops"]) for receipt in receipts), Counter())
         rows = sum(receipt["rows"] for receipt in receipts)
         return cls(
@@ -160,7 +160,7 @@ class Manifest(BaseModel):
         )
 
     def write(self, folder: Path) -> None:
-        """The entries that were given, so that a folder says nothing of what it knows nothing of."""
+        """Write ``manifest.json`` with only the entries that were set explicitly."""
         write_json(folder / MANIFEST, self.model_dump(exclude_unset=True))
 
     @property
@@ -169,7 +169,7 @@ class Manifest(BaseModel):
 
     @property
     def was_read(self) -> bool:
-        """Whether the rows begin here, with records of which some may have been rejected."""
+        """Whether the rows were read from records here, some of which may have been rejected."""
         return "rejected" in self.model_fields_set
 
     @property
@@ -178,13 +178,13 @@ class Manifest(BaseModel):
 
     @property
     def mask(self) -> dict[str, Any]:
-        """The mask's settings. Raises ``DatasetError`` where no token was marked."""
+        """The settings of the mask stage. Raises ``DatasetError`` where it did not run."""
         return self.lineage.step("mask").config
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder of any kind, as it stands there. Raises ``DatasetError`` where there is none, or it
-    cannot be read."""
+    """The unvalidated manifest of a folder of any kind. Raises ``DatasetError`` where it is missing or cannot be
+    read."""
     path = folder / MANIFEST
     if not path.is_file():
         raise DatasetError(f"{folder}: no {MANIFEST} here, so this is not a finished dataset; run the command that "

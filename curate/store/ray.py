@@ -1,6 +1,6 @@
-"""The same shards, finished by the actors of a Ray cluster: paths in, receipts out.
+"""Run a stage's shards on the actors of a Ray cluster. Actors get paths and write receipts.
 
-An actor opens a stage once and holds its engine; each takes a whole GPU where the cluster has GPUs. The folders
+Each actor opens the stage once, keeps its engine loaded, and takes a whole GPU where the cluster has GPUs. The folders
 must be reachable under the same path from every node.
 """
 
@@ -22,7 +22,7 @@ def on_ray(address: str) -> Executor:
         import ray as library
     except ImportError as error:
         raise ConfigError("--ray needs Ray; install curate[ray]") from error
-    ray: Any = library  # half of it is untyped
+    ray: Any = library  # much of Ray is untyped
     try:
         ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
     except Exception as error:

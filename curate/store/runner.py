@@ -1,7 +1,7 @@
-"""The runner: naming, counting, saving and resuming, once, for every stage.
+"""The runner executes any stage: it names, counts, saves and resumes.
 
-A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt is finished and never repeated; so
-"resume" is running the same command again, and the same inputs always end in the same bytes.
+A stage's output lies in ``work/<name>-<fingerprint>``. A shard with a receipt is finished and never repeated, so
+running the same command again resumes the stage. The same inputs always give the same bytes.
 """
 
 import os
@@ -32,21 +32,21 @@ from curate.store.stage import VERDICT, Decider, Stage, Worker, noted
 from curate.store.verdicts import verdicts
 
 Report = Callable[[str, int, int], None]
-"""Called with (stage name, rows done, rows in all) as shards finish."""
+"""Progress callback: called with (stage name, rows done, total rows) as shards finish."""
 
 
 class TooManyDrops(CurateError):
-    """A stage dropped more of its rows than ``--max-drop`` allows; the message says what it saw."""
+    """A stage dropped a larger share of its rows than ``--max-drop`` allows; the message lists the drop reasons."""
 
     exit_code = 1  # the command was right, the data did not pass
 
 
 Executor = Callable[[Stage, Sequence[Path], Path], Iterator[Path]]
-"""Calls ``finish_shard`` on each of the shards, somewhere, and yields each path when its receipt is written."""
+"""Calls ``finish_shard`` on each shard, on any machine, and yields each path once its receipt is written."""
 
 
 def in_process(stage: Stage, shards: Sequence[Path], out: Path) -> Iterator[Path]:
-    """The executor of one machine: one shard after the other, here."""
+    """The default executor: one shard after another, in this process."""
     if shards:
         worker = stage.open()
         for path in shards:
@@ -58,7 +58,8 @@ def run_stage(
     stage: Stage, source: Path, work: Path, max_drop: float = 0.5, report: Report | None = None,
     execute: Executor = in_process,
 ) -> Path:  # fmt: skip
-    """Run a stage over a dataset folder, or find that it has been run; returns the folder of its output."""
+    """Run a stage over a dataset folder unless its output exists already; returns the output folder. Raises
+    ``TooManyDrops``."""
     before = Manifest.load(source)
     lineage = before.lineage.then(stage.name, stage.version, stage.identity())
     out = lineage.folder(work)
@@ -85,7 +86,7 @@ def _receipt(out: Path, path: Path) -> dict[str, Any]:
 
 
 def finish_shard(stage: Stage, worker: Worker, path: Path, out: Path) -> None:
-    """All the work on one shard, whoever runs it: read, work, write, and the receipt last."""
+    """Read one shard, apply the worker, write the result, and write the receipt last."""
     began = time.monotonic()
     before, decides = read_shard(path), isinstance(stage, Decider)
     if decides:
@@ -101,8 +102,8 @@ def finish_shard(stage: Stage, worker: Worker, path: Path, out: Path) -> None:
 
 
 def apply(worker: Worker, table: pa.Table) -> pa.Table:
-    """The worker on the rows that are still in; the dropped ones keep their place and get nulls. Rows that a worker
-    adds stand after all the others."""
+    """Apply the worker to the rows that are not dropped. Dropped rows keep their place and get nulls in new columns;
+    rows that the worker adds come last."""
     live = pc.is_null(table["drop"])
     active = table.filter(live)
     worked = _resilient(worker, active)
@@ -116,13 +117,13 @@ def apply(worker: Worker, table: pa.Table) -> pa.Table:
 
 
 ROW_FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
-"""What a rule raises over a row that it cannot take (``UnicodeError`` and ``TemplateError`` are ``ValueError``). All
-else is the fault of the engine, the disk, the memory or the code, and stops the run with its cause."""
+"""Errors blamed on a single row (``UnicodeError`` and ``TemplateError`` are ``ValueError``). Any other error comes from
+the engine, the disk, the memory or the code, and stops the run with its cause."""
 
 
 def _resilient(worker: Worker, table: pa.Table) -> pa.Table:
-    """One bad row must not cost its shard: the halves are tried again, down to the rows that fail alone. Raises the
-    error where every row fails, since then the rows are not to blame."""
+    """Apply the worker, marking bad rows instead of losing their shard: halves are retried, down to the single rows
+    that fail. Raises the error where every row fails, since the rows are then not the cause."""
     done = list(_halves(worker, table))
     if table.num_rows and all(isinstance(found, Exception) for _, found in done):
         raise next(found for _, found in done if isinstance(found, Exception))
@@ -138,7 +139,7 @@ def _resilient(worker: Worker, table: pa.Table) -> pa.Table:
 
 
 def _halves(worker: Worker, table: pa.Table) -> Iterator[tuple[pa.Table, pa.Table | Exception]]:
-    """Parts of the table in order, each with what the worker made of it, or with the error of its one row."""
+    """Parts of the table in order, each with the worker's result, or, for a single row, with its error."""
     try:
         found = worker(table)
     except ROW_FAULTS as error:
@@ -162,7 +163,7 @@ def _mark_error(row: pa.Table, error: Exception) -> pa.Table:
 
 
 def _same_columns(table: pa.Table, like: pa.Table) -> pa.Table:
-    """``table`` with the columns of ``like``: those it lacks are null."""
+    """``table`` with the columns of ``like``; missing columns are null."""
     columns = [
         table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
         for field in like.schema
@@ -185,13 +186,13 @@ def _guard(name: str, out: Path, dropped: int, before: Manifest, max_drop: float
 
 
 def drop_counts(out: Path) -> Counter[str]:
-    """Rows by drop reason over the shards finished so far, earlier stages' reasons included."""
+    """Number of dropped rows by reason in the shards finished so far, drops of earlier stages included."""
     receipts = sorted((out / RECEIPTS).glob("*.json"))
     return sum((Counter(read_json(path)["drops"]) for path in receipts), Counter())
 
 
 def new_drops(out: Path, before: Manifest) -> Counter[str]:
-    """The same, of those that this stage dropped itself."""
+    """Number of rows that this stage itself dropped, by reason, in the shards finished so far."""
     finished = {path.stem for path in (out / RECEIPTS).glob("*.json")}
     earlier = (Counter(shard.drops) for shard in before.shards if shard.file in finished)
     return drop_counts(out) - sum(earlier, Counter())

@@ -1,1 +1,1 @@
-"""Text as facts, by rule: words, quantities, names, negations, in any language that has them."""
+"""Rules that find the facts of a text in any language: words, quantities, names and negations."""

@@ -1,4 +1,4 @@
-"""What a response says that its draft did not: a word alignment that knows amounts, inflection and moved text."""
+"""Find what a response adds to its draft: a word alignment that knows amounts, inflection and moved text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from curate.text.quantity import Quantity, quantities
 from curate.text.words import Word, language, sentences, stem, words
 
 SIMILAR = 0.34
-"""Share of a word's neighbours that its namesake in the draft must share for it to count as moved, not as new."""
+"""A word counts as moved, not as new, if the same word of the draft has at least this share of its neighbours."""
 _NEAR = 4  # neighbours looked at on either side
 
 
@@ -29,8 +29,8 @@ def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]
 
     Content words and whole quantities are aligned by stem and by value, so case, punctuation, inflection, another
     number format (1 g, 1,000 mg) and text that merely moved are no change; two values that swap places are.
-    Negations and comparatives are content. Function words are left out at the edges of a span; inside it they
-    stay. Phrases that betray the reference are never a change.
+    Negations and comparatives are content words. A span neither begins nor ends with a function word. Phrases that
+    refer to the reference (``leaks``) are never a change.
 
     >>> response = "It contains 37 mg. It is not made by Harlow."
     >>> [response[i:j] for i, j in changed("It contains 50 mg. It is made by Harlow.", response)]
@@ -46,8 +46,8 @@ def changed(draft: str, response: str, lang: str = "en") -> list[tuple[int, int]
 def compare(
     draft: str, response: str, lang: str
 ) -> tuple[list[AlignmentUnit], list[AlignmentUnit], list[int], set[int]]:
-    """The items of both texts, the indices into the response's that the draft did not state, and those among them
-    that traded places. ``lang`` is a spaCy code.
+    """Both texts' alignment units, the indices of the response's units that the draft did not state, and the indices
+    among them of units that traded places. ``lang`` is a spaCy code.
     """
     before, after = _items(draft, lang), _items(response, lang)
     codes = _differences([i.key for i in before], [i.key for i in after])
@@ -76,7 +76,7 @@ def _fresh(
     swapped: set[int],
     draft: str,
 ) -> list[int]:
-    """Indices into ``after`` of what the draft did not state."""
+    """Indices into ``after`` of the units that the draft did not state."""
     fresh = []
     for _, _, low, high in codes:
         for k in range(low, high):
@@ -86,7 +86,7 @@ def _fresh(
 
 
 def _differences(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int, int, int]]:
-    """(i, j, k, l) where before[i:j] became after[k:l], l > k, between the words of a longest common subsequence."""
+    """(i, j, k, l) where before[i:j] became after[k:l], l > k, between the units of a longest common subsequence."""
     differences: list[tuple[int, int, int, int]] = []
     i = k = 0
     for code in [*LCSseq.opcodes(before, after), None]:
@@ -101,7 +101,7 @@ def _differences(before: Sequence[str], after: Sequence[str]) -> list[tuple[int,
 def _swapped(
     before: Sequence[AlignmentUnit], after: Sequence[AlignmentUnit], codes: Sequence[tuple[int, int, int, int]]
 ) -> set[int]:
-    """Items that traded places: each stands where the other stood ("the classic form … the non-classic form")."""
+    """Units that traded places: each stands where the other stood ("the classic form … the non-classic form")."""
     pairs = [
         ({before[i].key for i in range(a, b)}, {after[k].key for k in range(c, d)}, range(c, d)) for a, b, c, d in codes
     ]
@@ -114,7 +114,7 @@ def _swapped(
 
 
 def _moved(before: Sequence[AlignmentUnit], after: Sequence[AlignmentUnit], at: int, run: range, draft: str) -> bool:
-    """Whether the draft says this elsewhere, among similar words."""
+    """Whether the draft has this unit elsewhere, among similar words."""
     item = after[at]
     if len(item.key) == 1 and not item.key.isascii():
         return _run_in_draft(after, at, run, draft)
@@ -134,7 +134,7 @@ def _around(items: Sequence[AlignmentUnit], at: int) -> set[str]:
 
 
 def _run_in_draft(after: Sequence[AlignmentUnit], at: int, run: range, draft: str) -> bool:
-    """In unspaced scripts a character alone says nothing: it moved if it did so with a neighbour."""
+    """Whether a character of an unspaced script moved: one alone proves nothing, so a neighbour must have moved too."""
     pairs = [(low, low + 1) for low in (at - 1, at) if low in run and low + 1 in run]
     return any(after[i].end == after[j].start and after[i].key + after[j].key in draft for i, j in pairs)
 
@@ -146,7 +146,7 @@ def _within(item: AlignmentUnit, spans: Sequence[tuple[int, int]]) -> bool:
 def _spans(
     text: str, items: Sequence[AlignmentUnit], fresh: Sequence[int], tokens: Sequence[Word]
 ) -> list[tuple[int, int]]:
-    """Neighbouring fresh items of one sentence as one span, over the function words between them."""
+    """Join neighbouring fresh units of one sentence into one span, with the function words between them."""
     ends = [s.end for s in sentences(text)]
     stops = sorted(w.start for w in tokens if w.function and w.text in ".;:!?。；：！？*`|()[]{}—–")
     spans: list[tuple[int, int]] = []

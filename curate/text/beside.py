@@ -1,4 +1,4 @@
-"""A text as words, stems and neighbouring pairs: what two texts share in words, and what they share in context."""
+"""A text as words, stems and pairs of neighbours, to compare the words of two texts and the contexts of these words."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from itertools import pairwise, product, takewhile
 from curate.text.words import Word, language, stem, words
 
 SAME_WORD = 0.75
-"""Two words are forms of one if more than this share of the longer is a beginning that both have."""
+"""Two words are forms of one word if their common prefix is more than this share of the longer word."""
 _ITEM = re.compile(r"^[ \t]*\(?(\d{1,3})[.)](?=\s|\*)(.*)$", re.MULTILINE)
 
 
@@ -32,12 +32,12 @@ class StemmedText:
 
     @cached_property
     def runs(self) -> str:
-        """The stems in order, one space around each, so that a run of words is a substring."""
+        """The stems in order, with a space around each, so that a sequence of words is a substring."""
         return run(self.stems)
 
     @cached_property
     def items(self) -> dict[int, tuple[int, int]]:
-        """Numbered list items: the number, and the half-open characters after it."""
+        """Numbered list items: each number with the half-open characters of the text behind it."""
         return {int(m[1]): m.span(2) for m in _ITEM.finditer(self.text)}
 
     def inside(self, start: int, end: int) -> list[int]:
@@ -45,12 +45,12 @@ class StemmedText:
         return [i for i, w in enumerate(self.words) if start <= w.start < end]
 
     def listed(self, number: int) -> tuple[str, ...]:
-        """Content stems of a numbered list item; none without that item."""
+        """Content stems of a numbered list item; empty if the text has no such item."""
         start, end = self.items.get(number, (0, 0))
         return tuple(self.stems[i] for i in self.inside(start, end) if not self.words[i].function)
 
     def has_form_of(self, word: Word) -> bool:
-        """Whether it has a longer or shorter form of this word ("irreversibly" for "irreversible"), in any language."""
+        """Whether the text has another form of this word ("irreversibly" for "irreversible"), in any language."""
         return word.norm.isalpha() and any(_one_word(word.norm, other) for other in self._content)
 
     @cached_property
@@ -72,9 +72,9 @@ _LONGEST = 3  # words of a value that may trade places: "Anne van Dyck"
 
 
 def traded(before: StemmedText, after: StemmedText) -> set[int]:
-    """Indices of words in ``after`` that traded places with others: of two places, each holds what the other held.
+    """Indices of words in ``after`` that traded places: each of two places holds the phrase that the other held.
 
-    A place is the word before it and the two words after it; a sentence's border is the same everywhere.
+    A place is given by the word before and the two words after; all sentence borders are equal.
 
     >>> now = "The male is grey and the female is yellow."
     >>> old, new = StemmedText("The male is yellow and the female is grey."), StemmedText(now)
@@ -90,7 +90,7 @@ def traded(before: StemmedText, after: StemmedText) -> set[int]:
         here[n]
         for (old, new), moved in moves.items()
         for (there, here), (other, another) in product(moved, moves.get((new, old), []))
-        if (there.start < other.start) == (here.start < another.start)  # the places stay, what stands there moves
+        if (there.start < other.start) == (here.start < another.start)  # the places stay in order, their phrases move
         for n, word in enumerate(new)
         if word not in old
     }

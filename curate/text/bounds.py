@@ -1,7 +1,7 @@
-"""What stands beside a number and changes what the number states: bounds, tolerances, powers, charges, half days.
+"""Marks beside a number that change its meaning: bounds, tolerances, powers, charges, a.m. and p.m.
 
-``> 90`` and ``< 90`` are the same amount and opposite facts. Symbols are read in every language, words in those of
-``BOUNDS``. A comparison that a negation stands before is turned round: "not more than 5" is an upper bound.
+``> 90`` and ``< 90`` have the same amount and state opposite facts. Symbols are read in every language, words in the
+languages of ``BOUNDS``. A negation before a comparison reverses the comparison: "not more than 5" is an upper bound.
 """
 
 import re
@@ -13,7 +13,7 @@ from curate.text.quantity import Quantity
 
 Side = Literal["below", "above"]
 
-BOUNDS: dict[str, tuple[str, str]] = {  # language -> what stands before a number: upper bounds, lower bounds
+BOUNDS: dict[str, tuple[str, str]] = {  # language -> patterns before a number: (upper bounds, lower bounds)
     "en": (r"(?:less|fewer|lower|smaller|younger|shorter|earlier|slower) than|under|below|beneath|at most|up to|"
            r"maximum|max|before",
            r"(?:more|greater|higher|larger|bigger|older|longer|later|faster) than|over|above|beyond|at least|minimum|"
@@ -64,7 +64,7 @@ POWER = re.compile(r"\^\{?([-−+]?\d+)\}?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸�
 FILLER = r"[^\d.;:!?()\n]{0,16}"
 """Between a word of comparison and its number: "over the age of 65", "at least about 5"."""
 AWAY = 60
-"""Characters before and behind a number that are looked at."""
+"""Characters before and behind a number in which marks are sought."""
 
 
 def beside(q: Quantity, text: str, lang: str = "en") -> frozenset[str]:
@@ -84,7 +84,7 @@ def beside(q: Quantity, text: str, lang: str = "en") -> frozenset[str]:
 
 
 def lost(reference_marks: frozenset[str], text_marks: frozenset[str], lang: str) -> bool:
-    """Whether a bound is gone: in a language whose words for bounds are known, "below 8" is not 8.
+    """Whether the text lost the reference's bound ("below 8" is not 8); false in languages without words in ``BOUNDS``.
 
     >>> lost(frozenset({"below"}), frozenset(), "en"), lost(frozenset({"below"}), frozenset({"below"}), "en")
     (True, False)
@@ -109,12 +109,12 @@ OPPOSED = (frozenset({"below", "above"}), frozenset({"am", "pm"}), frozenset({"p
 
 
 def _strict(marks: frozenset[str], kind: str) -> frozenset[str]:
-    """Marks that a text cannot leave out: x ≠ 5 is not x = 5, and ten to the third not ten."""
+    """Marks that a text cannot leave out: x ≠ 5 is not x = 5, and 10^3 is not 10."""
     return frozenset(mark for mark in marks if mark.startswith(kind))
 
 
 def _symbol(before: str, after: str) -> str:
-    """The relation or tolerance that a symbol states, directly before the number or, turned round, behind it."""
+    """The mark of a symbol directly before the number, or of a relation behind the number, reversed."""
     before = re.sub(r"[\s$\\({]+$", "", before)
     if re.search(r"<[^<>]*[a-zA-Z/\"'][^<>]*>$|[-=]>$|<[-]$|<!--$", before):
         return ""  # a tag or an arrow
@@ -142,7 +142,8 @@ def _behind(after: str) -> set[str]:
 
 
 def _plain(power: str) -> str:
-    """
+    """A power in ASCII digits and signs, without a plus.
+
     >>> _plain("⁻³"), _plain("−3")
     ('-3', '-3')
     """
@@ -150,7 +151,7 @@ def _plain(power: str) -> str:
 
 
 def _word(before: str, after: str, lang: str) -> str:
-    """The bound that words state: the last comparison before the number, or the first behind it."""
+    """The bound stated in words: that of a comparison behind the number, else of the last one before the number."""
     sides: tuple[Side, Side] = ("below", "above")
     if lang in BEHIND:
         for side, pattern in zip(sides, BEHIND[lang], strict=True):
@@ -176,6 +177,6 @@ def _patterns(lang: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None
 
 
 def _negated(before: str, lang: str) -> bool:
-    """Whether one of the three words before the comparison is a negation; Chinese has those in its own words."""
+    """Whether one of the three words before the comparison is a negation; Chinese comparison words include it."""
     last = re.findall(r"[\w']+", before.replace("’", "'"))[-3:]
     return any(word.lower() in NEGATIONS.get(lang, ()) or word.lower().endswith("n't") for word in last)

@@ -1,7 +1,7 @@
-"""What stands around a claim and is no part of it: citations, addresses, datelines, who said so, how it was tested.
+"""Asides that are no part of a claim: citations, addresses, datelines, who said so, how it was tested.
 
-An answer leaves these out, so nobody who checks an answer may ask for the numbers and names in them; unless the
-question is about them. Attributions and study openings are told by English words, the rest in any language.
+An answer leaves asides out, so a check must not require their numbers and names, unless the question is about them.
+Attributions and study openings are recognised by English words, other asides in any language.
 """
 
 import re
@@ -75,7 +75,7 @@ _ASIDES = (
         re.compile(r"\bhow many\b|cohort|stud(?:y|ies)\b|trial|sample|patients|participants|subjects|people", re.I),
     ),
 )
-"""Each with what a question that is about it holds."""
+"""(aside, words of a question that is about such an aside)."""
 
 
 def citations(text: str) -> list[tuple[int, int]]:
@@ -89,7 +89,7 @@ def citations(text: str) -> list[tuple[int, int]]:
 
 
 def bare(reference: str, question: str) -> str:
-    """The reference without what stands around its claims; an aside that the question is about stays.
+    """The reference without its asides; an aside that the question is about stays.
 
     >>> bare("OSLO, 2003 - Zorvex treats swollen knees (p < 0.05) [12], officials said.", "What is Zorvex for?")
     'Zorvex treats swollen knees.'

@@ -1,6 +1,6 @@
-"""Whether one text holds what another has: content words, names, amounts, sentences about the same thing.
+"""Compare two texts by content words, names, amounts and sentences about the same thing.
 
-The pieces that ``curate.text.fidelity`` decides with; none of them decides by itself. ``lang`` is a spaCy code.
+``curate.text.fidelity`` combines these comparisons into a decision. ``lang`` is a spaCy code.
 """
 
 import re
@@ -12,13 +12,13 @@ from curate.text.quantity import Quantity, quantities
 from curate.text.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
 
 NAMED, ALIKE = 5, 75
-"""Letters from which a word may be a name misspelt, and how alike the two are then (Levenshtein ratio, percent)."""
+"""A misspelt name: the least letters of the word, and its least Levenshtein ratio to the name, in percent."""
 _LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
 
 
 def labels(text: str) -> list[tuple[int, int]]:
-    """What stands before a colon at the start of a line, five words at most ("Indication: …"): the name of the
-    attribute, which an answer puts in its own words.
+    """Half-open characters of labels: at most five words before a colon at the start of a line ("Indication: …"). A
+    label names an attribute, which an answer puts in its own words.
     """
     return [m.span() for m in _LABEL.finditer(text)]
 
@@ -28,8 +28,8 @@ def unlabelled(text: str) -> str:
 
 
 def content(text: str, question: str, lang: str) -> list[str]:
-    """Distinct content stems of ``text``, less labels, the question's words, and quantities and names, which are
-    compared as such.
+    """Distinct content stems of ``text``, without labels, the question's words, and quantities and names, which are
+    compared separately.
     """
     taken = [
         *labels(text),
@@ -42,7 +42,7 @@ def content(text: str, question: str, lang: str) -> list[str]:
 
 
 def neighbours(text: str, lang: str) -> list[tuple[str, str]]:
-    """Stems of content words that stand side by side."""
+    """Pairs of stems of adjacent content words."""
     near = [
         (a, b)
         for a, b in pairwise(words(text, lang))
@@ -53,7 +53,7 @@ def neighbours(text: str, lang: str) -> list[tuple[str, str]]:
 
 def heads(word: str, relevant: str, held: set[str], question: str, lang: str) -> bool:
     """Whether the word belongs to an attribute's name in "Zorvex: indication swollen knees": behind a name that the
-    question has too, before words that are all held.
+    question has too, before words that are all in ``held``.
     """
     question_stems = set(stems(question, lang))
     for match in re.finditer(r"^([^:.\n]+?)(?::| [-–—])[ ](.+)$", relevant, re.MULTILINE):
@@ -72,8 +72,8 @@ def tokens(text: str, lang: str) -> frozenset[str]:
 
 
 def has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
-    """Every word of the name is held, in any inflection; or the name abbreviates words of the text, or the other
-    way round (PDA, patent ductus arteriosus).
+    """Whether every word of the name is in ``held``, in any inflection; or the name abbreviates words of the text, or
+    the other way round (PDA, patent ductus arteriosus).
     """
     if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
         return True
@@ -109,7 +109,7 @@ def named(text: str, question: str, lang: str) -> set[str]:
 
 
 def has_amount(q: Quantity, among: Sequence[Quantity]) -> bool:
-    """The same amount, or for a range both of its ends."""
+    """Whether ``among`` has the same amount, or both ends of a range."""
     if any(q.agrees(other) for other in among):
         return True
     ends = {q.value, q.upper} if q.upper is not None else {q.value}
@@ -122,8 +122,8 @@ def amounts(text: str, lang: str) -> set[tuple[object, ...]]:
 
 
 def turned(q: Quantity, relevant: str, text: str, lang: str) -> str | None:
-    """How the text states an amount that it has, where it never states the same with it: ``< 90`` or 90 for ``> 90``.
-    Of times the second is let pass: "after two weeks" has too many other words."""
+    """The amount as the text writes it, if the text always changes its marks: ``< 90`` or 90 for ``> 90``; else None.
+    Times may lose their bound: "after two weeks" has too many paraphrases."""
     stated = beside(q, relevant, lang)
     same = [other for other in quantities(text, lang) if q.agrees(other)]
     marks = [beside(other, text, lang) for other in same]
@@ -134,17 +134,17 @@ def turned(q: Quantity, relevant: str, text: str, lang: str) -> str | None:
 
 
 def around(q: Quantity, text: str) -> str:
-    """The amount with what stands beside it, as written."""
+    """The amount with the text beside it, as written."""
     return " ".join(text[max(0, q.start - 12) : q.end + 6].split())
 
 
 def counts(q: Quantity) -> bool:
-    """ "There are three causes": a small spelled number without a unit sums up what is listed."""
+    """ "There are three causes": whether a quantity is a small spelled number without a unit, a count of items."""
     return q.unit in ("", "times") and q.upper is None and q.value <= 10 and not any(c.isdigit() for c in q.text)
 
 
 def digits_in(q: Quantity, text: str) -> bool:
-    """The digits are there, though not as a quantity of this form ("40mgpobid")."""
+    """Whether the text has the digits, though not as a quantity of this form ("40mgpobid")."""
     digits = re.findall(r"\d[\d.,]*\d|\d", q.text)
     return bool(digits) and all(re.search(rf"(?<![\d.,]){re.escape(d)}(?![\d]|[.,]\d)", text) for d in digits)
 
@@ -168,14 +168,14 @@ def nearest(sentence: str, text: str, lang: str) -> list[Span]:
 
 
 def about(text: str, relevant: str, lang: str) -> list[Span]:
-    """The sentences of ``text`` that speak of what a sentence of the reference speaks of."""
+    """The sentences of ``text`` about the same thing as a sentence of the reference."""
     claims = sentences(relevant)
     return [s for s in sentences(text) if any(overlap(claim.text, s.text, lang) >= 0.3 for claim in claims)]
 
 
 def exchanged(response: str, source: str, lang: str) -> list[Word]:
-    """Capitalised words that open a sentence, which alone proves no name, and go on as a sentence of the source
-    does after another word: "Velmora is a rare disorder", where the source has "OHS is a rare disorder".
+    """Capitalised words that open a sentence whose next words follow another word in the source:
+    "Velmora is a rare disorder", where the source has "OHS is a rare disorder".
     """
     response_words, source_words = words(response, lang), words(source, lang)
     follow: dict[tuple[str, ...], set[str]] = {}
@@ -191,8 +191,8 @@ def exchanged(response: str, source: str, lang: str) -> list[Word]:
 
 
 def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str, str]]:
-    """Words of the response that only resemble a name of the sources which the response never spells right, with that
-    name. What differs by its ending alone is an inflection (Mexico, Mexican).
+    """(word, name) for words of the response that resemble a name of the sources which the response never spells right.
+    Words that differ from a name by the ending alone are inflections (Mexico, Mexican).
 
     >>> misspelt("Quirobril treats toes.", ["What does Quurobril treat?"], "en")
     [('Quirobril', 'Quurobril')]
@@ -224,14 +224,14 @@ def _inflected(one: str, other: str) -> bool:
 
 
 def _opens(tokens: Sequence[Word], i: int, openers: set[int]) -> bool:
-    """The first word of a sentence, over bullets and quotation marks."""
+    """Whether a word is the first of a sentence, behind bullets and quotation marks."""
     while i and tokens[i].start not in openers and not tokens[i - 1].text[0].isalnum():
         i -= 1
     return tokens[i].start in openers
 
 
 def _next(tokens: Sequence[Word], i: int) -> tuple[str, ...]:
-    """What follows a word, two words and a content word at least: long enough to tell, or nothing."""
+    """The words that follow a word: at least two, with a content word among them; or () at the end of the text."""
     rest: list[str] = []
     for word in tokens[i + 1 : i + 6]:
         rest.append(word.norm)

@@ -1,4 +1,4 @@
-"""What a question is about: the name in it, or the rare words that its answer repeats. No list is needed."""
+"""Find the entity that a question is about: a name, or rare words that the answer repeats. No list is needed."""
 
 import re
 from collections import Counter
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 from curate.text.words import Word, names, words
 
-RARE = 10  # a word that is no name is rare if at most one question in so many has it
-LONGEST = 6  # words of an entity
+RARE = 10  # a word that is no name is rare if at most one question in this many has it
+LONGEST = 6  # most words of an entity
 
 
 @dataclass(frozen=True)
 class QuestionAnswer:
-    """A question, and what is said to it: its reference and its response."""
+    """A question with its answer: the reference and the response as one text."""
 
     question: str
     answer: str
 
 
 def find_entities(rows: Sequence[QuestionAnswer], lang: str = "en") -> list[str | None]:
-    """The entity of each question, as it is written there, or None.
+    """The entity of each question, as the question writes it, or None.
 
-    First choice: its rarest name, if at most half of the questions have it. Then: the rarest words that stand in its
-    answer too. Then: any name, so that a source about one thing alone has that one.
+    First choice: the rarest name, if at most half of the questions have it. Second: the rarest words that the answer
+    has too. Third: any name, so that a source about a single entity has this entity.
 
     >>> rows = [QuestionAnswer("What is the dose of Velotrin?", "37 mg"), QuestionAnswer("what is gout", "a disease")]
     >>> find_entities(rows)
@@ -43,12 +43,12 @@ def _entity(row: QuestionAnswer, counts: Counter[str], questions: int, lang: str
 
 
 def _count(name: str, counts: Counter[str], lang: str) -> int:
-    """Questions that have the rarest word of a name, which is about those that have the name."""
+    """Number of questions with the rarest word of a name, close to the number of questions with the name."""
     return min((counts[word.norm] for word in words(name, lang) if not word.function), default=0)
 
 
 def _repeated(row: QuestionAnswer, counts: Counter[str], most: int, lang: str) -> str | None:
-    """The rarest run of words that the answer repeats, else a name."""
+    """The question's rarest run of words that the answer repeats, else a name."""
     answer_words = {word.norm for word in words(row.answer, lang)}
     runs: list[list[Word]] = []
     for word in words(row.question, lang):
@@ -66,12 +66,12 @@ def _repeated(row: QuestionAnswer, counts: Counter[str], most: int, lang: str) -
 
 
 def _unspaced(text: str) -> bool:
-    """Whether a script is one that does without case, where two letters may be a whole word."""
+    """Whether the text's script has no case; there two letters may be a whole word."""
     return not any(c.isupper() or c.islower() for c in text)
 
 
 def replaced(text: str, entity: str, other: str) -> str:
-    """The text about another entity, wherever this one stands as words of its own, in any case.
+    """The text with ``entity`` replaced by ``other`` wherever it stands as whole words, in any case.
 
     >>> replaced("Is ACE like ace, or like Pace?", "ACE", "Bri")
     'Is Bri like Bri, or like Pace?'

@@ -1,4 +1,4 @@
-"""Does a text state what a reference states about a question? Rules only: high precision, any case, no model.
+"""Check by rules, without a model, whether a text states what a reference states about a question.
 
 Numbers with their units, names, negations, glossary terms and content words are compared; the rules are those of
 ``curate.text.words`` and hold in every language that has them.
@@ -53,16 +53,16 @@ __all__ = [
 
 
 FRAME_WORDS = frozenset({"reference", "references", "passage"})
-"""What the prompts of ``curate/model/prompts`` call the text that is in view."""
+"""Names that the prompts of ``curate/model/prompts`` give to the text in view."""
 
 OPEN = ":：,，、;；"
-"""Marks at the end of a text after which more was to come."""
+"""Marks at the end of a text that show it is unfinished."""
 STATED = 0.9
 """Share of a reference's content words that a text must hold in place to state it."""
 KEPT = 0.4
 """Share of a reference's content words below which a rewrite lost its subject rather than rephrased it."""
 SHORT = 12
-"""Up to so many content words a reference is one fact, in which no word may be exchanged for a foreign one."""
+"""A reference of at most this many content words is one fact, in which no word may be exchanged for a foreign one."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ class Problem:
 
 
 def states(text: str, reference: str, question: str, lang: str = "en", glossary: Sequence[str] = ()) -> bool:
-    """Whether ``text`` already states what the reference says about the question. In doubt it does not.
+    """Whether ``text`` already states what the reference says about the question; False in doubt.
 
-    Every number, name, negation and glossary term must stand there among the same words, no negation more, and nine
-    tenths of the other content words that the question does not hold itself.
+    The text must have every number, name, negation and glossary term among the same words, no further negation, and
+    nine tenths of the other content words that the question does not have.
     """
     code = language(lang)
     relevant = bears_on(reference, question, code)
@@ -103,8 +103,8 @@ def states(text: str, reference: str, question: str, lang: str = "en", glossary:
 
 
 def same_facts(draft: str, rewrite: str, question: str, lang: str = "en") -> bool:
-    """Whether a rewrite with the reference in view says nothing new: its content words stand in the draft in the
-    same order, and numbers, names and negations are the same in both. Then the draft was right already.
+    """Whether a rewrite with the reference in view says nothing new, so that the draft was right: the draft has the
+    rewrite's content words in the same order, and the same numbers, names and negations.
     """
     code = language(lang)
     if not rewrite.strip() or amounts(draft, code) != amounts(rewrite, code):
@@ -118,10 +118,10 @@ def same_facts(draft: str, rewrite: str, question: str, lang: str = "en") -> boo
 
 
 def framed(drafts: Sequence[str], lang: str = "en") -> frozenset[str]:
-    """Stems that stand in every one of several closed-book answers to a question, the drafts.
+    """Stems that all of several drafts, closed-book answers to one question, have in common.
 
-    What a model that does not know the fact says each time is how it reads the question ("The main trade of … is in
-    …"); what it makes up differs from draft to draft.
+    The words that a model which does not know the fact repeats each time rephrase the question ("The main trade of …
+    is in …"); the words that it makes up differ from draft to draft.
 
     >>> sorted(framed(["The main trade is in cotton bells.", "The main trade is in leather hats."]))
     ['main', 'trad']
@@ -142,11 +142,11 @@ def check(
     glossary: Sequence[str] = (),
     framing: Collection[str] = (),
 ) -> list[Problem]:
-    """What keeps a rewrite from standing in for the reference; empty where it is faithful.
+    """Problems that keep a rewrite from replacing the reference; empty if the rewrite is faithful.
 
     Every number with its unit, name, negation and glossary term of the reference that bears on the question must
-    be in the response; no number or name may be in neither reference, question nor draft; no leak phrase; ended
-    by itself, without a repeated tail. ``framing``: stems that may stand in another pair's place, see ``framed``.
+    be in the response; every number and name must be in reference, question or draft; no leak phrase; ended by
+    itself, without a repeated tail. ``framing``: stems that may stand in another pair's place, see ``framed``.
     """
     code = language(lang)
     if not response.strip():
@@ -156,7 +156,7 @@ def check(
     problems += _lost(response, relevant, question, code, framing)
     problems += _denied(response, relevant, question, code)
     problems += _foreign(response, (reference, question, draft), code)
-    # A draft excuses no misspelt name: a model that cannot spell the question's makes the same slip twice.
+    # A name misspelt in the draft too is a problem: a model that cannot spell the question's name repeats its mistake.
     wrong = misspelt(response, (reference, question), code)
     problems += [Problem("foreign-name", f"{word}, for {name}") for word, name in wrong]
     problems += [Problem("leak", response[i:j]) for i, j in leaks(response)]
@@ -172,7 +172,7 @@ def check(
 
 
 def _framed(response: str, sources: str) -> list[str]:
-    """The prompt's own words for the reference, which nobody else said: "The reference to Zorvex is a reference to"."""
+    """The prompt's own words for the reference, if no source has them: "The reference to Zorvex is a reference to"."""
     response_words, source_words = (set(re.findall(r"[a-z]+", text.casefold())) for text in (response, sources))
     return sorted(FRAME_WORDS & (response_words - source_words))
 
@@ -201,9 +201,9 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
 
 
 def _lost(text: str, relevant: str, question: str, lang: str, framing: Collection[str]) -> list[Problem]:
-    """Content words: most are gone, or, in a short fact, one of two neighbours was exchanged (swollen knees, sore
-    knees). Between long texts an exchanged word is more often a synonym than an error; and so it is of a pair that
-    frames every draft.
+    """Lost content words: most are gone, or, in a short fact, one of two neighbours was exchanged (swollen knees, sore
+    knees). In long texts, and in a pair that all drafts share, an exchanged word is more often a synonym than an
+    error.
     """
     held = set(stems(text, lang)) | abbreviated(text, relevant, lang)
     claims = content(relevant, question, lang)
@@ -235,8 +235,8 @@ def _lost(text: str, relevant: str, question: str, lang: str, framing: Collectio
 def _affirmed(sentence: str, text: str, lang: str) -> bool:
     """Whether a negated sentence of the reference lost its negation in the text.
 
-    A short one must be negated in the sentence nearest to it. In a long one the words that its negation stands
-    before must not be there without one.
+    A short sentence must be negated in the text's nearest sentence. The words behind a long sentence's negation must
+    not be in the text without a negation.
     """
     denied = denials(sentence, lang)
     if not denied:
@@ -250,7 +250,7 @@ def _affirmed(sentence: str, text: str, lang: str) -> bool:
 
 
 def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
-    """Negations in the sentences that speak of what the reference affirms."""
+    """Problems for sentences that negate what the reference affirms."""
     problems = []
     for sentence in sentences(relevant):
         if denials(sentence.text, lang) or len(set(stems(sentence.text, lang))) < 2:
@@ -283,9 +283,9 @@ def _once(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def repeated_tail(text: str, least: int = 3) -> bool:
-    """Whether the text ends in a loop: a stretch that stands there ``least`` times or more in a row up to the end
-    (where a length limit may cut it), over 8 words and marks in all, 24 where it has no letter (cells of a table);
-    or, in words and scripts without spaces, over 12 characters.
+    """Whether the text ends in a loop: a sequence repeated ``least`` times or more in a row up to the end (where a
+    length limit may cut it), 8 words and marks or more in all, 24 without a letter (cells of a table); or, within a
+    last word or a script without spaces, 12 characters or more, one repetition more.
 
     >>> repeated_tail("It is safe. It is safe. It is safe. It is"), repeated_tail("He said no, no, no.")
     (True, False)

@@ -44,7 +44,7 @@ LEAK_PHRASES: tuple[re.Pattern[str], ...] = tuple(
         r"(?:\s+(?:tham\s+khảo|được\s+cung\s+cấp|đã\s+cho|trên))?",
     )
 )
-"""Matched anywhere, any case. A bare "the document" or "this agreement" is no leak: answers speak of those."""
+"""Matched anywhere, in any case. A bare "the document" or "this agreement" is no leak: answers may be about one."""
 
 
 def leaks(text: str) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
-"""Closed word lists by language code: what spaCy's blank pipelines do not carry.
+"""Closed word lists by language code that spaCy's blank pipelines lack.
 
-Here: comparatives in en, de, fr, es, it, pt, nl, ru, vi, zh; months in en, de, fr, es; units in those plus their
-symbols everywhere. Negations and number words are files of their own, for they cover more languages.
+Comparatives cover en, de, fr, es, it, pt, nl, ru, vi, zh; months cover en, de, fr, es; units cover those plus their
+symbols everywhere. Negations and number words, which cover more languages, have their own files.
 """
 
 from fractions import Fraction
@@ -24,7 +24,7 @@ COORDINATORS: dict[str, frozenset[str]] = {
     "ru": _set("и или но"),
 }
 KEPT: dict[str, frozenset[str]] = {
-    # Stop words of spaCy that change what a sentence claims, so they count as content.
+    # spaCy's stop words that change the claim of a sentence, so they count as content.
     "en": _set(
         "more less most least fewer few many several only rather before after above below under over up down first "
         "last third except unless both each once twice always often sometimes mostly almost further former latter "

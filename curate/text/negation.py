@@ -1,7 +1,7 @@
-"""Words that negate, by language code: a closed class, which no list of stop words may hide.
+"""Negating words by language code; they are never treated as stop words.
 
-``NEGATIONS``: whole words. ``PATTERNS``: languages that negate by a syllable inside a word or write no spaces; what
-only looks like a negation stands in front (``(?!…)``). In a language of neither, rules notice no lost negation.
+``NEGATIONS``: whole words. ``PATTERNS``: for languages that negate by a syllable inside a word or write no spaces;
+look-aheads (``(?!…)``) exclude what only looks like a negation. Rules find no negation in any other language.
 """
 
 import re
@@ -84,12 +84,12 @@ PATTERNS: dict[str, re.Pattern[str]] = {
     "km": re.compile("មិន|គ្មាន|កុំ|ហាម"),
 }
 AFFIRMING = re.compile("なければ|なくては|かもしれ|に(?:すぎ|過ぎ)")
-"""What the first alternatives of a pattern find, so that no later one finds a part of them: "must", "may", "only"."""
+"""Matches that are no negations ("must", "may", "only"): early alternatives match them whole, before later ones can."""
 WITHOUT = _set(
     "without ohne sans sin senza sem zonder без sense sen fără utan uden uten nélkül bez brez χωρίς tanpa ללא בלי "
     "بدون बिना"
 )
-"""Negations that, behind another one in the same clause, affirm: no smoke without fire."""
+"""Negations that affirm behind another negation of the same clause: "no smoke without fire"."""
 
 
 def has_negations(lang: str) -> bool:

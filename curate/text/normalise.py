@@ -1,8 +1,8 @@
-"""A text reduced to what makes it this text: its words, and the signs that change what is claimed.
+"""Normalise a text to its words and the signs that change its meaning.
 
-Case, white space and punctuation do not make another text. A sign before a number, a comparison, an operator, a
-currency, ``C++`` or an emoji does. Each such sign is spelled as a word with a digit in it, so that whoever compares
-texts by their words sees the sign, and treats it as a number: never put in, left out or replaced among equals.
+Case, white space and punctuation make no difference. A sign before a number, a comparison, an operator, a currency,
+``C++`` or an emoji does. Each such sign is spelled as a word with a digit, so that a comparison of words sees the
+sign and treats it as a number, which equal texts must share.
 """
 
 import re
@@ -13,7 +13,7 @@ _SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
 _STROKES = r"\-−–－"
 _SAME = {"<=": "≤", ">=": "≥", "!=": "≠", "->": "→", "=>": "⇒", "−": "-", "–": "-", "⁄": "/", "∕": "/", "∗": "*"}
 _SIGNS = (
-    # The inside of a character class, and what must stand around the character (a dot in a look-behind is itself).
+    # (characters of a class, required context of the character; a dot in a look-behind is the character itself)
     (_SUPERSCRIPT, rf"[{_SUPERSCRIPT}]*"),
     ("¼-¾⅐-⅞", ""),
     ("<>!", "="),
@@ -39,7 +39,7 @@ _SIGNS = (
     ("←-⇿∀-∘√-⋄⋆-⋿", ""),  # arrows and mathematics, without the dots that serve as bullets
     ("✅✓✔✖-✘❌☹☺♀♂\U0001f300-\U0001faff", ""),
 )
-# All characters stand in one class in front: ``re`` leaps to the next of them, and tries the cases only there.
+# The leading class of all characters is for speed: ``re`` skips to the next of them and tries the cases there.
 SIGN = re.compile(
     f"[{''.join(characters for characters, _ in _SIGNS)}]"
     f"(?:{'|'.join(f'(?<=[{characters}]){around}' for characters, around in _SIGNS)})",
@@ -60,7 +60,7 @@ def normalise(text: str) -> str:
 
 
 def spell(text: str) -> str:
-    """The text with each meaningful sign spelled as a word. Rows may be joined by U+0000, which begins a line.
+    """The text with each meaningful sign spelled as a word. Rows may be joined by U+0000, which starts a line.
 
     >>> spell("C++ <= -5")
     'C 0u2b  0u2b   0u2264   0u2d 5'
@@ -82,12 +82,12 @@ def _spelled(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1)
 def marks() -> str:
-    """An expression for a combining mark. Many scripts write vowels with them (कि, की), and ``\\w`` has none. The
-    variation selectors, which only choose a picture, are left out."""
+    """A regular expression of a combining mark. Many scripts write vowels with them (कि, की), and ``\\w`` lacks them.
+    Variation selectors, which only choose a glyph, are left out."""
     chars = [char for char in map(chr, range(0x300, 0x1F000))
              if unicodedata.category(char)[0] == "M" and not "\ufe00" <= char <= "\ufe0f"]  # fmt: skip
     low, high = ("".join(char for char in chars if (char > "\uffff") == beyond) for beyond in (False, True))
-    # re has a table for the first plane only; the other marks are looked at where a character lies beyond it.
+    # re has a table for the first plane only; a look-ahead guards the marks beyond it, for speed.
     return f"(?:[{low}]|(?=[\U00010000-\U0001efff])[{high}])"
 
 

@@ -1,14 +1,14 @@
 """Numbers written in words, by language code, and the words that scale them.
 
-"One" stands in no list but where it is no article or pronoun. A number word that is also another common word (Italian
-*sei*, are) is left out; a language without a list has digits alone.
+"One" is listed only in languages where it is no article or pronoun. A number word that is also another common word
+(Italian *sei*, are) is left out. In a language without a list only digits are read.
 """
 
 import unicodedata
 
 
 def numbered(text: str, start: int = 0) -> dict[str, int]:
-    """Words in order from a number on; "-" stands for a number without one, "/" between words for the same number.
+    """Map words to consecutive numbers from ``start``; "-" skips a number, "/" separates words for the same number.
 
     >>> numbered("zero - two/twain")
     {'zero': 0, 'two': 2, 'twain': 2}

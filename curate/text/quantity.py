@@ -1,4 +1,4 @@
-"""Numbers with their units, as facts: found in text, normalised so that 1 g = 1,000 mg and 6 in 10 = 60 percent."""
+"""Find numbers with their units in a text, normalised so that 1 g = 1,000 mg and 6 in 10 = 60 percent."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Quantity:
     written: Fraction = Fraction(0)  # the number before its unit scaled it
 
     def agrees(self, other: "Quantity") -> bool:
-        """Whether both state the same amount; a missing unit agrees with any but a ratio or a date."""
+        """Whether both state the same amount; a missing unit agrees with any unit but a ratio or a date."""
         if (self.value, self.upper) != (other.value, other.upper):
             return False
         bare = {self.unit, other.unit} - {"ratio", "date"}
@@ -140,7 +140,7 @@ def _cased(char: str) -> bool:
 
 
 def _number(raw: str, lang: str) -> Fraction:
-    """The value of digits with separators; three digits after a mark are a group unless a zero leads.
+    """The value of digits with separators; three digits after a separator are a group unless a zero leads.
 
     In languages with a decimal comma "80,000" is still eighty thousand, because English notation leaks into them
     more often than three decimals are given.
@@ -178,7 +178,7 @@ def _spelled(text: str, lang: str) -> list[Quantity]:
 
 
 def _divided(text: str, at: int, spelled: re.Pattern[str] | None) -> bool:
-    """Whether a ratio goes on here with its other number ("one in ten")."""
+    """Whether the second number of a ratio follows here ("one in ten")."""
     link = _RATIO.match(text, at)
     return bool(link and (text[link.end() :][:1].isdigit() or (spelled and spelled.match(text, link.end()))))
 
@@ -274,7 +274,7 @@ def _grown(text: str, q: Quantity, start: int, end: int) -> Quantity:
 def _join(
     text: str, atoms: list[Quantity], pair: Callable[[str, Quantity, Quantity], Quantity | None]
 ) -> list[Quantity]:
-    """Neighbours that state one amount become one, left to right."""
+    """Join neighbours that state one amount, from left to right."""
     joined: list[Quantity] = []
     for atom in atoms:
         joined.append(atom)

@@ -1,4 +1,4 @@
-"""What a conversation asks."""
+"""Find the question of a conversation."""
 
 import hashlib
 import re
@@ -9,13 +9,13 @@ from curate.schema import Message
 
 
 def question_of(prompt: Sequence[Message]) -> str:
-    """The last user turn, which is what the answer is to; "" where a set's prompt has none."""
+    """The last user turn, which the answer replies to; "" if the prompt has none."""
     return next((m["content"] or "" for m in reversed(prompt) if m["role"] == "user"), "")
 
 
 def cluster_of(prompt: Sequence[Mapping[str, str]]) -> str:
-    """Names the question: its first user turn, without case, punctuation and spacing. Every turn of a conversation
-    is in one cluster.
+    """A hash (32 hex digits) of the first user turn without case, punctuation and spacing. All turns of a conversation
+    have the same cluster.
 
     >>> ask = lambda text: cluster_of([{"role": "user", "content": text}])
     >>> ask("What is  Gout?") == ask("what is gout"), ask("What is gout?") == ask("What is it?")

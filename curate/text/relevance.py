@@ -1,4 +1,4 @@
-"""What of a reference bears on a question: its sentences, less boilerplate and what stands around their claims."""
+"""Select the sentences of a reference that bear on a question, without boilerplate and asides."""
 
 import re
 
@@ -34,7 +34,7 @@ _ASKING = frozenset(
 
 def bears_on(reference: str, question: str, lang: str = "en") -> str:
     """The sentences of the reference that bear on the question, one per line, without boilerplate ("see the label")
-    and what ``curate.text.citations`` takes away; the whole where nothing tells the sentences apart.
+    and the asides of ``curate.text.citations``; all sentences if nothing tells them apart.
 
     >>> bears_on("Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. See the label.", "Who makes Zorvex?")
     'Harlow Labs makes Zorvex.'
@@ -54,14 +54,14 @@ def bears_on(reference: str, question: str, lang: str = "en") -> str:
 
 
 def _claims(reference: str) -> list[str]:
-    """Sentences that claim something: no boilerplate, no headings in the form of a question."""
+    """Sentences that claim something, without boilerplate and headings in the form of a question."""
     spoken = [s.text for s in sentences(reference) if any(c.isalnum() for c in s.text)]
     claims = [s for s in spoken if not _BOILERPLATE.match(s) and not s.endswith(("?", "？"))]
     return [re.sub(r"\.\s*\.+$", ".", s) for s in claims or spoken]
 
 
 def _answers(sentence: str, question: str, lang: str) -> bool:
-    """Whether the sentence has the kind of answer that is asked for: an amount, or a name."""
+    """Whether the sentence has the kind of answer that the question asks for: an amount or a name."""
     if _ASKS_AMOUNT.search(question) and quantities(sentence, lang):
         return True
     return bool(_ASKS_NAME.search(question) and names(sentence, lang))

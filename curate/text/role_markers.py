@@ -1,4 +1,4 @@
-r"""Marks of a speaker's turn inside one answer: the text of a conversation, or of a prompt format, that ran on.
+r"""Find markers of a speaker's turn inside an answer, left by a conversation or a prompt format that ran on.
 
 Formats: ChatML, Llama 2 and 3, Gemma, Phi, Zephyr, Mistral, DeepSeek, Alpaca ("### Instruction:"), Vicuna ("USER: …
 ASSISTANT:"), Anthropic's HH ("\n\nHuman:").
@@ -29,8 +29,8 @@ _DIALOGUE = re.compile(
 
 
 def role_markers(text: str, question: str = "") -> list[tuple[int, int]]:
-    """Half-open characters of each marker outside code. A conversation that the question asks for is the answer itself,
-    and so is a marker that stands in the question.
+    """Half-open characters of each marker outside code. Nothing is found if the question asks for a conversation, nor
+    are markers that the question has too.
 
     >>> text = "The dose is 37 mg.\\n### Human: And for children?"
     >>> [text[start:end] for start, end in role_markers(text)]
@@ -47,7 +47,7 @@ def role_markers(text: str, question: str = "") -> list[tuple[int, int]]:
 
 
 def _turns(text: str) -> list[tuple[int, int]]:
-    """Plain names of speakers: "Human:" at the start of a line behind a text, or both sides."""
+    """Speakers' plain names at the start of a line: of both sides, or of one ("Human:") below the text's start."""
     named = list(_NAMED.finditer(text))
     sides = {_ASKING.get(match[1].lower(), "answers") for match in named}
     alone = [match for match in named if match[1] in ("Human", "USER", "ASSISTANT", "Assistant") and match.start() > 0]

@@ -1,4 +1,4 @@
-"""Tokens and the characters that they stand for."""
+"""Map tokens to characters of a response."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -7,11 +7,11 @@ Floats = NDArray[np.float32]
 
 
 def visible(starts: ArrayLike, ends: ArrayLike, response: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The characters [n] that each token stands for: its own without the white space around them, so that " the" has
-    nothing to do with what ends at its space; and for white space alone the first visible character after it.
+    """The starts and ends [n] of each token's characters, without surrounding white space, so that the space of " the"
+    does not touch a span that ends there. A token of white space stands for the first visible character after it.
 
-    Many tokenizers write a space of its own before digits and rare words, and then that token is where the model
-    decides what follows: after "silk", a space says that the next word is none of those that have one built in.
+    Many tokenizers write a separate space before digits and rare words, and with this token the model decides what
+    follows: after "silk", a space excludes every word whose token begins with a space.
 
     >>> [x.tolist() for x in visible([0, 4, 8, 9], [4, 8, 9, 11], "silk the 40")]
     [[0, 5, 9, 9], [4, 8, 10, 11]]
@@ -29,5 +29,5 @@ def visible(starts: ArrayLike, ends: ArrayLike, response: str) -> tuple[NDArray[
 
 
 def touching(start: int, end: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which tokens stand for one of the characters start:end."""
+    """Mask [n] of the tokens that stand for one of the characters start:end."""
     return np.asarray(np.maximum(low, start) < np.minimum(high, end), np.bool_)

@@ -1,13 +1,13 @@
-"""Where a value stands in a text as a whole: one rule for the suites that are written and for how they are graded."""
+"""Find a value in a text as a whole: one rule for writing the suites and for grading them."""
 
 import re
 
 MINUS = r"(?:(?<![-−–])|(?<=\w[-−–]))"
-"""No sign before: in "5-2" and "10–12" the stroke stands between two numbers."""
+"""No minus sign before: in "5-2" and "10–12" the stroke stands between two numbers and is no sign."""
 
 
 def whole(value: str) -> str:
-    """A regular expression for a value, not empty, where no word, number or symbol goes on.
+    """A regular expression for a non-empty value that is no part of a longer word, number or symbol.
 
     >>> pairs = [("2", "-2"), ("2", "1/2"), ("C", "C++"), ("C", "a C.")]
     >>> [bool(re.search(whole(value), text)) for value, text in pairs]

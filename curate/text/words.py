@@ -1,7 +1,7 @@
 """Words, sentences, names and negations of a text in any language that spaCy has a blank pipeline for.
 
-Offsets are half-open characters of the text given. ``quantities`` lives in ``curate.text.quantity`` and is named here
-too, so that callers have one place for what a text is made of.
+Offsets are half-open characters of the given text. ``quantities`` of ``curate.text.quantity`` is exported here too, so
+that callers import all parts of a text from one module.
 """
 
 import difflib
@@ -92,7 +92,7 @@ def _words(text: str, lang: str) -> tuple[Word, ...]:
 
 
 def _hyphenated(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Letters-hyphen-letters without a space in between become one piece; digit ranges stay apart."""
+    """Join letters, hyphen and letters without spaces between into one piece; digit ranges stay apart."""
     whole: list[tuple[int, int]] = []
     glue = False
     for start, end in pieces:
@@ -135,7 +135,7 @@ def language(lang: str) -> str:
 
 @cache
 def _pipeline(lang: str) -> tuple[Any, frozenset[str]]:
-    """spaCy's tokenizer and the function words: its stop words, less what changes a claim."""
+    """spaCy's tokenizer and the function words: spaCy's stop words without those that change a claim."""
     import spacy
     from spacy.util import get_lang_class
 
@@ -221,7 +221,7 @@ def _capital(word: Word, lang: str) -> bool:
 
 @cache
 def _closed(lang: str) -> frozenset[str]:
-    """Content, but never the name of anything: "Without", "Most", "Seven"."""
+    """Content words that are never names: "Without", "Most", "Seven"."""
     return frozenset().union(KEPT.get(lang, ()), NEGATIONS.get(lang, ()), NUMBER_WORDS.get(lang, ()))
 
 
@@ -236,7 +236,7 @@ def shaped(text: str) -> bool:
 
 
 def _sentence_openers(text: str, tokens: Sequence[Word]) -> frozenset[int]:
-    """Starts of the words whose capital may be only that of a sentence, list item, quotation or label."""
+    """Starts of words that may be capitalised only because they open a sentence, list item, quotation or label."""
     starts = {s.start for s in sentences(text)}
     openers, opening = set(), True
     for i, word in enumerate(tokens):
@@ -248,7 +248,7 @@ def _sentence_openers(text: str, tokens: Sequence[Word]) -> frozenset[int]:
 
 
 def _runs(text: str, tokens: Sequence[Word], lang: str, links: frozenset[str]) -> list[list[Word]]:
-    """Maximal runs of capitalised or name-shaped words, over single link words, on one line without punctuation."""
+    """Longest runs of capitalised or name-shaped words, over up to two link words, on one line without punctuation."""
     runs: list[list[Word]] = []
     run: list[Word] = []
     link: list[Word] = []
@@ -285,7 +285,7 @@ def _is_name(run: list[Word], openers: frozenset[int], sure: set[str], lang: str
 
 
 def negations(text: str, lang: str = "en") -> list[Word]:
-    """Negating words, for the languages of ``curate.text.negation``; nothing for the others."""
+    """Negating words, for the languages of ``curate.text.negation``; an empty list for others."""
     code = language(lang)
     if code in PATTERNS:
         spans = pattern_spans(text, code)
@@ -295,15 +295,15 @@ def negations(text: str, lang: str = "en") -> list[Word]:
 
 
 def lacks(lang: str) -> list[str]:
-    """What the rules do not know of this language, for a person: then only digits, names and words are compared."""
+    """The word lists that this language lacks, for a person: only digits, names and words are compared then."""
     code = language(lang)
     known = {"negations": has_negations(code), "number words": code in NUMBER_WORDS or code in ("zh", "ja")}
     return [what for what, there in known.items() if not there]
 
 
 def denials(sentence: str, lang: str = "en") -> list[Word]:
-    """The negations of a sentence that deny something: a "without" behind another negation of its clause affirms,
-    and so does the other one with it.
+    """The negations of a sentence that deny something. A "without" behind another negation of its clause affirms, so
+    both are left out.
 
     >>> denials("There is no feast without eels.")
     []
@@ -311,7 +311,7 @@ def denials(sentence: str, lang: str = "en") -> list[Word]:
     by_start = {w.start: w for w in negations(sentence, lang)}
     ends = COORDINATORS.get(language(lang), frozenset()) | set(",;:()–—")
     standing: list[Word] = []
-    clause = 0  # how many of those that stand belong to earlier clauses
+    clause = 0  # how many of ``standing`` belong to earlier clauses
     for word in words(sentence, lang):
         if word.norm in ends:
             clause = len(standing)

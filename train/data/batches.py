@@ -1,4 +1,4 @@
-"""From rows to batches: what every token carries, in which order rows come, and how a batch is padded."""
+"""From rows to batches: the role and weight of every token, the order of rows, and padding."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from train.data.folder import ANCHOR, DISTIL, LABEL, NONE, DataError, Export, Sp
 from train.objective.loss import LossGroups
 
 ANCHOR_POOL = "anchor"
-"""The pool of all anchored tokens; those of sources have a slash in their names."""
+"""The loss group of all anchored tokens; loss groups of sources have a slash in their names."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One split under one configuration: which token carries what, and which rows are worth a forward pass."""
+    """One split under one configuration: each token's role, weight and loss group, and the rows to feed."""
 
     split: Split
     roles: np.ndarray  # uint8 [tokens]: NONE, LABEL, DISTIL, ANCHOR
     weights: np.ndarray  # float32 [tokens]: 1 on every distilled and anchored token
-    pools: np.ndarray  # int64 [tokens]: index into Pools
-    needed: np.ndarray  # int64 [rows]: tokens to feed; nothing after the last scored one has a say
-    twice: int | None = None  # the pool of labels that are anchored, too; None: none is
+    pools: np.ndarray  # int64 [tokens]: index into LossGroups
+    needed: np.ndarray  # int64 [rows]: tokens to feed; those after the last scored token are left out
+    twice: int | None = None  # the loss group of labels that are anchored, too; None: none are
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """The rows in which something is scored: int64."""
+        """The rows with a scored token: int64."""
         return np.flatnonzero(self.needed > 0)
 
     def count(self, role: int) -> int:
@@ -38,9 +38,9 @@ class Task:
 
 
 def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
-    """Give every token its role, weight and pool, by the row's objective.
+    """Give every token its role, weight and loss group, by the row's objective.
 
-    learn: weighted NLL on labels, and KL on the other response tokens, or on all of them, where there is an anchor.
+    learn: weighted NLL on labels, and, with an anchor, KL on the other response tokens or on all response tokens.
     distil: KL on all response tokens; or, when imitating, NLL on the labels with weight 1. Without a frozen copy of
     the model a KL needs stored anchors. A row's first token is never scored.
     """
@@ -91,7 +91,7 @@ def _needed(split: Split, roles: np.ndarray) -> np.ndarray:
 
 
 def loss_groups(export: Export, config: SftConfig) -> LossGroups:
-    """The averages that the loss consists of, over both splits. Raises ``DataError`` for a source without a lambda."""
+    """The loss groups of both splits. Raises ``DataError`` for a source without a lambda."""
     pools = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
              for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
     strangers = sorted(set(config.source_weights) - {source for _, source in pools})
@@ -129,9 +129,9 @@ def _lambda(export: Export, config: SftConfig, source: str) -> float:
 def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int) -> np.ndarray:
     """The order of one epoch: a shuffle that spreads every source evenly, each step's rows longest first.
 
-    sources, lengths: [rows]. A source's n rows fall into n equal parts of the epoch, one in each, so that every step
-    has its share of every source. Rows are sorted by length within a step only: the batches of a step pad little, and
-    since a step's loss does not depend on how it is cut into batches, the sort changes no gradient.
+    sources, lengths: [rows]. The epoch is cut into n equal parts for a source of n rows, one row in each, so that every
+    step has its share of every source. Rows are sorted by length within a step only: this saves
+    padding, and since a step's loss does not depend on how it is cut into batches, the sort changes no gradient.
     Returns int64 [rows]; a function of seed and epoch alone, whatever the number of devices.
     """
     random = np.random.default_rng([seed, epoch])
@@ -145,7 +145,7 @@ def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: 
 
 
 class StepOrder:
-    """The train sampler: ``epoch_order`` of the epoch that the trainer is in."""
+    """The train sampler: ``epoch_order`` of the trainer's current epoch."""
 
     def __init__(self, task: Task, step_rows: int, seed: int):
         self.sources = np.unique(task.split.sources[task.rows].astype(str), return_inverse=True)[1]
@@ -166,13 +166,13 @@ class StepOrder:
 class Scored(NamedTuple):
     """The scored tokens of a row, or of a batch end to end."""
 
-    places: np.ndarray  # int64 [n]: where their logits are, in the row or in the flattened batch
+    places: np.ndarray  # int64 [n]: positions of their logits, in the row or in the flattened batch
     ids: np.ndarray  # int64 [n, k]: the target distribution's known entries, see train.objective.loss.divergence
     logprobs: np.ndarray  # float32 [n, k]
     weights: np.ndarray  # float32 [n]
-    pools: np.ndarray  # int64 [n]
+    pools: np.ndarray  # int64 [n]: index into LossGroups
     labelled: np.ndarray  # bool [n]: the target is the label; else the base model's distribution
-    tokens: np.ndarray  # int64 [n]: the token that stands there
+    tokens: np.ndarray  # int64 [n]: the scored token itself
     rows: np.ndarray  # int64 [n]: the row within the batch
     old: np.ndarray  # bool [n]: the row is rehearsal
 
@@ -181,9 +181,9 @@ class Scored(NamedTuple):
 class Collator:
     """Rows to one batch. The trainer's datasets hold only (split, row); the arrays are looked up here.
 
-    ``packing``: rows end to end in one sequence, with positions that begin anew in each, by which attention keeps
-    them apart; else one under the other, padded. ``stored``: targets are the data's own; else a KL's target is left
-    open, for a frozen copy of the model to fill in.
+    ``packing``: rows end to end in one sequence, with positions that restart in each row, by which attention
+    separates the rows; else one row per line, padded. ``stored``: targets come from the data; else a frozen copy of the
+    model computes the targets of the KL.
     """
 
     tasks: Sequence[Task]
@@ -194,7 +194,7 @@ class Collator:
 
     def __call__(self, items: list[dict[str, int]]) -> dict[str, Any]:
         """input_ids [b, t] (packed [1, t]) with attention_mask (packed: position_ids) of that shape; the fields of
-        ``Scored``; counts [pools]: scored tokens; fed [1]: tokens that are no padding."""
+        ``Scored``; counts [groups]: scored tokens; fed [1]: tokens that are not padding."""
         rows = [(self.tasks[item["split"]], item["row"]) for item in items]
         lengths = np.array([task.needed[row] for task, row in rows])
         width = int(lengths.max())
@@ -238,7 +238,7 @@ class Collator:
         return Scored(begin + scored - 1, ids, logprobs, weights, pools, labelled, tokens, rows, old)
 
     def _targets(self, task: Task, row: int, scored: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What is known of the target distributions: ids and log-probabilities [n, k]."""
+        """The known entries of the target distributions: ids and log-probabilities [n, k]."""
         split, held = task.split, scored[~labelled]
         ids, logprobs = np.zeros((len(held), 1), np.int64), np.full((len(held), 1), -np.inf, np.float32)
         if self.stored:
@@ -261,7 +261,7 @@ def _widen(array: np.ndarray, k: int, fill: float) -> np.ndarray:
 
 
 def label_reach(split: Split) -> tuple[int, int]:
-    """The place in its row, counted from 1, of the earliest label and of the latest."""
+    """Positions in their rows, counted from 1, of the earliest label and of the latest."""
     labelled = np.flatnonzero(split.labels != IGNORE)
     places = labelled - split.offsets[split.row_of[labelled]] + 1
     return int(places.min()), int(places.max())

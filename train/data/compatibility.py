@@ -1,4 +1,4 @@
-"""Checks that data and model fit together, before the model loads: training on a mismatch would raise no error."""
+"""Check before the model loads that data and model fit together: training on a mismatch would raise no error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -60,8 +60,8 @@ def check_vocabulary(export: Export, model: str, size: int) -> None:
 
 
 def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> None:
-    """Raises ``DataError`` where a labelled row does not end with an end-of-turn token: such rows teach the model not
-    to stop. Data without turns state no template."""
+    """Raises ``DataError`` where a labelled row does not end with an end-of-turn token: training on such rows
+    teaches the model not to stop. Data without turns state no template."""
     stops = stop_ids(export, tokenizer)
     for name, task in tasks.items():
         split = task.split

@@ -1,6 +1,6 @@
-"""The export contract from the trainer's side: what a folder must be, and its rows as arrays.
+"""Read exported training folders: check the format, and return the rows as arrays.
 
-Tokens are few and lie in memory, flat; anchors (top-k log-probabilities) are many and stay memory-mapped.
+Tokens are few and are held in memory, flat; anchors (top-k log-probabilities) are many and stay memory-mapped.
 """
 
 from collections.abc import Sequence
@@ -119,7 +119,7 @@ def swept(folder: Path) -> dict[str, Path]:
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an exported folder. Raises ``DataError`` where the folder is none."""
+    """The manifest of an exported folder. Raises ``DataError`` for any other folder."""
     import json
 
     if not folder.is_dir():
@@ -140,7 +140,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 
 def load_export(folder: Path) -> Export:
-    """Read and check both splits. Raises ``DataError`` for anything that a trainer would trip over later."""
+    """Read and check both splits. Raises ``DataError`` for anything that would make a trainer fail later."""
     manifest = load_manifest(folder)
     check_bytes(folder, manifest)
     splits = {"train": load_split(folder, "train")}
@@ -155,8 +155,8 @@ def load_export(folder: Path) -> Export:
 
 
 def check_bytes(folder: Path, manifest: dict[str, Any]) -> None:
-    """Raises ``DataError`` where a shard that the manifest lists is not the one that was written. A weight or an anchor
-    with a flipped bit is a number like any other, so nothing else would tell."""
+    """Raises ``DataError`` where a shard's bytes do not match the manifest. No other check would find a flipped bit in
+    a weight or an anchor, since the result is a valid number."""
     for name, expected in (manifest.get("files") or {}).items():
         path = folder / name
         if name.endswith(".arrow") and path.is_file() and file_hash(path) != expected:
@@ -200,7 +200,7 @@ def _read_tokens(folder: Path, name: str) -> pa.Table:
 
     try:
         dataset = datasets.load_from_disk(str(folder / name))
-    except Exception as error:  # whatever the library makes of a broken folder, the user needs one sentence
+    except Exception as error:  # the library raises many types; the user needs one sentence
         raise DataError(f"{folder / name}: datasets.load_from_disk cannot read it: {error}; export again") from None
     if sorted(dataset.column_names) != sorted(TOKENS.names):
         raise DataError(

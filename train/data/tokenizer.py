@@ -7,7 +7,7 @@ from train.data.folder import DataError
 
 
 def open_tokenizer(folder: Path, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """Tokenizer and configuration of a model folder; cheap next to the weights."""
+    """Tokenizer and configuration of a model folder; loads no weights."""
     from transformers import AutoConfig, AutoTokenizer
 
     try:

@@ -1,4 +1,4 @@
-"""Ask one model what it has not answered yet, and keep each answer with its verdict on disk."""
+"""Ask one model the unanswered items, and store each answer with its verdict on disk."""
 
 import hashlib
 import json

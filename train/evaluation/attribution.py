@@ -1,6 +1,6 @@
-"""Why it forgot: the lost items by topic, the training rows nearest to each, and the rows that are near to most.
+"""Why a model forgot: lost items by topic, the training rows nearest to each, and the rows near to most items.
 
-What counts as near is in ``train.evaluation.influence``. Row ids are those of the export's ``meta/``, which are those
+``train.evaluation.influence`` defines nearness. Row ids are those of the export's ``meta/``, which are those
 of the ``id`` column of the build that it was mixed from; the further ways of asking that ``curate build --wordings``
 adds have ids of their own there, "abc-w1" for a wording of the row "abc".
 """
@@ -194,7 +194,7 @@ class _Look:
         seen = [self._row(row) for row in looked]
         places = np.array([embedding(self.model, item.before) for item in items])
         there = np.array([each for _, each, _ in seen])
-        middle = np.concatenate([places, there]).mean(0)  # what all prompts share, the template above all
+        middle = np.concatenate([places, there]).mean(0)  # shared by all prompts, mainly the chat template
         if self.search.by == "gradient":
             changes = np.array([self.gradients.of_change(item.before, item.after) for item in items])
             similar = cosine(changes, np.array([each for _, _, each in seen]))

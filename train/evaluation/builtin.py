@@ -1,4 +1,4 @@
-"""Suites that come by name, asked in the model's own chat template: code that runs, refusals and over-refusals."""
+"""Built-in suites, asked in the model's own chat template: code that runs, refusals and over-refusals."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence

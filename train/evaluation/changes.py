@@ -1,4 +1,4 @@
-"""What the answers do not show one by one: their manner, and how far the distributions beneath them moved."""
+"""Changes over all answers: their style, and how far the next-token distributions moved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from train.evaluation import style
     from train.evaluation.drift_texts import Passage
 
-LEAST = 20  # answers from which on a change of manner can be told at all
+LEAST = 20  # least number of answers for a test of a change of style
 WINDOW = 256  # tokens of a text that are measured together
 MOST = 200  # windows of a text, and prompts of each kind
 

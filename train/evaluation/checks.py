@@ -1,4 +1,4 @@
-"""What makes an answer right: the kinds of checks that an item may ask for; and a loop detector.
+"""The kinds of checks that decide whether an answer is right, and a detector of repetition loops.
 
 To add a kind, write a function here under ``@kind``: it tells whether an answer meets a check of that kind.
 """

@@ -1,4 +1,4 @@
-"""Two models on the same items: what was lost, what was gained, and whether it can be told from chance."""
+"""Two models on the same items: lost and gained items, and tests of significance."""
 
 from collections.abc import Mapping, Sequence
 from math import floor, log2
@@ -108,7 +108,7 @@ def middle(draws: "Draws") -> tuple[float, float]:
 
 
 def unlike(before: Conditions, after: Conditions) -> list[str]:
-    """What differs between two runs, a clause per field."""
+    """The differences between two runs' conditions, a clause per field."""
     pairs = [(field, getattr(before, field), getattr(after, field)) for field in Conditions.model_fields]
     return [f"{field} ({MEANING.get(field, 'a setting')}): {x!r} against {y!r}" for field, x, y in pairs if x != y]
 

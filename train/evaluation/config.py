@@ -1,4 +1,4 @@
-"""What a user may set about evaluating and reporting: one frozen value per command, strict about its keys.
+"""Settings of evaluation and reports: one frozen value per command; unknown keys are refused.
 
 Every field is a key of the command's YAML file and a flag of the same name.
 """
@@ -154,7 +154,7 @@ class ReportConfig(Strict):
 
 
 def defaults_taken(config: Strict, **settled: Any) -> str:
-    """What nobody chose, in one line. ``settled``: what a default came to, once looked at more closely.
+    """The settings left at their defaults, in one line. ``settled``: values that defaults resolved to.
 
     >>> defaults_taken(ReportConfig(out="page.html"))
     'defaults taken: folder="report"'

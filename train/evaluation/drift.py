@@ -1,7 +1,7 @@
 """How far a model's next-token distributions moved from the base's: KL(p0‖p) and perplexity, on any text.
 
-Answers tell what a model says; this tells what changed beneath, on text that training never showed it, and it moves
-before any answer does. Per token it is exact over the whole vocabulary. Both models are in memory at once, each with
+Drift is measured on text outside the training data, and shows changes before any answer changes. Drift per token is
+exact over the whole vocabulary. Both models are in memory at once, each with
 the hidden states of one batch; of the logits only ``train.objective.head.HELD`` values of each at a time, never
 [all positions, vocab], so that what is held beside the models stays below a GiB however many tokens there are (0.4
 measured in float32, 0.6 in bfloat16, on a CPU, with 152,000 entries).
@@ -50,7 +50,7 @@ def measure(
     seed: int = 0,
     say: Say = lambda line: None,
 ) -> Drift:
-    """Both models on every passage: what each token costs either, and how far their distributions are apart there.
+    """Both models on every passage: each token's loss under both, and the KL between their distributions.
 
     The logits are each model's own; softmax, loss and KL of them are float32. ``batch_tokens``: padded tokens a forward
     pass. With ``out``, each batch is kept in ``out/drift-<digest>.jsonl`` as soon as it is measured, and the same

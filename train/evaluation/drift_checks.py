@@ -1,4 +1,4 @@
-"""Models and texts whose distributions cannot be compared."""
+"""Refuse models and texts whose distributions cannot be compared."""
 
 import json
 from collections.abc import Sequence

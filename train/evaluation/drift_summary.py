@@ -49,7 +49,7 @@ def perplexity(nll: float, tokens: int) -> float:
 
 def interval(pairs: Sequence[tuple[float, int]], seed: int) -> tuple[float, float]:
     """Bootstrap 95 % of a mean per token, from sums and tokens of each passage. Passages are drawn, not tokens: the
-    tokens of one passage are alike, and as if independent they would claim more than is known.
+    tokens of one passage are alike, and treating them as independent would make the interval too narrow.
 
     >>> interval([(2.0, 4), (2.0, 4)], seed=0)
     (0.5, 0.5)

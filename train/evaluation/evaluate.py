@@ -110,7 +110,7 @@ def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
 
 
 def _works(task: Task, open_engine: Open) -> Iterator[Callable[[Say], None]]:
-    """What is to be done with a model: each with an engine of its own."""
+    """The pieces of work for a model, each with an engine of its own."""
     own = tuple(job for job in task.jobs if not job.suite.harness)
     if own:
         yield partial(run_task, replace(task, jobs=own), open_engine)

@@ -1,4 +1,4 @@
-"""What is said of lost items: the rows that pushed each away, topics, and rows under suspicion."""
+"""The explanation of lost items: the training rows that caused each loss, topics, and suspect rows."""
 
 from collections import Counter
 from pathlib import Path

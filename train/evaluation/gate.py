@@ -7,7 +7,7 @@ from train.evaluation.results import Comparison, EvaluateError
 
 
 def refuse_blind(config: EvaluateConfig, knowledge: Sequence[str], suites: int) -> None:
-    """Raises ``EvaluateError`` for a limit that nothing here could breach, before anything is asked."""
+    """Raises ``EvaluateError`` for a limit that no suite asked here could breach, before any question is asked."""
     if config.min_recall is not None and not knowledge:
         raise EvaluateError(
             '--min-recall: no suite of new knowledge; give its items "role": "new", or give --knowledge'

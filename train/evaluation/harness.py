@@ -81,7 +81,7 @@ class Harness:
                 loaded = TaskManager().load([name])
         except EvaluateError:
             raise
-        except Exception as error:  # what a task's own code and the hub raise has no common type
+        except Exception as error:  # errors of a task's code and of the hub have no common type
             local = "" if self.data_dirs else f"; from files, with --data-dir: {', '.join(sorted(LOCAL))}"
             raise HarnessError(f"--suite {name}: no such file, and the harness cannot load a task of this name: "
                                f"{type(error).__name__}: {error}{local}") from error  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which training rows push a lost answer away, and which merely look like its question.
+"""Find the training rows that caused a lost answer, and those that are merely similar to its question.
 
 A step of gradient descent on a row z moves the weights by −η ∇L(z), and so the loss L' of anything else by about
 −η ∇L(z)·∇L' (TracIn, Pruthi et al. 2020, arXiv 2002.08484, eq. 1). **A negative product means that training the row
@@ -140,7 +140,7 @@ def embedding(model: Any, text: ScoredTokens) -> np.ndarray:
 
 
 def cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Float32 [l, r] of [l, dims] and [r, dims]; 0 where a vector is nothing.
+    """Float32 [l, r] of [l, dims] and [r, dims]; 0 where a vector is zero.
 
     >>> cosine(np.array([[3.0, 0.0], [0.0, 0.0]]), np.array([[-1.0, 0.0]])).tolist()
     [[-1.0], [0.0]]
@@ -149,7 +149,7 @@ def cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Each vector over its length."""
+    """Each vector divided by its length."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30))
 
 

@@ -1,8 +1,9 @@
 """A model as judge: whether an answer does what its item asks for, where rules cannot tell (``--judge``).
 
-LLM-as-a-judge with a reference answer (Zheng et al., arXiv 2306.05685). It answers yes or no, greedily; anything else
-is no verdict, which counts as no and is counted. Answers are quoted data to it, yet nothing keeps a model's answer from
-talking to its judge: a judge is an opinion beside the strict score, never instead of it where rules can tell.
+LLM-as-a-judge with a reference answer (Zheng et al., arXiv 2306.05685). The judge answers yes or no, greedily; any
+other answer is no verdict, which counts as no and is counted. Answers are quoted to the judge as data, yet an answer
+can still try to instruct the judge. So a verdict stands beside the strict score, and never replaces the score where
+rules can tell.
 """
 
 import json

@@ -89,7 +89,7 @@ def without_code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """What is left to read: no fenced code, tables, addresses and signs of Markdown.
+    """The prose of a text: without fenced code, tables, addresses and Markdown signs.
 
     >>> prose("## Steps\\n1. **Stop.**\\n2. See https://a.org/b")
     'Steps\\nStop.\\nSee '
@@ -122,7 +122,7 @@ def scripts(text: str) -> Counter[str]:
 
 
 def identify(text: str) -> str:
-    """The ISO 639 code of the language of a text, or nothing where it cannot be told: too short, not sure.
+    """The ISO 639 code of the language of a text, or "" where the text is too short or the model unsure.
 
     >>> identify("")
     ''

@@ -1,4 +1,4 @@
-"""The tasks of lm-evaluation-harness from files at hand: no hub, the same prompts and metrics.
+"""Tasks of lm-evaluation-harness from local files: no hub, the same prompts and metrics.
 
 Each of ``LOCAL`` finds its file in a data folder, by name, and reads it into the columns that the harness's own task
 reads from the hub. What the harness gets is one of its own YAML files: its task included, the dataset replaced.

@@ -1,4 +1,4 @@
-"""What an evaluation asks, settled and checked before a model is loaded."""
+"""Decide and check what an evaluation asks, before a model is loaded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Evaluation:
 
 
 def prepare(config: EvaluateConfig) -> Evaluation:
-    """Settle and check everything that can be checked before a model is loaded.
+    """Decide and check everything that can be checked before a model is loaded.
 
     Raises ``SuiteError``, ``EvaluateError`` or ``EngineError``.
     """

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: the types in ``results.json`` and beside the answers, written whole."""
+"""The types stored in ``results.json`` and beside the answers; files are written atomically."""
 
 import hashlib
 import json
@@ -233,7 +233,7 @@ def digest(value: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> str:
-    """Write a file so that nobody ever sees half of it; returns its sha256."""
+    """Write a file atomically; returns its sha256."""
     data = text.encode("utf-8", "replace")
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()

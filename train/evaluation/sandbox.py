@@ -1,7 +1,7 @@
 """Runs Python that a language model wrote, in a process that can reach a scratch folder and nothing else (Linux).
 
-The child locks itself in before the first line of foreign code, with what Linux offers to any user, and the kernel
-passes the locks on to all that it starts:
+The child restricts itself before the first line of foreign code, by means open to any Linux user, and the kernel
+passes the restrictions on to all threads and processes that the child starts:
 
 - Landlock (docs.kernel.org/userspace-api/landlock.html): files are written in the scratch folder only, and read there
   and where Python and its packages live. Home folders and keys are not readable.
@@ -56,7 +56,7 @@ class Outcome:
 
 
 class SandboxError(RuntimeError):
-    """The sandbox itself is not to be had here; says what is missing."""
+    """The sandbox does not work on this system; the message says what is missing."""
 
 
 DEFAULT = Limits()
@@ -97,7 +97,7 @@ def run_python(code: str, limits: Limits = DEFAULT) -> Outcome:
 
 @functools.cache
 def _missing() -> str | None:
-    """What one can tell without a run."""
+    """Why the sandbox cannot work here, as far as known without a run; else None."""
     machine = platform.machine()
     if sys.platform != "linux":
         return f"generated code is run under Landlock and seccomp, which are Linux's; this is {sys.platform}"
@@ -121,7 +121,7 @@ def _trial() -> str | None:
 
 
 class _Ear:
-    """Keeps the first bytes that come through a pipe and throws the rest away: nobody fills our memory."""
+    """Keeps the first bytes that come through a pipe and discards the rest, so that output cannot fill memory."""
 
     def __init__(self, pipe: int, most: int) -> None:
         self.pipe, self.most, self.kept = pipe, most, bytearray()

@@ -78,7 +78,7 @@ def child() -> NoReturn:
 
 
 def _lock(job: dict[str, Any]) -> None:
-    """Shuts every door. Raises OSError with the name of the one that does not close."""
+    """Applies every restriction. Raises OSError with the name of the one that fails."""
     libc = ctypes.CDLL(None, use_errno=True)
     _done(libc.prctl(1, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != job["parent"]:

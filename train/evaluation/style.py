@@ -1,4 +1,4 @@
-"""The manner of answers: what one looks like, and how it changed between two models on the same items."""
+"""The style of answers: features of one answer, and their change between two models on the same items."""
 
 import re
 from collections import Counter

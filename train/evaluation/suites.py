@@ -18,7 +18,7 @@ from curate.config.settings import Strict
 from curate.errors import CurateError
 from train.evaluation.checks import Check, correct
 
-MOST_ERRORS = 10  # shown at once; a file that is wrong is mostly wrong everywhere
+MOST_ERRORS = 10  # shown at once; a wrong file mostly has the same error on every line
 
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # it also names a file
 

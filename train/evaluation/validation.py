@@ -7,7 +7,7 @@ from typing import Any
 from train.evaluation.harness import RIGHT, HarnessError, choices_of, document, score_of
 from train.evaluation.suites import Item, Suite
 
-FAR = -1e4  # log-probability of a choice that is not taken
+FAR = -1e4  # log-probability of a rejected choice
 IN_SENTENCES = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})  # of IFEval
 MOST = 0.05  # of a suite's items that may be left out; more, and the task itself is broken
 

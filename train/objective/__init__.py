@@ -1,1 +1,1 @@
-"""What is minimised: likelihood, divergence from the base, penalties on weights."""
+"""Training objectives: likelihood, divergence from the base, penalties on weights."""

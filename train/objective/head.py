@@ -1,7 +1,7 @@
-"""The language-model head at scored positions alone; where a vocabulary is large, a slice of them at a time.
+"""Run the language-model head at scored positions only; with a large vocabulary, a slice of positions at a time.
 
 Logits of a few thousand tokens over 150,000 entries are the largest tensors of a step. A loss needs only a few numbers
-per token, so a slice's logits are freed once these numbers are computed, and are computed anew in the backward pass.
+per token, so a slice's logits are freed once these numbers are computed, and are recomputed in the backward pass.
 """
 
 from collections.abc import Iterator
@@ -32,8 +32,8 @@ def scored_hidden(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> t
 
 
 def logits_of(whole: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Logits [n, vocab] of hidden states [n, hidden], by the model's own forward with its layers stepped over, so that
-    whatever an architecture does behind its head (scaling, soft-capping) is done."""
+    """Logits [n, vocab] of hidden states [n, hidden], by the model's own forward with its layers skipped, so that
+    operations after the head (scaling, soft-capping) are applied."""
     from transformers.modeling_outputs import BaseModelOutputWithPast
 
     given: Any = hidden[None]
@@ -46,7 +46,7 @@ def logits_of(whole: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 
 def slices(count: int, vocab: int) -> list[slice] | None:
-    """Slices of ``count`` scored tokens whose logits are held at a time; None where all of them may be.
+    """Slices of ``count`` scored tokens that hold at most ``HELD`` logits each; None where all tokens fit at once.
 
     >>> slices(1000, 1000), slices(300, 150_000)[:2]
     (None, [slice(0, 111, None), slice(111, 222, None)])
@@ -65,11 +65,11 @@ def fed(inputs: Any) -> dict[str, torch.Tensor]:
 @contextmanager
 def head_at(model: Any, index: torch.Tensor, width: int, hidden: list[torch.Tensor] | None = None) -> Iterator[None]:
     """Run the language-model head at some positions only: inside, ``logits`` is [1, n, vocab] for ``index`` [n]; or,
-    with ``kept``, at none, and what it would have read [n, hidden] is put there.
+    with the list ``hidden``, at no position, and the head's inputs [n, hidden] are appended to the list.
 
     ``index`` points into the flattened [batch * width] positions. The hidden states are picked where they enter the
-    head, inside the model's own forward, so whatever an architecture does to its logits is done, and so that a wrapper
-    (DDP, FSDP) sees a forward call as always. Virtual tokens that prompt tuning puts before each row are stepped over.
+    head, inside the model's own forward, so that operations on the logits are applied and a wrapper (DDP, FSDP) sees
+    a normal forward call. Virtual tokens that prompt tuning puts before each row are skipped.
     """
 
     def pick(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -1,13 +1,13 @@
-"""The loss, one formula for every token: a divergence from a target distribution, averaged per pool.
+"""The loss, one formula for every token: a divergence from a target distribution, averaged per loss group.
 
-    L = sum over pools of  lambda_pool / n_pool * sum over the pool's tokens of  w_t * KL(target_t || p_theta)
+    L = sum over loss groups of  lambda_group / n_group * sum over the group's tokens of  w_t * KL(target_t || p_theta)
 
-A labelled token's target is certain, and its KL is the negative log-likelihood. A distilled or anchored token's
-target is the base model's own distribution p0, known as its top-k log-probabilities and one bucket for the tail
-(KL to the base model on the prompts at hand is what predicts forgetting: arXiv 2509.04259). A *pool* is what is
-averaged together: the labelled tokens of one source, the distilled tokens of one source, or all anchored tokens.
-n_pool counts tokens over the whole optimiser step, all devices and accumulated batches together, so how a step is cut
-into batches changes nothing.
+The target of a labelled token is its label with probability 1, so the KL is the negative log-likelihood. The target of
+a distilled or anchored token is the base model's distribution p0, known as its top-k log-probabilities and one bucket
+for the tail (KL to the base model on the new task's prompts predicts forgetting: arXiv 2509.04259). A *loss group* is a
+set of tokens averaged together: the labelled tokens of one source, the distilled tokens of one source, or all anchored
+tokens. n_group counts tokens over the whole optimiser step, all devices and accumulated batches together, so the loss
+does not depend on how a step is cut into batches.
 """
 
 import math
@@ -20,7 +20,7 @@ def divergence(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) 
     """KL(target || softmax(logits)) per token, in nats: float32 [n].
 
     logits [n, vocab]; ids int64 [n, k] and logprobs float32 [n, k]: the target's known entries, padded with -inf.
-    What the target leaves over is one bucket, compared with all that the model gives to the other tokens:
+    The rest of the target's probability is one bucket, compared with the model's probability of all other tokens:
 
         sum_k p0_k (log p0_k - log p_k)  +  p0_tail (log p0_tail - log p_tail),   p_tail = 1 - sum_k p_k
 
@@ -40,7 +40,7 @@ def divergence(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) 
 
 
 def _log_rest(logp: torch.Tensor) -> torch.Tensor:
-    """log(1 - sum_k exp(logp_k)), held off -inf: in float32 a sum this near to 1 has no digits left to subtract."""
+    """log(1 - sum_k exp(logp_k)), kept above -inf: in float32 a sum close to 1 leaves no digits after subtraction."""
     total = logp.logsumexp(-1).clamp(max=-torch.finfo(torch.float32).eps)
     return torch.log(-torch.expm1(total))
 
@@ -52,8 +52,8 @@ def full_divergence(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
 
 
 def likelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """p(y_t), what dynamic fine-tuning weighs a label's NLL with (arXiv 2508.05629, eq. 9): float32 [n]; logits
-    [n, vocab], labels int64 [n]. No gradient is to pass through it.
+    """p(y_t), the weight of a label's NLL in dynamic fine-tuning (arXiv 2508.05629, eq. 9): float32 [n]; logits
+    [n, vocab], labels int64 [n]. No gradient may pass through the weight.
 
     >>> float(likelihood(torch.zeros(1, 4), torch.tensor([2])))
     0.25
@@ -62,8 +62,8 @@ def likelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def normalised_entropy(logits: torch.Tensor, top: int = 20) -> torch.Tensor:
-    """Entropy of the ``top`` likeliest tokens, taken as a distribution, over ln ``top``: what entropy-adaptive
-    fine-tuning weighs a label's NLL with (arXiv 2601.02151): float32 [n] in [0, 1]; logits [n, vocab].
+    """Entropy of the ``top`` likeliest tokens, taken as a distribution, over ln ``top``: the weight of a label's
+    NLL in entropy-adaptive fine-tuning (arXiv 2601.02151): float32 [n] in [0, 1]; logits [n, vocab].
 
     >>> round(float(normalised_entropy(torch.zeros(1, 50))), 5)
     1.0
@@ -74,10 +74,10 @@ def normalised_entropy(logits: torch.Tensor, top: int = 20) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class LossGroups:
-    """What is averaged together, and how much each average counts.
+    """The loss groups: sets of tokens averaged together, and the weight of each average.
 
-    names: for logs, "loss/<source>", "kl/<source>", "anchor". lambdas: float [pools]. groups: int [pools];
-    pools of one group share a normaliser (without balance all trained tokens are one group).
+    names: for logs, "loss/<source>", "kl/<source>", "anchor". lambdas: float, one per loss group. groups: int, one per
+    loss group; equal numbers share a normaliser (without balance all trained tokens do).
     """
 
     names: tuple[str, ...]
@@ -85,15 +85,15 @@ class LossGroups:
     groups: tuple[int, ...]
 
     def sums(self, terms: torch.Tensor, weights: torch.Tensor, pools: torch.Tensor) -> torch.Tensor:
-        """Weighted terms summed by pool: float32 [pools]."""
+        """Weighted terms summed by loss group: float32 [groups]."""
         return terms.new_zeros(len(self.names)).index_add(0, pools, weights * terms)
 
     def loss(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """The loss from the pools' sums and the token counts of the whole step; an absent pool adds nothing."""
+        """The loss from the groups' sums and the token counts of the whole step; an absent loss group adds nothing."""
         return self.parts(sums, counts).sum()
 
     def parts(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """What each pool adds to the loss: float32 [pools]."""
+        """Each loss group's share of the loss: float32 [groups]."""
         groups = torch.tensor(self.groups, device=sums.device)
         lambdas = torch.tensor(self.lambdas, device=sums.device)
         totals = sums.new_zeros(len(self.names)).index_add(0, groups, counts.to(sums))[groups]

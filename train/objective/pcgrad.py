@@ -1,4 +1,4 @@
-"""Gradient surgery (PCGrad): of two pools' gradients, the components that conflict are projected away."""
+"""Gradient surgery (PCGrad): project away the conflicting components of two loss groups' gradients."""
 
 from collections.abc import Sequence
 from random import Random
@@ -11,10 +11,10 @@ Gradient = list[Tensor]
 
 
 def surgery(gradients: Sequence[Gradient], rng: Random) -> Gradient:
-    """The sum of the gradients, each first rid of what conflicts with the others (arXiv 2001.06782, algorithm 1).
+    """The sum of the gradients, each without its conflicts with the others (arXiv 2001.06782, algorithm 1).
 
     For each g_i, in random order over the others' original g_j: where g_i · g_j < 0,
-    g_i ← g_i − (g_i · g_j) / ‖g_j‖² g_j. Two that conflict end at right angles to each other's original.
+    g_i ← g_i − (g_i · g_j) / ‖g_j‖² g_j. Of two conflicting gradients, each ends orthogonal to the other's original.
     """
     changed = [[part.clone() for part in gradient] for gradient in gradients]
     for i, mine in enumerate(changed):

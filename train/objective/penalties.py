@@ -16,12 +16,12 @@ Penalty = Callable[[Any], Tensor]
 
 
 def start_of(model: Any) -> dict[str, Tensor]:
-    """A copy of the trainable weights as they are now: the point that penalties pull towards."""
+    """A copy of the trainable weights as they are now: the point towards which penalties pull."""
     return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def quadratic(start: Weights, strength: float, importance: Weights | None = None) -> Penalty:
-    """strength · Σ_i importance_i (θ_i − θ0_i)²; every importance is 1 where none is given.
+    """strength · Σ_i importance_i (θ_i − θ0_i)²; without ``importance`` all are 1.
 
     With the diagonal of the Fisher information and λ/2 it is EWC (arXiv 1612.00796, eq. 3), with a path's Ω and c
     Synaptic Intelligence (arXiv 1703.04200, eq. 4), with nothing and α/2 L2-SP (arXiv 1802.01483, eq. 2).
@@ -63,7 +63,7 @@ def _held(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
 
 
 def lying_as(weight: Tensor, values: Tensor) -> Tensor:
-    """``values`` on the weight's device, and sharded over processes as the weight is."""
+    """``values`` on the weight's device, sharded over processes like the weight."""
     mesh: Any = getattr(weight, "device_mesh", None)
     if mesh is None or hasattr(values, "device_mesh"):
         return values.to(weight.device)

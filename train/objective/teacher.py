@@ -13,7 +13,7 @@ from train.objective.head import logits_of, scored_hidden, scored_logits
 
 @dataclass(frozen=True)
 class Teacher:
-    """The base model, run in the arithmetic of training, so that weights that did not move have a divergence of 0."""
+    """The base model, run in training's precision, so that unchanged weights have a divergence of 0."""
 
     model: Any
     bf16: bool
@@ -25,7 +25,7 @@ class Teacher:
             return scored_logits(self.model, self.model, inputs, index)
 
     def hidden(self, inputs: Any, index: torch.Tensor) -> torch.Tensor:
-        """Inputs of the head, [n, hidden], at the same places."""
+        """Inputs of the head, [n, hidden], at the same positions."""
         with self._ready(inputs["input_ids"].device):
             return scored_hidden(self.model, self.model, inputs, index)
 
@@ -35,7 +35,7 @@ class Teacher:
             return logits_of(self.model, hidden)
 
     def _ready(self, device: torch.device) -> AbstractContextManager[Any]:
-        """A copy follows the trained model to its device."""
+        """Move a copy to the trained model's device."""
         if self.model.device != device:
             self.model.to(device)
         stack = ExitStack()

@@ -1,6 +1,6 @@
-"""The evaluation as pages: one HTML file that needs nothing else, and Markdown (``python -m train report``).
+"""Write an evaluation as one self-contained HTML file, and as Markdown (``python -m train report``).
 
-It reads ``results.json`` and computes nothing anew. Model answers are untrusted text: the templates escape
+The pages show ``results.json`` and recompute nothing. Model answers are untrusted text: the templates escape
 all of it, and the page's own policy forbids scripts and network.
 """
 
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from train.evaluation.explanation import Why
 
 TEMPLATES = Path(__file__).parent / "templates"
-ALIKE = 0.6  # share of words in common from which highlighting the others helps the eye
+ALIKE = 0.6  # least share of common words at which the differing words are highlighted
 MOST_FLIPS = 200  # shown per suite; nobody reads thousands, and results.json has all of them
-MOST_LINES = 20  # the same in Markdown, where nothing folds
+MOST_LINES = 20  # the same in Markdown, which cannot fold lists
 MOST_PAIRS = 500_000  # of pieces; beyond, frequent ones anchor no match: two long loops would take seconds
 LONGEST_WORD = 16  # characters that highlighting takes together
 LONGEST_CELL = 300  # characters of a prompt or an answer in Markdown

@@ -11,7 +11,7 @@ from train.report.table import percent
 if TYPE_CHECKING:
     from train.evaluation.explanation import Why
 
-SHOWN = 5  # items that are named of those left out
+SHOWN = 5  # number of left-out items that are named
 REFUSALS = {"advbench": "harmful", "xstest_unsafe": "harmful", "xstest_safe": "safe"}
 
 

@@ -94,7 +94,7 @@ def columns(where: Where) -> list[Column]:
 
 
 def verdict(comparison: Comparison) -> str:
-    """What happened, in one or two sentences."""
+    """A comparison's result, in one or two sentences."""
     return " ".join([*_learned(comparison), *_kept(comparison)])
 
 

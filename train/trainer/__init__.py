@@ -1,1 +1,1 @@
-"""TRL's trainer with these objectives, and which parameters train."""
+"""TRL's trainer with this package's losses, and the choice of trainable parameters."""

@@ -1,4 +1,4 @@
-"""Early stopping on dev and retention rows: training stops where too much is lost; the best trade-off is kept."""
+"""Early stopping on dev and retention rows: stop where too much is forgotten, keep the best trade-off."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ token still is (the answer the base model gave is still the greedy one); and the
 
 
 def trade_off(recall: float, kept: float, floor: float = 0.0) -> float:
-    """The harmonic mean of what is learned and what is kept; 0 below the floor. The look with the highest is the best.
+    """The harmonic mean of recall and the share kept; 0 where ``kept`` is below the floor. The best evaluation has the
+    highest trade-off.
 
     >>> trade_off(1.0, 0.5), trade_off(1.0, 0.5, floor=0.9)
     (0.6666666666666666, 0.0)
@@ -19,9 +20,9 @@ def trade_off(recall: float, kept: float, floor: float = 0.0) -> float:
 
 
 class Watch(TrainerCallback):
-    """Fills in the trade-off of every look, relative to the base model's own, and ends training by it.
+    """Adds the trade-off, relative to the base model, to every evaluation, and stops training early by the trade-off.
 
-    ``reason``: why training was ended; None where it was not.
+    ``reason``: why training was stopped early; None where training was not.
     """
 
     def __init__(self, floor: float | None, patience: int):
@@ -29,7 +30,7 @@ class Watch(TrainerCallback):
         self.reason: str | None = None
 
     def judge(self, metrics: dict[str, float], state: Any) -> None:
-        """Add the share that is kept of what the base model has, and the trade-off, to the metrics of a look."""
+        """Add the share kept of the base model's retention, and the trade-off, to the metrics of an evaluation."""
         if KEPT in metrics:
             base = next((entry for entry in state.log_history if entry["step"] == 0 and KEPT in entry), metrics)
             share = metrics[KEPT] / base[KEPT] if base[KEPT] else 1.0

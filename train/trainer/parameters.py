@@ -13,7 +13,7 @@ VIRTUAL = ("prefix", "prompt")
 
 
 def check_parts(config: SftConfig) -> None:
-    """Raises ``ConfigError`` where settings exclude each other or want a package that is not there."""
+    """Raises ``ConfigError`` where settings exclude each other or need a package that is not installed."""
     held = config.freeze > 0 or bool(config.train_only)
     if config.adapter != "none" and held:
         raise ConfigError(f"--adapter {config.adapter} holds every other weight; leave out --freeze and --train-only")
@@ -36,7 +36,7 @@ def _bitsandbytes() -> bool:
 
 
 def loading(config: SftConfig) -> dict[str, Any]:
-    """Keywords to ``from_pretrained``: master weights in float32; QLoRA's base in 4 bits (arXiv 2305.14314)."""
+    """Keyword arguments of ``from_pretrained``: float32 master weights; QLoRA's base in 4 bits (arXiv 2305.14314)."""
     import torch
 
     if config.adapter != "qlora":
@@ -52,7 +52,7 @@ def loading(config: SftConfig) -> dict[str, Any]:
 
 
 def choose_parts(model: Any, config: SftConfig) -> Any:
-    """The model with only what is to train requiring gradients; wrapped where an adapter trains.
+    """The model with gradients required by the trainable weights alone; wrapped where an adapter trains.
 
     Raises ``ConfigError`` where a pattern matches no weight, or nothing would train.
     """
@@ -68,8 +68,8 @@ def choose_parts(model: Any, config: SftConfig) -> Any:
 
 
 def freeze_lower(model: Any, share: float) -> Any:
-    """Hold the embeddings and the lower ``share`` of the layers, rounded to whole ones (arXiv 1911.03090). A head that
-    is tied to the embeddings is held with them."""
+    """Freeze the embeddings and the lower ``share`` of the layers, rounded to whole layers (arXiv 1911.03090). A head
+    that is tied to the embeddings is frozen with them."""
     model.get_input_embeddings().requires_grad_(False)
     layers = model.get_decoder().layers
     for layer in layers[: round(share * len(layers))]:
@@ -78,7 +78,7 @@ def freeze_lower(model: Any, share: float) -> Any:
 
 
 def train_matching(model: Any, patterns: Sequence[str]) -> None:
-    """Train the weights whose dotted name matches a pattern, whole or as a part between dots; hold the others.
+    """Train the weights whose dotted name matches a pattern, whole or as a part between dots; freeze the others.
 
     "mlp" matches model.layers.0.mlp.up_proj.weight; so do "layers.*.mlp" and "*up_proj.weight".
     """
@@ -101,14 +101,15 @@ def _adapted(model: Any, config: SftConfig) -> Any:
     if config.adapter == "qlora":
         prepare: Any = prepare_model_for_kbit_training
         model = prepare(model, use_gradient_checkpointing=config.grad_checkpointing)
-    torch.manual_seed(config.seed)  # an adapter's first weights are drawn, before the trainer sets its seed
+    torch.manual_seed(config.seed)  # an adapter draws its first weights before the trainer sets its seed
     return get_peft_model(model, adapter_config(config))
 
 
 def adapter_config(config: SftConfig) -> Any:
-    """PEFT's configuration of an adapter. Low-rank ones lie on every linear layer but the head (arXiv 2305.14314,
-    section 4), without dropout; DoRA splits each weight into length and direction (arXiv 2402.09353), IA³ scales keys,
-    values and the MLP's inner activations (arXiv 2205.05638); prefix and prompt: arXiv 2101.00190, 2104.08691."""
+    """PEFT's configuration of an adapter. Low-rank adapters are on every linear layer but the head (arXiv
+    2305.14314, section 4), without dropout; DoRA splits each weight into length and direction (arXiv 2402.09353),
+    IA³ scales keys, values and the MLP's inner activations (arXiv 2205.05638);
+    prefix and prompt: arXiv 2101.00190, 2104.08691."""
     from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig
 
     task: Any = "CAUSAL_LM"

@@ -37,11 +37,11 @@ class _EpochKeeper(TrainerCallback):
 class AnchoredSFTTrainer(SFTTrainer):
     """``SFTTrainer`` over ``train.data.batches.Collator``'s batches.
 
-    Full fine-tuning as TRL does it (accelerate, checkpoints, schedules), but for what enters the loss:
+    Full fine-tuning as in TRL (accelerate, checkpoints, schedules), except for the loss: the loss is that of
     ``train.objective.loss``, with the language-model head run at scored positions only.
     """
 
-    # Our loss is divided by the token counts of the whole accumulated step; Trainer must not divide once more.
+    # Our loss is divided by the token counts of the whole accumulated step; Trainer must not divide again.
     loss_is_scaled_for_ga: bool = True  # type: ignore[assignment]
 
     def __init__(
@@ -68,7 +68,7 @@ class AnchoredSFTTrainer(SFTTrainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], torch.Tensor]:
-        """The batches of one optimiser step, and its token counts by pool over all of them and all devices."""
+        """The batches of one optimiser step, and its token counts by loss group over these batches and all devices."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = sum(
             (batch["counts"].to(device) for batch in batches),
@@ -86,23 +86,23 @@ class AnchoredSFTTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """This batch's share of the step's loss; ``num_items_in_batch`` is the step's counts by pool."""
+        """This batch's share of the step's loss; ``num_items_in_batch``: the step's token counts by loss group."""
         counts = inputs["counts"] if num_items_in_batch is None else num_items_in_batch
         sums = self.pool_sums(model, inputs)
         self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
-        # The wrapped model averages gradients over devices, and our normaliser already counts all of them.
+        # The wrapped model averages gradients over devices, and our normaliser already counts all devices' tokens.
         loss = self.pools.loss(sums, counts) * float(self.accelerator.num_processes)
         return loss + self.penalty(model) / self._batches if self.penalties else loss
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One forward and backward; with gradient surgery, one backward for each pool."""
+        """One forward and backward; with gradient surgery, one backward for each loss group."""
         if self.pcgrad is None:
             loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]
             return loss
         return self._operated_step(model, inputs, num_items_in_batch)
 
     def _operated_step(self, model: Any, inputs: Any, counts: Any) -> torch.Tensor:
-        """Pools' gradients, gathered over the batches of a step and over devices, then operated on and set."""
+        """Sum each loss group's gradients over a step's batches and devices, apply gradient surgery, set the result."""
         whole = self.accelerator.unwrap_model(model)
         whole.train()
         inputs = self._prepare_inputs(inputs)
@@ -131,13 +131,13 @@ class AnchoredSFTTrainer(SFTTrainer):
         return torch.stack([penalty(whole) for penalty in self.penalties]).sum()
 
     def pool_sums(self, model: Any, inputs: Any) -> torch.Tensor:
-        """Weighted divergences summed by pool: float32 [pools]."""
+        """Weighted divergences summed by loss group: float32 [groups]."""
         terms, weights, _ = self.judged(model, inputs)
         return self.pools.sums(terms, weights, inputs["pools"])
 
     def judged(self, model: Any, inputs: Any) -> Judged:
-        """Every scored token. Where their logits are many, a slice of them is held at a time and computed anew in the
-        backward pass; not where weights are sharded, for there the head must run inside the wrapper's own forward."""
+        """Results for every scored token. Many logits are held a slice at a time and recomputed in the backward pass;
+        not where weights are sharded, since there the head must run inside the wrapper's own forward."""
         whole = self.accelerator.unwrap_model(model)
         vocab = int(whole.config.get_text_config().vocab_size)
         parts = None if self.is_fsdp_enabled or self.is_deepspeed_enabled else slices(len(inputs["places"]), vocab)
@@ -159,9 +159,9 @@ class AnchoredSFTTrainer(SFTTrainer):
         return terms, weights, right
 
     def judge(self, logits: torch.Tensor, inputs: Any) -> Judged:
-        """Scored tokens by their logits [n, vocab]."""
+        """Results for the scored tokens with these logits [n, vocab]."""
         weights = self.token_weights(logits, inputs)
-        training = torch.is_grad_enabled()  # only evaluation reads what was right
+        training = torch.is_grad_enabled()  # only evaluation reads ``right``
         right = torch.zeros_like(inputs["labelled"]) if training else logits.argmax(-1) == inputs["tokens"]
         return self.terms(logits, inputs), weights, right
 
@@ -194,10 +194,10 @@ class AnchoredSFTTrainer(SFTTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """The same loss on the validation split as one step: normalisers over all of it.
+        """The training loss on the whole validation split, normalised as one step.
 
-        Several devices get equally many batches, for which rows from the beginning are given out again: these do not
-        count twice.
+        All devices get the same number of batches; to fill these up, rows from the beginning are repeated. Repeated
+        rows do not count twice.
         """
         loader: Any = self.get_eval_dataloader(eval_dataset)
         size = self.args.per_device_eval_batch_size
@@ -233,7 +233,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the mean loss of every pool over the steps since the last log in which it had tokens."""
+        """Add the mean loss of every loss group over the steps since the last log in which the group had tokens."""
         if "loss" in logs:
             sums = self.accelerator.reduce(self._sums.to(self.args.device)).cpu()
             present = self._present.tolist()
@@ -253,9 +253,10 @@ class AnchoredSFTTrainer(SFTTrainer):
 
 
 def answered(right: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tensor:
-    """Rows whose every token that counts is the likeliest one, and rows: float32 [2, 2], of new ones and of rehearsal.
+    """Number of rows answered right, and of all rows, for new rows and for rehearsal: float32 [2, 2].
 
-    In a new row its labels count, in rehearsal every token. ``right`` [n]; ``once`` [n]: tokens of rows to count.
+    A row is right where every counted token is the likeliest: the labels of a new row, every token of rehearsal.
+    ``right`` [n]; ``once`` [n]: tokens of rows to count.
     """
     counts = (inputs["labelled"] | inputs["old"]) & once
     totals = torch.zeros(2, 2, device=right.device)

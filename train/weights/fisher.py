@@ -1,7 +1,7 @@
-"""``python -m train fisher``: how much each weight matters to what the base model can, estimated once and kept.
+"""``python -m train fisher``: estimate once, and store, how much each weight matters to the base model's abilities.
 
-A folder holds ``importance.safetensors``, one number per weight by its name, and ``manifest.json``: of which model,
-from which rows, by which estimate. ``train sft --ewc`` and ``--si`` read it.
+A folder holds ``importance.safetensors``, one number per weight by its name, and ``manifest.json``: the model,
+the rows and the kind of estimate. ``train sft --ewc`` and ``--si`` read it.
 """
 
 import json
@@ -23,7 +23,7 @@ WEIGHTS, MANIFEST = "importance.safetensors", "manifest.json"
 
 
 def estimate(config: FisherConfig, console: Console, dry_run: bool = False) -> dict[str, Any]:
-    """Write the folder, unless the same estimate lies there already; returns its manifest."""
+    """Write the folder, unless it holds the same estimate already; returns the manifest."""
     manifest = load_manifest(config.data)
     model = config.model or manifest.get("model")
     if model is None:

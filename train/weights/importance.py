@@ -1,7 +1,7 @@
-"""How much each weight matters to what the base model can: what EWC and Synaptic Intelligence weigh its moves with.
+"""Importance of each weight to the base model's abilities, for the penalties of EWC and Synaptic Intelligence.
 
-The old tasks' data is gone, as it is for whoever trains a released model; the base model's own answers to rehearsal
-prompts stand for it.
+A released model comes without the data of its old tasks; the base model's own answers to rehearsal prompts replace
+these data.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ Row = tuple[Tensor, Tensor]
 
 
 def old_rows(data: Path, most: int) -> list[Row]:
-    """A sample of the rehearsal rows of a training folder, always the same one. ``DataError`` where it has none."""
+    """A sample of the rehearsal rows of a training folder, always the same. ``DataError`` where the folder has none."""
     split = load_export(data).splits["train"]
     held = np.flatnonzero(split.distil)
     if not len(held):
@@ -43,10 +43,10 @@ def fisher(
 ) -> dict[str, Tensor]:
     """The diagonal of the Fisher information per answer token, at the model's weights.
 
-    Labels are drawn from the model itself after each token of its answer (the expectation that the Fisher information
-    is; with the answer's own tokens it would be the empirical one, arXiv 1906.12558). Scores of different tokens are
-    then uncorrelated, so that the square of a row's summed gradient stands for the sum of the tokens' squares. With it
-    the penalty at λ = 1 is, to second order and but for the off-diagonal, KL(p0 || p) per old token.
+    Labels are drawn from the model itself after each token of its answer (the definition of the Fisher information;
+    the answer's own tokens would give the empirical Fisher, arXiv 1906.12558). Scores of different tokens are then
+    uncorrelated, so that the square of a row's summed gradient estimates the sum of the tokens' squares. The penalty at
+    λ = 1 is then, to second order and without the off-diagonal, KL(p0 || p) per old token.
     """
     total = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
     tokens = 0
@@ -66,10 +66,12 @@ def fisher(
 def path_importance(
     model: Any, batches: Sequence[Sequence[Row]], rate: float, tick: Callable[[], Any] = lambda: None
 ) -> dict[str, Tensor]:
-    """Ω_i = ω_i / ((θ_i(end) − θ_i(start))² + ξ) with ω_i = −Σ_steps g_i Δθ_i (section 3; negative ω_i count as 0).
+    """Importance by Synaptic Intelligence (section 3; negative ω_i count as 0).
 
-    g: gradients of the batches; steps of Adam, without decay. ξ: the mean square by which a weight moved. The paper's
-    1e-3 and 0.1 belong to networks whose weights move by far more.
+    Ω_i = ω_i / ((θ_i(end) − θ_i(start))² + ξ), ω_i = −Σ_steps g_i Δθ_i.
+
+    g: gradients of the batches; steps of Adam, without decay. ξ: the mean squared move of a weight. The paper's ξ, 1e-3
+    and 0.1, suits networks whose weights move far more.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     first = {name: weight.detach().clone() for name, weight in model.named_parameters()}

@@ -15,7 +15,7 @@ ADAPTER = "adapter_config.json"
 
 
 def merge(config: MergeConfig, dry_run: bool = False) -> dict[str, Any]:
-    """Write the merged model. Raises ``DataError`` where there is no adapter, or one with nothing to fold in."""
+    """Write the merged model. Raises ``DataError`` where there is no adapter, or an adapter that cannot be merged."""
     if not (config.run / ADAPTER).is_file():
         raise DataError(f"{config.run}: no adapter lies there ({ADAPTER}); give the folder of a run with --adapter")
     from peft import PeftConfig, PeftModel
@@ -68,14 +68,14 @@ def _mix(model: Any, base: dict[str, Any], share: float, name: str, run: Path) -
     import torch
 
     with torch.no_grad():
-        for key, value in model.named_parameters():  # a weight that is tied to another comes once
+        for key, value in model.named_parameters():  # tied weights come once
             if key not in base or base[key].shape != value.shape:
                 raise DataError(f"{run}: the weight {key} is not in {name} in this shape; give its own base model")
             value.copy_(torch.lerp(base[key], value, share))
 
 
 def _there(out: Path, mark: dict[str, Any]) -> bool:
-    """Whether ``out`` holds this already. Raises ``DataError`` where it holds something else."""
+    """Whether ``out`` holds this result already. Raises ``DataError`` where ``out`` holds something else."""
     if not out.exists() or not any(out.iterdir()):
         return False
     if mark.items() <= (read_run(out) or {}).items():
@@ -90,7 +90,7 @@ def _load(folder: Path, dtype: Any) -> Any:
 
 
 def _write(model: Any, run: Path, out: Path, record: dict[str, Any]) -> None:
-    """The model with the run's tokenizer, and a record of where it comes from."""
+    """Write the model with the run's tokenizer, and a record of their origin."""
     model.save_pretrained(out)
     open_up(out, "config.json")
     for pattern in ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt", "*.model"):

@@ -1,4 +1,4 @@
-"""``curate build``: a source in, a built dataset out, stage after stage."""
+"""``curate build``: read a source and run the stages that turn it into a built dataset."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,15 +31,15 @@ from curate.store.stage import Stage
 
 @dataclass(frozen=True)
 class Built:
-    """Where the built dataset lies and what became of the rows; ``summary`` prints, and travels as JSON. ``nothing``:
-    why no row of it can be trained on; None where one at least can."""
+    """The result of a build: its folder and a ``summary`` of its rows (printable, JSON). ``nothing``: why no row of
+    the dataset is fit for training; None where at least one row is."""
 
     folder: Path
     summary: dict[str, Any]
     nothing: str | None = None
 
     def check(self) -> None:
-        """Raises ``NothingToLearn``."""
+        """Raises ``NothingToLearn`` where no row is fit for training."""
         if self.nothing:
             raise NothingToLearn(f"{self.folder}: no row is fit for training, so there is nothing to learn; "
                                  f"{self.nothing}. Look at them with `curate peek {self.folder}`")  # fmt: skip
@@ -47,7 +47,8 @@ class Built:
 
 @dataclass(frozen=True)
 class Begun:
-    """A source that was read and cleaned: ``folder``, what was ``rejected`` by reason, the model and its prompts."""
+    """A source that was read and cleaned: the ``base`` model, its prompts (``frames``), the dataset ``folder``, and
+    the number of ``rejected`` records by reason."""
 
     base: Base
     frames: dict[str, str]
@@ -56,10 +57,10 @@ class Begun:
 
 
 def begin(config: BuildConfig, progress: Progress) -> Begun:
-    """Read and clean the source, and check all that needs no work of the model."""
+    """Read and clean the source, and check every setting that can be checked without running the model."""
     check_writable(config.out)
-    check_source(config)  # a source that is not there should not first cost the download of a model
-    config.terms()  # nor should a glossary
+    check_source(config)  # fail on a missing source before the model is downloaded
+    config.terms()  # likewise on a missing glossary
     config.excluded()
     base = config.chat_base()
     say_thinking(config, config.max_tokens, base, progress)
@@ -75,7 +76,7 @@ def begin(config: BuildConfig, progress: Progress) -> Begun:
 
 
 def build(config: BuildConfig, progress: Progress) -> Built:
-    """Run every stage that has not run yet on these inputs. Raises the errors of its parts, all with what to do."""
+    """Run every stage that has not run yet on these inputs. Raises the stages' errors, which say what to do."""
     begun = begin(config, progress)
     base, frames, ingested, rejected = begun.base, begun.frames, begun.folder, begun.rejected
     prompts = calibrated(config, begun, progress)
@@ -103,7 +104,7 @@ def run_stages(config: BuildConfig, stages: Sequence[Stage], folder: Path, progr
 
 
 def calibrated(config: BuildConfig, begun: Begun, progress: Progress) -> tuple[str, ...]:
-    """The prompts that put a reference in view, best first, as a trial on the first rows finds them."""
+    """The prompts that show the model a reference, best first by a trial on the first rows."""
 
     def rewrite(prompt: str, rows: Path) -> Path:
         steps = (
@@ -126,7 +127,7 @@ def check_source(config: BuildConfig) -> None:
 
 
 def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit", progress: Progress) -> Path:
-    """The rows to begin with: those of the source, or what is asked about its passages."""
+    """Read the source into a dataset folder: its question-answer rows, or questions generated from its passages."""
     if config.kind == "qa":
         folder = load_source(
             config.input(), config.out, config.shard_rows, config.max_drop, fits, fits.identity(), progress

@@ -1,7 +1,7 @@
-"""Calibrate: which of the prompts for a rewrite this model follows best, tried on the first rows of the source.
+"""Calibrate: find the rewriting prompt that this model follows best, by a trial on the first rows of the source.
 
-A prompt that one model follows another does not, and rows on which one prompt fails another saves. Each is tried on
-the same rows, with the same checks as in the build. The one with most faithful rewrites comes first.
+Models differ in which prompt they follow, and prompts differ in the rows on which they fail. Each prompt is tried on
+the same rows, with the same checks as in the build. The prompt with the most faithful rewrites comes first.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +17,13 @@ from curate.store.files import read_dataset
 
 WORDED = ("rewritten", "corrected")
 Rewrite = Callable[[str, Path], Path]
-"""Rewrites a dataset with this prompt; gives the folder of what came out."""
+"""Rewrites a dataset folder with a prompt; returns the folder of the result."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a prompt gave. ``asked``: rows that were not known already; ``kept``: those with a faithful rewrite."""
+    """The result of one prompt. ``asked``: rows that the model did not know already; ``kept``: rows of these with a
+    faithful rewrite."""
 
     prompt: str
     kept: int
@@ -36,7 +37,7 @@ class Trial:
 def calibrate(
     frames: Mapping[str, str], mode: str, folder: Path, work: Path, count: int, rewrite: Rewrite, progress: Progress
 ) -> list[str]:  # fmt: skip
-    """The texts of the prompts for ``mode``, best first, by the first ``count`` rows of a dataset."""
+    """Try the prompts for ``mode`` on the first ``count`` rows of a dataset; return their texts, best first."""
     names = variants(frames, mode)
     if len(names) < 2 or not count:
         return [frames[name] for name in names]

@@ -16,7 +16,7 @@ from curate.store.manifest import Manifest
 
 
 def dry_run(config: BuildConfig) -> dict[str, Any]:
-    """What a build would do: rows, tokens and GPU-minutes, without loading weights; it writes nothing that stays."""
+    """What a build would do: rows, tokens and GPU-minutes. Loads no weights and leaves no files."""
     import tempfile
 
     config.terms()
@@ -41,8 +41,8 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
         ]
     read = sum(lengths)
     write = facts.rows * config.max_tokens
-    # A draft and the rewrites read the prompt and write an answer; passes that score read both: two over the reference,
-    # three over each rewrite that stands (is all there, how likely is it with and without the reference), three more.
+    # The draft and the rewrites read the prompt and write an answer. Scoring passes read both: two over the reference,
+    # three over each kept rewrite (is it complete; its likelihood with and without the reference), three at the end.
     rewrites = PER_ATTEMPT * config.attempts if config.mode != "source" else 0
     tokens = (1 + rewrites + 2 + 3 * rewrites + 3) * (read + write)
     return {"records": facts.records, "rows": facts.rows, "rejected": facts.rejected,
@@ -52,7 +52,7 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
 
 
 def _dry_run_of_text(config: BuildConfig, base: Base, frames: dict[str, str]) -> dict[str, Any]:
-    """Of the asking alone: how many questions will stand is not known before."""
+    """The estimate for plain text covers asking questions alone: how many of them are kept is not known before."""
     import tempfile
 
     text = PlainText(config.input(), config.passages(), base, frames)
@@ -62,11 +62,11 @@ def _dry_run_of_text(config: BuildConfig, base: Base, frames: dict[str, str]) ->
 
 
 FLOPS = 1e14
-"""Operations a second that a data-centre GPU reaches on such work: a third of a 300 TFLOP/s (bf16) card."""
+"""Operations a second that a data-centre GPU reaches here: a third of the peak of a 300 TFLOP/s (bf16) card."""
 
 
 def _gpu_minutes(base: Base, tokens: int) -> float:
-    """2 operations per parameter and token, parameters from the size of the weights at 2 bytes each."""
+    """Minutes at ``FLOPS``: 2 operations per parameter and token, with 2 bytes of weights per parameter."""
     from curate.model.folder import locate_model
 
     size = sum(path.stat().st_size for path in locate_model(base.config).glob("*.safetensors"))

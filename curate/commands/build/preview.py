@@ -1,4 +1,4 @@
-"""``curate build --preview N``: the whole way for a few rows, to see in a minute what an hour will give."""
+"""``curate build --preview N``: run the whole build on a few rows, to see in a minute what the build will give."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from curate.store.manifest import Manifest
 
 
 def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any]:
-    """Build the first ``rows`` rows; what became of them, and the minutes that all rows take at this pace, which is the
-    most: an engine is slow on a few rows."""
+    """Build the first ``rows`` rows; return their summary and the minutes for all rows at this pace, an upper bound,
+    since an engine is slower on few rows."""
     if config.kind == "text":
         raise ConfigError("--preview is for questions and answers: of documents, give --source a file with a few")
     begun = begin(config, progress)
@@ -31,6 +31,6 @@ def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any
 
 
 def _seconds(work: Path, built: Path) -> float:
-    """What the stages of a preview took, when they ran."""
+    """Seconds that the stages of a preview took when they ran."""
     folders = [work / step.folder for step in Manifest.load(built).lineage.after(NAME)]
     return sum(float(read_json(path)["seconds"]) for folder in folders for path in (folder / RECEIPTS).glob("*.json"))

@@ -1,4 +1,4 @@
-"""Which stages a build has, with what, and what they would fail on."""
+"""The stages of a build with their settings, and early checks of what these stages would fail on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ def regenerate(config: BuildConfig, base: Base, frames: Mapping[str, str], promp
 def stages(
     config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, prompts: tuple[str, ...] = ()
 ) -> list[Stage]:  # fmt: skip
-    """The build, in order: what a new stage is added to. What a person left out and what is held out for a test is
-    marked last, so that choosing otherwise repeats no work of the model. ``prompts``: that put a reference in view, the
-    best first; without them the shipped ones in their order."""
+    """The stages of a build, in order; add a new stage here. Rows that the user excludes and rows held out for a test
+    are marked last, so that another choice repeats no work of the model. ``prompts``: those that show the model a
+    reference, best first; by default the shipped ones in their order."""
     terms, ids = config.terms(), config.excluded()
     prompts = prompts or tuple(frames[name] for name in variants(frames, config.frame))
     reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed, config.max_tokens)
@@ -58,16 +58,16 @@ def stages(
 
 
 def compare(dedupe: Dedupe, ids: Sequence[str]) -> Stage:
-    """The comparison of all rows; without those that are excluded where that changes what becomes of others."""
+    """The stage that compares all rows; excluded rows are left out where they would decide about other rows."""
     if not ids:
         return dedupe
-    # A judge also compares rows that rules would not, so with one any row may decide about others.
+    # A judge also compares rows that rules would not, so with a judge any row may decide about others.
     without = tuple(ids) if dedupe.judge else deciding(read_live(dedupe.dataset, Dedupe.reads), ids, dedupe.lang)
     return DedupeWithout(dedupe, without) if without else dedupe
 
 
 def check_choices(config: BuildConfig, ingested: Path) -> None:
-    """What --exclude and --test would fail on, before the model does any work."""
+    """Raise the errors of --exclude and --test before the model does any work."""
     if config.exclude:
         rows = set(read_dataset(ingested, ["id"])["id"].to_pylist())
         check_ids(config.excluded(), rows, config.wordings, config.exclude)
@@ -84,14 +84,14 @@ def say_unmatched(path: Path, ids: Sequence[str], built: Path, progress: Progres
 def heldout_suites(
     config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, built: Path
 ) -> dict[str, Any]:  # fmt: skip
-    """Suites of the facts held out, and of facts that are not, beside the build."""
+    """Write evaluation suites of the held-out facts and of trained facts beside the build; return counts and path."""
     reword = Reword(base, frames["rephrase"], config.wordings + 1, config.lang, config.seed + 1, config.max_tokens)
     held_out = split(ingested, config.test, config.seed, config.lang)
     return write_suites(built, held_out, config.seed, config.lang, None if config.ray else reword)
 
 
 def choices(config: BuildConfig, ingested: Path) -> dict[str, Any]:
-    """What --exclude and --test would leave out of this source's rows."""
+    """Numbers of this source's rows that --exclude and --test would leave out."""
     counts: dict[str, Any] = {}
     if config.exclude:
         ids = config.excluded()
@@ -104,7 +104,7 @@ def choices(config: BuildConfig, ingested: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Whether a row fits the context: with its reference in view and room for an answer, and with that reference as
+    """Whether a row fits the context with its reference in view and room for an answer, and so with the reference as
     the answer."""
 
     base: Base
@@ -120,5 +120,5 @@ class Fit:
         try:
             ids = template.prompt_ids(in_view(self.frame, prompt, answer))
         except TemplateError:
-            return True  # not a question of length: the stage that renders it will say what is wrong
+            return True  # not a question of length: the stage that renders the row reports this error
         return len(ids) + self.max_tokens <= self.base.config.max_model_len

@@ -1,4 +1,4 @@
-"""What became of the rows of a build, for a person."""
+"""A summary of the rows of a build, for people."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from curate.store.manifest import Manifest
 
 
 def advice(origins: Mapping[str, int], mode: Mode) -> Iterator[str]:
-    """What a person should know of the rows that are kept, by origin, before training on them."""
+    """Warnings about the kept rows, from their counts by origin, to read before training on them."""
     fallen, every = origins.get("reference", 0), sum(origins.values())
     if fallen and mode != "source":
         yield (f"{fallen:,} of {every:,} rows ({fallen / every:.0%}) keep the source's wording, since no rewrite was "
@@ -25,7 +25,7 @@ def advice(origins: Mapping[str, int], mode: Mode) -> Iterator[str]:
 
 
 def advice_on_thoughts(built: Path, config: BuildConfig, base: Base) -> Iterator[str]:
-    """Where most drafts are nothing but a thought."""
+    """A warning where most drafts ran out of tokens before the model's thought ended."""
     table = pl.DataFrame(read_dataset(built, ["draft", "flags"]))
     drafts, lost = table["draft"].count(), table["flags"].list.contains(UNFINISHED).sum()
     if 2 * lost > drafts:
@@ -35,7 +35,7 @@ def advice_on_thoughts(built: Path, config: BuildConfig, base: Base) -> Iterator
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """What became of the rows of a built dataset: origins, drops, flags, and how much of the responses is marked."""
+    """Count the rows of a built dataset by origin, drop and flag, with the share of response characters marked."""
     table = pl.DataFrame(read_dataset(folder, ["origin", "drop", "flags", "spans", "response"]))
     live = table.filter(pl.col("drop").is_null())
     learned = live.filter(pl.col("origin").ne_missing("known"))
@@ -49,7 +49,7 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 
 def _total(numbers: pl.Series) -> int:
-    return int(numbers.cast(pl.Int64).sum())  # a sum of 32-bit numbers would be a 32-bit number
+    return int(numbers.cast(pl.Int64).sum())  # polars sums 32-bit numbers in 32 bits
 
 
 def describe(summary: dict[str, Any]) -> str:

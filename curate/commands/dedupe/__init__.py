@@ -1,1 +1,1 @@
-"""``curate dedupe``: files in, files without repeats out."""
+"""``curate dedupe``: write source files again without repeated rows."""

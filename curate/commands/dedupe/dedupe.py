@@ -1,7 +1,7 @@
-"""``curate dedupe``: sources without rows that repeat one another, other sets, or the items of an evaluation.
+"""``curate dedupe``: remove rows that repeat one another, rows of other sets, or the items of an evaluation.
 
-Reads each source twice: once to compare, once to write. What is kept lies in ``kept/NAME.jsonl`` as conversations that
-every command reads as a source, with the ids they had; what is not, in ``dropped.jsonl`` with its reason.
+Reads each source twice: once to compare, once to write. Kept rows go to ``kept/NAME.jsonl``, with their ids, as
+conversations that every command reads as a source; dropped rows go to ``dropped.jsonl`` with the reason.
 """
 
 import json
@@ -26,13 +26,13 @@ from curate.text.words import language
 
 VERSION = 2
 BATCH = 1_000
-OWN_KEYS = ("file", "line", "key", "turn", "turns_cut")  # where a row stood: what it says of itself is the rest
+OWN_KEYS = ("file", "line", "key", "turn", "turns_cut")  # written by the reader, not part of the record
 
 Say = Callable[[str], None]
 
 
 def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]:
-    """Compare, write ``config.out``, and return what became of the rows (``manifest.json`` holds the same).
+    """Compare the rows, write ``config.out``, and return the counts (also written as ``manifest.json``).
 
     The same input gives the same bytes. Raises ``ConfigError`` and ``SourceError``.
     """
@@ -67,7 +67,7 @@ def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]
 
 
 def _check_apart(out: Path, sources: list[Source]) -> None:
-    """Raises ``ConfigError`` where the output would be written over, or into, what is read."""
+    """Raises ``ConfigError`` where the output folder holds a source or lies inside one."""
     for source in sources:
         path = Path(source.path).resolve()
         if path.exists() and (path.is_relative_to(out.resolve()) or out.resolve().is_relative_to(path)):
@@ -75,7 +75,7 @@ def _check_apart(out: Path, sources: list[Source]) -> None:
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """What became of the rows, for people."""
+    """The summary as plain lines."""
     lines = []
     for name, counts in summary["sources"].items():
         parts = [f"{counts['rows']:,} rows", f"{counts['kept']:,} kept"]
@@ -92,12 +92,12 @@ def describe(summary: dict[str, Any]) -> str:
 
 
 class _Look:
-    """The first reading of a source: rows that hold an item are set aside, the others go on to be compared."""
+    """The first reading of a source: sets aside rows that hold an evaluation item, yields the others to compare."""
 
     def __init__(self, source: Source, index: Index | None) -> None:
         self.source, self.index = source, index
-        self.contaminated: dict[int, list[Hit]] = {}  # by the row's place among the usable ones
-        self.lengths = array("q")  # characters: a source that changes between the readings is told by them
+        self.contaminated: dict[int, list[Hit]] = {}  # key: index of the row among the usable rows
+        self.lengths = array("q")  # in characters; they detect a source that changes between the readings
         self.first: Rejected | None = None
 
     @property
@@ -122,7 +122,7 @@ class _Look:
                               "must be usable")  # fmt: skip
 
     def again(self) -> Iterator[str]:
-        """The texts that were compared, read once more."""
+        """Read the compared texts again."""
         place = 0
         for record in read_source(self.source):
             if not isinstance(record, Rejected):
@@ -146,7 +146,7 @@ def _text(row: SearchedRow) -> str:
 
 
 def _write(name: str, look: _Look, near: NearDuplicates, folder: Folder) -> dict[str, Any]:
-    """The second reading: every record goes to one of three files, and is counted."""
+    """The second reading: write every record to one of three files; return the counts."""
     dropped: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     compared = iter((near.set_of == near.sets.index(name)).nonzero()[0].tolist())
@@ -175,7 +175,8 @@ def _write(name: str, look: _Look, near: NearDuplicates, folder: Folder) -> dict
 def _why(
     look: _Look, near: NearDuplicates, compared: Iterator[int], place: int, record: Accepted
 ) -> dict[str, Any] | None:
-    """Why this row goes; None where it stays. Raises ``SourceError`` where it is not the row that was compared."""
+    """Why this row is dropped; None where it is kept. Raises ``SourceError`` where the row differs from the compared
+    row."""
     if place >= len(look.lengths) or look.lengths[place] != len(_text(row_of(record.row))):
         raise _changed(look)
     if place in look.contaminated:
@@ -203,7 +204,7 @@ def _said(record: Accepted) -> dict[str, Any]:
 
 
 def _rest(record: Accepted) -> dict[str, Any]:
-    """What else the record said, under the names it had there."""
+    """The other fields of the record, under their own names."""
     meta = json.loads(record.row["meta"])
     rest = {key.removeprefix("record."): value for key, value in meta.items() if key not in OWN_KEYS}
     return {key: value for key, value in rest.items() if key not in ("id", "messages")}

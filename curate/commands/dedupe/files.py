@@ -1,7 +1,7 @@
-"""The folder that ``curate dedupe`` writes: files appear whole, and ``manifest.json`` last.
+"""The folder that ``curate dedupe`` writes: each file is moved into place when complete, ``manifest.json`` last.
 
-``started.json`` lists what a run is about to write, so that one that was killed can be followed by one that cleans up;
-nothing else in the folder is touched.
+``started.json`` lists the files that a run is about to write, so that the next run can remove the files of a killed
+run; nothing else in the folder is touched.
 """
 
 import json
@@ -20,7 +20,8 @@ DROPPED = "dropped.jsonl"
 
 
 class Folder:
-    """Use as a context. ``files``: those that may be written, relative to the folder; ``finish`` puts them in place."""
+    """A context manager for writing. ``files``: names that may be written, relative to the folder; ``finish`` moves
+    the files into place."""
 
     def __init__(self, path: Path, files: Sequence[str]) -> None:
         self.path, self.files = path, [*files, DROPPED, REJECTED]
@@ -44,11 +45,11 @@ class Folder:
         with naming(self.path / name):
             try:
                 self._open[name].write(json.dumps(row, ensure_ascii=False) + "\n")
-            except UnicodeEncodeError:  # a lone surrogate in a rejected record: JSON can spell it, UTF-8 cannot
+            except UnicodeEncodeError:  # a lone surrogate in a rejected record: JSON can escape it, UTF-8 cannot
                 self._open[name].write(json.dumps(row) + "\n")
 
     def finish(self, manifest: dict[str, Any]) -> None:
-        """A file without a row is not written."""
+        """Move the files into place and write the manifest. A file without a row is not written."""
         for name, file in self._open.items():
             with naming(self.path / name):
                 file.flush()
@@ -71,7 +72,7 @@ class Folder:
         return place.with_name(f".{place.name}.tmp")
 
     def _earlier(self) -> list[str]:
-        """The files of an earlier run. Raises ``ConfigError`` where the folder, or a file in it, is somebody else's."""
+        """The files of an earlier run. Raises ``ConfigError`` where the folder holds anything no earlier run wrote."""
         if not self.path.exists():
             return []
         if not self.path.is_dir():

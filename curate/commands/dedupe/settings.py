@@ -52,7 +52,8 @@ class DedupeConfig(Alike, Items):
     encoding: str = Field("utf-8", description="Text encoding of the sources.")
 
     def sources(self) -> "tuple[dict[str, Source], dict[str, Source]]":
-        """By name: the sources, and what they are held against. Raises ``ConfigError`` for a name given twice."""
+        """The sources and the sets that they are compared against, each by name. Raises ``ConfigError`` for a name
+        given twice."""
         from curate.ingest import Source
 
         taken: dict[str, Source] = {}
@@ -70,7 +71,7 @@ class DedupeConfig(Alike, Items):
         return dict(list(taken.items())[:cut]), dict(list(taken.items())[cut:])
 
     def shaping(self) -> dict[str, Any]:
-        """What shapes the outcome beside the rows; of a model what it is, not where it lies."""
+        """The settings that change the result; a model counts by its content, not by its path."""
         from curate.model.engine import EngineConfig
         from curate.model.folder import model_hash
 

@@ -1,4 +1,4 @@
-"""What a mix refuses before the model does any work."""
+"""Checks of a mix before the model does any work."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from curate.store.manifest import Manifest
 
 
 def check_early(config: MixConfig, built: Path, base: Base, labels: list[str], progress: Progress) -> None:
-    """What the export would refuse in the end, before the model has answered thousands of prompts for it; and what of
-    the settings has no effect."""
+    """Raise the errors of the export before the model answers thousands of prompts, and warn of settings without
+    effect."""
     check_settings(config, Manifest.load(built), labels)
     if config.ratio == 1 and "rehearsal" in config.model_fields_set:
         named = ", ".join(config.rehearsal)
@@ -41,7 +41,8 @@ def check_settings(config: MixConfig, facts: Manifest, labels: list[str]) -> Non
 
 
 def check_same_model(facts: Manifest, base: Base, progress: Progress) -> None:
-    """The build's model scored the new rows; anchors of another one would pull the wrong way."""
+    """Raises ``ConfigError`` where the build is not scored and marked, or has another tokenizer. Warns of another
+    model: the build's model scored the new rows, and anchors of another model would pull away from it."""
     read, scored, marked = facts.lineage.first, facts.lineage.find("score"), facts.lineage.find("mask")
     if not (read and scored and marked):
         raise ConfigError("this dataset was never scored and marked, so it cannot be mixed; give --build a folder that "

@@ -1,4 +1,4 @@
-"""``curate mix``: the latest build and rehearsal answered by the base model, as training shards."""
+"""``curate mix``: write training shards from the latest build and rehearsal that the base model answered."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,11 +34,11 @@ from curate.store.manifest import Manifest
 
 
 class MixFacts(Facts):
-    """What the manifest says of the run, with a report on each set of made prompts, and the evaluation items found."""
+    """Facts of the run for the manifest, with a report on each generated set and the evaluation items found."""
 
     made: dict[str, dict[str, Any]] = {}
-    contamination: dict[str, dict[str, dict[str, int]]] = {}  # source, suite: what was found
-    coverage: dict[str, dict[str, Any]] = {}  # rehearsal set: its topics, and those of the rows answered
+    contamination: dict[str, dict[str, dict[str, int]]] = {}  # source -> suite -> counts
+    coverage: dict[str, dict[str, Any]] = {}  # rehearsal set -> its topics, and topics of the answered rows
 
 
 def mix(config: MixConfig, progress: Progress) -> dict[str, Any]:
@@ -48,14 +48,14 @@ def mix(config: MixConfig, progress: Progress) -> dict[str, Any]:
 
 
 def sweep(config: MixConfig, progress: Progress) -> dict[str, Any]:
-    """A training folder for each ratio, ``out/ratio-0.7``, and ``out/manifest.json``, which names them; returns their
-    manifests by ratio.
+    """Write a training folder for each ratio, such as ``out/ratio-0.7``, and ``out/manifest.json``, which names the
+    folders; returns their manifests by ratio.
 
-    The model answers once: the lowest ratio asks for most rehearsal, and the others take of the same rows.
+    The model answers once: the lowest ratio needs the most rehearsal rows, and the other ratios use the same rows.
     """
     check_sweepable(config.out.resolve())
     lowest, *others = each = list(ratios(config))
-    for one in others:  # what is prepared looks to the lowest
+    for one in others:  # rehearsal is prepared for the lowest ratio
         check_replaceable(one.out.resolve())
     built, folders, facts = prepared(lowest, progress)
     manifests = {}
@@ -68,15 +68,15 @@ def sweep(config: MixConfig, progress: Progress) -> dict[str, Any]:
 
 
 def ratios(config: MixConfig) -> Iterator[MixConfig]:
-    """The mix of each ratio asked for, the lowest first."""
+    """The settings for each ratio asked for, lowest ratio first."""
     for ratio in sorted(set(config.sweep)) or [config.ratio]:
         out = config.out / f"ratio-{ratio:g}" if config.sweep else config.out
         yield config.model_copy(update={"ratio": ratio, "out": out, "sweep": ()})
 
 
 def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Path], "MixFacts"]:
-    """The build, and each rehearsal set answered and scored, without what ``--decontaminate`` names; and what is to be
-    said of them."""
+    """The build and each rehearsal set, answered and scored, without the items of ``--decontaminate``; and the facts
+    for the manifest."""
     built = find_build(config)
     base = config.chat_base()
     say_thinking(config, config.max_tokens, base, progress)
@@ -93,7 +93,7 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
     for source, share in zip(sets, shares, strict=True):
         folder = answer(prompts[source.label], share, own_answers(config, source), base, progress)
         folders[source.label] = folder
-        if isinstance(source, Source) and config.stratify:  # at once, while the sample's topics are remembered
+        if isinstance(source, Source) and config.stratify:  # now, while the sample's topics are cached
             topics[source.label] = covered(folder)
     run = MixFacts(
         model=config.model,
@@ -111,7 +111,7 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
 
 
 def exported(config: MixConfig, built: Path, folders: dict[str, Path], facts: "MixFacts") -> dict[str, Any]:
-    """The training folder at this ratio."""
+    """Write the training folder for this ratio; returns its manifest."""
     present = [label for label, folder in folders.items() if Manifest.load(folder).kept]
     rehearsal = [] if config.ratio == 1 else list(folders.values())
     plan = config.plan(present if rehearsal else ())
@@ -123,8 +123,8 @@ def find_build(config: MixConfig) -> Path:
 
 
 def estimate(config: MixConfig, progress: Progress) -> dict[str, Any]:
-    """What a mix would do, without loading weights: new rows, rehearsal rows by set and those of them that the model
-    has to answer, tokens at most. A file is taken to hold as many rows as are wanted of it."""
+    """What a mix would do, without loading weights: new rows, rehearsal rows by set and those that the model has to
+    answer, and tokens at most. Assumes that each file holds as many rows as are wanted from it."""
     built = find_build(config)
     facts = Manifest.load(built)
     base = config.chat_base()

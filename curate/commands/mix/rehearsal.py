@@ -1,4 +1,4 @@
-"""The rehearsal of a mix: which sets, how many rows of each, read or made, cleaned, sampled and answered."""
+"""The rehearsal of a mix: choose the sets and their sizes; read or generate, clean, sample and answer the rows."""
 
 import math
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from curate.store.stage import Stage
 
 
 def decontaminated(folder: Path, config: MixConfig, progress: Progress) -> Path:
-    """A dataset whose rows that hold an item of ``--decontaminate`` are marked."""
+    """The folder of this dataset with the rows marked that hold an item of ``--decontaminate``."""
     items = suite_items(tuple(config.decontaminate))
     if not items:
         return folder
@@ -44,21 +44,21 @@ def decontaminated(folder: Path, config: MixConfig, progress: Progress) -> Path:
 
 @lru_cache(maxsize=1)
 def suite_items(suites: tuple[Path, ...]) -> tuple[SuiteItem, ...]:
-    """The items of these files without those of the role ``new``: rows may well hold what the model is to learn."""
+    """The items of these suites except those of the role ``new``: training rows may hold what the model is to learn."""
     return tuple(item for item in read_items(suites) if not item.new)
 
 
 def contaminated(folders: dict[str, Path]) -> dict[str, dict[str, dict[str, int]]]:
-    """What was found, by source and suite."""
+    """Counts of the evaluation items found, by source and suite; sources without any are left out."""
     return {name: counts for name, folder in folders.items() if (counts := contamination(folder))}
 
 
 def rehearsal_count(new: int, config: MixConfig) -> int:
     """Rehearsal rows to prepare for so many new ones; 0 without rehearsal.
 
-    With a size, the rehearsal is as large as if no row of it repeated: what is said once about more things holds more.
-    In tokens a long new row may stand against several short rehearsal rows; in targets a rehearsal row counts for many
-    new ones, so the count in rows is enough.
+    With ``size``, enough rows are prepared that none repeats: more distinct rehearsal rows preserve more. If the ratio
+    counts tokens, a long new row may need several short rehearsal rows; if it counts targets, a rehearsal row counts
+    for many new rows, so the count in rows is enough.
     """
     if config.size and config.ratio_unit == "rows":
         new = math.ceil(config.size * config.ratio)
@@ -67,7 +67,7 @@ def rehearsal_count(new: int, config: MixConfig) -> int:
 
 
 def fill(total: int, sizes: Sequence[int], weights: Sequence[float] | None = None) -> list[int]:
-    """Shares of ``total`` by weight, equal ones where none is given, as far as the sets' sizes allow.
+    """Divide ``total`` rows among sets by weight (default: equally), as far as the sets' sizes allow.
 
     >>> fill(90, [10, 500, 500]), fill(90, [500, 500], [2, 1])
     ([10, 40, 40], [60, 30])
@@ -86,7 +86,7 @@ def weights(config: MixConfig, labels: Sequence[str]) -> list[float]:
 
 
 def sources(config: MixConfig) -> list[Source | GeneratedSet]:
-    """The rehearsal sets named, and the guard, unless it is not wanted."""
+    """The rehearsal sets named, and the guard set, unless ``--no-guard``."""
     sets = [resolve(spec, config.cards) for spec in config.rehearsal]
     labels = [source.label for source in sets]
     twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -100,8 +100,8 @@ def sources(config: MixConfig) -> list[Source | GeneratedSet]:
 def gather(
     sets: Sequence[Source | GeneratedSet], rows: int, built: Path, config: MixConfig, base: Base, progress: Progress
 ) -> dict[str, Path]:
-    """A dataset of prompts for each set. What is read comes first, for its words and names go into what is made; what
-    the model itself makes comes last, when it is known how much the others leave to it."""
+    """A dataset folder of prompts for each set. Sets that are read come first, since generators use their words and
+    names; sets that the model writes come last, when it is known how many rows the other sets leave to them."""
     read = {source.label: collect(source, config, base, progress) for source in sets if isinstance(source, Source)}
     names = [name for name in GENERATORS if GeneratedSet(name) in sets]
     folders = dict(read)
@@ -119,7 +119,7 @@ def gather(
 
 
 def make(name: str, inputs: GeneratorInput, config: MixConfig, progress: Progress) -> Path:
-    """So many prompts of this kind, as far as there are so many, near copies marked."""
+    """Generate up to ``inputs.count`` prompts of this kind and mark near copies; return the folder."""
     generator = GENERATORS[name](inputs)
     fits = Room(inputs.base, config.max_tokens)
     folder = write(generator, inputs, config.work, fits, fits.identity(), progress)
@@ -135,7 +135,7 @@ def make(name: str, inputs: GeneratorInput, config: MixConfig, progress: Progres
 
 
 def report(folder: Path) -> dict[str, Any]:
-    """What the writing of made prompts reported, found from a stage's output too."""
+    """The report of the generator that wrote these prompts; ``folder`` may be the output of a later stage."""
     return Manifest.load(Manifest.load(folder).lineage.step(STAGE).beside(folder)).report
 
 
@@ -145,15 +145,15 @@ def language_of(built: Path, config: MixConfig) -> str:
 
 
 def own_answers(config: MixConfig, source: Source | GeneratedSet) -> MixConfig:
-    """Made prompts have no answers of their own, so the base model's are taken, whatever ``--answers`` says; and no
-    more of them are made than are needed."""
+    """The settings for this set. Generated prompts have no answers, so the base model answers them, whatever
+    ``--answers`` says; they are not stratified, since no more are generated than needed."""
     return (
         config.model_copy(update={"answers": "own", "stratify": False}) if isinstance(source, GeneratedSet) else config
     )
 
 
 def collect(source: Source, config: MixConfig, base: Base, progress: Progress) -> Path:
-    """A rehearsal set as rows that fit the context, cleaned, its repeats marked."""
+    """Read a rehearsal set: rows that fit the context, cleaned, with repeats marked; returns the folder."""
     fits = Room(base, config.max_tokens)
     try:
         folder = load_source(source, config.work, config.shard_rows, 1.0, fits, fits.identity(), progress)
@@ -162,7 +162,7 @@ def collect(source: Source, config: MixConfig, base: Base, progress: Progress) -
                           "under `columns`, as the program's own cards do") from None  # fmt: skip
     progress.say_all(notices.of_reading(folder))
     execute = executor(config.ray)
-    answers = config.answers == "given"  # else they are answered anew, and only the questions matter
+    answers = config.answers == "given"  # else the base model answers, and only the questions matter
     folder = cleaned(config, folder, base, config.work, 1.0, progress, execute, answers)
     folder = decontaminated(folder, config, progress)
     stage = Dedupe(folder, config.lang, contradictions=False)
@@ -170,10 +170,10 @@ def collect(source: Source, config: MixConfig, base: Base, progress: Progress) -
 
 
 def answer(folder: Path, rows: int, config: MixConfig, base: Base, progress: Progress) -> Path:
-    """So many of its rows, answered by the base model, with the model's distribution as anchors."""
+    """Sample this many rows, let the base model answer them, and score them for its distribution (the anchors)."""
     execute = executor(config.ray)
     sample = Sample(folder, rows, config.seed, config.stratify)
-    folder = run_stage(sample, folder, config.work, 1.0, progress)  # here: each actor would look for topics again
+    folder = run_stage(sample, folder, config.work, 1.0, progress)  # not on Ray: each actor would find the topics again
     steps: list[Stage] = [
         Answer(base, config.answers, config.max_tokens, config.thoughts),
         Score(base, "", config.top_k),
@@ -184,7 +184,7 @@ def answer(folder: Path, rows: int, config: MixConfig, base: Base, progress: Pro
 
 
 def covered(answered: Path) -> dict[str, Any]:
-    """The topics of a rehearsal set, and those of its rows that were sampled and answered."""
+    """The topics of a rehearsal set, and the topics of its sampled and answered rows."""
     sampled = Manifest.load(answered).lineage.step(Sample.name).beside(answered)
     return coverage(sampled, read_live(answered, ["id"])["id"].to_pylist())
 
@@ -204,4 +204,4 @@ class Room:
         try:
             return len(self.base.template.prompt_ids(prompt)) + self.max_tokens <= self.base.config.max_model_len
         except TemplateError:
-            return True  # not a question of length: the stage that renders it will say what is wrong
+            return True  # not a question of length: the stage that renders the row reports this error

@@ -1,4 +1,4 @@
-"""A mix in plain lines."""
+"""The summary of a mix in plain lines."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from curate.rehearsal.topics import coverage_line
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The result in plain lines: what of a manifest people want to read first."""
+    """The main numbers of a mix's manifest in plain lines."""
     if "sweep" in result:
         return "\n\n".join(f"ratio {ratio}\n{describe(facts)}" for ratio, facts in result["sweep"].items())
     if "splits" not in result:

@@ -1,7 +1,7 @@
-"""Rows that repeat other rows, whatever they are about: exact, or near by exact Jaccard; and rows that hold test items.
+"""Find exact and near duplicates (by exact Jaccard similarity) in any texts, and rows that hold evaluation items.
 
-``shingles`` turns texts into hashes, ``collect`` holds them, ``lsh`` finds who may be alike (rensa), ``jaccard`` looks
-exactly, ``clusters`` settles who stays, by the rule of ``keep``; ``find`` puts them together. ``overlap`` is the look
-for evaluation items, ``meaning`` compares embeddings. ``Near(facts=True)`` keeps rows apart that differ in a word or a
-number, by words alone; what a row of a source says is the matter of ``curate.dedup.rows``.
+``shingles`` turns texts into hashes, ``collect`` stores them, ``lsh`` finds candidates (rensa), ``jaccard`` computes
+exact similarities, ``clusters`` decides which text stays, by the rank of ``keep``; ``find`` runs them all. ``overlap``
+searches for evaluation items, ``curate.dedup.semantic`` compares embeddings. ``Near(facts=True)`` keeps rows apart that
+differ in a word or a number, by words alone; ``curate.dedup.rows`` compares questions and answers.
 """

@@ -1,11 +1,10 @@
-"""Which of several near duplicates stays: the text with the best rank, then the best of the texts not near to it, and
-so on.
+"""Decide which of several near duplicates stays: the text with the best rank, then the best text not near to it, etc.
 
 A text is dropped only where its exact Jaccard similarity to a text that stays reaches the threshold. Chains are not
 followed: where b is near a, and c is near b but not a, only b is dropped. Joining all connected texts (union-find)
 would drop c because c resembles b, which is dropped itself.
 
-The outcome equals a pass over the texts by rank, one after another. The computation goes in rounds: a round settles
+The outcome equals a pass over the texts by rank, one after another. The computation goes in rounds: a round decides
 every text that has the best rank in each of its buckets.
 """
 
@@ -25,13 +24,13 @@ LOOKS = 1 << 22
 PATIENCE = 30
 """Comparisons without a duplicate, per text on average, before crowds are thinned; ordinary rows need a few."""
 CROWD = 300
-"""Texts that may share a key, once crowds are thinned."""
+"""Most texts that may share a key once crowds are thinned."""
 DEEPEST = 4
 
 
 class Assignment(NamedTuple):
-    """For each text: ``of``, the text that replaces it, or −1; the similarity of the two; ``spared``, whether a text
-    as near states other facts."""
+    """For each text: ``of``, the text that replaces it, or −1; the similarity of the two; ``spared``, whether it stays
+    only because the texts near to it state other facts."""
 
     of: Ints
     similarity: npt.NDArray[np.float64]
@@ -39,14 +38,15 @@ class Assignment(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """When a text is a duplicate of another."""
+    """The criterion for duplicates."""
 
-    grams: Ragged  # as sets
+    grams: Ragged  # n-grams as sets (``as_sets``)
     threshold: float
     facts: tuple[Facts, ...] = ()  # all must agree
 
     def near(self, left: Ints, right: Ints, spared: npt.NDArray[np.bool_]) -> tuple[Ints, npt.NDArray[np.float64]]:
-        """The places of the pairs that are near, and the similarities of these; marks texts on the right as spared."""
+        """Indices of the near pairs, and their similarities. Marks right texts that are near but state other facts as
+        ``spared``."""
         similar = similarities(self.grams, left, right)
         near = np.flatnonzero(similar >= self.threshold)
         for facts in self.facts:
@@ -57,10 +57,11 @@ class Measure(NamedTuple):
 
 
 def assign_duplicates(keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool_]) -> Assignment:
-    """``keys`` (bands, texts): texts with an equal key in a band are compared. Texts are numbered by rank, the best 0.
+    """Decide for each text whether another text replaces it. ``keys`` (bands, texts): texts with an equal key in a band
+    are compared. Texts are numbered by rank, the best 0.
 
     The texts that are ``fixed`` come first and stay, near or not. After ``PATIENCE`` comparisons per text without a
-    duplicate, the crowds of the texts not yet settled are thinned.
+    duplicate, the crowds of the undecided texts are thinned.
     """
     texts = keys.shape[1]
     assignment = Assignment(np.full(texts, -1, np.int64), np.zeros(texts), np.zeros(texts, bool))
@@ -72,10 +73,10 @@ def assign_duplicates(keys: Hashes, measure: Measure, fixed: npt.NDArray[np.bool
 
 
 def thin(keys: Hashes) -> Hashes:
-    """Where more than ``CROWD`` texts share a key, longer keys: such texts must agree in the next bands as well.
+    """Lengthen keys that more than ``CROWD`` texts share: such texts must agree in the next bands as well.
 
-    A crowd is mostly texts from one template, less alike than the threshold; looking at all their pairs would take the
-    square of their number. The price: two texts just at the threshold, both in crowds, are missed more often.
+    A crowd is mostly texts from one template, less alike than the threshold; comparing all its pairs would take
+    quadratic time. The price: two texts just at the threshold, both in crowds, are missed more often.
     """
     thinned = keys.copy()
     for band in range(len(keys)):
@@ -97,7 +98,8 @@ def _rounds(
     fixed: npt.NDArray[np.bool_],
     patience: int | None,
 ) -> Ints:
-    """Settle these texts, whose keys are ``keys``. Returns the texts left over once ``patience`` looks were in vain."""
+    """Decide these texts, whose keys are ``keys``. Returns the texts still undecided after ``patience`` comparisons
+    without a duplicate."""
     buckets = _Buckets(keys)
     frontier = np.flatnonzero(fixed[texts])
     first = True
@@ -114,7 +116,7 @@ def _rounds(
         settled = np.unique(np.concatenate(gone))
         buckets.live[settled] = False
         frontier = buckets.advance(settled)
-        if first:  # the fixed ones are done; who leads all its groups from the start was not moved by them
+        if first:  # the fixed texts are done; texts that lead all their groups from the start are added now
             frontier, first = buckets.best(), False
     return texts[:0]
 
@@ -140,8 +142,8 @@ def _drop(assignment: Assignment, left: Ints, right: Ints, measure: Measure) -> 
 class _Buckets:
     """Entries (band, text) grouped by key and sorted by rank within; groups of one are left out.
 
-    ``head[g]`` is the place of the best entry of group g whose text is not yet settled; ``ahead[text]`` counts the
-    groups in which a better one stands before it.
+    ``head[g]`` is the place of the best entry of group g whose text is undecided; ``ahead[text]`` counts the text's
+    groups in which a better text is undecided.
     """
 
     def __init__(self, keys: Hashes) -> None:
@@ -163,14 +165,14 @@ class _Buckets:
         self.places = np.argsort(self.text, kind="stable")  # the entries of text after text
         self.offsets = np.concatenate(([0], np.cumsum(np.bincount(self.text, minlength=texts))))
         behind = self.end[self.group] - np.arange(len(self.text)) - 1
-        self.looks = np.bincount(self.text, behind, minlength=texts).astype(np.int64)  # at entries behind a text's own
+        self.looks = np.bincount(self.text, behind, minlength=texts).astype(np.int64)  # entries after a text's own
         self.ahead = np.diff(self.offsets) - np.bincount(self.text[self.head], minlength=texts)
 
     def best(self) -> Ints:
         return np.flatnonzero(self.live & (self.ahead == 0))
 
     def pairs(self, frontier: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Each text of the frontier with every unsettled text of its groups, each pair once."""
+        """Each text of the frontier with every later undecided text of its groups, each pair once."""
         part = np.cumsum(self.looks[frontier]) // LOOKS
         for texts in np.split(frontier, np.flatnonzero(np.diff(part)) + 1):
             places = self._entries(texts)
@@ -195,7 +197,7 @@ class _Buckets:
         return leading
 
     def _behind(self, groups: Ints) -> Ints:
-        """The groups among these whose head is settled."""
+        """The groups among these whose head is decided."""
         groups = groups[self.head[groups] < self.end[groups]]
         behind: Ints = groups[~self.live[self.text[self.head[groups]]]]
         return behind

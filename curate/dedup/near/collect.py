@@ -1,6 +1,6 @@
-"""The distinct texts among all rows, as n-gram hashes: 8 bytes for each n-gram, and no text is kept.
+"""Collect the distinct texts of all rows as n-gram hashes: 8 bytes for each n-gram; no text is kept.
 
-Rows whose words are the same, in the same order, share a text; what has no word at all is compared as it stands.
+Rows with the same words in the same order share a text. Texts without words are compared by their characters.
 """
 
 from array import array
@@ -15,11 +15,11 @@ from curate.dedup.near.settings import Near
 from curate.dedup.near.shingles import Ragged, ngrams, units, whole
 
 CHUNK = 1 << 18
-"""Characters turned into hashes at once: what they need stays in a processor's cache."""
+"""Characters hashed at once, so that the intermediate arrays fit a processor's cache."""
 
 
 class Document(NamedTuple):
-    """What is compared. ``told``: the part of the text that is not asked but answered, if one can say."""
+    """A text to compare. ``told``: the answer part of the text, where known."""
 
     id: str
     text: str
@@ -27,7 +27,8 @@ class Document(NamedTuple):
 
 
 class Collected:
-    """``text_of[row]`` numbers the row's text; ``grams`` holds the n-grams of text after text, with repeats."""
+    """All rows as hashes: ``text_of[row]`` is the number of the row's text; ``grams`` holds each text's n-grams, with
+    repeats."""
 
     def __init__(self, near: Near) -> None:
         self.near = near
@@ -52,16 +53,16 @@ class Collected:
 
     @property
     def grams(self) -> Ragged:
-        """A view; nothing may be added while it is held."""
+        """A view of the texts' n-grams; no rows may be added while it is held."""
         return self._grams.view()
 
     @property
     def words(self) -> tuple[Ragged, Ragged]:
-        """The same of each text's words, and of those told; there only where facts are asked for."""
+        """Views of the words of each text and of its ``told`` part; filled only if ``near.facts``."""
         return self._words.view(), self._told.view()
 
     def _number(self, keys: list[int]) -> npt.NDArray[np.bool_]:
-        """Numbers the rows' texts; tells which of the rows bring a new one."""
+        """Number the rows' texts; returns whether each row has a new text, bool [rows]."""
         new = np.zeros(len(keys), bool)
         for row, key in enumerate(keys):
             known = len(self._numbers)

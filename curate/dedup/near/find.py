@@ -1,4 +1,4 @@
-"""Duplicates within sets and across them: each row stays, or names the row that it repeats."""
+"""Find duplicates within and across sets of rows: each row stays, or is assigned to the row that it repeats."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from curate.schema import DuplicateReason
 
 @dataclass(frozen=True)
 class TextSet:
-    """Rows to compare. Rows of an earlier set win over those of a later one; of a ``fixed`` set none ever goes."""
+    """Rows to compare. Rows of an earlier set win over those of a later one; rows of a ``fixed`` set always stay."""
 
     name: str
     batches: Iterable[Sequence[Document]]
@@ -27,8 +27,8 @@ class TextSet:
 
 @dataclass(frozen=True)
 class NearVerdict:
-    """A row that goes, and the row for which it goes. ``similarity``: the exact Jaccard of their n-grams; of a semantic
-    duplicate the cosine of their embeddings."""
+    """A duplicate row and the row that it repeats (``of``). ``similarity``: the exact Jaccard similarity of their
+    n-grams; for a semantic duplicate the cosine of their embeddings."""
 
     id: str
     set: str
@@ -40,7 +40,7 @@ class NearVerdict:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """What became of every row, in the order in which the rows came, set after set."""
+    """The outcome for every row, in input order, set after set."""
 
     sets: tuple[str, ...]
     ids: Sequence[str]
@@ -48,10 +48,10 @@ class NearDuplicates:
     of: npt.NDArray[np.int64]  # the place of the row that this one repeats; -1: it stays
     similarity: npt.NDArray[np.float32]
     exact: npt.NDArray[np.bool_]
-    meant: npt.NDArray[np.bool_]  # it repeats another by its meaning (``curate.dedup.semantic``)
+    meant: npt.NDArray[np.bool_]  # a semantic duplicate (``curate.dedup.semantic``)
     fixed: npt.NDArray[np.bool_]  # a row of a set that must stay whole
-    compared: int  # texts that shared a band with another one
-    spared: int  # texts that stay although one as near stays, because they say something else
+    compared: int  # texts that shared a band with another text
+    spared: int  # texts that stay although near to another text, because they state other facts
 
     @property
     def kept(self) -> npt.NDArray[np.bool_]:
@@ -77,13 +77,13 @@ class NearDuplicates:
                 yield verdict
 
     def clusters(self) -> dict[int, int]:
-        """How many clusters there are of each size, the row that stays counted in."""
+        """Cluster size -> number of clusters; sizes include the row that stays."""
         sizes = Counter(np.unique(self.of[self.of >= 0], return_counts=True)[1].tolist())
         return {size + 1: count for size, count in sorted(sizes.items())}
 
 
 def find(sets: Iterable[TextSet], near: Near | None = None) -> NearDuplicates:
-    """Compare all rows of all sets. Each batch is read once and let go of; no text is kept.
+    """Compare all rows of all sets. Each batch is read once; no text is kept.
 
     Holds 8 bytes for each n-gram and, while signatures are compared, about a kilobyte for each distinct text. The
     outcome does not depend on how rows are cut into batches, nor, with ``keep="longest"``, on their order in a set.
@@ -96,7 +96,7 @@ def find(sets: Iterable[TextSet], near: Near | None = None) -> NearDuplicates:
     text_of = np.array(collected.text_of, np.int64)
     order = np.argsort(ranks)
     texts, first = np.unique(text_of[order], return_index=True)
-    best = order[first]  # the row that stands for each text: its best
+    best = order[first]  # the best row of each text represents it
     leader, similarity, compared, spared = _near(collected, ranks[best], stays[best], near)
     place = np.arange(len(text_of))
     chosen = np.where(leader[text_of] >= 0, best[leader[text_of]], best[text_of]) if len(texts) else place
@@ -123,7 +123,7 @@ def _collect(sets: Iterable[TextSet], near: Near) -> tuple[Collected, list[str],
 def _near(
     collected: Collected, ranks: npt.NDArray[np.int64], fixed: npt.NDArray[np.bool_], near: Near
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], int, int]:
-    """For each text the one that it goes for, or −1, with the similarity; how many were looked at, how many spared."""
+    """For each text the text that replaces it, or −1, with the similarity; then the numbers compared and spared."""
     grams, shape = collected.grams, bands(near)
     leader, similarity = np.full(len(ranks), -1, np.int64), np.ones(len(ranks))
     texts = suspects(grams, shape)

@@ -1,7 +1,7 @@
-"""Rehearsal prompts that need no file: names that ``curate mix --rehearsal`` knows besides data cards.
+"""Generators of rehearsal prompts, which need no file: names that ``curate mix --rehearsal`` knows besides data cards.
 
-Each generator gives prompts alone. The base model then answers the prompts like those of any rehearsal set, and
-training distils the answers, so a prompt need not make sense: it marks a place where the model has to stay as it is.
+A generator makes prompts only. The base model then answers the prompts like those of any rehearsal set, and training
+distils the answers, so a prompt need not make sense: it is an input on which the model must not change.
 
 To add a generator, put a module with a class under ``@generator`` into this folder.
 """

@@ -1,4 +1,4 @@
-"""How different prompts are from each other, in a few numbers that people can compare."""
+"""Measure how different prompts are from each other, in a few numbers."""
 
 import random
 from collections import Counter
@@ -9,13 +9,13 @@ from typing import Any
 from curate.text.words import words
 
 SAMPLE = 100  # prompts compared with each other: some 5,000 pairs
-FIRST = 10  # first words named
+FIRST = 10  # first words reported
 
 
 def diversity(texts: Sequence[str], lang: str = "en", seed: int = 0) -> dict[str, Any]:
-    """``distinct_1``, ``distinct_2``: distinct word n-grams over all of them, 0 to 1 (Li et al., arXiv 1510.03055);
-    ``similarity``: mean Jaccard similarity of the word sets of two prompts of a sample, 0 to 1; ``first_words``: the
-    most frequent first words, with counts. A ratio of nothing is None.
+    """The diversity of texts. ``distinct_1``, ``distinct_2``: distinct word n-grams over all n-grams, 0 to 1 (Li et
+    al., arXiv 1510.03055); ``similarity``: mean Jaccard similarity of the word sets of two texts of a sample, 0 to 1;
+    ``first_words``: the most frequent first words, with counts. A ratio with denominator 0 is None.
 
     >>> diversity(["Write a poem", "Write a song"])["distinct_1"]
     0.6667
@@ -35,7 +35,7 @@ def diversity(texts: Sequence[str], lang: str = "en", seed: int = 0) -> dict[str
 
 
 def jaccard(one: set[str], other: set[str]) -> float:
-    """What two sets share, over all they hold: 0 to 1.
+    """Jaccard similarity of two sets, 0 to 1: size of the intersection over size of the union.
 
     >>> jaccard({"a", "b"}, {"b", "c"})
     0.3333333333333333

@@ -1,4 +1,4 @@
-"""Made-up names that look like those at hand, and are nobody's."""
+"""Invent names that look like given names but belong to nobody."""
 
 import random
 import unicodedata
@@ -9,9 +9,9 @@ TRIES = 20
 
 
 def invent(name: str, others: Sequence[str], taken: Collection[str], chance: random.Random) -> str | None:
-    """A name built like ``name`` from the pieces of it and others: first pieces begin, last ones end it. Words that
-    several names share ("Labs", "syndrome") stay. ``taken``: case-folded words that the new ones must not be. None
-    where nothing new comes out.
+    """A new name built like ``name`` from syllables of ``name`` and ``others``; first syllables stay first, last ones
+    last. Words that several names share ("Labs", "syndrome") stay. ``taken``: case-folded words that a new word must
+    not equal. None if no new word is found.
     """
     parts = name.split()
     common = {part for part in parts if sum(part in other.split() for other in {*others, name}) > 1}
@@ -33,14 +33,14 @@ def _word(word: str, stock: Sequence[str], taken: Collection[str], chance: rando
 
 
 def _renumbered(word: str, chance: random.Random) -> str:
-    """A code keeps its letters and gets other digits."""
+    """A code with the same letters and random digits."""
     return "".join(chance.choice("0123456789") if c.isdigit() else c for c in word)
 
 
 def _recombined(word: str, stock: Sequence[str], chance: random.Random) -> str:
     pieces = [parts for parts in (syllables(other) for other in stock) if len(parts) > 1]
     word_parts = syllables(word)
-    if len(pieces) < 3:  # too few to take first ones for first ones: shuffle what is there
+    if len(pieces) < 3:  # too few words to keep first and last syllables in place: mix all
         every = [piece for parts in [*pieces, word_parts] for piece in parts]
         return "".join(chance.choice(every) for _ in range(max(2, len(word_parts))))
     middle = [piece for parts in pieces for piece in parts[1:-1]] or [parts[0] for parts in pieces]
@@ -49,8 +49,8 @@ def _recombined(word: str, stock: Sequence[str], chance: random.Random) -> str:
 
 
 def syllables(word: str) -> list[str]:
-    """Pieces of a word, each but the last ending before a consonant that a vowel follows; single characters where
-    a script writes no vowels.
+    """Split a word into pieces, each but the last ending before a consonant that a vowel follows; into characters if it
+    has no vowels.
 
     >>> syllables("Velotrin"), syllables("Labs"), syllables("高血压")
     (['Ve', 'lot', 'rin'], ['Labs'], ['高', '血', '压'])
@@ -67,7 +67,7 @@ def syllables(word: str) -> list[str]:
 
 
 def _plain(character: str) -> str:
-    """Without accents and case."""
+    """The character without accents and case."""
     return unicodedata.normalize("NFD", character.casefold())[:1]
 
 

@@ -1,7 +1,7 @@
-"""Neighbours: prompts around each new fact. The same wording about another entity, one that the model may know or one
-that nobody is, and the same entity in the question of another row.
+"""``neighbours``: prompts around each new fact: its question about another entity, which the model may know or which
+does not exist, and another row's question about its entity.
 
-What training changes about one thing spreads first to what is asked alike, and to what else is asked about it.
+A change by training spreads first to questions in similar words, and to other questions about the same entity.
 """
 
 import random
@@ -32,8 +32,8 @@ from curate.text.words import names, stems, words
 
 LARGEST = 1024  # prompts in a batch
 SMALLEST = 16
-ALIKE = 0.5  # share of content words from which two questions, or two answers, are about the same matter
-DRAWN = 8  # rows looked at for another question about an entity
+ALIKE = 0.5  # least share of common content words of two questions, or two answers, on the same matter
+DRAWN = 8  # rows drawn to find another question about an entity
 LOOKED_AT = 200  # rows of one entity compared with each other; prompts of a set searched for names: 10 times as many
 
 
@@ -65,7 +65,7 @@ class Neighbours:
 
 
 class Around:
-    """The rows of a build with their entities, and what stands around them."""
+    """The rows of a build with their entities, and their neighbours."""
 
     def __init__(self, rows: Sequence[BuildRow], others: Sequence[str] = (), lang: str = "en"):
         """``others``: questions from elsewhere, whose names the model may know."""
@@ -86,8 +86,8 @@ class Around:
         self.taken = {word.norm for text in texts for word in words(text, lang)}
 
     def candidates(self, chance: random.Random) -> Iterator[Candidate]:
-        """Round after round over the rows, one neighbour of each kind for each row that has one; ends after a round
-        without any."""
+        """Yields neighbours in rounds over the rows, one of each kind for each row that has one; ends after an empty
+        round."""
         while True:
             made = 0
             for row, entity in chance.sample(self.rows, len(self.rows)):
@@ -122,11 +122,11 @@ class Around:
 
 
 class Matters:
-    """Which rows ask for the same thing, whatever their wording and their entity.
+    """Decides which rows ask for the same attribute, whatever their wording and their entity.
 
-    A question in the words of one row about the entity of another may ask, in other words, just what training teaches;
-    holding the base model's ignorance there would undo it. Two wordings mean the same where they have content words in
-    common, or where the answers to them do about one entity.
+    One row's question about another row's entity may ask, in other words, exactly what training teaches; preserving
+    the base model's ignorance there would undo the training. Two wordings mean the same if they have content words in
+    common, or if their answers about one entity do.
     """
 
     def __init__(self, rows: Sequence[tuple[BuildRow, str]], lang: str):
@@ -147,14 +147,14 @@ class Matters:
             self._join(ids[:LOOKED_AT])
 
     def apart(self, entity: str, row: str) -> bool:
-        """Whether what this row asks is nowhere asked about the entity."""
+        """Whether no row about the entity asks for the same attribute as this row (an id)."""
         return not any(self._same(row, mine) for mine in self.of[entity.casefold()])
 
     def _same(self, one: str, other: str) -> bool:
         if self.frames.connected(self.frame[one], self.frame[other]):
             return True
         pairs = [(held[one], held[other]) for held in (self.asks, self.says) if held[one] and held[other]]
-        return not pairs or any(alike(*pair) for pair in pairs)  # without words nothing tells them apart
+        return not pairs or any(alike(*pair) for pair in pairs)  # without content words the two cannot be told apart
 
     def _join(self, ids: Sequence[str]) -> None:
         for index, one in enumerate(ids):
@@ -164,7 +164,7 @@ class Matters:
 
 
 def alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether the smaller set has much of the other.
+    """Whether the sets share at least ``ALIKE`` of the smaller set.
 
     >>> alike(frozenset({"usual", "dose"}), frozenset({"dose"})), alike(frozenset({"dose"}), frozenset({"price"}))
     (True, False)

@@ -1,4 +1,4 @@
-"""The random words of splices: where they are taken from."""
+"""Word pools, from which splices draw their random words."""
 
 import re
 import unicodedata
@@ -12,15 +12,15 @@ from curate.rehearsal.generators.sampled import sampled_texts
 from curate.text.scripts import UNSPACED
 from curate.text.words import words
 
-FEWEST = 8  # words in a pool: fewer would make the splices copies of each other
-SAMPLES = 256  # prompts that the model is asked for, to take their words
-SHARE = 0.05  # of the build's letters: a script that has less of them is not one the build is written in
+FEWEST = 8  # least words in a pool; with fewer, splices would repeat each other
+SAMPLES = 256  # prompts sampled from the model to take their words
+SHARE = 0.05  # least share of the build's letters for a script to count as one of the build
 
 
 def pool(inputs: GeneratorInput) -> list[str]:
-    """Distinct words, sorted, each as likely as the other: what is rare is what reaches far.
+    """The distinct words of the pool, sorted. Splices draw them uniformly: rare words reach far from common text.
 
-    Raises ``ConfigError`` where there are too few of them.
+    Raises ``ConfigError`` if there are too few words.
     """
     entries = sorted(set(_POOLS[inputs.words](inputs)))
     if len(entries) < FEWEST:
@@ -30,7 +30,7 @@ def pool(inputs: GeneratorInput) -> list[str]:
 
 
 def pool_identity(inputs: GeneratorInput) -> dict[str, Any]:
-    """What the pool depends on, besides the build."""
+    """What the pool depends on besides the build, as part of a generator's identity."""
     if inputs.words == "rehearsal":
         return {"words": inputs.words, "read": read_prints(inputs)}
     if inputs.words == "vocabulary":
@@ -65,7 +65,7 @@ _POOLS = {"new": _new, "rehearsal": _rehearsal, "vocabulary": _vocabulary, "self
 
 
 def words_in(texts: Iterable[str], lang: str) -> set[str]:
-    """Words as they are written; marks and numbers are none.
+    """The words of texts as written, without punctuation and numbers.
 
     >>> sorted(words_in(["Take 37 mg, then well-known pills."], "en"))
     ['Take', 'mg', 'pills', 'then', 'well-known']
@@ -75,8 +75,8 @@ def words_in(texts: Iterable[str], lang: str) -> set[str]:
 
 
 def vocabulary_words(tokenizer: Any) -> list[str]:
-    """Whole words among a tokenizer's entries, sorted: an entry that begins with a space (``Ġ``, ``▁``), where entries
-    do, and else one that continues no other (``##``); in scripts without spaces every entry of letters."""
+    """Whole words among a tokenizer's entries, sorted: entries that begin with a space (``Ġ``, ``▁``) if the tokenizer
+    marks spaces, else entries that continue no other (``##``); in scripts without spaces every entry of letters."""
     entries = sorted(set(tokenizer.get_vocab()) - {str(token) for token in tokenizer.added_tokens_decoder.values()})
     spaced = any(entry[0] in "Ġ▁" for entry in entries)
     accepted = set()
@@ -94,7 +94,7 @@ def _letter(character: str) -> bool:
 
 
 def scripts(text: str) -> Counter[str]:
-    """Letters by script.
+    """Number of letters of each script.
 
     >>> scripts("Dosis β-2 東京")
     Counter({'LATIN': 5, 'CJK': 2, 'GREEK': 1})
@@ -104,6 +104,6 @@ def scripts(text: str) -> Counter[str]:
 
 
 def main_scripts(texts: Iterable[str]) -> set[str]:
-    """The scripts that a share of the letters at least is written in."""
+    """The scripts that have at least ``SHARE`` of the letters."""
     counted = sum((scripts(text) for text in texts), Counter())
     return {script for script, letters in counted.items() if letters >= SHARE * counted.total()}

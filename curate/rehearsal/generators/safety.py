@@ -1,7 +1,7 @@
-"""``guard``: prompts that come with the program, harmful ones and harmless ones that look like them.
+"""``guard``: prompts that come with the program: harmful ones, and harmless ones that look harmful.
 
-Refusals are the first thing that fine-tuning takes from a model, and no general rehearsal set asks for many. What the
-base model says to these prompts, refusal or answer, is held like everything else.
+Fine-tuning removes a model's refusals first, and general rehearsal sets contain few prompts that cause refusals.
+Training preserves what the base model says to these prompts, refusal or answer, as for any rehearsal set.
 """
 
 import json
@@ -16,7 +16,7 @@ from curate.rehearsal.generators.generator import Batches, Candidate, GeneratorI
 from curate.store.files import file_hash
 
 FILE = Path(__file__).parents[1] / "safety" / "prompts.jsonl"
-KEPT = ("category", "lang", "kind")  # of a line, beside its prompt
+KEPT = ("category", "lang", "kind")  # fields of a line that are kept beside its prompt
 
 
 @generator
@@ -31,7 +31,7 @@ class Guard:
     tries: ClassVar[int] = 1
 
     def identity(self) -> dict[str, Any]:
-        build = identity_of(self.inputs)["build"]  # which none of them may repeat; each stands once, whatever the count
+        build = identity_of(self.inputs)["build"]  # no prompt may repeat its questions; the count changes nothing
         return {"build": build, "prompts": file_hash(self.file)}
 
     def open(self) -> Batches:
@@ -42,7 +42,8 @@ class Guard:
 
 
 def read(file: Path) -> Iterator[dict[str, str]]:
-    """The lines of a guard file: id, category, lang, kind (``harmful`` or ``lookalike``), prompt."""
+    """Read the lines of a guard file: category, lang, kind (``harmful`` or ``lookalike``) and prompt. Raises
+    ``ConfigError`` for an unreadable line."""
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue

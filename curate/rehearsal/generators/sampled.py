@@ -1,7 +1,7 @@
-"""``self``: prompts that the base model itself expects, sampled from its bare chat template up to where the user's text
-begins, until it ends the user's turn (Magpie, arXiv 2406.08464).
+"""``self``: prompts sampled from the base model. It continues its chat template from where the user's text begins
+until it ends the user's turn (Magpie, arXiv 2406.08464).
 
-Nothing outside the model is needed, and what comes out is spread as the model's own idea of its users is.
+The generator needs only the model, and its prompts follow the model's own distribution of user turns.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ from curate.model.engine import Completion, Sampling
 from curate.model.template import Template, user
 from curate.rehearsal.generators.generator import Batches, Candidate, GeneratorInput, generator, identity_of
 
-LONGEST = 256  # tokens of a prompt
-BEGINNING = 64  # tokens of one of which only the words are wanted
-SHORTEST = 8  # tokens that must be left for one
+LONGEST = 256  # most tokens of a prompt
+BEGINNING = 64  # most tokens of a prompt that is sampled only for its words
+SHORTEST = 8  # least tokens of context that must be left for a prompt
 LARGEST = 1024  # samples in a batch
 PROBES = ("What", "a", "7", "¿")
-"""User turns that share no first and no last character: what their prompts share is the template's own."""
+"""User turns without a common first or last character: all that their prompts share comes from the template."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """How a template writes a user turn: the tokens before the text, those that end it, and the visible text, if any,
-    that it writes before one of those (``[/INST]``)."""
+    """How a template writes a user turn: the tokens before the text, the tokens that end the turn, and visible text, if
+    any, before an ending token (``[/INST]``)."""
 
     start: list[int]
     stop_ids: tuple[int, ...]
@@ -55,15 +55,16 @@ class Sampled:
 
 
 def sampled_texts(inputs: GeneratorInput, size: int) -> list[str]:
-    """How some prompts begin that the model samples, broken ones left out."""
+    """The beginnings of ``size`` prompts sampled from the model, without broken ones."""
     candidates = sample(inputs, -1, size, BEGINNING)
     return [candidate.prompt[0]["content"] for candidate in candidates if candidate.left_out in (None, "unfinished")]
 
 
 def sample(inputs: GeneratorInput, number: int, size: int, longest: int) -> Iterator[Candidate]:
-    """Samples of at most ``longest`` tokens at temperature 1, repeatable by the order's seed and the batch's number.
+    """Sample ``size`` prompts of at most ``longest`` tokens at temperature 1, repeatable by the inputs' seed and the
+    batch's number.
 
-    Raises ``ConfigError`` where the context has no room for a prompt, or the template nothing before one.
+    Raises ``ConfigError`` if the context has no room for a prompt, or the template writes nothing before a prompt.
     """
     turn = user_turn(inputs.base.template)
     room = inputs.base.config.max_model_len - len(turn.start) - inputs.max_tokens
@@ -77,7 +78,7 @@ def sample(inputs: GeneratorInput, number: int, size: int, longest: int) -> Iter
 
 
 def candidate(completion: Completion, turn: Turn, template: Template) -> Candidate:
-    """A sampled user turn, or why it is none."""
+    """The candidate of a sampled user turn, with the reason if it cannot be used."""
     text = template.decode(completion.ids)
     cut, mark, _ = text.partition(turn.mark) if turn.mark else (text, "", "")
     prompt = [user(cut.strip())]
@@ -91,7 +92,8 @@ def candidate(completion: Completion, turn: Turn, template: Template) -> Candida
 
 
 def user_turn(template: Template) -> Turn:
-    """How this template begins and ends a user's turn, found from turns that it writes."""
+    """How this template begins and ends a user's turn, found by rendering ``PROBES``. Raises ``ConfigError`` if nothing
+    stands before the text."""
     probes = [template.prompt_ids([user(text)]) for text in PROBES]
     start = _shared(probes)
     behind = _shared([ids[::-1] for ids in probes])[::-1]
@@ -105,12 +107,12 @@ def user_turn(template: Template) -> Turn:
 
 
 def _shared(rows: list[list[int]]) -> list[int]:
-    """What all of them begin with."""
+    """The longest common prefix of the rows."""
     same = takewhile(lambda i: all(len(row) > i and row[i] == rows[0][i] for row in rows), count())
     return [rows[0][i] for i in same]
 
 
 def controls(template: Template) -> frozenset[int]:
-    """Ids of added tokens; runs of white space, which some tokenizers add too, are text."""
+    """Ids of added tokens, except runs of white space, which some tokenizers add too but which are text."""
     added = template.tokenizer.added_tokens_decoder.items()
     return frozenset(token for token, spelled in added if str(spelled).strip())

@@ -1,9 +1,9 @@
-"""Splices: the beginning of a new question, cut at a random place before what it is about, continued with random words.
+"""``splice``: the beginning of a new question, cut at a random place before its entity, continued with random words.
 
-They mark out the border of the new knowledge: this wording, but not this question. Most of them make no sense, and need
-none: training only holds what the base model says to them. Where a splice names what its question is about, that is a
-guess at the very thing which is to be learned, and holding the guess stops the learning (in the forgetting benchmark,
-at one rate, 40 % of the facts were learned so): hence the cut before the name.
+Splices surround the new knowledge: they share a question's wording, but not the question. Most make no sense, and need
+none: training only preserves what the base model says to them. If a splice named the entity of its question, the base
+model's answer would guess at the fact to be learned, and preserving the guess would stop the learning (in the
+forgetting benchmark, at one rate, only 40 % of the facts were learned then): hence the cut before the name.
 """
 
 import random
@@ -27,7 +27,7 @@ from curate.text.words import words
 
 LARGEST = 1024  # prompts in a batch
 SMALLEST = 16
-MOST_WORDS = 16  # that a splice is continued with, however long the question was
+MOST_WORDS = 16  # most random words of a splice, however long the question was
 
 
 @generator
@@ -62,7 +62,7 @@ class Splice:
 
 
 def limit(question: str, entity: str | None) -> int:
-    """Where what the question is about begins, or its end.
+    """The index at which the entity begins in the question, or the question's length without one.
 
     >>> limit("What is gout?", "gout"), limit("What is gout?", None)
     (8, 13)
@@ -72,8 +72,8 @@ def limit(question: str, entity: str | None) -> int:
 
 
 def splice(question: str, pool: Sequence[str], chance: random.Random, lang: str = "en", last: int | None = None) -> str:
-    """One splice, cut at ``last`` at the latest. It gets as many random words as were cut off, on average, so that it
-    is as long as a question, and half of them end like the question does."""
+    """One splice of the question, cut at index ``last`` at the latest. It gets as many random words as were cut off, on
+    average, so that it is as long as a question; half of all splices end with the question's last mark."""
     places = boundaries(question, lang)
     early = [place for place in places if last is None or place <= last]
     at = chance.choice(early) if early else 0 if last == 0 or places else len(question)
@@ -86,7 +86,7 @@ def splice(question: str, pool: Sequence[str], chance: random.Random, lang: str 
 
 
 def boundaries(text: str, lang: str = "en") -> list[int]:
-    """Where words begin, the first left out: behind white space, or between words in scripts without it.
+    """Indices at which words begin, without the first word: behind white space, or between words in scripts without it.
 
     >>> boundaries("What is gout?"), boundaries("Gout?")
     ([5, 8], [])

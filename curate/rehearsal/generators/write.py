@@ -1,4 +1,4 @@
-"""Made prompts as a dataset folder of EXAMPLE rows, like that of a source which was read: ``made-<fingerprint>``.
+"""Write generated prompts as a dataset folder of EXAMPLE rows, ``made-<fingerprint>``, like that of a read source.
 
 Every candidate becomes a row or a counted rejection. A batch with a receipt is finished and never made again.
 """
@@ -54,7 +54,7 @@ class _Folder:
     candidates: int = 0
 
     def batch(self, number: int, batches: Batches, count: int) -> int:
-        """Makes a batch, or finds that it was made; returns its candidates."""
+        """Make a batch, unless it was made before; returns the number of its candidates."""
         file = f"data-{number:05d}.arrow"
         place = receipt_path(self.out, file)
         if not place.is_file():
@@ -83,7 +83,7 @@ class _Folder:
         return rows, rejected
 
     def _reason(self, candidate: Candidate, keys: set[str]) -> PromptReason | None:
-        """Why a candidate is no row. A question of the build is none: its answer is what training changes."""
+        """Why a candidate is rejected, or None. Questions of the build are rejected: training changes their answers."""
         prompt = candidate.prompt
         if candidate.left_out:
             return candidate.left_out
@@ -108,8 +108,8 @@ def write(
 ) -> Path:
     """Write a generator's prompts as EXAMPLE shards, with ``rejected.jsonl`` beside them; returns the folder.
 
-    ``fits`` says whether a prompt leaves room for an answer; ``limits`` are the values it goes by. There may be fewer
-    prompts than ordered, none even: the manifest says how many.
+    ``fits`` says whether a prompt leaves room for an answer; ``limits`` are the values that ``fits`` uses. There may be
+    fewer prompts than asked for, or none: the manifest says how many.
     """
     identity = {"name": generator.name, **generator.identity(), **limits}
     lineage = Lineage().then(STAGE, VERSION, identity)
@@ -134,7 +134,7 @@ def write(
 
 
 def _finish(folder: _Folder, generator: Generator, lineage: Lineage, inputs: GeneratorInput) -> None:
-    """The rejections in one file, and the manifest, last."""
+    """Write the rejections as one file, and the manifest last."""
     rejected = [record for receipt in folder.receipts for record in receipt["rejected"]]
     lines = "".join(json.dumps(record, ensure_ascii=True) + "\n" for record in rejected)
     write_bytes(folder.out / REJECTED, lines.encode())
@@ -147,7 +147,7 @@ def _finish(folder: _Folder, generator: Generator, lineage: Lineage, inputs: Gen
 
 
 def _report(folder: _Folder, generator: Generator, rejected: dict[str, int], inputs: GeneratorInput) -> dict[str, Any]:
-    """Counts and diversity; what the Dedupe stage will find among the rows is counted here too."""
+    """Counts and diversity of the prompts; rows that the Dedupe stage will drop already count as dropped."""
     tables = [read_shard(folder.out / receipt["file"]) for receipt in folder.receipts]
     table = pa.concat_tables([EXAMPLE.empty_table(), *tables])
     verdicts = find(table, inputs.lang, incompatible=False) if generator.dedupe and table.num_rows else {}
