@@ -98,8 +98,8 @@ def sample(marks: Iterable[Mark], number: int, seed: int) -> list[Mark]:
     by_rule: dict[str, list[Mark]] = defaultdict(list)
     for mark in marks:
         by_rule[mark["rule"]].append(mark)
-    draws = ((random.Random(f"{seed} {rule}"), own) for rule, own in sorted(by_rule.items()))
-    return [mark for draw, own in draws for mark in draw.sample(own, min(number, len(own)))]
+    draws = ((random.Random(f"{seed} {rule}"), group) for rule, group in sorted(by_rule.items()))
+    return [mark for draw, group in draws for mark in draw.sample(group, min(number, len(group)))]
 
 
 def cut_recall(rows: Iterable[Mapping[str, Any]], thresholds: Iterable[float], seed: int) -> list[str]:

@@ -95,9 +95,9 @@ def keep_passed(suites: Path, answers: Path, out: Path, limit: int = ITEMS) -> d
         if path.stem in KNOWLEDGE:
             continue
         right = {row["id"] for row in _rows(answers / path.name) if row["correct"]}
-        if kept := [row for row in _rows(path) if row["id"] in right][:limit]:
-            (out / path.name).write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in kept))
-            counts[path.stem] = len(kept)
+        if rows := [row for row in _rows(path) if row["id"] in right][:limit]:
+            (out / path.name).write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+            counts[path.stem] = len(rows)
     return counts
 
 

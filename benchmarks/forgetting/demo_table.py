@@ -59,11 +59,11 @@ def suites_table(results: dict[str, Any]) -> Table:
         cells = [percent(s["correct"], s["items"]) for s in (before, after, plain)]
         row = (str(before["items"]), cells[0], cells[1], str(lost["after"][name]), cells[2], str(lost["plain"][name]))
         table.add_row(KNOWLEDGE.get(name, name), *row, end_section=name == list(KNOWLEDGE)[-1])
-    kept = names[len(KNOWLEDGE) :]
-    share = {model: [scores[model][n]["correct"] / scores[model][n]["items"] for n in kept] for model in scores}
-    means = [sum(share[model]) / len(kept) for model in ("before", "after", "plain")]
-    flips = [str(sum(lost[model][name] for name in kept)) for model in ("after", "plain")]
-    items = str(sum(scores["before"][name]["items"] for name in kept))
+    retention = names[len(KNOWLEDGE) :]
+    share = {model: [scores[model][n]["correct"] / scores[model][n]["items"] for n in retention] for model in scores}
+    means = [sum(share[model]) / len(retention) for model in ("before", "after", "plain")]
+    flips = [str(sum(lost[model][name] for name in retention)) for model in ("after", "plain")]
+    items = str(sum(scores["before"][name]["items"] for name in retention))
     table.add_section()
     table.add_row("retention, mean", items, *(f"{100 * means[0]:.1f}", f"{100 * means[1]:.1f}", flips[0]),
                   f"{100 * means[2]:.1f}", flips[1])  # fmt: skip

@@ -27,8 +27,8 @@ def write_world(
         "new_trained": new_facts.trained_items(world, plan),
         "new_unseen": new_facts.unseen_items(world, plan),
     }
-    for role, asked in (("retention", suites.retention(world)), ("new", learned)):
-        for name, items in asked.items():
+    for role, items_by_name in (("retention", suites.retention(world)), ("new", learned)):
+        for name, items in items_by_name.items():
             tables[f"suites/{name}.jsonl"] = map(_json, suites.rows(name, role, items))
     (out / "suites").mkdir(parents=True, exist_ok=True)
     return {name: _write(out / name, rows) for name, rows in tables.items()}

@@ -33,9 +33,9 @@ def all_suites(world: World, plan: new_facts.SourcePlan, general: bool = True) -
     """Retention suites (without the general skills, those about entities), questions that combine known facts, new
     knowledge, and the product's three frames."""
     rng, combined = world.random("frames"), world.random("combined")
-    kept = {name: items for name, items in suites.retention(world).items() if general or name not in GENERAL}
+    retention = {name: items for name, items in suites.retention(world).items() if general or name not in GENERAL}
     return {
-        **kept,
+        **retention,
         "both": [known_both(world, combined, world.known) for _ in range(200)],
         "reverse": [known_reverse(world, combined, world.known[1::2]) for _ in range(200)],
         "new_trained": new_facts.trained_items(world, plan),

@@ -62,8 +62,8 @@ def main(recipes: Sequence[Recipe], out: Path, work: Path, start: Path | None = 
         torch.manual_seed(recipe.seed)
         last = recipe is recipes[-1]
         folder = out if last else work / recipe.course
-        given = (recipe, start or new_model(recipe, work), work, folder)
-        multiprocessing.spawn(_train_process, given, nprocs=recipe.processes)  # type: ignore[no-untyped-call,attr-defined]
+        args = (recipe, start or new_model(recipe, work), work, folder)
+        multiprocessing.spawn(_train_process, args, nprocs=recipe.processes)  # type: ignore[no-untyped-call,attr-defined]
         minutes = round((time.perf_counter() - began) / 60, 1)
         trained.append({"recipe": asdict(recipe), "minutes": minutes, "torch": torch.__version__})
         start = folder
@@ -145,7 +145,7 @@ def train(
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, recipe)) for o in optimisers]
     model.train()
     body = torch.compile(model.model, dynamic=True)  # 2.4 times as fast as without; needs a C++ compiler
-    started, seen, running = time.perf_counter(), 0, math.nan
+    started, tokens, running = time.perf_counter(), 0, math.nan
     course = COURSES[recipe.course]
     steps = training_steps(world, tokenizer, recipe.rows_per_step, recipe.batch_tokens, rank, recipe.processes, course)
     for step, (batches, counted) in enumerate(islice(steps, recipe.steps), 1):
@@ -156,11 +156,11 @@ def train(
             optimiser.step()
             schedule.step()
             optimiser.zero_grad(set_to_none=True)
-        seen += sum(batch.ids.numel() for batch in batches)
+        tokens += sum(batch.ids.numel() for batch in batches)
         running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
         if step % 50 == 0 or step == recipe.steps:
             minutes = (time.perf_counter() - started) / 60
-            rate = recipe.processes * seen / minutes / 60
+            rate = recipe.processes * tokens / minutes / 60
             mean = recipe.processes * running
             yield step, f"step {step} loss {mean:.4f} {rate:,.0f} tokens/s {minutes:.1f} min"
 

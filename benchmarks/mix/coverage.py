@@ -100,7 +100,7 @@ def compare(rows: dict[str, Row]) -> list[str]:
     skills_of = {name: skills(text) for name, text in texts.items()}
     about = {name: {topic} for name, topic in by_topic.of.items()}
     kind = {name: str(json.loads(row["meta"]).get("category")) for name, row in rows.items()}
-    own = {name: {k} - {"None"} for name, k in kind.items()}
+    kind_sets = {name: {k} - {"None"} for name, k in kind.items()}
     lines = []
     for size in SIZES:
         cells = [f"{size:5}", f"{len(by_topic.words):7}", *(f"{covered(draw, size, about):10.1f}" for draw in draws)]
@@ -108,8 +108,11 @@ def compare(rows: dict[str, Row]) -> list[str]:
             f"{len(set().union(*skills_of.values())):7}",
             *(f"{covered(draw, size, skills_of):10.1f}" for draw in draws),
         ]
-        if any(own.values()):
-            cells += [f"{len(set().union(*own.values())):7}", *(f"{covered(draw, size, own):10.1f}" for draw in draws)]
+        if any(kind_sets.values()):
+            cells += [
+                f"{len(set().union(*kind_sets.values())):7}",
+                *(f"{covered(draw, size, kind_sets):10.1f}" for draw in draws),
+            ]
             cells += ["       ", *(f"{distance(draw, size, kind):10.3f}" for draw in draws)]
         lines.append("".join(cells))
     return lines

@@ -61,9 +61,9 @@ class Watch:
         train, predict = Trainer.training_step, Trainer.prediction_step
 
         def training_step(trainer: Any, model: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
-            kept = copied(inputs)
+            batch = copied(inputs)
             loss = train(trainer, model, inputs, *rest, **named)
-            self.train.append((kept, float(loss)))
+            self.train.append((batch, float(loss)))
             return loss
 
         def prediction_step(trainer: Any, model: Any, inputs: Any, *rest: Any, **named: Any) -> Any:

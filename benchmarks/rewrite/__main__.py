@@ -66,12 +66,12 @@ def cells(findings: Sequence[Finding]) -> list[str]:
     right = [f for f in findings if f.label.faithful]
     wrong = [f for f in findings if not f.label.faithful]
     refused, passed = [f for f in right if not f.accepted], [f for f in wrong if f.accepted]
-    kept = len(right) - len(refused) + len(passed)
+    accepted = len(right) - len(refused) + len(passed)
     marks = [covered(f) for f in right if f.accepted and f.spans]
     values = [value for whole, _, _ in marks for value in whole]
     labelled, outside = sum(m[1] for m in marks), sum(m[2] for m in marks)
     return [str(len(right)), str(len(refused)), str(len(wrong)), str(len(passed)),
-            _percent(len(right) - len(refused), kept), _percent(sum(values), len(values)),
+            _percent(len(right) - len(refused), accepted), _percent(sum(values), len(values)),
             _percent(outside, labelled)]  # fmt: skip
 
 

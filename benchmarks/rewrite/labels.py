@@ -38,8 +38,8 @@ def load(data: Path | None) -> Iterator[Label]:
         if row["source"] in SOURCES:
             if row["source"] not in sets:
                 continue
-            given = sets[row["source"]][line - 1]
-            row |= {"question": given["question"].strip(), "reference": given["answer"].strip()}
+            record = sets[row["source"]][line - 1]
+            row |= {"question": record["question"].strip(), "reference": record["answer"].strip()}
         yield Label(**{**row, "values": tuple(row["values"])})
 
 

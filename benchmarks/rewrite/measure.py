@@ -61,8 +61,8 @@ def by_model(labels: Sequence[Label], base: Base, data: Path | None) -> list[Fin
 def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list[Finding]:
     frames = load_frames()
     frame = frames[FRAME]
-    given = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
-    table = Knowledge(base, frame, Path()).work(given, common)
+    examples = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
+    table = Knowledge(base, frame, Path()).work(examples, common)
     rows = table.to_pylist()
     trips = [RoundTrip(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
     gone, stray = lost_words(base, frame, trips), stray_words(base, frames[ASKING], trips)

@@ -43,13 +43,13 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 
 def tally(flags: pa.ChunkedArray) -> dict[str, int]:
-    return dict(Counter(flag for own in flags.to_pylist() for flag in own or []))
+    return dict(Counter(flag for row_flags in flags.to_pylist() for flag in row_flags or []))
 
 
 def places_by_reason(drops: pa.ChunkedArray) -> dict[str, list[int]]:
     reasons = drops.to_pylist()
     return {
-        reason: [index for index, found in enumerate(reasons) if found == reason]
+        reason: [index for index, row_reason in enumerate(reasons) if row_reason == reason]
         for reason in sorted({reason for reason in reasons if reason})
     }
 
@@ -117,7 +117,7 @@ def numbers(rows: pa.Table, is_new: np.ndarray, copies: Mapping[str, np.ndarray]
 
 def _sources(table: pl.DataFrame) -> dict[str, Any]:
     copies = pl.col("copies")
-    found = table.filter(copies > 0).group_by("source").agg(
+    totals = table.filter(copies > 0).group_by("source").agg(
         *[(copies * pl.col(f"n_{unit}")).sum().alias(unit) for unit in UNITS],
         new=pl.col("new").first(), distinct=pl.len(), least=copies.min(), most=copies.max(),
     )  # fmt: skip
@@ -128,7 +128,7 @@ def _sources(table: pl.DataFrame) -> dict[str, Any]:
             "distinct": source["distinct"],
             "repeat": {"least": source["least"], "most": source["most"]},
         }
-        for source in found.sort("source").iter_rows(named=True)
+        for source in totals.sort("source").iter_rows(named=True)
     }
 
 
@@ -136,8 +136,8 @@ KINDS = ["source", "origin", "skip", "anchored"]
 
 
 def kinds_by_arrow(shard: pa.Table) -> list[tuple[Any, ...]]:
-    found = shard.select(KINDS).group_by(KINDS, use_threads=False).aggregate([([], "count_all")])
-    return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+    counts = shard.select(KINDS).group_by(KINDS, use_threads=False).aggregate([([], "count_all")])
+    return list(zip(*(column.to_pylist() for column in counts.columns), strict=True))
 
 
 def kinds_by_polars(shard: pa.Table) -> list[tuple[Any, ...]]:

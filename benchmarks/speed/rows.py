@@ -19,10 +19,10 @@ KEY, TOP = 0.15, 20
 def write(folder: Path, model: str, vocab: int, rows: int, longest: int, seed: int = 0) -> Path:
     """An exported folder with ``rows`` new rows and half as many of rehearsal, in tokens drawn from the vocabulary."""
     random = np.random.default_rng(seed)
-    made = [_row(random, i, vocab, longest, old=i % 3 == 2) for i in range(rows * 3 // 2)]
+    pairs = [_row(random, i, vocab, longest, old=i % 3 == 2) for i in range(rows * 3 // 2)]
     for place, schema, table in (
-        (folder / "train", TOKENS, [tokens for tokens, _ in made]),
-        (folder / "meta" / "train", META, [meta for _, meta in made]),
+        (folder / "train", TOKENS, [tokens for tokens, _ in pairs]),
+        (folder / "meta" / "train", META, [meta for _, meta in pairs]),
     ):
         place.mkdir(parents=True)
         with pa.ipc.new_stream(str(place / "data-00000-of-00001.arrow"), schema) as writer:

@@ -133,8 +133,8 @@ def _build(folder: Path, rows: int) -> Path:
     random_ = random.Random(0)
     receipts = []
     for number in range(min(DIFFERENT, -(-rows // SHARD))):
-        made = [_example(random_) for _ in range(min(SHARD, rows))]
-        receipts.append(write_shard(folder / f"data-{number:05d}.arrow", pa.Table.from_pylist(made, EXAMPLE)))
+        examples = [_example(random_) for _ in range(min(SHARD, rows))]
+        receipts.append(write_shard(folder / f"data-{number:05d}.arrow", pa.Table.from_pylist(examples, EXAMPLE)))
     shards = [receipts[number % len(receipts)] for number in range(-(-rows // SHARD))]
     write_json(folder / MANIFEST, {"shards": shards, "rows": sum(shard["rows"] for shard in shards), "drops": {}})
     return folder
@@ -168,8 +168,8 @@ def of_duplicates(folder: Path, rows: int) -> Iterator[Step]:
         "order of rows, the longest first", True, lambda: rivals.rank(sets, sets == 0, lengths, ids),
         lambda: rank("longest", sets, sets == 0, lengths, ids),
     )  # fmt: skip
-    asked = [[{"role": "user", "content": f"What is the usual dose of drug {random_.randrange(rows)}?"}] for _ in ids]
-    qa = [QARow(id_, prompt, "The usual dose is 40 mg a day.") for id_, prompt in zip(ids, asked, strict=True)]
+    prompts = [[{"role": "user", "content": f"What is the usual dose of drug {random_.randrange(rows)}?"}] for _ in ids]
+    qa = [QARow(id_, prompt, "The usual dose is 40 mg a day.") for id_, prompt in zip(ids, prompts, strict=True)]
     yield Step(
         "exact duplicates, normalisation included", False, lambda: list(_exact(qa)), lambda: list(rivals.exact(qa))
     )
@@ -209,7 +209,8 @@ def of_the_mix(folder: Path, rows: int) -> Iterator[Step]:
 
 def _numbers_of(rows: pa.Table, is_new: np.ndarray, copies: dict[str, np.ndarray]) -> dict[str, Any]:
     return {
-        split: found["sources"] for split, found in _numbers(rows, is_new, copies, MixtureConfig())["splits"].items()
+        split: numbers["sources"]
+        for split, numbers in _numbers(rows, is_new, copies, MixtureConfig())["splits"].items()
     }
 
 
@@ -218,12 +219,12 @@ def _numbers_of(rows: pa.Table, is_new: np.ndarray, copies: dict[str, np.ndarray
 
 def of_files(folder: Path, rows: int) -> Iterator[Step]:
     """Records of a file; of CSV Polars tells neither the line of a record nor the text of a broken one."""
-    made = pl.DataFrame({
+    records = pl.DataFrame({
         "question": [f"What is the usual dose of drug {row}, in mg?" for row in range(rows)],
         "answer": ["The usual dose is 40 mg a day, at mealtimes."] * rows, "year": range(rows),
     })  # fmt: skip
-    made.write_parquet(folder / "a.parquet")
-    made.write_csv(folder / "a.csv")
+    records.write_parquet(folder / "a.parquet")
+    records.write_csv(folder / "a.csv")
     yield Step(
         "records of Parquet", False, lambda: sum(1 for _ in read_parquet(folder / "a.parquet", "a")),
         lambda: sum(1 for _ in rivals.read_parquet(folder / "a.parquet", "a")),

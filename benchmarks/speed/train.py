@@ -126,8 +126,8 @@ def ours(data: str, out: str, batch_size: int, settings: dict[str, Any]) -> Any:
     from train.run.plan import prepare
     from train.run.sft import build_trainer
 
-    given = {"data": data, "out": out, "batch_size": batch_size, "grad_accum": 4, **SHARED, **settings}
-    return build_trainer(prepare(SftConfig.model_validate(given)))
+    config = {"data": data, "out": out, "batch_size": batch_size, "grad_accum": 4, **SHARED, **settings}
+    return build_trainer(prepare(SftConfig.model_validate(config)))
 
 
 def stock(data: str, out: str, batch_size: int) -> Any:

@@ -37,13 +37,13 @@ def clean(prompt: list[Message], reference: str, rules: CleanRules, answers: boo
     >>> clean([{"role": "user", "content": "Who?"}], "N/A", CleanRules()).findings[0].rule
     'boilerplate'
     """
-    turns, reference, made = mend(prompt, reference, rules)
+    turns, reference, repairs = mend(prompt, reference, rules)
     findings = list(judged(turns, reference if answers else None, rules))
     data = _personal([*(turn["content"] for turn in turns), reference], rules)
     finding = personal([datum for data_of_turn in (data if answers else data[:-1]) for datum in data_of_turn])
     if finding and rules.personal == "drop":
         findings.append(finding)
-    flags: list[str] = list(made)
+    flags: list[str] = list(repairs)
     if rules.personal == "mask" and any(data):
         turns = [
             {**turn, "content": mask(turn["content"], turn_data)} for turn, turn_data in zip(turns, data, strict=False)
@@ -62,17 +62,17 @@ def mend(prompt: list[Message], reference: str, rules: CleanRules) -> tuple[list
     }
     repairs: tuple[Repair, ...] = tuple(name for name, on in switches.items() if on)
     texts = [*(turn["content"] for turn in prompt), reference]
-    made: set[Repair] = set()
+    flags: set[Repair] = set()
     for _ in range(PASSES):  # mending one text may show what another is about
         before, about = texts, "\n".join(texts)
         mended = [repair(text, about, repairs) for text in texts]
         keeps = [bool(text.strip()) for text, _ in mended[:-1]] + [True]
         texts = [text if keep else old for (text, _), keep, old in zip(mended, keeps, texts, strict=True)]
-        made.update(name for (_, names), keep in zip(mended, keeps, strict=True) if keep for name in names)
+        flags.update(name for (_, names), keep in zip(mended, keeps, strict=True) if keep for name in names)
         if texts == before:
             break
     turns = [{**turn, "content": text} for turn, text in zip(prompt, texts, strict=False)]
-    return turns, texts[-1], sorted(made)
+    return turns, texts[-1], sorted(flags)
 
 
 def judged(prompt: list[Message], answer: str | None, rules: CleanRules) -> Iterator[Finding]:

@@ -118,10 +118,10 @@ def _phones(text: str) -> Iterator[tuple[int, int]]:
             number = match.raw_string if ")" in match.raw_string else match.raw_string.lstrip("( ")
             if _GROUPED.match(number) and _somebodys(number, [match.number]):
                 yield match.end - len(number), match.end
-    for found in _BARE.finditer(text):
-        number, named = found.group(), _named(_CALLED, text, found.start())
+    for candidate in _BARE.finditer(text):
+        number, named = candidate.group(), _named(_CALLED, text, candidate.start())
         if named and 9 <= len(_digits(number)) <= 13 and _somebodys(number, _readings(number)):
-            yield found.span()
+            yield candidate.span()
 
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:

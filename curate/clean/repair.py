@@ -41,17 +41,17 @@ def repair(text: str, about: str = "", repairs: tuple[Repair, ...] = REPAIRS) ->
     >>> repair("Use <b>bold</b>.", about="How is text made bold in HTML?")
     ('Use <b>bold</b>.', ())
     """
-    made: set[Repair] = set()
+    flags: set[Repair] = set()
     for _ in range(PASSES):
         before, content = text, is_code(f"{about}\n{text}")
         for name in (name for name in REPAIRS if name in repairs):
             mended = text if name == "repaired-html" and content else _MENDERS[name](text)
             if mended != text:
-                made.add(name)
+                flags.add(name)
                 text = mended
         if text == before:
             break
-    return text, tuple(name for name in REPAIRS if name in made)
+    return text, tuple(name for name in REPAIRS if name in flags)
 
 
 def without_control(text: str) -> str:

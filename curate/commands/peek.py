@@ -182,11 +182,11 @@ def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -
     reasons = pl.Series(table["drop"])
     places = places_by_reason(reasons)
     if drop is None:
-        kept = reasons.is_null().arg_true()
-        for index in _choose(len(kept), rows, seed):
-            _show_row(table.slice(kept[index], 1).to_pylist()[0], view)
+        kept_places = reasons.is_null().arg_true()
+        for index in _choose(len(kept_places), rows, seed):
+            _show_row(table.slice(kept_places[index], 1).to_pylist()[0], view)
     rejected = _rejected(folder)
-    rejected_places = places_by_reason(pl.Series([found["reason"] for found in rejected], dtype=pl.String))
+    rejected_places = places_by_reason(pl.Series([row["reason"] for row in rejected], dtype=pl.String))
     examples: dict[str, list[dict[str, Any]]] = {}
     for reason, mine in places.items():
         shown = _choose(len(mine), rows if reason == drop else 1, seed)
@@ -201,8 +201,8 @@ def _dataset(folder: Path, rows: int, drop: str | None, seed: int, view: View) -
 
 def places_by_reason(reasons: pl.Series) -> dict[str, pl.Series]:
     """The indices of the rows of each reason in a column, in the order of first appearance."""
-    found = reasons.alias("reason").to_frame().with_row_index("place").drop_nulls()
-    return dict(zip(*found.group_by("reason", maintain_order=True).agg("place"), strict=True))
+    frame = reasons.alias("reason").to_frame().with_row_index("place").drop_nulls()
+    return dict(zip(*frame.group_by("reason", maintain_order=True).agg("place"), strict=True))
 
 
 def _rejected(folder: Path) -> list[dict[str, Any]]:

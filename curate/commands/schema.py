@@ -28,12 +28,12 @@ class Written(GenerateJsonSchema):
     """The schema of values in a YAML file: a value that is parsed from text may be text."""
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> dict[str, Any]:
-        found = super().function_before_schema(schema)
+        result = super().function_before_schema(schema)
         if "json_schema_input_schema" in schema:  # the validator declares its own input
-            return found
+            return result
         if schema["schema"]["type"] == "model-fields":  # a model that reads all of its values from text
-            return {**found, "properties": {name: _or(own, OFF) for name, own in found["properties"].items()}}
-        return _or(found, WORDS)
+            return {**result, "properties": {name: _or(field, OFF) for name, field in result["properties"].items()}}
+        return _or(result, WORDS)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False  # the key is title enough
@@ -54,10 +54,12 @@ def schema(name: str, curate: typer.Typer) -> dict[str, Any]:
         [(command.settings, "validation") for command in known.values()], schema_generator=Written
     )
     definitions = models["$defs"]
-    own = {key: definitions[_name(places[command.settings, "validation"])] for key, command in known.items()}
-    for settings in own.values():
+    schemas = {key: definitions[_name(places[command.settings, "validation"])] for key, command in known.items()}
+    for settings in schemas.values():
         settings.pop("required", None)
-    top = own[name] if name != PIPELINE else _pipeline({step: _section(known[step], own[step]) for step in STEPS})
+    top = (
+        schemas[name] if name != PIPELINE else _pipeline({step: _section(known[step], schemas[step]) for step in STEPS})
+    )
     return _used(top, definitions)
 
 
@@ -94,13 +96,13 @@ def _or(own: Mapping[str, Any], others: tuple[dict[str, Any], ...]) -> dict[str,
 
 def _used(top: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """``top`` as a complete schema, with the definitions that it refers to."""
-    found: dict[str, Any] = {}
+    defs: dict[str, Any] = {}
     pending = _references(top)
     while pending:
         name = pending.pop()
-        found[name] = definitions[name]
-        pending |= _references(definitions[name]) - set(found)
-    return {"$schema": GenerateJsonSchema.schema_dialect, **top, **({"$defs": found} if found else {})}
+        defs[name] = definitions[name]
+        pending |= _references(definitions[name]) - set(defs)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **top, **({"$defs": defs} if defs else {})}
 
 
 def _references(value: Any) -> set[str]:
@@ -110,8 +112,8 @@ def _references(value: Any) -> set[str]:
     {'Thresholds'}
     """
     if isinstance(value, dict):
-        own = {_name(value)} if isinstance(value.get("$ref"), str) else set()
-        return own.union(*map(_references, value.values()))
+        names = {_name(value)} if isinstance(value.get("$ref"), str) else set()
+        return names.union(*map(_references, value.values()))
     return set().union(*map(_references, value)) if isinstance(value, list) else set()
 
 

@@ -279,7 +279,7 @@ def _rows_under(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             unders |= {under} if (under := folder_under(folder / shard.file)) else set()
     for under in sorted(unders):
         name = os.path.relpath(under, folder.resolve())
-        yield from (Finding(f"{name}/{found.where}", found.what) for found in verify(under))
+        yield from (Finding(f"{name}/{finding.where}", finding.what) for finding in verify(under))
         if (under / MANIFEST).is_file():
             yield from _equal(f"{name}/{MANIFEST}", "last entry of the lineage", Manifest.load(under).step,
                               manifest.lineage.steps[-2])  # fmt: skip

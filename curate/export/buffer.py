@@ -137,7 +137,7 @@ class Pool:
         bounds, tokens = self.records["tokens"].take(rows)
         of_rows, lengths = self.records["places"].take(rows)
         inner, (_, anchors) = _bounds(lengths), self.records["anchors"].take(rows)
-        found = {
+        columns = {
             "input_ids": _lists(bounds, tokens["id"]),
             "attention_mask": _lists(bounds, np.ones(len(tokens), np.int8)),
             "labels": _lists(bounds, np.where(tokens["weight"] > 0, tokens["id"], np.int32(IGNORE))),
@@ -148,7 +148,7 @@ class Pool:
             **dict(zip(SMALL, self.small[0].take(rows).columns, strict=True)),
         }
         schema = pa.schema([*TOKENS, *META])
-        return pa.table([found[name] for name in schema.names], schema=schema)
+        return pa.table([columns[name] for name in schema.names], schema=schema)
 
     def questions(self, size: int = 10_000) -> Iterator[list[str]]:
         """The question of each row, in row order, in lists of ``size``; "" for a row without a question."""
@@ -184,12 +184,12 @@ class Pool:
         ends = np.cumsum(lengths["input_ids"])
         before = np.concatenate([[0], np.cumsum(trained)])
         amounts = [lengths["input_ids"].astype(np.int64), before[ends] - before[ends - lengths["input_ids"]]]
-        kept = batch.select([*SMALL, "cluster"]).take(
+        copy = batch.select([*SMALL, "cluster"]).take(
             pa.array(np.arange(batch.num_rows))
         )  # a copy, since the batch's file may be closed later
-        few = [kept[name] for name in ("id", "source", "cluster")]
+        few = [copy[name] for name in ("id", "source", "cluster")]
         self.candidates.append(pa.table([*few, *map(pa.array, amounts)], schema=CANDIDATES))
-        self.small.append(pa.Table.from_batches([kept.select(SMALL)]))
+        self.small.append(pa.Table.from_batches([copy.select(SMALL)]))
 
     def _add_marks(self, lengths: np.ndarray, spans: pa.StructArray) -> None:
         *numbers, kinds = spans.flatten()

@@ -90,7 +90,7 @@ def _summary(manifest: Manifest) -> str:
     ]
     for name, split in manifest["splits"].items():
         rows.append((name, f"{split['rows']:,} rows, {split['tokens']:,} tokens, {split['targets']:,} of them trained"))
-    learnt = [s for s, found in _train(manifest).items() if found["role"] == "new"]
+    learnt = [s for s, numbers in _train(manifest).items() if numbers["role"] == "new"]
     targets = sum(_train(manifest)[s]["targets"] for s in learnt)
     response = sum(train["response_tokens"][s] for s in learnt)
     share = f"{targets:,} of {response:,} response tokens ({targets / response:.1%})"
@@ -101,11 +101,11 @@ def _summary(manifest: Manifest) -> str:
 def _asked(manifest: Manifest) -> list[tuple[str, str]]:
     """Table rows: how the base model was prompted and sampled for its answers, one row per source."""
     rows = []
-    for found in inputs_of(manifest):
-        for step in map(found.lineage.find, ("regenerate", "answer")):
-            said = {key: value for key, value in step.config.items() if key in SAMPLING} if step else {}
-            if said:
-                rows.append((f"answers of {found.source}", _settings(said)))
+    for dataset in inputs_of(manifest):
+        for step in map(dataset.lineage.find, ("regenerate", "answer")):
+            sampling = {key: value for key, value in step.config.items() if key in SAMPLING} if step else {}
+            if sampling:
+                rows.append((f"answers of {dataset.source}", _settings(sampling)))
     return rows
 
 
@@ -127,11 +127,11 @@ def _settings(values: Manifest) -> str:
 
 
 def _ratio(manifest: Manifest) -> str:
-    found = manifest["mix"]["splits"]
+    splits = manifest["mix"]["splits"]
     head = (f"## Mix\n\nAsked for: {manifest['ratio']:g} new knowledge by {manifest['by']}. Achieved share of new "
             "knowledge:\n\n")  # fmt: skip
     units = ("rows", "tokens", "targets")
-    rows = [(split, *(f"{numbers['ratio'][unit]:.4f}" for unit in units)) for split, numbers in found.items()]
+    rows = [(split, *(f"{numbers['ratio'][unit]:.4f}" for unit in units)) for split, numbers in splits.items()]
     tail = ("\nOur trainer weighs each source by its λ, so that the shares of the gradient are as asked; a stock "
             "trainer weighs all trained tokens alike, so there the share is the one in the last column.\n")  # fmt: skip
     return head + _table(["split", "rows", "tokens", "trained tokens"], rows) + tail
@@ -140,12 +140,12 @@ def _ratio(manifest: Manifest) -> str:
 def _sources(manifest: Manifest) -> str:
     rows = []
     revisions = _revisions(manifest)
-    for name, found in _train(manifest).items():
-        repeat = found["repeat"]
+    for name, entry in _train(manifest).items():
+        repeat = entry["repeat"]
         often = str(repeat["most"]) if repeat["least"] == repeat["most"] else f"{repeat['least']} to {repeat['most']}"
-        numbers = (f"{found[unit]:,}" for unit in ("rows", "tokens", "targets"))
+        numbers = (f"{entry[unit]:,}" for unit in ("rows", "tokens", "targets"))
         says = manifest["licences"].get(name, "unknown")
-        rows.append((name, found["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says,
+        rows.append((name, entry["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says,
                      revisions.get(name, "")))  # fmt: skip
     head = ["source", "role", "rows", "tokens", "trained tokens", "times each row", "λ", "licence", "revision"]
     return "## Sources (train)\n\n" + _table(head, rows)
@@ -153,12 +153,12 @@ def _sources(manifest: Manifest) -> str:
 
 def _funnel(manifest: Manifest) -> str:
     lines = ["## What became of the rows\n"]
-    for name, found in manifest["accounting"].items():
-        left = ", ".join(f"{reason} {count:,}" for reason, count in found["not_exported"].items()) or "none"
-        origins = ", ".join(f"{origin} {count:,}" for origin, count in found["origins"].items()) or "none"
-        written = ", ".join(f"{split} {count:,}" for split, count in found["written"].items()) or "none"
-        lines.append(f"- **{name}**: {found['rows']:,} rows = {found['exported']:,} exported + "
-                     f"{sum(found['not_exported'].values()):,} not ({left}). Answers by origin: {origins}. "
+    for name, account in manifest["accounting"].items():
+        left = ", ".join(f"{reason} {count:,}" for reason, count in account["not_exported"].items()) or "none"
+        origins = ", ".join(f"{origin} {count:,}" for origin, count in account["origins"].items()) or "none"
+        written = ", ".join(f"{split} {count:,}" for split, count in account["written"].items()) or "none"
+        lines.append(f"- **{name}**: {account['rows']:,} rows = {account['exported']:,} exported + "
+                     f"{sum(account['not_exported'].values()):,} not ({left}). Answers by origin: {origins}. "
                      f"Rows written, repeats counted: {written}.")  # fmt: skip
     for read in inputs_of(manifest):
         if read.rejected:
@@ -171,11 +171,11 @@ def _funnel(manifest: Manifest) -> str:
 def _coverage(manifest: Manifest) -> str:
     """Topics of the rehearsal sets and how many rows of each were sampled; "" where no set was sampled by topic."""
     lines = []
-    for name, found in manifest.get("coverage", {}).items():
-        shown = [topic for place, topic in enumerate(found["each"]) if place < TOPICS or not topic["sampled"]]
+    for name, coverage in manifest.get("coverage", {}).items():
+        shown = [topic for place, topic in enumerate(coverage["each"]) if place < TOPICS or not topic["sampled"]]
         rows = [(visible(" ".join(topic["words"])), f"{topic['rows']:,}", f"{topic['sampled']:,}") for topic in shown]
         lines += [
-            f"{coverage_line(name, found)}. The largest, and those missed:\n",
+            f"{coverage_line(name, coverage)}. The largest, and those missed:\n",
             _table(["topic", "rows", "sampled"], rows),
         ]
     return "\n".join(["## Topics of the rehearsal\n", *lines]) if lines else ""
@@ -185,8 +185,8 @@ def _contamination(manifest: Manifest) -> str:
     """Counts of evaluation items and of the rows left out for holding them; "" where none were looked for."""
     rows = []
     for source, suites in manifest.get("contamination", {}).items():
-        for suite, found in suites.items():
-            numbers = (f"{found[key]:,}" for key in ("items", "items_found", "rows", "rows_with_answer"))
+        for suite, counts in suites.items():
+            numbers = (f"{counts[key]:,}" for key in ("items", "items_found", "rows", "rows_with_answer"))
             rows.append((source, suite, *numbers))
     if not rows:
         return ""
@@ -199,12 +199,12 @@ def _contamination(manifest: Manifest) -> str:
 def _made(manifest: Manifest) -> str:
     """Statistics of the prompts generated for rehearsal; "" where none were."""
     rows = []
-    for name, found in manifest.get("made", {}).items():
-        values = (found[key] for key in ("distinct_1", "distinct_2", "similarity"))
+    for name, entry in manifest.get("made", {}).items():
+        values = (entry[key] for key in ("distinct_1", "distinct_2", "similarity"))
         ratios = ("" if value is None else f"{value:.3f}" for value in values)
-        kinds, left = ({k: f"{count:,}" for k, count in found.get(key, {}).items()} for key in ("kinds", "dropped"))
-        first = ", ".join(f"{visible(word)} {count:,}" for word, count in found["first_words"])
-        rows.append((name, f"{found['made']:,}", f"{found['distinct']:,}", _settings(left), _settings(kinds), *ratios,
+        kinds, left = ({k: f"{count:,}" for k, count in entry.get(key, {}).items()} for key in ("kinds", "dropped"))
+        first = ", ".join(f"{visible(word)} {count:,}" for word, count in entry["first_words"])
+        rows.append((name, f"{entry['made']:,}", f"{entry['distinct']:,}", _settings(left), _settings(kinds), *ratios,
                      first))  # fmt: skip
     if not rows:
         return ""
@@ -216,19 +216,19 @@ def _made(manifest: Manifest) -> str:
 
 def _evaluations(manifest: Manifest) -> str:
     """Evaluations of models that were trained on this folder (put there by ``curate.commands.evaluated``)."""
-    found = sorted(manifest.get("evaluations", {}).items())
-    return "\n".join(f"## Trained on it: {name}\n\n{words}\n" for name, words in found)
+    evaluations = sorted(manifest.get("evaluations", {}).items())
+    return "\n".join(f"## Trained on it: {name}\n\n{words}\n" for name, words in evaluations)
 
 
 def _examples(manifest: Manifest) -> str:
     lines = ["## Examples\n\n`[[…]]` carries loss; the rest does not.\n"]
-    for found in manifest["examples"]:
-        text = marked([(visible(piece), weight) for piece, weight in runs(found["response"], found["spans"])])
-        kind = "learnt" if found["objective"] == "learn" else "held: every token keeps the base model's distribution"
-        ends = " + end of turn" if found["end_of_turn"] and manifest["template_hash"] else ""
-        lines.append(f"{found['source']}, {found['origin']}; {kind}{ends}\n")
-        asked = f"Q: {_cut(visible(found['question']))}\n\nA: " if found["question"] else ""
-        lines.append(_fence(f"{asked}{_cut(text)}"))
+    for example in manifest["examples"]:
+        text = marked([(visible(piece), weight) for piece, weight in runs(example["response"], example["spans"])])
+        kind = "learnt" if example["objective"] == "learn" else "held: every token keeps the base model's distribution"
+        ends = " + end of turn" if example["end_of_turn"] and manifest["template_hash"] else ""
+        lines.append(f"{example['source']}, {example['origin']}; {kind}{ends}\n")
+        question = f"Q: {_cut(visible(example['question']))}\n\nA: " if example["question"] else ""
+        lines.append(_fence(f"{question}{_cut(text)}"))
     return "\n".join(lines)
 
 
@@ -244,10 +244,10 @@ def _limits(manifest: Manifest) -> str:
                      "paraphrase of a training question may be in validation.")  # fmt: skip
     if not manifest.get("contamination"):
         lines.append("- Nobody looked whether evaluation items stand in these rows (`mix --decontaminate`).")
-    if any(found["role"] == "rehearsal" for found in _train(manifest).values()):
+    if any(numbers["role"] == "rehearsal" for numbers in _train(manifest).values()):
         lines.append("- Rehearsal rows are made to be distilled. A stock trainer imitates their text instead, which "
                      "holds the old abilities less well.")  # fmt: skip
-    unanchored = sum(found["unanchored"] for found in manifest["accounting"].values())
+    unanchored = sum(numbers["unanchored"] for numbers in manifest["accounting"].values())
     if unanchored:
         lines.append(f"- {unanchored:,} rows have no anchors: the scoring pass saw other tokens than are written here.")
     lines.append(f"- Licence: {'; '.join(combined(_licences(manifest)))}.")
@@ -256,8 +256,8 @@ def _limits(manifest: Manifest) -> str:
 
 def _lineage(manifest: Manifest) -> str:
     lines = [f"export {manifest['fingerprint']}"]
-    for found in inputs_of(manifest):
-        for depth, step in enumerate(reversed(found.lineage.steps)):
+    for dataset in inputs_of(manifest):
+        for depth, step in enumerate(reversed(dataset.lineage.steps)):
             lines.append(f"{'  ' * depth}└─ {step.stage} {step.fingerprint}")
     return "## Lineage\n\n" + _fence("\n".join(lines))
 
@@ -268,7 +268,7 @@ def _licences(manifest: Manifest) -> dict[str, str]:
 
 def _revisions(manifest: Manifest) -> dict[str, str]:
     """For each source the revision read from the hub, else the beginning of the digest of its content."""
-    read = {found.lineage.source: found.lineage.first for found in inputs_of(manifest)}
+    read = {dataset.lineage.source: dataset.lineage.first for dataset in inputs_of(manifest)}
     return {name: str(first.config.get("revision") or str(first.config.get("content", ""))[:12])
             for name, first in read.items() if name is not None and first}  # fmt: skip
 

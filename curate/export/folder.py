@@ -118,8 +118,8 @@ def _export(
 def kindred(pool: Pool, sides: tuple[pa.Table, pa.Table]) -> tuple[pa.Table, pa.Table]:
     """The candidates with one cluster for near-identical questions, so that no question is in two splits."""
     both = pa.concat_tables(sides)
-    found = pa.array(join(both["cluster"].to_pylist(), pool.questions()), pa.string())
-    both = both.set_column(CANDIDATES.get_field_index("cluster"), "cluster", found)
+    clusters = pa.array(join(both["cluster"].to_pylist(), pool.questions()), pa.string())
+    both = both.set_column(CANDIDATES.get_field_index("cluster"), "cluster", clusters)
     return both.slice(0, sides[0].num_rows), both.slice(sides[0].num_rows)
 
 
@@ -147,17 +147,17 @@ def _write(partial: Path, pool: Pool, planned: Plan) -> dict[str, Any]:
 def _shards(partial: Path, split: str, pool: Pool, rows: np.ndarray) -> tuple[list[dict[str, Any]], ...]:
     """Write the shards of a split; return the receipts of token shards and of meta shards. Writing overlaps with
     making the next shards."""
-    asked: list[tuple[Future[dict[str, Any]], ...]] = []
+    futures: list[tuple[Future[dict[str, Any]], ...]] = []
     with ThreadPoolExecutor(2) as threads:
         for name, part in _parts(rows):
             table = pool.take(part)
-            asked.append(tuple(
+            futures.append(tuple(
                 threads.submit(_shard, partial, f"{folder}/{name}", table.select(schema.names))
                 for folder, schema in ((split, TOKENS), (f"meta/{split}", META))
             ))  # fmt: skip
-            for receipt in asked[-1 - AHEAD] if len(asked) > AHEAD else ():
+            for receipt in futures[-1 - AHEAD] if len(futures) > AHEAD else ():
                 receipt.result()
-    return tuple([receipt.result() for receipt in receipts] for receipts in zip(*asked, strict=True))
+    return tuple([receipt.result() for receipt in receipts] for receipts in zip(*futures, strict=True))
 
 
 def _response_tokens(pool: Pool, rows: np.ndarray) -> dict[str, int]:
@@ -165,8 +165,8 @@ def _response_tokens(pool: Pool, rows: np.ndarray) -> dict[str, int]:
     few = pool.small[0].select(["source", "anchor_start"]).take(rows)
     lengths = pa.concat_arrays([t["n_tokens"].combine_chunks() for t in pool.candidates]).take(pa.array(rows))
     few = few.append_column("n", pc.subtract(lengths, few["anchor_start"]))
-    found = few.group_by("source").aggregate([("n", "sum")]).to_pydict()
-    return {name: count for name, count in sorted(zip(found["source"], found["n_sum"], strict=True)) if count}
+    sums = few.group_by("source").aggregate([("n", "sum")]).to_pydict()
+    return {name: count for name, count in sorted(zip(sums["source"], sums["n_sum"], strict=True)) if count}
 
 
 def _parts(rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -187,12 +187,12 @@ def _examples(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
     kinds = pool.small[0]["objective"].take(rows)
     places = {kind: np.flatnonzero(pc.equal(kinds, kind).to_numpy()) for kind in EXAMPLES}
     missing = {kind: min(count, len(places[kind])) for kind, count in EXAMPLES.items()}
-    found: dict[str, dict[str, Any]] = {}
+    examples: dict[str, dict[str, Any]] = {}
     for place in heapq.merge(*places.values()):
         kind, row = kinds[place].as_py(), int(rows[place])
         small = pool.small[0].slice(row, 1).to_pylist()[0]
-        if missing[kind] and small["id"] not in found:
-            found[small["id"]] = {
+        if missing[kind] and small["id"] not in examples:
+            examples[small["id"]] = {
                 **{name: small[name] for name in ("id", "source", "origin", "objective")},
                 **{name: pool.records[name].text(row) for name in ("question", "response")},
                 "spans": pool.spans(rows[place : place + 1]).to_pylist()[0],
@@ -201,7 +201,7 @@ def _examples(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
             missing[kind] -= 1
         if not any(missing.values()):
             break
-    return list(found.values())
+    return list(examples.values())
 
 
 def _datasets_files(folder: Path, split: str, shards: Sequence[str]) -> None:

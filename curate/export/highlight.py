@@ -21,13 +21,13 @@ def runs(text: str, spans: Sequence[Mapping[str, Any]]) -> list[Run]:
 
 def merge(pieces: Sequence[Run]) -> list[Run]:
     """Join neighbouring pieces of equal weight."""
-    found: list[Run] = []
+    merged: list[Run] = []
     for text, weight in pieces:
-        if found and found[-1][1] == weight:
-            found[-1] = (found[-1][0] + text, weight)
+        if merged and merged[-1][1] == weight:
+            merged[-1] = (merged[-1][0] + text, weight)
         elif text:
-            found.append((text, weight))
-    return found
+            merged.append((text, weight))
+    return merged
 
 
 def marked(pieces: Sequence[Run]) -> str:

@@ -42,4 +42,4 @@ def combined(parts: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _sources(stated: Mapping[str, str], name: str) -> str:
-    return ", ".join(sorted(source for source, own in stated.items() if own == name))
+    return ", ".join(sorted(source for source, licence in stated.items() if licence == name))

@@ -51,13 +51,13 @@ class Input(BaseModel):
     @classmethod
     def of(cls, folder: Path) -> "Input":
         """The facts of a dataset folder. Rejections are known only if the first folder of its lineage lies beside."""
-        found = Manifest.load(folder)
-        own = {key: getattr(found, key) for key in ("stage", "fingerprint", "rows", "kept", "drops", "lineage")}
-        for step in found.lineage.steps:
+        manifest = Manifest.load(folder)
+        facts = {key: getattr(manifest, key) for key in ("stage", "fingerprint", "rows", "kept", "drops", "lineage")}
+        for step in manifest.lineage.steps:
             beside = step.beside(folder)
             if (beside / MANIFEST).is_file() and (first := Manifest.load(beside)).was_read:
-                own |= {"records": first.records, "rejected": first.rejected}
-        return cls(**own)
+                facts |= {"records": first.records, "rejected": first.rejected}
+        return cls(**facts)
 
     @property
     def source(self) -> str:
@@ -67,7 +67,7 @@ class Input(BaseModel):
 
 def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
     """The inputs named in the manifest of a training folder."""
-    return [Input.model_validate(found) for found in manifest["inputs"]]
+    return [Input.model_validate(entry) for entry in manifest["inputs"]]
 
 
 def manifest_of(
@@ -76,7 +76,7 @@ def manifest_of(
     unsaid = {"temperature"} if config.temperature is None else None  # older folders keep their fingerprint
     mix = config.model_dump(exclude=unsaid)
     identity = {
-        "inputs": [found.fingerprint for found in inputs],
+        "inputs": [dataset.fingerprint for dataset in inputs],
         "mix": mix,
         # Without the model's path, since the inputs identify the model; the template's hash covers its variables.
         **facts.model_dump(exclude={"model", "revision", "template_args"}),
@@ -98,7 +98,7 @@ def manifest_of(
         "balance": planned.balance,
         "accounting": _accounting(pool, planned),
         "left_out": pool.left_out,
-        "inputs": [found.model_dump(exclude_unset=True) for found in inputs],
+        "inputs": [dataset.model_dump(exclude_unset=True) for dataset in inputs],
     }
 
 
@@ -108,9 +108,9 @@ def _accounting(pool: Pool, planned: Plan) -> dict[str, Any]:
     exported: Counter[str] = Counter()
     written: dict[str, dict[str, int]] = {}
     for split, numbers in planned.numbers["splits"].items():
-        for source, found in numbers["sources"].items():
-            exported[source] += found["distinct"]
-            written.setdefault(source, {})[split] = found["rows"]
+        for source, counts in numbers["sources"].items():
+            exported[source] += counts["distinct"]
+            written.setdefault(source, {})[split] = counts["rows"]
     accounting = {}
     for source in sorted(pool.rows_in):
         reasons = Counter(pool.skipped[source])

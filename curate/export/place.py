@@ -42,8 +42,8 @@ def check_replaceable(out: Path) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
-        found = read_json(out / MANIFEST)
-        ours = set(found["files"]) | {MANIFEST} if found["kind"] == KIND else set()
+        manifest = read_json(out / MANIFEST)
+        ours = set(manifest["files"]) | {MANIFEST} if manifest["kind"] == KIND else set()
     except (OSError, ValueError, LookupError, TypeError):
         ours = set()
     if not ours:
@@ -64,8 +64,8 @@ def check_sweepable(out: Path) -> None:
 
 def files_in(folder: Path) -> list[str]:
     """Relative paths of all files, sorted, without the files that ``datasets`` caches beside the shards it opens."""
-    found = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
-    return [p.relative_to(folder).as_posix() for p in found if not p.name.startswith(("cache-", "tmp"))]
+    paths = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return [p.relative_to(folder).as_posix() for p in paths if not p.name.startswith(("cache-", "tmp"))]
 
 
 def recover(out: Path) -> None:

@@ -72,28 +72,28 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
         "labels": np.where(weights > 0, ids, np.int32(IGNORE)),
         "weights": weights,
     }
-    found: dict[str, Any] = {"anchored": keep}
+    columns: dict[str, Any] = {"anchored": keep}
     for name, flat in lists.items():
-        found[name] = pa.ListArray.from_arrays(pa.array(bounds), pa.array(flat), mask=pa.array(skipped))
+        columns[name] = pa.ListArray.from_arrays(pa.array(bounds), pa.array(flat), mask=pa.array(skipped))
     marks = pc.coalesce(scored["spans"], pa.scalar([], scored.schema.field("spans").type))
-    found["spans"] = pc.if_else(pa.array(skipped), pa.scalar(None, marks.type), marks)
+    columns["spans"] = pc.if_else(pa.array(skipped), pa.scalar(None, marks.type), marks)
     way = [tokens if known else tokens[:0] for tokens, known in zip(_on_the_way(rows), same, strict=True)]
     for name, targets in zip(("anchor_ids", "anchor_logprobs"), _anchors(scored, way), strict=True):
-        found[name] = pc.if_else(keep, targets, pa.scalar([], ROWS.field(name).type))
+        columns[name] = pc.if_else(keep, targets, pa.scalar([], ROWS.field(name).type))
     for column in ROWS:
-        if column.name not in found:
-            found[column.name] = pa.array([row.get(column.name) for row in rows], column.type)
-    return pa.table([found[name] for name in ROWS.names], schema=ROWS)
+        if column.name not in columns:
+            columns[column.name] = pa.array([row.get(column.name) for row in rows], column.type)
+    return pa.table([columns[name] for name in ROWS.names], schema=ROWS)
 
 
 def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bounds (int32 [rows + 1]), ids and weights of the rows' concatenated tokens; skipped rows have no tokens."""
-    made = [row for row in rows if row["skip"] is None]
+    usable_rows = [row for row in rows if row["skip"] is None]
     bounds = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([0 if row["skip"] else len(row["ids"]) for row in rows], out=bounds[1:])
-    ids = np.fromiter(chain.from_iterable(row["ids"] for row in made), np.int32, bounds[-1])
+    ids = np.fromiter(chain.from_iterable(row["ids"] for row in usable_rows), np.int32, bounds[-1])
     weights = np.zeros(len(ids), dtype=np.float32)
-    for row, end in zip(made, np.cumsum([len(row["ids"]) for row in made], dtype=np.int64), strict=True):
+    for row, end in zip(usable_rows, np.cumsum([len(row["ids"]) for row in usable_rows], dtype=np.int64), strict=True):
         weights[end - len(row["weights"]) : end] = row["weights"]
     return bounds, ids, weights
 
@@ -101,34 +101,34 @@ def _flat(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np
 def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
     """For each row the indices of its unlabelled response tokens from the end of the thought to the last label, which
     may be the end of turn; empty for rehearsal."""
-    found = []
+    places = []
     for row in rows:
         learns = row["skip"] is None and row["objective"] == "learn"
         weights = row["weights"] if learns else np.zeros(0)
         last = np.flatnonzero(weights).max(initial=0)
         on = np.arange(len(weights)) < last
         on[: row.get("thought_length", 0)] = False
-        found.append(np.flatnonzero(on & (weights == 0)))
-    return found
+        places.append(np.flatnonzero(on & (weights == 0)))
+    return places
 
 
 def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.Array]:
     """The anchors: ids and log-probabilities [rows, tokens, k] of the closed-book top k; at tokens in ``way`` of which
     the base is not ``SURE``, the token itself with log-probability 0."""
-    own, ids, logprobs = (
+    token_ids, ids, logprobs = (
         scored[name].combine_chunks().cast(ROWS.field(kind).type)
         for name, kind in (("token_ids", "input_ids"), ("top_ids", "anchor_ids"), ("top_logprobs", "anchor_logprobs"))
     )
-    here, there = _starts(own), _starts(ids)
-    tokens = own.flatten().to_numpy()
+    here, there = _starts(token_ids), _starts(ids)
+    tokens = token_ids.flatten().to_numpy()
     known, best = _first(ids.flatten())
     _, best_logprob = _first(logprobs.flatten())
-    places, said = (
+    places, token_places = (
         np.concatenate([np.arange(0), *(starts[row] + on for row, on in enumerate(way))]) for starts in (there, here)
     )
-    sure = (best[places] == tokens[said]) & (best_logprob[places] >= SURE)
+    sure = (best[places] == tokens[token_places]) & (best_logprob[places] >= SURE)
     left = known[places] & ~sure
-    places, certain = places[left], tokens[said[left]]
+    places, certain = places[left], tokens[token_places[left]]
     return _put(ids, places, certain), _put(logprobs, places, np.zeros(len(places), np.float32))
 
 
@@ -154,24 +154,24 @@ def _first(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
 
 def _starts(lists: pa.ListArray) -> np.ndarray:
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
-    found: np.ndarray = np.cumsum(lengths) - lengths
-    return found
+    starts: np.ndarray = np.cumsum(lengths) - lengths
+    return starts
 
 
 def _anchored(
     scored: pa.ChunkedArray, rows: Sequence[Mapping[str, Any]], bounds: np.ndarray, ids: np.ndarray
 ) -> np.ndarray:
     """bool per row: the tokens of the rendered response equal the scored tokens."""
-    seen = scored.combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(seen), -1).to_numpy()
+    lists = scored.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), -1).to_numpy()
     ends = np.cumsum(np.maximum(lengths, 0))
-    flat = seen.flatten().to_numpy()
-    found = np.zeros(len(rows), dtype=bool)
+    flat = lists.flatten().to_numpy()
+    matches = np.zeros(len(rows), dtype=bool)
     for index, row in enumerate(rows):
         if row["skip"] is None and lengths[index] == len(row["weights"]):
             end, count = bounds[index + 1], lengths[index]
-            found[index] = np.array_equal(ids[end - count : end], flat[ends[index] - count : ends[index]])
-    return found
+            matches[index] = np.array_equal(ids[end - count : end], flat[ends[index] - count : ends[index]])
+    return matches
 
 
 def _token_row(row: dict[str, Any], template: ChatRenderer, max_length: int) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def lacking(pool: Pool, new: pa.Table, max_length: int) -> str:
     if not reasons:
         return ""
     too_long = reasons.most_common(1)[0][0] == "too-long"
-    said = f"raise --max-length, which is {max_length}" if too_long else remedy(reasons)
-    return f". Of the rehearsal, {counted(reasons)}" + (f"; {said}" if said else "")
+    advice = f"raise --max-length, which is {max_length}" if too_long else remedy(reasons)
+    return f". Of the rehearsal, {counted(reasons)}" + (f"; {advice}" if advice else "")
 
 
 def counted(reasons: Mapping[str, int]) -> str:

@@ -118,26 +118,28 @@ def _matters(rows: Sequence[Statement], lang: str) -> list[Matter]:
     known = _known_names({row.asked for row in rows}, lang)
     mentioned = [_mentioned(row.asked, known) for row in rows]
     return [
-        _matter(row, found, {normalise(entity)} if entity else set(), known, lang)
-        for row, found, entity in zip(rows, mentioned, entities, strict=True)
+        _matter(row, mentions, {normalise(entity)} if entity else set(), known, lang)
+        for row, mentions, entity in zip(rows, mentioned, entities, strict=True)
     ]
 
 
 def _matter(row: Statement, named: set[str], entity: set[str], known: Collection[str], lang: str) -> Matter:
     called = _mentioned(row.answer, known) | {normalise(n.text) for n in names(row.answer, lang)}
-    counted, asked = (frozenset(str(q.written) for q in quantities(text, lang)) for text in (row.answer, row.asked))
+    counted, asked_numbers = (
+        frozenset(str(q.written) for q in quantities(text, lang)) for text in (row.answer, row.asked)
+    )
     says, asks = (frozenset(stems(text, lang)) for text in (row.answer, row.asked))
     short = len(row.answer.split()) <= SHORT
     subjects = frozenset(named | entity) - {""}
-    return Matter(subjects, bool(named), frozenset(called) - {""}, counted, asked, says, asks, short, lang)
+    return Matter(subjects, bool(named), frozenset(called) - {""}, counted, asked_numbers, says, asks, short, lang)
 
 
 def _known_names(questions: Collection[str], lang: str) -> set[str]:
     """Names in at most half of the questions, without words that mostly occur in another sense ("it" for IT)."""
     called = Counter(name for text in questions for name in {normalise(n.text) for n in names(text, lang)})
     known = {name for name in called if 0 < len(name.split()) <= LONGEST}
-    seen = Counter(name for text in questions for name in _mentioned(text, known))
-    return {name for name in known if seen[name] <= min(PLAIN * called[name], max(1, len(questions) / 2))}
+    mentions = Counter(name for text in questions for name in _mentioned(text, known))
+    return {name for name in known if mentions[name] <= min(PLAIN * called[name], max(1, len(questions) / 2))}
 
 
 def _mentioned(text: str, known: Collection[str]) -> set[str]:
@@ -233,8 +235,8 @@ class HoldOut(Decider):
         return {"share": self.share, "lang": self.lang, "seed": self.seed}
 
     def open(self) -> Worker:
-        found = split(self.ingested, self.share, self.seed, self.lang)
-        return lambda table: mark(table, "test", [found.holds_out(*row) for row in ids_of(table)])
+        holdout = split(self.ingested, self.share, self.seed, self.lang)
+        return lambda table: mark(table, "test", [holdout.holds_out(*row) for row in ids_of(table)])
 
 
 # ---- the suite

@@ -39,9 +39,9 @@ def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordS
     out = built.parent / f"suites-{fingerprint('suites', VERSION, identity)}"
     if not (out / SUMMARY).is_file():
         rows = read_dataset(built, EXAMPLE.names).to_pylist()
-        asked, left_out = suites(rows, found, seed, lang, _reword(stage) if stage else None)
-        write_bytes(out / SUITES, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in asked).encode())
-        count = Counter(item["suite"] for item in asked)
+        items, left_out = suites(rows, found, seed, lang, _reword(stage) if stage else None)
+        write_bytes(out / SUITES, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode())
+        count = Counter(item["suite"] for item in items)
         write_json(out / SUMMARY, {"items": dict(sorted(count.items())), "rows_without_item": left_out})
     newest, lines = built.parent / SUITES, (out / SUITES).read_bytes()
     if not newest.is_file() or newest.read_bytes() != lines:
@@ -108,18 +108,20 @@ def _askable(prompt: Sequence[Message]) -> bool:
 
 def _unseen(trained: Sequence[Item], rows: Sequence[Row], reword: Reword) -> Iterator[Item]:
     """For each item its first new wording that no row uses and that does not contain the answer."""
-    asked = {normalise(question_of(row["prompt"])) for row in rows}
+    questions = {normalise(question_of(row["prompt"])) for row in rows}
     by_id = {row["id"]: row for row in rows}
     ways: dict[str, list[Row]] = defaultdict(list)
     for row in reword([by_id[item["id"]] for item in trained]):
-        if normalise(question_of(row["prompt"])) not in asked:
+        if normalise(question_of(row["prompt"])) not in questions:
             ways[row["wording_of"]].append(row)
     for item in trained:
         values = [check["value"] for check in item["checks"]]
-        told = (row for row in ways[item["id"]] if not any(contains(question_of(row["prompt"]), v) for v in values))
-        found = next(told, None)
-        if found:
-            yield _item({**found, "id": item["id"], "response": item["expected"]}, "new_unseen", values)
+        candidates = (
+            row for row in ways[item["id"]] if not any(contains(question_of(row["prompt"]), v) for v in values)
+        )
+        wording = next(candidates, None)
+        if wording:
+            yield _item({**wording, "id": item["id"], "response": item["expected"]}, "new_unseen", values)
 
 
 def key_values(reference: str, response: str, question: str, lang: str = "en") -> list[str] | str:
@@ -132,18 +134,18 @@ def key_values(reference: str, response: str, question: str, lang: str = "en") -
     'no-number-or-name'
     """
     relevant = bears_on(reference, question, lang)
-    asked, written = quantities(question, lang), quantities(response, lang)
-    found: list[str | None] = []
+    question_amounts, written = quantities(question, lang), quantities(response, lang)
+    values: list[str | None] = []
     for amount in quantities(relevant, lang):
-        if not has_amount(amount, asked):
+        if not has_amount(amount, question_amounts):
             same = [other.text for other in written if other.agrees(amount)]
-            found.append(_spelled([amount.text, *same], response))
+            values.append(_spelled([amount.text, *same], response))
     held = tokens(question, lang)
-    found += [_spelled([name.text], response) for name in names(relevant, lang)
-              if not has_name(name.text, held, question, lang)]  # fmt: skip
-    if None in found:
+    values += [_spelled([name.text], response) for name in names(relevant, lang)
+               if not has_name(name.text, held, question, lang)]  # fmt: skip
+    if None in values:
         return "response-words-it-otherwise"
-    return list(dict.fromkeys(value for value in found if value)) or "no-number-or-name"
+    return list(dict.fromkeys(value for value in values if value)) or "no-number-or-name"
 
 
 def _spelled(ways: Sequence[str], text: str) -> str | None:

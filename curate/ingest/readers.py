@@ -45,8 +45,8 @@ def format_of(path: Path) -> str | None:
     """
     if path.suffix.lower() != ".gz":
         return FORMATS.get(path.suffix.lower())
-    found = FORMATS.get(Path(path.stem).suffix.lower())
-    return found if found in TEXT else None
+    name = FORMATS.get(Path(path.stem).suffix.lower())
+    return name if name in TEXT else None
 
 
 def read_file(path: Path, file: str, encoding: str) -> Items:

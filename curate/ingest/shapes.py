@@ -81,9 +81,9 @@ def bind(shape: Shape, names: Iterable[str]) -> Binding | None:
         return None
     columns: dict[str, str] = {}
     for role, spellings in [*shape.needed.items(), *shape.optional.items()]:
-        found = next((known[spelling] for spelling in spellings if spelling in known), None)
-        if found is not None:
-            columns[role] = found
+        column = next((known[spelling] for spelling in spellings if spelling in known), None)
+        if column is not None:
+            columns[role] = column
         elif role in shape.needed:
             return None
     return Binding(shape.name, columns)
@@ -121,9 +121,9 @@ def bind_columns(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], 
                           f"Found: {listed(names)}")  # fmt: skip
     if "messages" in columns:
         return Binding("messages", columns)
-    found = _most_common(sample)
-    if found and not {"question", "answer"} & columns.keys():
-        return Binding(found.shape, {**_readable(found.columns, sample), **columns})
+    binding = _most_common(sample)
+    if binding and not {"question", "answer"} & columns.keys():
+        return Binding(binding.shape, {**_readable(binding.columns, sample), **columns})
     missing = [role for role in ("question", "answer") if role not in columns]
     for role in missing:
         guess = _guess(role, names)
@@ -145,8 +145,8 @@ def _most_common(sample: Sequence[Mapping[str, Any]]) -> Binding | None:
     for fields in sample:
         keys = tuple(fields)
         if keys not in shapes:
-            found = recognise(keys)
-            shapes[keys] = found.shape if found else None
+            binding = recognise(keys)
+            shapes[keys] = binding.shape if binding else None
         if shape := shapes[keys]:
             votes[shape] += 1
             names.setdefault(shape, {}).update(dict.fromkeys(keys))
@@ -159,13 +159,13 @@ def _most_common(sample: Sequence[Mapping[str, Any]]) -> Binding | None:
 def _readable(columns: Mapping[str, str], sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Without a context or system column that never holds text, only other things, nor a history that never holds
     turns: it merely has that name."""
-    kept = dict(columns)
+    result = dict(columns)
     for role in {"context", "system", "history"} & columns.keys():
-        found = [value for fields in sample if (value := fields.get(columns[role])) is not None]
+        values = [value for fields in sample if (value := fields.get(columns[role])) is not None]
         holds = _holds_list if role == "history" else _holds_text
-        if found and not any(map(holds, found)):
-            del kept[role]
-    return kept
+        if values and not any(map(holds, values)):
+            del result[role]
+    return result
 
 
 def _holds_text(value: Any) -> bool:
@@ -212,16 +212,16 @@ def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Ma
     texts = {name: [text for f in sample if isinstance(text := f.get(name), str) and text.strip()] for name in names}
     free = [name for name in names if texts[name] and name.strip() and not {"rejected", "id"} & set(_tokens(name))]
     longest = sorted(free, key=lambda name: -sum(map(len, texts[name])))
-    found = dict(told)
+    columns = dict(told)
     for role in ("answer", "question"):
-        rest = [name for name in longest if name not in found.values()]
-        if role not in found and (name := _guess(role, rest) or _called(role, rest)):
-            found[role] = name
-    unknown = [role for role in ("question", "answer") if role not in found]
-    rest = [name for name in longest if name not in found.values()][: len(unknown)]
+        rest = [name for name in longest if name not in columns.values()]
+        if role not in columns and (name := _guess(role, rest) or _called(role, rest)):
+            columns[role] = name
+    unknown = [role for role in ("question", "answer") if role not in columns]
+    rest = [name for name in longest if name not in columns.values()][: len(unknown)]
     rest.sort(key=lambda name: (not _asks(texts[name]), names.index(name)))
-    found.update(zip(unknown[-len(rest) :], rest, strict=False))
-    return found.get("question", "COLUMN"), found.get("answer", "COLUMN")
+    columns.update(zip(unknown[-len(rest) :], rest, strict=False))
+    return columns.get("question", "COLUMN"), columns.get("answer", "COLUMN")
 
 
 def _called(role: str, names: Sequence[str]) -> str | None:
@@ -235,7 +235,7 @@ def _called(role: str, names: Sequence[str]) -> str | None:
                 return name
     by_plain = {_plain(name): name for name in names}
     near = (difflib.get_close_matches(spelling, by_plain, n=1, cutoff=0.7) for spelling in spellings)
-    return next((by_plain[found[0]] for found in near if found), None)
+    return next((by_plain[matches[0]] for matches in near if matches), None)
 
 
 def _tokens(name: str) -> list[str]:

@@ -95,15 +95,15 @@ def units(response: str, lang: str, glossary: Sequence[str] = ()) -> list[tuple[
     >>> [(text[i:j], kind) for i, j, kind in units(text, "en")]
     [('Take', 'word'), ('37 mg', 'number'), ('from', 'word'), ('Harlow Labs', 'name'), ('.', 'word')]
     """
-    found: list[tuple[int, int, str]] = _glued(response, lang)
-    found += [(q.start, q.end, "number") for q in quantities(response, lang)]
-    found += [(s.start, s.end, "name") for s in names(response, lang)]
+    spans: list[tuple[int, int, str]] = _glued(response, lang)
+    spans += [(q.start, q.end, "number") for q in quantities(response, lang)]
+    spans += [(s.start, s.end, "name") for s in names(response, lang)]
     for term in glossary:
         if term.strip():
             pattern = r"(?<!\w)" * term[0].isascii() + re.escape(term.strip()) + r"(?!\w)" * term[-1].isascii()
-            found += [(m.start(), m.end(), "term") for m in re.finditer(pattern, response, re.IGNORECASE)]
+            spans += [(m.start(), m.end(), "term") for m in re.finditer(pattern, response, re.IGNORECASE)]
     merged: list[tuple[int, int, str]] = []
-    for start, end, kind in sorted(found):
+    for start, end, kind in sorted(spans):
         if merged and start < merged[-1][1]:
             first, last, was = merged[-1]
             merged[-1] = (first, max(last, end), max(kind, was, key=_RANK.__getitem__))

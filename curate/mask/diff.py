@@ -46,7 +46,7 @@ class _News:
         fresh = [k for k in fresh if not any(self.after[k].start < end and i < self.after[k].end for i, end in hidden)]
         self.item = {i: k for k in fresh for i in self.said.inside(self.after[k].start, self.after[k].end)}
         self.denials = {w.start for w in negations(response, code)}
-        self.names = [found for n in names(response, code) if (found := self.said.inside(n.start, n.end))]
+        self.names = [indices for n in names(response, code) if (indices := self.said.inside(n.start, n.end))]
         self.named = {i for name in self.names for i in name}
         self.amounts = quantities(question, code)
 

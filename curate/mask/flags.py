@@ -19,12 +19,12 @@ def row_flags(scored: ScoredResponse, weights: ArrayLike, thresholds: Thresholds
     closed = scored.scores("logp_closed", READER)
     opened = closed if scored.logp_reference is None else scored.scores("logp_reference", READER)
     placebo = opened if scored.logp_placebo is None else scored.scores("logp_placebo", READER)
-    looks = (difference(opened, closed) >= limits.gain) & (opened >= limits.confident)
-    leaked = looks & (difference(opened, placebo) < limits.lift) & (scored.logp_placebo is not None)
+    candidates = (difference(opened, closed) >= limits.gain) & (opened >= limits.confident)
+    leaked = candidates & (difference(opened, placebo) < limits.lift) & (scored.logp_placebo is not None)
     against = (closed >= limits.normal) & (opened < limits.confident) & (difference(closed, opened) >= limits.gain)
     unsupported = (np.asarray(weights) > 0) & (closed < limits.unsupported)
     return {
-        "template_leak": float(leaked.sum() / looks.sum()) if looks.any() else 0.0,
+        "template_leak": float(leaked.sum() / candidates.sum()) if candidates.any() else 0.0,
         "contradicts": float(against.mean()) if len(scored) else 0.0,
         "unsupported": int(unsupported.sum()),
     }

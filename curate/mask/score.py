@@ -51,9 +51,11 @@ class Score:
                 self.base, [self._view(r, o) if o is not None else None for r, o in zip(rows, others, strict=True)],
                 rendered,
             )  # fmt: skip
-        for row, tokens, own, seen, other in zip(rows, rendered, closed, opened, placebo, strict=True):
-            row.update(_columns(tokens, own, seen, other))
-            if own is None or (self.frame and seen is None):
+        for row, tokens, closed_scores, opened_scores, other in zip(
+            rows, rendered, closed, opened, placebo, strict=True
+        ):
+            row.update(_columns(tokens, closed_scores, opened_scores, other))
+            if closed_scores is None or (self.frame and opened_scores is None):
                 row["drop"] = row["drop"] or "too-long"
         return pa.Table.from_pylist(rows, SCORED)
 
@@ -70,13 +72,13 @@ def placebos(references: Sequence[str]) -> list[str | None]:
     """
     from rapidfuzz.fuzz import token_set_ratio
 
-    found: list[str | None] = []
+    texts: list[str | None] = []
     count = len(references)
-    for index, own in enumerate(references):
+    for index, reference in enumerate(references):
         near = [references[(index + step) % count] for step in range(1, min(NEIGHBOURS, count - 1) + 1)]
-        others = [text for text in near if text != own]
-        found.append(min(others, key=lambda text: token_set_ratio(own, text)) if others else None)
-    return found
+        others = [text for text in near if text != reference]
+        texts.append(min(others, key=lambda text: token_set_ratio(reference, text)) if others else None)
+    return texts
 
 
 def _columns(
@@ -109,5 +111,5 @@ def entropy(top_logprobs: np.ndarray) -> np.ndarray:
     tail = np.clip(1.0 - p.sum(-1), 0.0, 1.0)
     terms = np.where(p > 0, -p * np.where(p > 0, top_logprobs, 0.0), 0.0).sum(-1)
     rest = np.where(tail > 1e-12, -tail * np.log(np.maximum(tail, 1e-12)), 0.0)
-    found: np.ndarray = (terms + rest).astype(np.float32)
-    return found
+    nats: np.ndarray = (terms + rest).astype(np.float32)
+    return nats

@@ -124,8 +124,8 @@ def _thought_length(ends: Sequence[int]) -> int:
 
 
 def _names(flags: dict[str, Any]) -> list[str]:
-    found = {"contradicts-belief": flags["contradicts"] > 0, "unsupported": flags["unsupported"] > 0}
-    return [name for name, on in found.items() if on]
+    checks = {"contradicts-belief": flags["contradicts"] > 0, "unsupported": flags["unsupported"] > 0}
+    return [name for name, on in checks.items() if on]
 
 
 def _reason(flags: dict[str, Any], spans: list[dict[str, Any]]) -> str | None:

@@ -53,17 +53,17 @@ def quotas(weights: Sequence[float | Fraction], total: int) -> list[int]:
 def fill(quota: int, weights: Mapping[str, float], totals: dict[str, int], repeats: int) -> dict[str, int]:
     """Amount per source: ``quota`` shared by weight. A source gives at most ``repeats`` times its total; the others
     give the rest."""
-    given: dict[str, int] = {}
+    amounts: dict[str, int] = {}
     open_ = sorted(source for source in totals if weights[source] > 0)
     while open_ and quota > 0:
         parts = dict(zip(open_, quotas([weights[s] for s in open_], quota), strict=True))
         full = [s for s in open_ if parts[s] > totals[s] * repeats]
         if not full:
-            return {**given, **parts}
-        given.update({s: totals[s] * repeats for s in full})
+            return {**amounts, **parts}
+        amounts.update({s: totals[s] * repeats for s in full})
         quota -= sum(totals[s] * repeats for s in full)
         open_ = [s for s in open_ if s not in full]
-    return given
+    return amounts
 
 
 def take(side: _Side, quota: dict[str, int], repeats: int) -> np.ndarray:
@@ -76,8 +76,8 @@ def take(side: _Side, quota: dict[str, int], repeats: int) -> np.ndarray:
     room, carry = {source: total * repeats for source, total in side.totals.items()}, 0
     for source in sorted(quota, key=lambda s: (room[s] - quota[s], s)):
         members = side.members[source]
-        wanted = min(max(quota[source] + carry, 0), room[source])
-        passes, rest = divmod(wanted, int(side.amounts[members].sum()))
+        amount = min(max(quota[source] + carry, 0), room[source])
+        passes, rest = divmod(amount, int(side.amounts[members].sum()))
         copies[members] = passes
         if rest:  # otherwise each row has the same number of copies, and no order is needed
             order = side.order(source)
@@ -100,8 +100,8 @@ def _nearest(amounts: np.ndarray, rest: int) -> np.ndarray:
 
 def side_of(rows: pa.Table, mask: np.ndarray, amounts: np.ndarray, seed: int) -> _Side:
     names, codes = coded(rows["source"])
-    found = {name: np.flatnonzero(mask & (codes == code)) for code, name in enumerate(names.to_pylist())}
-    return _Side({name: found[name] for name in sorted(found) if len(found[name])}, amounts, rows["id"], seed)
+    members = {name: np.flatnonzero(mask & (codes == code)) for code, name in enumerate(names.to_pylist())}
+    return _Side({name: members[name] for name in sorted(members) if len(members[name])}, amounts, rows["id"], seed)
 
 
 def coded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:

@@ -20,9 +20,9 @@ def join(clusters: Sequence[str], questions: Iterable[Sequence[str]]) -> list[st
     """
     from scipy.cluster.hierarchy import DisjointSet
 
-    found = find([TextSet("all", _texts(questions))], NEAR)
-    rows, sets = [int(name) for name in found.ids], DisjointSet(clusters)
-    for row, of in zip(rows, found.of.tolist(), strict=True):
+    matches = find([TextSet("all", _texts(questions))], NEAR)
+    rows, sets = [int(name) for name in matches.ids], DisjointSet(clusters)
+    for row, of in zip(rows, matches.of.tolist(), strict=True):
         if of >= 0:
             sets.merge(clusters[row], clusters[rows[of]])
     names: dict[str, str] = {}  # root of a merged set -> the alphabetically first name in the set

@@ -75,11 +75,11 @@ def balance(numbers: dict[str, Any], config: MixtureConfig) -> dict[str, float]:
     λ_s = ratio · n_s / Σ_new n for new sources, (1 − ratio) · n_s / Σ_rehearsal n for rehearsal, with n the train
     split's amount in the unit of the ratio. With one side alone, that side's λ sum to 1.
     """
-    found = numbers["splits"]["train"]["sources"]
+    sources = numbers["splits"]["train"]["sources"]
     unit = config.ratio_unit
-    sums = {role: sum(s[unit] for s in found.values() if s["role"] == role) for role in ("new", "rehearsal")}
+    sums = {role: sum(s[unit] for s in sources.values() if s["role"] == role) for role in ("new", "rehearsal")}
     share = {"new": config.ratio, "rehearsal": 1 - config.ratio} if all(sums.values()) else {"new": 1, "rehearsal": 1}
-    return {name: share[s["role"]] * s[unit] / sums[s["role"]] for name, s in found.items() if s[unit]}
+    return {name: share[s["role"]] * s[unit] / sums[s["role"]] for name, s in sources.items() if s[unit]}
 
 
 def _check(new: pa.Table, rehearsal: pa.Table, config: MixtureConfig) -> None:

@@ -23,8 +23,8 @@ class Base:
     def identity(self) -> dict[str, Any]:
         """What of the model shapes a stage's output; where it lies does not."""
         c = self.config
-        own = {"template_args": dict(c.template_args)} if c.template_args else {}
-        return {"model": self.hash, "engine": c.engine, "dtype": c.dtype, "max_model_len": c.max_model_len, **own}
+        arguments = {"template_args": dict(c.template_args)} if c.template_args else {}
+        return {"model": self.hash, "engine": c.engine, "dtype": c.dtype, "max_model_len": c.max_model_len, **arguments}
 
     @property
     def engine(self) -> Engine:

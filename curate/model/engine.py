@@ -59,11 +59,11 @@ def seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:
     [3, 3, 1000006]
     """
     met: Counter[tuple[int, ...]] = Counter()
-    found = []
+    prompt_seeds = []
     for prompt in map(tuple, prompts):
-        found.append(seed + 1_000_003 * met[prompt])
+        prompt_seeds.append(seed + 1_000_003 * met[prompt])
         met[prompt] += 1
-    return found
+    return prompt_seeds
 
 
 class Engine(Protocol):

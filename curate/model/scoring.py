@@ -32,11 +32,11 @@ def behind(
             sequences.append([*prompt, *row.response_ids])
             starts.append(len(prompt))
             places.append(index)
-    found: list[TokenScores | None] = [None] * len(prompts)
+    results: list[TokenScores | None] = [None] * len(prompts)
     if sequences:
         for index, scores in zip(places, base.engine.score(sequences, starts, top_k), strict=True):
-            found[index] = scores
-    return found
+            results[index] = scores
+    return results
 
 
 def closed_book(base: Base, rendered: Sequence[Rendered | None], top_k: int = 1) -> list[TokenScores | None]:

@@ -94,8 +94,8 @@ class Template:
     @cached_property
     def hash(self) -> str:
         """Names the template with its arguments."""
-        own = json.dumps(self.arguments, sort_keys=True) if self.arguments else ""
-        return hashlib.sha256(f"{self.tokenizer.chat_template}{own}".encode()).hexdigest()[:16]
+        arguments = json.dumps(self.arguments, sort_keys=True) if self.arguments else ""
+        return hashlib.sha256(f"{self.tokenizer.chat_template}{arguments}".encode()).hexdigest()[:16]
 
     @cached_property
     def tokenizer_hash(self) -> str:
@@ -170,8 +170,8 @@ class Template:
         prompt = self._place(messages, generation=True).text
         answered = [*messages, {"role": "assistant", "content": response}]
         whole = self._place(answered, generation=False)
-        own = self._between(prompt, whole.text[: whole.start])
-        opening = self._spelled.opening(own, prompt, self.prompt_says, thought)
+        own_text = self._between(prompt, whole.text[: whole.start])
+        opening = self._spelled.opening(own_text, prompt, self.prompt_says, thought)
         answer = whole.text[whole.start : whole.end] + self._end_of_turn(answered, whole)
         ids, offsets, length = self._behind(prompt, opening + answer)
         start = len(prompt) + len(opening)
@@ -225,28 +225,28 @@ class Template:
         if not before.startswith(stem.rstrip()):
             raise TemplateError("the chat template does not keep the prompt as it is once an answer follows, so the "
                                 "model would be trained on other prompts than it is asked")  # fmt: skip
-        found = before.removeprefix(stem) if before.startswith(stem) else ""
-        text = re.sub(f"{RESERVED}.*?{RESERVED}", "", found.replace(first, "").replace(last, "")).strip()
+        own_text = before.removeprefix(stem) if before.startswith(stem) else ""
+        text = re.sub(f"{RESERVED}.*?{RESERVED}", "", own_text.replace(first, "").replace(last, "")).strip()
         if text:
             raise TemplateError(f"the chat template writes {text!r} between its generation prompt and the answer, so "
                                 "the model would have to write that itself (a format with channels, or a template that "
                                 "ignores add_generation_prompt); such models are not supported")  # fmt: skip
-        return found
+        return own_text
 
     def _end_of_turn(self, answered: list[Message], whole: _Place) -> str:
         """What stands behind the answer, up to the control token that ends its turn: its own, or the one that begins
         the next turn (GLM-4.5)."""
         control = f"{RESERVED}[0-9a-f]+{RESERVED}"
-        found = re.compile(f".*?{control}", re.DOTALL).match(whole.text, whole.end)
-        if not found:
+        match = re.compile(f".*?{control}", re.DOTALL).match(whole.text, whole.end)
+        if not match:
             text, places = self._mark([*answered, user("?")], generation=False)
-            found = re.compile(rf"\s*(?!{self._spell_all(str(self.tokenizer.bos_token))}){control}").match(
+            match = re.compile(rf"\s*(?!{self._spell_all(str(self.tokenizer.bos_token))}){control}").match(
                 text, places[-2][1]
             )
-        if not found:
+        if not match:
             raise TemplateError("the chat template writes no control token after an answer, so nothing can teach the "
                                 "model to end its turn; use a model whose template has one")  # fmt: skip
-        return found[0]
+        return match[0]
 
     def _place(self, messages: Sequence[Message], generation: bool) -> _Place:
         text, places = self._mark(messages, generation)

@@ -84,22 +84,22 @@ class Ask:
     reads: ClassVar[tuple[str, ...]] = ("id", "source", "prompt", "reference", "meta")
 
     def identity(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("wanted", "max_tokens", "lang", "seed")}
+        settings = {name: getattr(self, name) for name in ("wanted", "max_tokens", "lang", "seed")}
         if self.base.template.thinks:
-            own["thinking"] = self.thinking
-        return {**self.base.identity(), **own, "frames": list(self.frames)}
+            settings["thinking"] = self.thinking
+        return {**self.base.identity(), **settings, "frames": list(self.frames)}
 
     def open(self) -> Worker:
         _ = self.base.engine
         return self.work
 
     def work(self, table: pa.Table) -> pa.Table:
-        asked = [PassageState(row) for row in table.to_pylist()]
+        states = [PassageState(row) for row in table.to_pylist()]
         for number in range(TRIES):
-            self._question([one for one in asked if not one.unfit and len(one.usable) < self.wanted], number)
-        self._answer(asked)
-        new = [row for one in asked for row in _questions(one)]
-        return pa.Table.from_pylist([*map(_passage, asked), *new], EXAMPLE)
+            self._question([one for one in states if not one.unfit and len(one.usable) < self.wanted], number)
+        self._answer(states)
+        new = [row for one in states for row in _questions(one)]
+        return pa.Table.from_pylist([*map(_passage, states), *new], EXAMPLE)
 
     def _question(self, asked: Sequence[PassageState], number: int) -> None:
         prompts = [in_view(self.frames[0], [user(str(self.wanted))], one.text) for one in asked]
@@ -107,10 +107,10 @@ class Ask:
         replies = self._generate(prompts, tokens, TEMPERATURE if number else 0.0, number)
         for one, (text, finished, unfit) in zip(asked, replies, strict=True):
             one.reply, one.unfit = one.reply or text, unfit
-            found = list(parse(text))  # a reply that never ends may begin with good questions
-            if found and not finished and not is_question(found[-1]):
-                found.pop()  # cut off
-            self._collect(one, found)
+            questions = list(parse(text))  # a reply that never ends may begin with good questions
+            if questions and not finished and not is_question(questions[-1]):
+                questions.pop()  # cut off
+            self._collect(one, questions)
 
     def _collect(self, one: PassageState, found: Sequence[str]) -> None:
         """Add a reply's questions to the passage until it has as many as wanted; the rest is ignored, as are questions
@@ -143,11 +143,11 @@ class Ask:
         template = self.base.template
         room = self.base.config.max_model_len - tokens
         ids = [_ids(self.base, prompt) for prompt in prompts]
-        fitting = [index for index, found in enumerate(ids) if found is not None and len(found) <= room]
+        fitting = [index for index, prompt_ids in enumerate(ids) if prompt_ids is not None and len(prompt_ids) <= room]
         sampling = Sampling(tokens, temperature, seed=self.seed * 1000 + number, stop_ids=template.stop_ids)
         completions = self.base.engine.generate([ids[i] or [] for i in fitting], sampling) if fitting else []
         answers: list[tuple[str, bool, UnaskedReason | None]] = [
-            ("", False, "control-text" if found is None else "longer-than-context") for found in ids
+            ("", False, "control-text" if prompt_ids is None else "longer-than-context") for prompt_ids in ids
         ]
         for index, completion in zip(fitting, completions, strict=True):
             reply = template.read(completion)
@@ -175,11 +175,11 @@ def _questions(one: PassageState) -> Iterator[dict[str, Any]]:
     meta = json.loads(one.row["meta"] or "{}")
     blank: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
     for number, candidate in enumerate(one.found, 1):
-        own = {**meta, PASSAGE: one.row["id"]}
+        row_meta = {**meta, PASSAGE: one.row["id"]}
         if candidate.refusal:
-            own[REFUSED] = {"reason": candidate.refusal.reason, "detail": candidate.refusal.detail}
+            row_meta[REFUSED] = {"reason": candidate.refusal.reason, "detail": candidate.refusal.detail}
         yield blank | {
             "id": f"{one.row['id']}-q{number}", "source": one.row["source"], "prompt": [user(candidate.question)],
             "reference": candidate.answer or "", "drop": REFUSED if candidate.refusal else None,
-            "meta": json.dumps(own, ensure_ascii=False),
+            "meta": json.dumps(row_meta, ensure_ascii=False),
         }  # fmt: skip

@@ -68,8 +68,8 @@ def ungrounded(answer: str, finished: bool, question: str, passage: str, lang: s
     Refusal(reason='foreign-number', detail='1995')
     """
     passage = _CITATION.sub(" ", passage)  # "route.[3]" would count as one word
-    if found := unanswered(answer, passage):
-        return Refusal("unanswered", found)
+    if words := unanswered(answer, passage):
+        return Refusal("unanswered", words)
     problems = check(answer, reference=passage, question=question, finished=finished, lang=lang)
     for kind in FATAL:
         if details := [p.detail for p in problems if p.kind == kind]:
@@ -88,17 +88,17 @@ def unanswered(answer: str, passage: str) -> str | None:
     >>> unanswered("The passage does not say.", "Oslo is old."), unanswered("It is old.", "Oslo is old.")
     ('not say', None)
     """
-    said = passage.casefold()
-    return next((m[0] for m in _NOT_SAID.finditer(answer) if m[0].strip().casefold() not in said), None)
+    folded_passage = passage.casefold()
+    return next((m[0] for m in _NOT_SAID.finditer(answer) if m[0].strip().casefold() not in folded_passage), None)
 
 
 def foreign(text: str, sources: Sequence[str], lang: str) -> Refusal | None:
     """A refusal that names a number or name of the text that no source holds; None without one. Unlike in a rewrite, a
     small number in words ("three causes") counts too, since nobody has counted."""
     joined = "\n".join(sources)
-    given = [q for source in sources for q in quantities(source, lang)]
+    amounts = [q for source in sources for q in quantities(source, lang)]
     for q in quantities(text, lang):
-        if not has_amount(q, given) and not digits_in(q, joined):
+        if not has_amount(q, amounts) and not digits_in(q, joined):
             return Refusal("foreign-number", q.text)
     held = tokens(joined, lang)
     for name in names(text, lang):
@@ -109,36 +109,38 @@ def foreign(text: str, sources: Sequence[str], lang: str) -> Refusal | None:
 
 def _nothing(answer: str, question: str, lang: str) -> Refusal | None:
     """A refusal where the answer only repeats the question."""
-    asked = quantities(question, lang)
-    told = [q for q in quantities(answer, lang) if not any(q.agrees(other) for other in asked)]
-    if told or named(answer, question, lang) or set(stems(answer, lang)) - set(stems(question, lang)):
+    question_amounts = quantities(question, lang)
+    amounts = [q for q in quantities(answer, lang) if not any(q.agrees(other) for other in question_amounts)]
+    if amounts or named(answer, question, lang) or set(stems(answer, lang)) - set(stems(question, lang)):
         return None
     return Refusal("says-nothing", answer[:LONGEST])
 
 
 def _own_words(answer: str, question: str, passage: str, lang: str) -> Refusal | None:
     held = set(stems(passage, lang)) | tokens(passage, lang)
-    wanted = content(answer, question, lang)
-    own = [word for word in wanted if word not in held and not any(part in held for part in re.split(r"[-‐‑/]", word))]
-    if len(wanted) - len(own) >= HELD * len(wanted):
+    words = content(answer, question, lang)
+    additions = [
+        word for word in words if word not in held and not any(part in held for part in re.split(r"[-‐‑/]", word))
+    ]
+    if len(words) - len(additions) >= HELD * len(words):
         return None
-    return Refusal("ungrounded", ", ".join(own)[:LONGEST])
+    return Refusal("ungrounded", ", ".join(additions)[:LONGEST])
 
 
 def _displaced(answer: str, question: str, passage: str, lang: str) -> Refusal | None:
     """A refusal where a number comes from elsewhere in the passage: its sentences share far fewer words with question
     and answer than a sentence with another number of the same unit. Words in over half the sentences are ignored."""
-    told = [(set(stems(s.text, lang)), quantities(s.text, lang)) for s in sentences(passage)]
-    common = {word for held, _ in told for word in held if 2 * sum(word in other for other, _ in told) > len(told)}
-    asked = quantities(question, lang)
+    facts = [(set(stems(s.text, lang)), quantities(s.text, lang)) for s in sentences(passage)]
+    common = {word for held, _ in facts for word in held if 2 * sum(word in other for other, _ in facts) > len(facts)}
+    question_amounts = quantities(question, lang)
     for sentence in sentences(answer):
-        found = [q for q in quantities(sentence.text, lang) if not any(q.agrees(other) for other in asked)]
-        counted = {stem for q in found for stem in stems(q.text, lang)}
+        numbers = [q for q in quantities(sentence.text, lang) if not any(q.agrees(other) for other in question_amounts)]
+        counted = {stem for q in numbers for stem in stems(q.text, lang)}
         about = (set(stems(sentence.text, lang)) | set(stems(question, lang))) - common - counted
-        for q in found:
-            own = max((len(held & about) for held, amounts in told if has_amount(q, amounts)), default=None)
-            others = [held for held, amounts in told if any(a.unit == q.unit and a.value != q.value for a in amounts)]
+        for q in numbers:
+            overlap = max((len(held & about) for held, amounts in facts if has_amount(q, amounts)), default=None)
+            others = [held for held, amounts in facts if any(a.unit == q.unit and a.value != q.value for a in amounts)]
             near = max((len(held & about) for held in others), default=0)
-            if own is not None and near >= 2 and own < NEAR * near:
+            if overlap is not None and near >= 2 and overlap < NEAR * near:
                 return Refusal("displaced-number", q.text)
     return None

@@ -78,8 +78,8 @@ def load_passages(
     """
     read = _passages(text, work, max(1, shard_rows // text.plan.questions), max_drop, report)
     # Passages are dropped by design, and questions added.
-    asked = run_stage(_stage(text), read, work, inf, report, execute)
-    return _collect(text.source, read, asked, work, fits, limits)
+    folder = run_stage(_stage(text), read, work, inf, report, execute)
+    return _collect(text.source, read, folder, work, fits, limits)
 
 
 def estimate(text: PlainText, scratch: Path, shard_rows: int) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def _passages(text: PlainText, work: Path, shard_rows: int, max_drop: float, rep
 
 
 def _stage(text: PlainText) -> Ask:
-    asked, plan = (text.frames["questions"], text.frames["grounded"]), text.plan
-    return Ask(text.base, asked, plan.questions, _longest(plan), plan.lang, plan.seed, plan.max_tokens)
+    frames, plan = (text.frames["questions"], text.frames["grounded"]), text.plan
+    return Ask(text.base, frames, plan.questions, _longest(plan), plan.lang, plan.seed, plan.max_tokens)
 
 
 def label(source: Source) -> str:
@@ -166,7 +166,7 @@ def _collect(source: Source, read: Path, asked: Path, work: Path, fits: Fits | N
             write_json(receipt_path(out, name), receipts[-1])
     lines = chain((read / REJECTED).read_text("utf-8").splitlines(), map(json.dumps, refused))
     write_bytes(out / REJECTED, "".join(f"{line}\n" for line in lines).encode())
-    reasons = Counter(found["reason"] for found in refused)
+    reasons = Counter(refusal["reason"] for refusal in refused)
     if not receipts:
         raise _nothing(source, passages.rows, reasons, refused[0], out)
     reasons += Counter(passages.rejected)
@@ -183,19 +183,19 @@ def _kept(
     """Yield the kept questions; append the others, and passages without questions, to ``refused``."""
     for row in table.to_pylist():
         meta = json.loads(row["meta"] or "{}")
-        found = meta.get(REFUSED) or (
+        refusal = meta.get(REFUSED) or (
             {"reason": row["drop"], "detail": ""} if row["drop"] not in (None, PASSAGE) else None
         )
         if row["drop"] is None and fits and not fits(row["prompt"], row["reference"]):
-            found = {"reason": "longer-than-context", "detail": "with its answer in view"}
-        if found:
+            refusal = {"reason": "longer-than-context", "detail": "with its answer in view"}
+        if refusal:
             refused.append(
-                rejection(meta.get("file", ""), meta.get("line", 0), found["reason"], found["detail"], _raw(row))
+                rejection(meta.get("file", ""), meta.get("line", 0), refusal["reason"], refusal["detail"], _raw(row))
             )
         elif row["drop"] is None:
-            own = row_id(row["source"], row["prompt"], row["reference"])
-            seen[own] += 1
-            yield row | {"id": own if seen[own] == 1 else f"{own}-{seen[own]}"}
+            identifier = row_id(row["source"], row["prompt"], row["reference"])
+            seen[identifier] += 1
+            yield row | {"id": identifier if seen[identifier] == 1 else f"{identifier}-{seen[identifier]}"}
 
 
 def _raw(row: dict[str, Any]) -> str:
@@ -206,9 +206,9 @@ def _raw(row: dict[str, Any]) -> str:
 
 
 def _nothing(source: Source, asked: int, reasons: Counter[str], first: dict[str, Any], out: Path) -> TooManyDrops:
-    seen = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
     return TooManyDrops(
-        f"{source.path}: none of the questions that the model asked about {asked:,} passages can be kept ({seen}). "
+        f"{source.path}: none of the questions that the model asked about {asked:,} passages can be kept ({counts}). "
         f"The first, {first['reason']}: {first['detail']!r}. All are in {out / REJECTED}. The model has to follow "
         "instructions to ask about a text: take an instruct model or a larger one, or other prompts (--prompts), or "
         "train on the text itself (`curate pretrain`)."

@@ -87,10 +87,10 @@ def _lines(reply: str) -> list[str]:
     begin, end = body.find("["), body.rfind("]")
     if 0 <= begin < end:
         try:
-            found = json.loads(body[begin : end + 1])
+            items = json.loads(body[begin : end + 1])
         except (ValueError, RecursionError):
             return body.splitlines()
-        texts = [item.get("question") if isinstance(item, dict) else item for item in found]
+        texts = [item.get("question") if isinstance(item, dict) else item for item in items]
         if texts and all(isinstance(text, str) for text in texts):
             return [" ".join(str(text).split()) for text in texts]
     return body.splitlines()
@@ -113,10 +113,10 @@ def problem(question: str, passage: str, lang: str = "en") -> Refusal | None:
     if leaks(question):
         return Refusal("points-to-text", question)
     if lang == "en":
-        if found := _POINTS.search(question):
-            return Refusal("points-to-text", found[0])
-        if found := _unresolved(question):
-            return Refusal("no-subject", found[0])
+        if match := _POINTS.search(question):
+            return Refusal("points-to-text", match[0])
+        if match := _unresolved(question):
+            return Refusal("no-subject", match[0])
         if not set(stems(question, lang)) - _EMPTY:
             return Refusal("no-subject", question)
     return foreign(question, (passage,), lang)
@@ -141,17 +141,17 @@ def _form(question: str, lang: str) -> QuestionReason | None:
 def _unresolved(question: str) -> re.Match[str] | None:
     """A pronoun, or "the film", that nothing before it in the question explains."""
     called = [name.start for name in names(question)]
-    if found := _POINTING.search(question):
-        return found
+    if match := _POINTING.search(question):
+        return match
     # The subject of the question itself, unless a clause comes first.
-    if (found := _SUBJECT.search(question)) and not _told(question, found, called, re.compile(",")):
-        return found
-    if (found := _HUMAN.search(question)) and not _told(question, found, called, _PHRASE):
-        return found
-    if found := _PRONOUN.search(question):
-        before, whole = (set(stems(text)) - _EMPTY for text in (question[: found.start()], question))
+    if (match := _SUBJECT.search(question)) and not _told(question, match, called, re.compile(",")):
+        return match
+    if (match := _HUMAN.search(question)) and not _told(question, match, called, _PHRASE):
+        return match
+    if match := _PRONOUN.search(question):
+        before, whole = (set(stems(text)) - _EMPTY for text in (question[: match.start()], question))
         if not before or len(whole) < 2:
-            return found
+            return match
     return None if called or quantities(question) else _SOME.search(question)
 
 
@@ -172,5 +172,5 @@ def repeats(question: str, earlier: str, lang: str = "en") -> bool:
 
 def _asks(question: str) -> str:
     """The question word: "who built the bridge" differs from "when was the bridge built"."""
-    found = re.match(r"\W*(?:in|on|at|by|for|from|to|with|of)?\s*(\w+)", question, re.IGNORECASE)
-    return found[1].casefold() if found else ""
+    match = re.match(r"\W*(?:in|on|at|by|for|from|to|with|of)?\s*(\w+)", question, re.IGNORECASE)
+    return match[1].casefold() if match else ""

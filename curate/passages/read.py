@@ -97,8 +97,8 @@ def content_digest(source: Source, column: str) -> str:
     """SHA-256 (hex) of the documents and rejected records; independent of where the files lie."""
     digest = hashlib.sha256()
     for item in read_documents(Path(source.path), column, source.encoding):
-        own = item.text if isinstance(item, Document) else f"{item.reason} {item.raw}"
-        facts = [item.file, item.line, hashlib.sha256(own.encode()).hexdigest()]
+        content = item.text if isinstance(item, Document) else f"{item.reason} {item.raw}"
+        facts = [item.file, item.line, hashlib.sha256(content.encode()).hexdigest()]
         digest.update(json.dumps(facts).encode() + b"\n")
     return digest.hexdigest()
 
@@ -181,9 +181,9 @@ def _named(found: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, Any
     """Add source and id. Ids can collide although no two passages have the same words, so repeats get a number."""
     seen: Counter[str] = Counter()
     for row in found:
-        own = row_id(name, row["prompt"], row["reference"])
-        seen[own] += 1
-        yield row | {"id": own if seen[own] == 1 else f"{own}-{seen[own]}", "source": name}
+        identifier = row_id(name, row["prompt"], row["reference"])
+        seen[identifier] += 1
+        yield row | {"id": identifier if seen[identifier] == 1 else f"{identifier}-{seen[identifier]}", "source": name}
 
 
 def _guard(source: Source, out: Path, rows: int, tally: Tally, max_drop: float) -> None:
@@ -192,11 +192,12 @@ def _guard(source: Source, out: Path, rows: int, tally: Tally, max_drop: float) 
     unread = len(tally.rejected) - sum(tally.reasons[r] for r in tally.characters if r != "passage")
     if rows and lost <= max_drop * characters and unread <= max_drop * (unread + tally.documents):
         return
-    seen = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common()) or "none found"
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common()) or "none found"
     first = next(iter(tally.rejected), None)
     shown = f"The first, {first['file']} line {first['line']}: {first['reason']}, {first['detail']}. " if first else ""
     remedy = "mend the files, or raise --max-drop" if rows else "one passage of prose at least is needed"
     raise TooManyDrops(
         f"{source.path}: {rows:,} passages; {lost:,} of {characters:,} characters are in none, and {unread:,} records "
-        f"are no text ({seen}); --max-drop allows {max_drop:g} of either. {shown}All are in {out / REJECTED}; {remedy}."
+        f"are no text ({counts}); --max-drop allows {max_drop:g} of either. {shown}"
+        f"All are in {out / REJECTED}; {remedy}."
     )

@@ -75,16 +75,16 @@ def pieces(text: str, count: Count, size: int) -> Iterator[Piece]:
     >>> [piece.text for piece in pieces("# Oslo\\n\\nA city.\\n\\nIt is old.", short, 5)]
     ['# Oslo\\n\\nA city.', 'It is old.']
     """
-    found = blocks(text)
-    flat = joined(text, found)
-    for units in packed(units_of(flat, found, count, size), size):
+    sections = blocks(text)
+    flat = joined(text, sections)
+    for units in packed(units_of(flat, sections, count, size), size):
         start, end = units[0].start, units[-1].end
         yield Piece(start, end, flat[start:end].strip(), _common([u.trail for u in units if not u.heading]))
 
 
 def blocks(text: str) -> list[Block]:
     """The headings and paragraphs of a text, in order; fenced code is one block, whatever it holds."""
-    found: list[Block] = []
+    sections: list[Block] = []
     start, place, fenced = 0, 0, False
     ended = False  # whether an empty line ended the open paragraph
 
@@ -92,10 +92,10 @@ def blocks(text: str) -> list[Block]:
         nonlocal start, ended
         ended = False
         if text[start:end].strip():
-            found.append(Block(start, end, level, title, code))
-        elif found and end > start:
-            last = found[-1]
-            found[-1] = Block(last.start, end, last.level, last.title, last.code)
+            sections.append(Block(start, end, level, title, code))
+        elif sections and end > start:
+            last = sections[-1]
+            sections[-1] = Block(last.start, end, last.level, last.title, last.code)
         elif end > start:
             return  # empty lines before the first block belong to it
         start = end
@@ -123,13 +123,13 @@ def blocks(text: str) -> list[Block]:
         if heading:
             close(place, *heading)
     close(len(text), code=fenced)
-    return found or ([Block(0, len(text))] if text else [])
+    return sections or ([Block(0, len(text))] if text else [])
 
 
 def _one_line(text: str, start: int, end: int) -> str:
     """The text between the two places if it is one line that can be a heading, else ""."""
-    found = text[start:end].strip() if end - start <= 2 * LONGEST_HEADING else ""
-    return found if len(found) <= LONGEST_HEADING and "\n" not in found else ""
+    line = text[start:end].strip() if end - start <= 2 * LONGEST_HEADING else ""
+    return line if len(line) <= LONGEST_HEADING and "\n" not in line else ""
 
 
 def _heading(line: str) -> tuple[int, str] | None:

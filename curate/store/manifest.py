@@ -58,10 +58,10 @@ class Lineage(RootModel[tuple[Step, ...]]):
 
     def step(self, stage: str) -> Step:
         """The last step of this name. Raises ``DatasetError`` where the rows went through none."""
-        found = self.find(stage)
-        if found is None:
+        step = self.find(stage)
+        if step is None:
             raise DatasetError(f"these rows never went through the stage {stage}; give a folder that did")
-        return found
+        return step
 
     def after(self, stage: str) -> tuple[Step, ...]:
         """The steps after the first step of this name; empty where there is no such step."""
@@ -189,7 +189,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DatasetError(f"{folder}: no {MANIFEST} here, so this is not a finished dataset; run the command that "
                            "makes it again (it resumes), or point to another folder")  # fmt: skip
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise damaged(path, f"expected an object, found {type(found).__name__}")
-    return found
+    manifest = read_json(path)
+    if not isinstance(manifest, dict):
+        raise damaged(path, f"expected an object, found {type(manifest).__name__}")
+    return manifest

@@ -112,8 +112,8 @@ def apply(worker: Worker, table: pa.Table) -> pa.Table:
         raise RuntimeError("a stage must return the same rows in the same order; this one did not")
     idle = _same_columns(table.filter(pc.invert(live)), worked)
     positions = pa.concat_arrays([pc.indices_nonzero(live), pc.indices_nonzero(pc.invert(live))])
-    own = pa.concat_tables([worked.slice(0, count), idle]).take(pc.sort_indices(positions))
-    return pa.concat_tables([own, worked.slice(count)]).combine_chunks()
+    originals = pa.concat_tables([worked.slice(0, count), idle]).take(pc.sort_indices(positions))
+    return pa.concat_tables([originals, worked.slice(count)]).combine_chunks()
 
 
 ROW_FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
@@ -125,29 +125,29 @@ def _resilient(worker: Worker, table: pa.Table) -> pa.Table:
     """Apply the worker, marking bad rows instead of losing their shard: halves are retried, down to the single rows
     that fail. Raises the error where every row fails, since the rows are then not the cause."""
     done = list(_halves(worker, table))
-    if table.num_rows and all(isinstance(found, Exception) for _, found in done):
-        raise next(found for _, found in done if isinstance(found, Exception))
-    schema = next(found.schema for _, found in done if isinstance(found, pa.Table))
-    own, added = [], []
-    for part, found in done:
-        if isinstance(found, Exception):
-            own.append(_same_columns(_mark_error(part, found), schema.empty_table()))
+    if table.num_rows and all(isinstance(result, Exception) for _, result in done):
+        raise next(result for _, result in done if isinstance(result, Exception))
+    schema = next(result.schema for _, result in done if isinstance(result, pa.Table))
+    originals, added = [], []
+    for part, result in done:
+        if isinstance(result, Exception):
+            originals.append(_same_columns(_mark_error(part, result), schema.empty_table()))
         else:
-            own.append(found.slice(0, part.num_rows))
-            added.append(found.slice(part.num_rows))
-    return pa.concat_tables([*own, *added])
+            originals.append(result.slice(0, part.num_rows))
+            added.append(result.slice(part.num_rows))
+    return pa.concat_tables([*originals, *added])
 
 
 def _halves(worker: Worker, table: pa.Table) -> Iterator[tuple[pa.Table, pa.Table | Exception]]:
     """Parts of the table in order, each with the worker's result, or, for a single row, with its error."""
     try:
-        found = worker(table)
+        result = worker(table)
     except ROW_FAULTS as error:
         if table.num_rows <= 1:
             yield table, error
             return
     else:
-        yield table, found
+        yield table, result
         return
     middle = table.num_rows // 2
     yield from _halves(worker, table.slice(0, middle))
@@ -175,11 +175,11 @@ def _guard(name: str, out: Path, dropped: int, before: Manifest, max_drop: float
     rows = before.kept
     if rows and dropped > max_drop * rows:
         reasons = new_drops(out, before)
-        seen = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
         instead = remedy(reasons)
         raise TooManyDrops(
             f"stage {name} dropped {dropped} of its {rows} rows so far, more than --max-drop {max_drop:g} allows. "
-            f"Reasons: {seen}. Look at them with `curate peek {out}`; "
+            f"Reasons: {counts}. Look at them with `curate peek {out}`; "
             + (f"{instead}. Or raise" if instead else "raise")
             + " --max-drop if that is what you want."
         )

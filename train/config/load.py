@@ -14,8 +14,8 @@ def load_settings(
 ) -> Settings:
     """The file's settings, overlaid by the flags. ``needed``: settings without a default, and what to say where one is
     missing. Raises ``ConfigError``."""
-    given = load_yaml(file) if file else {}
-    missing = [words for key, words in (needed or {}).items() if not (flags.get(key) or given.get(key))]
-    if missing and set(given) <= set(kind.model_fields):  # else the unknown key says more
+    settings = load_yaml(file) if file else {}
+    missing = [words for key, words in (needed or {}).items() if not (flags.get(key) or settings.get(key))]
+    if missing and set(settings) <= set(kind.model_fields):  # else the unknown key says more
         raise ConfigError("\n".join(missing))
-    return validate_command(kind, given, flags, where=str(file) if file else "settings")
+    return validate_command(kind, settings, flags, where=str(file) if file else "settings")

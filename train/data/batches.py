@@ -94,10 +94,10 @@ def loss_groups(export: Export, config: SftConfig) -> LossGroups:
     """The loss groups of both splits. Raises ``DataError`` for a source without a lambda."""
     pools = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
              for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
-    strangers = sorted(set(config.source_weights) - {source for _, source in pools})
-    if strangers:
+    unknown = sorted(set(config.source_weights) - {source for _, source in pools})
+    if unknown:
         known = ", ".join(sorted({source for _, source in pools}))
-        raise DataError(f"{export.folder}: --source-weights names {strangers[0]!r}, and the data's sources are {known}")
+        raise DataError(f"{export.folder}: --source-weights names {unknown[0]!r}, and the data's sources are {known}")
     names = [f"{kind}/{source}" for kind, source in sorted(pools)]
     lambdas = [_lambda(export, config, source) * (config.distil_weight if kind == "kl" else 1.0)
                for kind, source in sorted(pools)]  # fmt: skip
@@ -114,16 +114,16 @@ def _kind(distil: bool, config: SftConfig) -> str:
 
 
 def _lambda(export: Export, config: SftConfig, source: str) -> float:
-    own = config.source_weights.get(source, 1.0)
+    weight = config.source_weights.get(source, 1.0)
     if not config.balance or not export.balance:
-        return own
+        return weight
     if source not in export.balance:
         known = ", ".join(export.balance)
         raise DataError(
             f"{export.folder}: source {source!r} has no weight in the manifest's balance (it has {known}); "
             "export again, or train with --no-balance"
         )
-    return own * float(export.balance[source])
+    return weight * float(export.balance[source])
 
 
 def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int) -> np.ndarray:

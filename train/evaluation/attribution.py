@@ -88,17 +88,17 @@ def explain(
     comparisons, search = _of_model(results, after), search or Search()
     try:
         read = _read(data, model, after)
-        given = {"by": search.by, "data": str(data), "rows": len(read.rows), "seed": search.seed}
+        facts = {"by": search.by, "data": str(data), "rows": len(read.rows), "seed": search.seed}
         if not any(flip.lost for c in comparisons for flip in c.flips):
             blank = tuple(_blank(comparison) for comparison in comparisons)
-            return Explanation(weight=None, comparisons=blank, **given)
+            return Explanation(weight=None, comparisons=blank, **facts)
         if model_hash(EngineConfig(str(model))) != results.models[0].hash:
             say(f"{model} is not, file by file, the {results.models[0].name!r} that was evaluated")
         look = _Look(read, _open(model), search)
         explained = tuple(look.explain(comparison, say) for comparison in comparisons)
     except (DataError, EngineError, TemplateError) as error:
         raise EvaluateError(str(error)) from error
-    return Explanation(weight=look.weight_name, comparisons=explained, **given)
+    return Explanation(weight=look.weight_name, comparisons=explained, **facts)
 
 
 def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
@@ -191,13 +191,13 @@ class _Look:
         picked, background = choose_rows(tokens, words, self.search.rows, self.search.seed)
         looked = [self.data.rows[index] for index in picked]
         say(f"{comparison.after}: {len(items)} of {len(lost)} lost items against {len(looked)} of {len(tokens)} rows")
-        seen = [self._row(row) for row in looked]
+        row_vectors = [self._row(row) for row in looked]
         places = np.array([embedding(self.model, item.before) for item in items])
-        there = np.array([each for _, each, _ in seen])
+        there = np.array([each for _, each, _ in row_vectors])
         middle = np.concatenate([places, there]).mean(0)  # shared by all prompts, mainly the chat template
         if self.search.by == "gradient":
             changes = np.array([self.gradients.of_change(item.before, item.after) for item in items])
-            similar = cosine(changes, np.array([each for _, _, each in seen]))
+            similar = cosine(changes, np.array([each for _, _, each in row_vectors]))
         else:
             similar = cosine(places - middle, there - middle)
         near = self._near(looked, similar, background)

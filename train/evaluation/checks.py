@@ -198,12 +198,12 @@ def _validator(schema: str) -> Any:
     from referencing import Registry
 
     try:
-        given = json.loads(schema)
-        kind = validator_for(given)
-        kind.check_schema(given)
+        document = json.loads(schema)
+        kind = validator_for(document)
+        kind.check_schema(document)
     except (ValueError, SchemaError) as error:
         raise ValueError(f"not a JSON schema: {error}") from None
-    return kind(given, registry=Registry())
+    return kind(document, registry=Registry())
 
 
 @kind("json_schema", lambda check: _validator(check.value))

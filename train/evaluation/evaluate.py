@@ -111,9 +111,9 @@ def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
 
 def _works(task: Task, open_engine: Open) -> Iterator[Callable[[Say], None]]:
     """The pieces of work for a model, each with an engine of its own."""
-    own = tuple(job for job in task.jobs if not job.suite.harness)
-    if own:
-        yield partial(run_task, replace(task, jobs=own), open_engine)
+    jobs = tuple(job for job in task.jobs if not job.suite.harness)
+    if jobs:
+        yield partial(run_task, replace(task, jobs=jobs), open_engine)
     by_harness = [job for job in task.jobs if job.suite.harness]
     if by_harness:
         yield partial(run_harness, task.name, task.config, by_harness)
@@ -131,15 +131,15 @@ def _put_to_judge(
 
     pairs = [(task.name, job, answers[task.name][job.suite.name]) for task in evaluation.tasks for job in task.jobs
              if needs_judge(job, evaluation.knowledge)]  # fmt: skip
-    left = [(job, given) for _, job, given in pairs if judge.verdicts(job, given) is None]
+    left = [(job, job_answers) for _, job, job_answers in pairs if judge.verdicts(job, job_answers) is None]
     if left:
         work = partial(judge.run, left, open_engine or seam.open_engine)
         if judge.config.engine == "vllm" and open_engine is None:
             run_apart("judge", work, say)
         else:
             work(say)
-    for name, job, given in pairs:
-        answers[name][job.suite.name] = judged(job, given, judge.verdicts(job, given) or [])
+    for name, job, job_answers in pairs:
+        answers[name][job.suite.name] = judged(job, job_answers, judge.verdicts(job, job_answers) or [])
 
 
 def _score(task: Task, answers: Answers, knowledge: Sequence[str], judge: bool) -> ModelScore:

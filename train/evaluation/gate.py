@@ -18,9 +18,9 @@ def refuse_blind(config: EvaluateConfig, knowledge: Sequence[str], suites: int) 
 
 def breaches(comparison: Comparison, config: EvaluateConfig) -> Iterator[str]:
     """A line for each limit that the later model breaks. Drops are those measured, in points of 100."""
-    after, kept, new = comparison.after, comparison.retention, comparison.knowledge
-    if config.max_drop is not None and kept and -100 * kept.difference > config.max_drop:
-        fell = f"{-100 * kept.difference:.2f} points"
+    after, retention, new = comparison.after, comparison.retention, comparison.knowledge
+    if config.max_drop is not None and retention and -100 * retention.difference > config.max_drop:
+        fell = f"{-100 * retention.difference:.2f} points"
         yield f"{after}: mean retention fell by {fell}, over --max-drop {config.max_drop:g}"
     for change in comparison.suites:
         drop = -100 * change.difference

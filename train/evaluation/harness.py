@@ -93,8 +93,8 @@ class Harness:
             if task.OUTPUT_TYPE == "loglikelihood_rolling":
                 raise HarnessError(f"--suite {name}: measures perplexity, which no item passes or fails; give its text "
                                    "as --drift FILE, for perplexity and KL of both models")  # fmt: skip
-            given = task.get_config("num_fewshot")  # 0 is meant as such: the prompt has its examples already
-            shots = given or 0 if self.few_shot is None or given == 0 else self.few_shot
+            task_shots = task.get_config("num_fewshot")  # 0 is meant as such: the prompt has its examples already
+            shots = task_shots or 0 if self.few_shot is None or task_shots == 0 else self.few_shot
             task.set_config(key="num_fewshot", value=shots)
             task.set_fewshot_seed(seed=0)
         return tasks
@@ -122,8 +122,8 @@ def open_model(config: EngineConfig, say: Say = lambda line: None, chat: bool = 
 
     template = None
     if chat:
-        where, own = str(locate_model(config)), dict(config.template_args)
-        template = load_template(where, trust_remote_code=config.trust_remote_code, arguments=own)
+        where, arguments = str(locate_model(config)), dict(config.template_args)
+        template = load_template(where, trust_remote_code=config.trust_remote_code, arguments=arguments)
     if backend(config) == "hf":
         return _by_transformers(config, template)
     from transformers import AutoTokenizer

@@ -114,8 +114,8 @@ class Gradients:
         return np.asarray(self._gradient(loss(self.model, before)) - self._gradient(loss(self.model, after)))
 
     def _gradient(self, value: torch.Tensor) -> np.ndarray:
-        (found,) = torch.autograd.grad(value, [self.weight])
-        projected: np.ndarray = (self.left @ found @ self.right.T).flatten().cpu().numpy()
+        (gradient,) = torch.autograd.grad(value, [self.weight])
+        projected: np.ndarray = (self.left @ gradient @ self.right.T).flatten().cpu().numpy()
         return projected
 
 
@@ -162,9 +162,9 @@ def deviations(harm: np.ndarray, background: np.ndarray) -> np.ndarray:
     >>> deviations(np.array([[0.0, 1.0, 2.0, 3.0, 4.0, 20.0]]), np.arange(5)).round(1).tolist()
     [[-1.3, -0.7, 0.0, 0.7, 1.3, 12.1]]
     """
-    seen = harm[:, background]
-    middle = np.median(seen, axis=1, keepdims=True)
-    spread = 1.4826 * np.median(np.abs(seen - middle), axis=1, keepdims=True)
+    background_harm = harm[:, background]
+    middle = np.median(background_harm, axis=1, keepdims=True)
+    spread = 1.4826 * np.median(np.abs(background_harm - middle), axis=1, keepdims=True)
     return np.asarray((harm - middle) / np.maximum(spread, 1e-6))
 
 

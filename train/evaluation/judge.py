@@ -42,8 +42,8 @@ THINKING = 1024  # tokens of one with the thought of a judge that thinks before 
 
 def criteria(item: Item) -> list[str]:
     """What the item asks a judge: its judge checks, or, where it has none, that the expected answer is given."""
-    own = [check.value for check in item.checks if check.kind == "judge"]
-    return own or ([SAME] if item.expected else [])
+    questions = [check.value for check in item.checks if check.kind == "judge"]
+    return questions or ([SAME] if item.expected else [])
 
 
 def needs_judge(job: Job, knowledge: Sequence[str]) -> bool:
@@ -78,8 +78,8 @@ class Judge:
         for job, answers in pairs:
             by_answer = self._asked(job, answers)
             replies = iter(self._ask([ids for prompts in by_answer for ids in prompts], engine))
-            given = [[next(replies) for _ in prompts] for prompts in by_answer]
-            verdicts = [None if not one or None in one else all(one) for one in given]
+            replies_by_answer = [[next(replies) for _ in prompts] for prompts in by_answer]
+            verdicts = [None if not one or None in one else all(one) for one in replies_by_answer]
             write_text(_path(job), json.dumps({"key": digest([self.hash, by_answer]), "verdicts": verdicts}) + "\n")
             yes = sum(verdict is True for verdict in verdicts)
             say(f"judge: {job.path.parent.name}: {job.suite.name}: {yes} of {len(verdicts)} yes")

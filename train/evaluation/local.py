@@ -164,7 +164,7 @@ def _ifeval(doc: Doc) -> Doc:
 
 def _alike(kwargs: list[Doc]) -> list[Doc]:
     """A column of records has one set of keys; the harness drops those without a value."""
-    return [{key: given.get(key) for key in IFEVAL_KEYS} for given in kwargs]
+    return [{key: record.get(key) for key in IFEVAL_KEYS} for record in kwargs]
 
 
 IFEVAL_KEYS = (

@@ -245,8 +245,8 @@ def _overfull(scratch: Path, most: int) -> bool:
     """Whether the folder holds too much, as far as one can see: what is nested beyond the longest path is not seen."""
     pending, entries, size = [str(scratch)], 0, 0
     while pending:
-        with suppress(OSError), os.scandir(pending.pop()) as found:
-            for entry in found:
+        with suppress(OSError), os.scandir(pending.pop()) as listing:
+            for entry in listing:
                 entries += 1
                 size += entry.stat(follow_symlinks=False).st_blocks * 512
                 if size > most or entries > SCRATCH_ENTRIES:

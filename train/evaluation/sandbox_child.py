@@ -231,8 +231,8 @@ def execute(code: str, tell: int, nonce: bytes) -> NoReturn:
         write(tell, _explain(error))
         _flush(streams)
         with suppress(BaseException):
-            own = error.__traceback__ and error.__traceback__.tb_next
-            traceback.print_exception(type(error), error, own, file=streams[1])
+            trace = error.__traceback__ and error.__traceback__.tb_next
+            traceback.print_exception(type(error), error, trace, file=streams[1])
         _flush(streams)
         leave(1)
     write(tell, nonce)

@@ -36,11 +36,11 @@ def logits_of(whole: Any, hidden: torch.Tensor) -> torch.Tensor:
     operations after the head (scaling, soft-capping) are applied."""
     from transformers.modeling_outputs import BaseModelOutputWithPast
 
-    given: Any = hidden[None]
+    last_states: Any = hidden[None]
     core = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
     layers = core.get_decoder()
     tokens = torch.zeros((1, len(hidden)), dtype=torch.long, device=hidden.device)
-    with patch.object(layers, "forward", lambda *_, **__: BaseModelOutputWithPast(last_hidden_state=given)):
+    with patch.object(layers, "forward", lambda *_, **__: BaseModelOutputWithPast(last_hidden_state=last_states)):
         logits: torch.Tensor = core(input_ids=tokens, use_cache=False).logits[0]
     return logits
 

@@ -27,8 +27,8 @@ def leave() -> None:
     """
     import torch
 
-    given = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if not given or torch.distributed.get_world_size() == 1:  # a group of one is another's (vLLM's)
+    has_group = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if not has_group or torch.distributed.get_world_size() == 1:  # a group of one is another's (vLLM's)
         return
     torch.distributed.barrier()
     atexit._run_exitfuncs()

@@ -52,10 +52,10 @@ def claim(run: Run) -> dict[str, Any] | None:
         return None
     previous = read_run(run.out)
     if previous is None:
-        strangers = [path.name for path in run.out.iterdir() if not path.name.startswith(".")]
-        if strangers:
+        names = [path.name for path in run.out.iterdir() if not path.name.startswith(".")]
+        if names:
             raise DataError(
-                f"{run.out}: holds {strangers[0]!r} and no run.json, so it is not a run's folder; give another --out"
+                f"{run.out}: holds {names[0]!r} and no run.json, so it is not a run's folder; give another --out"
             )
         return None
     if previous.get("fingerprint") != run.fingerprint:

@@ -55,8 +55,8 @@ class Watch(TrainerCallback):
 
     def _idle(self, state: Any) -> int:
         """Evaluations since the best one; the newest is already in the history."""
-        looks = [entry[TRADE_OFF] for entry in state.log_history if TRADE_OFF in entry]
-        return len(looks) - 1 - looks.index(max(looks)) if looks else 0
+        scores = [entry[TRADE_OFF] for entry in state.log_history if TRADE_OFF in entry]
+        return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
     def _end(self, control: Any, reason: str) -> None:
         self.reason = self.reason or reason

@@ -69,9 +69,11 @@ def _check(
         ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
         best = model(ids, use_cache=False).logits.argmax(-1)  # padding is on the right, where nothing looks
         for i, row in zip(batch, best.tolist(), strict=True):
-            own = row[len(prompts[i]) - 1 : len(rows[i]) - 1]
-            agreed = next((k for k, pair in enumerate(zip(own, hoped[i], strict=True)) if pair[0] != pair[1]), len(own))
-            yield i, (*hoped[i][:agreed], *own[agreed : agreed + 1])
+            picks = row[len(prompts[i]) - 1 : len(rows[i]) - 1]
+            agreed = next(
+                (k for k, pair in enumerate(zip(picks, hoped[i], strict=True)) if pair[0] != pair[1]), len(picks)
+            )
+            yield i, (*hoped[i][:agreed], *picks[agreed : agreed + 1])
 
 
 def _generate(model: Any, stops: Ids, prefixes: dict[int, Ids], budget: int) -> Iterator[tuple[int, Ids]]:

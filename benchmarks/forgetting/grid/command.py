@@ -105,8 +105,8 @@ def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
     """
     if _numbers(repeated) == _numbers(stored):
         return True, "the same"
-    made, here = (cell.versions.get("processor", "one that it does not name") for cell in (stored, repeated))
-    if made == here:
+    processor, here = (cell.versions.get("processor", "one that it does not name") for cell in (stored, repeated))
+    if processor == here:
         return False, f"DIFFERENT, on the same processor ({here})"
     worse, better, items = answered_apart(stored, repeated)
     fine = mcnemar(worse, better) >= LEVEL
@@ -114,7 +114,7 @@ def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
     ending = "as rounding otherwise may do" if fine else "more than rounding does"
     return (
         fine,
-        f"{'alike' if fine else 'DIFFERENT'}: made on another processor ({made}; here {here}); {counts}, {ending}",
+        f"{'alike' if fine else 'DIFFERENT'}: made on another processor ({processor}; here {here}); {counts}, {ending}",
     )
 
 

@@ -42,13 +42,13 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
     since nothing records them.
     """
     export = place.export(recipe)
-    kept = export.with_name(f"{export.name}.tokens.json")
+    cache = export.with_name(f"{export.name}.tokens.json")
     key = read_manifest(export)["fingerprint"]
-    if kept.is_file() and (stored := read_json(kept))["of"] == key:
+    if cache.is_file() and (stored := read_json(cache))["of"] == key:
         return int(stored["tokens"])
     rows = place.table(recipe, COLUMNS).to_pylist()
     tokens = for_new_rows(rows, recipe, lengths()) + for_rehearsal(rehearsal_rows(export), recipe)
-    write_json(kept, {"of": key, "recipe": asdict(recipe), "tokens": tokens})
+    write_json(cache, {"of": key, "recipe": asdict(recipe), "tokens": tokens})
     return tokens
 
 
@@ -96,8 +96,8 @@ def _passes(recipe: Recipe) -> tuple[int, int]:
 def for_rehearsal(rows: Iterable[Row], recipe: Recipe) -> int:
     """Tokens over the rehearsal rows of an export (``id``, ``input_ids``, ``origin``), each once however often it
     stands there: its answer is written, then scored. An answer that the set gave is neither."""
-    own = {row["id"]: len(row["input_ids"]) for row in rows if row["origin"] == "base"}
-    return 2 * sum(own.values()) if recipe.rehearsal else 0
+    lengths_by_id = {row["id"]: len(row["input_ids"]) for row in rows if row["origin"] == "base"}
+    return 2 * sum(lengths_by_id.values()) if recipe.rehearsal else 0
 
 
 def rehearsal_rows(export: Path) -> list[dict[str, Any]]:

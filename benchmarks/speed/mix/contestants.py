@@ -33,8 +33,8 @@ def ours(inputs: Path, out: Path) -> Go:
         return pool.extend(read_shard(path) for path in sorted((inputs / source).glob("*.arrow")))
 
     def go() -> object:
-        given = [Input(stage="mask", fingerprint=source, lineage=Lineage()) for source in ("new", "old")]
-        return export(lambda pool: (side(pool, "new"), side(pool, "old")), given, template, config, out, facts)
+        stages = [Input(stage="mask", fingerprint=source, lineage=Lineage()) for source in ("new", "old")]
+        return export(lambda pool: (side(pool, "new"), side(pool, "old")), stages, template, config, out, facts)
 
     return go, lambda: in_folder(out)
 
@@ -89,8 +89,8 @@ def interleaved(until: str, shuffle: bool = False, tokenise: bool = False) -> Ca
 
         def numbers() -> Sources:
             """The same mix of row numbers: lengths and seed alone decide."""
-            given = json.loads((inputs / "given.json").read_text())
-            parts = [datasets.Dataset.from_dict({"source": [source] * given[source], "number": range(given[source])})
+            counts = json.loads((inputs / "given.json").read_text())
+            parts = [datasets.Dataset.from_dict({"source": [source] * counts[source], "number": range(counts[source])})
                      for source in ("new", "old")]  # fmt: skip
             mixed = mix(parts).with_format("arrow")[:]
             return Counter(zip(mixed["source"].to_pylist(), mixed["number"].to_pylist(), strict=True))

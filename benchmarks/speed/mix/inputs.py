@@ -36,9 +36,9 @@ def make_tokens(folder: Path, rows: int, spare: float, top: int = 0) -> None:
     template, random = load_template(str(BASE)), np.random.default_rng(0)
     for source, count in amounts(rows, spare).items():
         distinct = list(texts(template, source, DISTINCT, top))
-        made = token_rows(pa.Table.from_pylist(distinct, SCORED), template, LONGEST)
+        table = token_rows(pa.Table.from_pylist(distinct, SCORED), template, LONGEST)
         for number, start in enumerate(range(0, count, SHARD)):
-            part = made.take(random.integers(len(distinct), size=min(SHARD, count - start)))
+            part = table.take(random.integers(len(distinct), size=min(SHARD, count - start)))
             numbers = range(start, start + part.num_rows)
             part = replaced(part, id=[f"{source}-{i:012x}" for i in numbers], cluster=[f"{i:032x}" for i in numbers])
             write_shard(folder / source / f"{number:05d}.arrow", part)
@@ -60,10 +60,10 @@ def make_text(folder: Path, rows: int, spare: float) -> None:
     datasets.disable_progress_bars()
     template, random = load_template(str(BASE)), np.random.default_rng(0)
     for source, count in amounts(rows, spare).items():
-        made = pa.Table.from_pylist(list(texts(template, source, DISTINCT)), SCORED)
+        table = pa.Table.from_pylist(list(texts(template, source, DISTINCT)), SCORED)
         receipts = []
         for number, start in enumerate(range(0, count, SHARD)):
-            part = made.take(random.integers(made.num_rows, size=min(SHARD, count - start)))
+            part = table.take(random.integers(table.num_rows, size=min(SHARD, count - start)))
             numbers = range(start, start + part.num_rows)
             prompts = [[{"role": "user", "content": f"{i}: {prompt[0]['content']}"}]
                      for i, prompt in zip(numbers, part["prompt"].to_pylist(), strict=True)]  # fmt: skip

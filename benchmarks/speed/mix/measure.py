@@ -27,9 +27,9 @@ def measure(name: str, inputs: str, out: str) -> dict[str, float]:
         go()
         seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     written = sum(path.stat().st_size for path in Path(out).rglob("*") if path.is_file())
-    given = json.loads((Path(inputs) / "given.json").read_text())
+    counts = json.loads((Path(inputs) / "given.json").read_text())
     bytes_ = {"ready": ready, "peak": memory("VmHWM"), "own": watch.own, "written": written}
-    return {"seconds": seconds, "cpu": cpu, **bytes_, **outcome(numbers(), given)}
+    return {"seconds": seconds, "cpu": cpu, **bytes_, **outcome(numbers(), counts)}
 
 
 def outcome(sources: Sources, given: dict[str, int]) -> dict[str, int]:

@@ -41,17 +41,17 @@ def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]
     index = Index(read_items(config.decontaminate), config.run, config.overlap) if config.decontaminate else None
     if index:
         say(f"curate: {len(index.items):,} items of {len({item.suite for item in index.items})} suites")
-    looks = {name: _Look(source, index) for name, source in sources.items()}
+    readings = {name: _Look(source, index) for name, source in sources.items()}
     held = [TextSet(name, _Look(source, None).batches(), fixed=True) for name, source in against.items()]
-    near = find([*held, *(TextSet(name, look.batches()) for name, look in looks.items())], config.near())
+    near = find([*held, *(TextSet(name, reading.batches()) for name, reading in readings.items())], config.near())
     if config.semantic:
-        read = [*(_Look(source, None) for source in against.values()), *looks.values()]
-        texts = chain.from_iterable(look.again() for look in read)
+        all_readings = [*(_Look(source, None) for source in against.values()), *readings.values()]
+        texts = chain.from_iterable(reading.again() for reading in all_readings)
         embed = embedder(config.semantic)
         near = refine(near, texts, embed, config.alike, config.keep, config.facts, language(config.lang))
     say(f"curate: {len(near.ids):,} rows compared, {int((~near.kept).sum()):,} of them repeat another")
     with Folder(config.out, [f"kept/{name}.jsonl" for name in sources]) as folder:
-        rows = {name: _write(name, look, near, folder) for name, look in looks.items()}
+        rows = {name: _write(name, reading, near, folder) for name, reading in readings.items()}
         summary = {
             "kind": "deduped",
             "fingerprint": _fingerprint(config, sources, against, index),
@@ -60,7 +60,7 @@ def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]
             "against": {name: int((near.set_of == number).sum()) for number, name in enumerate(against)},
             "spared": near.spared,
             "clusters": {str(size): count for size, count in near.clusters().items()},
-            "suites": per_suite(index, chain(*(look.hits for look in looks.values()))) if index else {},
+            "suites": per_suite(index, chain(*(reading.hits for reading in readings.values()))) if index else {},
         }
         folder.finish(summary)
     return {**summary, "out": str(config.out)}

@@ -29,8 +29,8 @@ class ServerEngine:
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
         body = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
                 "stop_token_ids": list(sampling.stop_ids), "return_token_ids": True}  # fmt: skip
-        own = [{"seed": seed} for seed in seeds(prompts, sampling.seed)]
-        return [_completion(choice, sampling.stop_ids) for choice in self._complete(prompts, body, own)]
+        seed_fields = [{"seed": seed} for seed in seeds(prompts, sampling.seed)]
+        return [_completion(choice, sampling.stop_ids) for choice in self._complete(prompts, body, seed_fields)]
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
         body = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k}
@@ -75,13 +75,13 @@ def _completion(choice: dict[str, Any], stop_ids: tuple[int, ...]) -> Completion
 
 
 def _scores(choice: dict[str, Any], ids: list[int], start: int, top_k: int) -> TokenScores:
-    found = choice.get("prompt_logprobs")
-    if not found:
+    entries = choice.get("prompt_logprobs")
+    if not entries:
         raise EngineError("this server gives no prompt log-probabilities, which scoring needs; use `vllm serve` (its "
                           "completions API has prompt_logprobs), or --engine vllm or transformers")  # fmt: skip
-    logprobs = np.array([found[t][str(ids[t])]["logprob"] for t in range(start, len(ids))], dtype=np.float32)
+    logprobs = np.array([entries[t][str(ids[t])]["logprob"] for t in range(start, len(ids))], dtype=np.float32)
     best = [
-        sorted((v["rank"], int(k), v["logprob"]) for k, v in found[t].items())[:top_k] for t in range(start, len(ids))
+        sorted((v["rank"], int(k), v["logprob"]) for k, v in entries[t].items())[:top_k] for t in range(start, len(ids))
     ]
     shape = (len(best), top_k)
     top_ids = np.array([[token for _, token, _ in row] for row in best], dtype=np.int32).reshape(shape)

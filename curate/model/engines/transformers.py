@@ -38,23 +38,23 @@ class TransformersEngine:
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
         import torch
 
-        found: dict[int, Completion] = {}
+        completions: dict[int, Completion] = {}
         for number, batch in enumerate(batches([len(p) + sampling.max_tokens for p in prompts], BATCH_TOKENS)):
             torch.manual_seed(sampling.seed * 1_000_003 + number)
             ids, mask = self._left_padded([prompts[i] for i in batch])
             with torch.inference_mode():
                 output = self.model.generate(ids, attention_mask=mask, **_arguments(sampling))
             for row, index in zip(output[:, ids.shape[1] :].tolist(), batch, strict=True):
-                found[index] = _completion(row, sampling.stop_ids)
-        return [found[i] for i in range(len(prompts))]
+                completions[index] = _completion(row, sampling.stop_ids)
+        return [completions[i] for i in range(len(prompts))]
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
-        found: dict[int, TokenScores] = {}
+        scores: dict[int, TokenScores] = {}
         tails = [len(s) - start for s, start in zip(sequences, starts, strict=True)]
         budget = min(BATCH_TOKENS, max(1, LOGIT_VALUES // self.vocabulary) * 4)
         for batch in batches([len(s) for s in sequences], budget):
-            found.update(self._score_batch(batch, sequences, tails, top_k))
-        return [found[i] for i in range(len(sequences))]
+            scores.update(self._score_batch(batch, sequences, tails, top_k))
+        return [scores[i] for i in range(len(sequences))]
 
     def _score_batch(
         self, batch: list[int], sequences: Sequence[Sequence[int]], tails: list[int], top_k: int

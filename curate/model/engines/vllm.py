@@ -36,10 +36,10 @@ class VllmEngine:
         )  # fmt: skip
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
-        own = seeds(prompts, sampling.seed) if sampling.temperature else [None] * len(prompts)
+        prompt_seeds = seeds(prompts, sampling.seed) if sampling.temperature else [None] * len(prompts)
         common = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
                   "stop_token_ids": list(sampling.stop_ids)}  # fmt: skip
-        outputs = self._run(prompts, [{**common, "seed": seed} for seed in own])
+        outputs = self._run(prompts, [{**common, "seed": seed} for seed in prompt_seeds])
         return [_completion(output.outputs[0], sampling.stop_ids) for output in outputs]
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
@@ -52,7 +52,7 @@ class VllmEngine:
 
         self.llm.reset_prefix_cache()
         inputs = [TokensPrompt(prompt_token_ids=list(ids)) for ids in prompts]
-        parameters = [SamplingParams(detokenize=False, **own) for own in sampling]
+        parameters = [SamplingParams(detokenize=False, **options) for options in sampling]
         return list(self.llm.generate(inputs, parameters, use_tqdm=False))
 
 

@@ -23,15 +23,15 @@ def load_frames(folder: Path | None = None) -> dict[str, str]:
     shipped = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
     if folder is None:
         return {name: _read(path) for name, path in shipped.items()}
-    own = {path.stem: path for path in sorted(folder.glob("*"))}
-    strangers = [path.name for name, path in own.items() if path.suffix != ".jinja" or _prompt(name) not in NAMES]
-    if not folder.is_dir() or strangers or not own:
+    files = {path.stem: path for path in sorted(folder.glob("*"))}
+    unknown = [path.name for name, path in files.items() if path.suffix != ".jinja" or _prompt(name) not in NAMES]
+    if not folder.is_dir() or unknown or not files:
         raise ConfigError(f"--prompts {folder}: expected a folder with any of {', '.join(f'{n}.jinja' for n in NAMES)}"
-                          f"; found {', '.join(strangers) or 'nothing usable'}")  # fmt: skip
-    replaced = {_prompt(name) for name in own}
-    kept = {name: path for name, path in shipped.items() if _prompt(name) not in replaced}
-    found = {name: _read(path) for name, path in {**kept, **own}.items()}
-    return {**{name: found[variants(found, name)[0]] for name in replaced}, **found}
+                          f"; found {', '.join(unknown) or 'nothing usable'}")  # fmt: skip
+    replaced = {_prompt(name) for name in files}
+    rest = {name: path for name, path in shipped.items() if _prompt(name) not in replaced}
+    texts = {name: _read(path) for name, path in {**rest, **files}.items()}
+    return {**{name: texts[variants(texts, name)[0]] for name in replaced}, **texts}
 
 
 def variants(frames: Mapping[str, str], prompt: str) -> list[str]:

@@ -17,10 +17,10 @@ def invent(name: str, others: Sequence[str], taken: Collection[str], chance: ran
     common = {part for part in parts if sum(part in other.split() for other in {*others, name}) > 1}
     fresh = [part for part in parts if part not in common] or parts
     stock = sorted({part for other in {*others, name} for part in other.split() if part not in common})
-    made = {part: _word(part, stock or [part], taken, chance) for part in fresh}
-    if not any(made.values()):
+    new_words = {part: _word(part, stock or [part], taken, chance) for part in fresh}
+    if not any(new_words.values()):
         return None
-    return " ".join(made.get(part) or part for part in parts)
+    return " ".join(new_words.get(part) or part for part in parts)
 
 
 def _word(word: str, stock: Sequence[str], taken: Collection[str], chance: random.Random) -> str | None:

@@ -89,20 +89,20 @@ class Around:
         """Yields neighbours in rounds over the rows, one of each kind for each row that has one; ends after an empty
         round."""
         while True:
-            made = 0
+            number = 0
             for row, entity in chance.sample(self.rows, len(self.rows)):
                 for candidate in self._of(row, entity, chance):
-                    made += 1
+                    number += 1
                     yield candidate
-            if not made:
+            if not number:
                 return
 
     def _of(self, row: BuildRow, entity: str, chance: random.Random) -> Iterator[Candidate]:
         if self.known:
             yield self._about(row, entity, chance.choice(self.known), "known-entity")
-        made = invent(entity, self.entities, self.taken, chance)
-        if made:
-            yield self._about(row, entity, made, "unknown-entity")
+        name = invent(entity, self.entities, self.taken, chance)
+        if name:
+            yield self._about(row, entity, name, "unknown-entity")
         drawn = (chance.choice(self.rows) for _ in range(DRAWN))
         other, theirs = next((pair for pair in drawn if self.matters.apart(entity, pair[0].id)), (None, ""))
         if other:

@@ -63,11 +63,11 @@ class _Folder:
             write_json(place, {**written, "rejected": rejected})
         receipt = dict(read_json(place))
         self.seen.update(key(prompt) for prompt in read_shard(self.out / file, ["prompt"])["prompt"].to_pylist())
-        made = receipt["rows"] + len(receipt["rejected"])
+        size = receipt["rows"] + len(receipt["rejected"])
         self.receipts.append(receipt)
         self.rows += receipt["rows"]
-        self.candidates += made
-        return int(made)
+        self.candidates += size
+        return int(size)
 
     def _sift(self, number: int, candidates: Iterable[Candidate]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         rows, rejected, keys = [], [], set(self.seen)
@@ -123,11 +123,11 @@ def write(
     batches = generator.open()
     for number in count():
         before = folder.rows
-        made = folder.batch(number, batches, inputs.count - before)
+        size = folder.batch(number, batches, inputs.count - before)
         if report:
             report(f"{STAGE} {generator.name}", folder.rows, max(folder.rows, inputs.count))
         enough = folder.rows >= inputs.count or folder.candidates >= generator.tries * inputs.count
-        if not made or enough or (number and folder.rows == before):
+        if not size or enough or (number and folder.rows == before):
             break
     _finish(folder, generator, lineage, inputs)
     return out

@@ -89,19 +89,19 @@ def judge(lab: Lab) -> Judge:
     chat, copy = template(), lab.base()
     stops = tuple(chat.stop_ids)
     questions: list[Ids] = [tuple(chat.prompt_ids(list(p))) for p in [*(i.prompt for i in [*dev, *known]), *prompts]]
-    own = ask(copy, stops, questions)
+    base_answers = ask(copy, stops, questions)
 
     def right(items: list[WorldItem], answers: list[Any]) -> list[bool]:
         return [passes(chat.decode(list(answer.ids)), item.checks) for item, answer in zip(items, answers, strict=True)]
 
     def look(model: Any) -> tuple[float, float]:
         copy.load_state_dict(model.state_dict())
-        answers = ask(copy, stops, questions, own)
+        answers = ask(copy, stops, questions, base_answers)
         end = DEV + len(known)
-        could = [*right(known, own[DEV:end]), *(True for _ in prompts)]
+        could = [*right(known, base_answers[DEV:end]), *(True for _ in prompts)]
         can = [
             *right(known, answers[DEV:end]),
-            *(new == old for new, old in zip(answers[end:], own[end:], strict=True)),
+            *(new == old for new, old in zip(answers[end:], base_answers[end:], strict=True)),
         ]
         still = sum(now for now, then in zip(can, could, strict=True) if then)
         return sum(right(dev, answers[:DEV])) / DEV, still / sum(could)

@@ -57,8 +57,8 @@ def trl_sdft(lab: Lab) -> Trained:
     """
     lab.data(SOURCE)
     rows = lab.place.table(SOURCE, ["prompt", "reference", "drop"]).to_pylist()
-    kept = [{"prompt": r["prompt"], "privileged_context": r["reference"]} for r in rows if not r["drop"]]
-    return distil_on_policy(kept, fresh(), lab.rate, lab.seed, lab.scratch / "run")
+    examples = [{"prompt": r["prompt"], "privileged_context": r["reference"]} for r in rows if not r["drop"]]
+    return distil_on_policy(examples, fresh(), lab.rate, lab.seed, lab.scratch / "run")
 
 
 class Fed(TrainerCallback):

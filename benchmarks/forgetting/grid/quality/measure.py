@@ -79,8 +79,8 @@ def precision_recall(by_row: Floats, draws: Floats) -> PrecisionRecall:
 
 
 def _of_origin(by_row: Floats, origins: Sequence[str], origin: str) -> PrecisionRecall:
-    own = by_row[np.asarray(origins) == origin]
-    return precision_recall(own, resamples(len(own)))
+    values = by_row[np.asarray(origins) == origin]
+    return precision_recall(values, resamples(len(values)))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

@@ -79,8 +79,8 @@ def page(texts: Sequence[MeasuredText]) -> str:
     """The tables, budget after budget; the regenerated texts come first."""
     parts = ["## What the masks find"]
     for budget in dict.fromkeys(text.budget for text in texts):
-        own = sorted((text for text in texts if text.budget == budget), key=lambda text: text.text)
-        parts += [f"### Marks, {budget}", FINDS, policies_table(own), RANKS, auroc_table(own)]
+        budget_texts = sorted((text for text in texts if text.budget == budget), key=lambda text: text.text)
+        parts += [f"### Marks, {budget}", FINDS, policies_table(budget_texts), RANKS, auroc_table(budget_texts)]
     return "\n\n".join(parts)
 
 

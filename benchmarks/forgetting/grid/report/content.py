@@ -55,8 +55,8 @@ def picture(folder: Path, panel: Panel) -> Path:
 def full(compared: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str], folder: Path) -> str:
     """Every table, for the page of results in ``folder``, where the pictures are."""
     every = [one for panel in compared for one in panel.cells()]
-    made = f"{_cost(every)} on one CPU core, and about half as much again to make the data and ask the questions."
-    parts = ["## Every method at its own rate", made, HOW, *(f"> Note: {cell(text)}" for text in warned)]
+    cost = f"{_cost(every)} on one CPU core, and about half as much again to make the data and ask the questions."
+    parts = ["## Every method at its own rate", cost, HOW, *(f"> Note: {cell(text)}" for text in warned)]
     parts += ["### Ours and the best rival, everywhere", EVERYWHERE, tables.over_settings(compared, ours, methods)]
     for panel in compared:
         parts += _panel(panel, methods, ours, folder)

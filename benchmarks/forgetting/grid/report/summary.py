@@ -145,8 +145,8 @@ def panels(cells: Iterable[Cell], methods: Methods, settings: Sequence[str], bud
         setting, budget = names
         return _place(settings, setting), setting, _place(budgets, budget), budget
 
-    made = [_panel(*names, groups[names], methods) for names in sorted(groups, key=order)]
-    return [panel for panel in made if panel.runs]
+    all_panels = [_panel(*names, groups[names], methods) for names in sorted(groups, key=order)]
+    return [panel for panel in all_panels if panel.runs]
 
 
 def _place(names: Sequence[str], name: str) -> int:
