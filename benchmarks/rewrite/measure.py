@@ -14,7 +14,7 @@ from benchmarks.rewrite.labels import SOURCES, Label
 from curate.mask.score import Score
 from curate.mask.stage import Mark
 from curate.model.base import Base
-from curate.model.prompts import load_frames
+from curate.model.prompts import load_prompts
 from curate.rewrite.knowledge import Boilerplate, boilerplate
 from curate.rewrite.knowledge_stage import Knowledge
 from curate.rewrite.round_trip import RoundTrip, lost_words, stray_words
@@ -59,14 +59,14 @@ def by_model(labels: Sequence[Label], base: Base, data: Path | None) -> list[Fin
 
 
 def _of_source(labels: Sequence[Label], base: Base, common: Boilerplate) -> list[Finding]:
-    frames = load_frames()
-    frame = frames[FRAME]
+    prompt_texts = load_prompts()
+    prompt_text = prompt_texts[FRAME]
     examples = pa.Table.from_pylist([_row(label) for label in labels], EXAMPLE)
-    table = Knowledge(base, frame, Path()).work(examples, common)
+    table = Knowledge(base, prompt_text, Path()).work(examples, common)
     rows = table.to_pylist()
     trips = [RoundTrip(r["prompt"], r["reference"], r["response"], r["knowledge"] or []) for r in rows]
-    gone, stray = lost_words(base, frame, trips), stray_words(base, frames[ASKING], trips)
-    marked = Mark().work(Score(base, frame).work(table)).to_pylist()
+    gone, stray = lost_words(base, prompt_text, trips), stray_words(base, prompt_texts[ASKING], trips)
+    marked = Mark().work(Score(base, prompt_text).work(table)).to_pylist()
     return [
         Finding(label, _problems(label), lost, astray, mark["spans"] or [])
         for label, lost, astray, mark in zip(labels, gone, stray, marked, strict=True)

@@ -31,7 +31,7 @@ Row = tuple[str, str]
 class JudgeQuestion:
     """A question to the judge: the prompt template, and the options with their worth."""
 
-    frame: str
+    prompt_text: str
     worth: tuple[tuple[str, float], ...]
 
 
@@ -74,7 +74,7 @@ def verdicts(
     rows: Sequence[Row], question: JudgeQuestion, engine: Engine, template: Template, context: int
 ) -> list[float | None]:
     """The expected worth of the judge's reply for each row; None without a verdict, or if the prompt is too long."""
-    prompts = [_prompt(row, question.frame, template) for row in rows]
+    prompts = [_prompt(row, question.prompt_text, template) for row in rows]
     lead, firsts = options(question, template)
     fits = [ids is not None and len(ids) + len(lead) + 1 <= context for ids in prompts]
     sequences = [[*(ids or ()), *lead, next(iter(firsts))] for ids, ok in zip(prompts, fits, strict=True) if ok]
@@ -102,9 +102,9 @@ def expectation(scores: TokenScores, worth: Mapping[int, float]) -> float | None
     return sum(worth[token] * p for token, p in chances.items()) / total if total >= LEAST else None
 
 
-def _prompt(row: Row, frame: str, template: Template) -> list[int] | None:
+def _prompt(row: Row, prompt_text: str, template: Template) -> list[int] | None:
     question, answer = (text[:LONGEST] for text in row)
     try:
-        return template.prompt_ids(in_view(frame, [user(question)], answer))
+        return template.prompt_ids(in_view(prompt_text, [user(question)], answer))
     except TemplateError:
         return None  # another stage handles a text that cannot be rendered

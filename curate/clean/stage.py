@@ -95,4 +95,4 @@ def _flags(before: Sequence[str] | None, cleaned: Cleaned) -> list[str] | None:
 def _prompts() -> list[str]:
     from curate.clean.judge import questions
 
-    return [question.frame for question in questions()]
+    return [question.prompt_text for question in questions()]

@@ -21,7 +21,7 @@ import pyarrow as pa
 from curate.commands.pretrain_settings import PretrainConfig
 from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
-from curate.export.buffer import Pool
+from curate.export.buffer import TokenBuffer
 from curate.export.folder import export
 from curate.export.manifest import Facts, Input
 from curate.export.place import check_replaceable
@@ -153,17 +153,17 @@ def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
                      "give a lower --ratio")  # fmt: skip
     inputs: list[Input] = []
 
-    def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
+    def fill(buffer: TokenBuffer) -> tuple[pa.Table, pa.Table]:
         seen: set[str] = set()
         sides: list[pa.Table] = []
         for reading in readings:
             sample = _sample(reading, config, plain, longest, seen, sides[0]) if sides else None
             rows = reading.rows(config, plain, longest, seen, sample)
-            sides.append(pool.extend(_tables(rows, reading, base, config.top_k, progress)))
+            sides.append(buffer.extend(_tables(rows, reading, base, config.top_k, progress)))
             inputs.append(reading.facts)
             _check(reading)
         if not sides[0].num_rows:
-            why = counted(pool.skipped.get(readings[0].name, {}))
+            why = counted(buffer.skipped.get(readings[0].name, {}))
             raise MixError(f"{readings[0].path}: no row is fit for training, so there is nothing to learn; {why}")
         return sides[0], pa.concat_tables([sides[0].slice(0, 0), *sides[1:]])
 

@@ -79,9 +79,9 @@ def judged(pairs: Sequence[Pair], base: Base) -> list[float | None]:
     """The base model's probability of "yes, these contradict", for each pair; None where it is unknown."""
     from curate.clean.judge import load_question, verdicts
 
-    frame = load_question("contradict", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
+    prompt_text = load_question("contradict", (("no", 0.0), ("No", 0.0), ("yes", 1.0), ("Yes", 1.0)))
     rows = [(one.question, f"First answer: {one.answer}\n\nSecond answer: {other.answer}") for one, other in pairs]
-    return verdicts(rows, frame, base.engine, base.template, base.config.max_model_len)
+    return verdicts(rows, prompt_text, base.engine, base.template, base.config.max_model_len)
 
 
 def _pairs(rows: Sequence[Claim], key: Callable[[Claim], object]) -> Iterator[Pair]:

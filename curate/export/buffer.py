@@ -92,7 +92,7 @@ def _lists(bounds: np.ndarray, values: pa.Array | np.ndarray) -> pa.ListArray:
 
 
 @dataclass
-class Pool:
+class TokenBuffer:
     """Tokenised rows fit for training (``curate.export.rows.ROWS``) in scratch files, and counts of the other rows.
 
     ``labels`` and ``attention_mask`` are not stored: a label is the token where the weight is above 0, the mask is 1.

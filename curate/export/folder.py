@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.export.buffer import Pool
+from curate.export.buffer import TokenBuffer
 from curate.export.manifest import Facts, Input, checksum, manifest_of
 from curate.export.place import alone, check_replaceable, files_in, recover, replace
 from curate.export.rows import READS, ChatRenderer, Renderer, token_rows
@@ -57,12 +57,12 @@ def mix_and_export(
     something else. A killed export leaves ``out`` as it was.
     """
 
-    def fill(pool: Pool) -> tuple[pa.Table, pa.Table]:
-        new = _fill(pool, [build], template, facts.max_length)
+    def fill(buffer: TokenBuffer) -> tuple[pa.Table, pa.Table]:
+        new = _fill(buffer, [build], template, facts.max_length)
         if not new.num_rows:
             raise MixError(f"{build}: no row is fit for training, so there is nothing to mix; "
                            f"{why_nothing([build], template, facts.max_length)}")  # fmt: skip
-        old = _fill(pool, rehearsal, template, facts.max_length)
+        old = _fill(buffer, rehearsal, template, facts.max_length)
         if rehearsal and not old.num_rows and config.ratio < 1:
             why = why_nothing(rehearsal, template, facts.max_length)
             raise MixError(f"none of the {len(rehearsal)} rehearsal sets has a row fit for training; {why}; or give "
@@ -72,8 +72,8 @@ def mix_and_export(
     return export(fill, [Input.of(folder) for folder in (build, *rehearsal)], template, config, out, facts)
 
 
-Fill = Callable[[Pool], tuple[pa.Table, pa.Table]]
-"""Puts rows into the pool; returns the new rows and the rehearsal rows for ``plan``, columns ``CANDIDATES``."""
+Fill = Callable[[TokenBuffer], tuple[pa.Table, pa.Table]]
+"""Puts rows into the buffer; returns the new rows and the rehearsal rows for ``plan``, columns ``CANDIDATES``."""
 
 
 def export(
@@ -98,59 +98,59 @@ def _export(
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     scratch = partial / ".scratch"
-    pool = Pool(scratch)
-    sides = fill(pool)
-    pool.seal()
+    buffer = TokenBuffer(scratch)
+    sides = fill(buffer)
+    buffer.seal()
     try:
-        planned = plan(*(kindred(pool, sides) if config.validation else sides), config)
+        planned = plan(*(with_groups(buffer, sides) if config.validation else sides), config)
     except MixError as error:
-        raise MixError(f"{error}{lacking(pool, sides[0], facts.max_length)}") from None
-    manifest = _write(partial, pool, planned)
+        raise MixError(f"{error}{lacking(buffer, sides[0], facts.max_length)}") from None
+    manifest = _write(partial, buffer, planned)
     shutil.rmtree(scratch)
     if beside:
         beside(partial)
-    manifest |= manifest_of(pool, planned, config, facts, template, inputs)
+    manifest |= manifest_of(buffer, planned, config, facts, template, inputs)
     _finish(partial, manifest)
     replace(partial, out)
     return manifest
 
 
-def kindred(pool: Pool, sides: tuple[pa.Table, pa.Table]) -> tuple[pa.Table, pa.Table]:
+def with_groups(buffer: TokenBuffer, sides: tuple[pa.Table, pa.Table]) -> tuple[pa.Table, pa.Table]:
     """The candidates with one cluster for near-identical questions, so that no question is in two splits."""
     both = pa.concat_tables(sides)
-    clusters = pa.array(join(both["cluster"].to_pylist(), pool.questions()), pa.string())
+    clusters = pa.array(join(both["cluster"].to_pylist(), buffer.questions()), pa.string())
     both = both.set_column(CANDIDATES.get_field_index("cluster"), "cluster", clusters)
     return both.slice(0, sides[0].num_rows), both.slice(sides[0].num_rows)
 
 
-def _fill(pool: Pool, folders: Sequence[Path], template: ChatRenderer, max_length: int) -> pa.Table:
+def _fill(buffer: TokenBuffer, folders: Sequence[Path], template: ChatRenderer, max_length: int) -> pa.Table:
     paths = (path for folder in folders for path in shard_paths(folder))
-    return pool.extend(token_rows(read_shard(path, READS), template, max_length) for path in paths)
+    return buffer.extend(token_rows(read_shard(path, READS), template, max_length) for path in paths)
 
 
-def _write(partial: Path, pool: Pool, planned: Plan) -> dict[str, Any]:
+def _write(partial: Path, buffer: TokenBuffer, planned: Plan) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     meta: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
     for split, numbers in planned.numbers["splits"].items():
         rows = planned.rows.filter(pc.equal(planned.rows["split"], split))["row"].to_numpy()
-        shards, side = _shards(partial, split, pool, rows)
-        examples += _examples(pool, rows) if split == "train" else []
+        shards, side = _shards(partial, split, buffer, rows)
+        examples += _examples(buffer, rows) if split == "train" else []
         totals = {unit: sum(s[unit] for s in numbers["sources"].values()) for unit in ("rows", "tokens", "targets")}
-        splits[split] = {**totals, "response_tokens": _response_tokens(pool, rows), "shards": shards}
+        splits[split] = {**totals, "response_tokens": _response_tokens(buffer, rows), "shards": shards}
         meta[split] = {"rows": len(rows), "shards": side}
         _datasets_files(partial / split, split, [Path(shard["file"]).name for shard in shards])
     write_json(partial / "dataset_dict.json", {"splits": list(splits)})
     return {"splits": splits, "meta": meta, "examples": examples}
 
 
-def _shards(partial: Path, split: str, pool: Pool, rows: np.ndarray) -> tuple[list[dict[str, Any]], ...]:
+def _shards(partial: Path, split: str, buffer: TokenBuffer, rows: np.ndarray) -> tuple[list[dict[str, Any]], ...]:
     """Write the shards of a split; return the receipts of token shards and of meta shards. Writing overlaps with
     making the next shards."""
     futures: list[tuple[Future[dict[str, Any]], ...]] = []
     with ThreadPoolExecutor(2) as threads:
         for name, part in _parts(rows):
-            table = pool.take(part)
+            table = buffer.take(part)
             futures.append(tuple(
                 threads.submit(_shard, partial, f"{folder}/{name}", table.select(schema.names))
                 for folder, schema in ((split, TOKENS), (f"meta/{split}", META))
@@ -160,10 +160,10 @@ def _shards(partial: Path, split: str, pool: Pool, rows: np.ndarray) -> tuple[li
     return tuple([receipt.result() for receipt in receipts] for receipts in zip(*futures, strict=True))
 
 
-def _response_tokens(pool: Pool, rows: np.ndarray) -> dict[str, int]:
+def _response_tokens(buffer: TokenBuffer, rows: np.ndarray) -> dict[str, int]:
     """Number of response tokens by source, end of turn included."""
-    few = pool.small[0].select(["source", "anchor_start"]).take(rows)
-    lengths = pa.concat_arrays([t["n_tokens"].combine_chunks() for t in pool.candidates]).take(pa.array(rows))
+    few = buffer.small[0].select(["source", "anchor_start"]).take(rows)
+    lengths = pa.concat_arrays([t["n_tokens"].combine_chunks() for t in buffer.candidates]).take(pa.array(rows))
     few = few.append_column("n", pc.subtract(lengths, few["anchor_start"]))
     sums = few.group_by("source").aggregate([("n", "sum")]).to_pydict()
     return {name: count for name, count in sorted(zip(sums["source"], sums["n_sum"], strict=True)) if count}
@@ -182,21 +182,21 @@ def _shard(root: Path, name: str, table: pa.Table) -> dict[str, Any]:
     return {"file": name, "rows": receipt["rows"], "sha256": receipt["sha256"]}
 
 
-def _examples(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
+def _examples(buffer: TokenBuffer, rows: np.ndarray) -> list[dict[str, Any]]:
     """The first rows of each objective, for the card; a repeated row is shown once."""
-    kinds = pool.small[0]["objective"].take(rows)
+    kinds = buffer.small[0]["objective"].take(rows)
     places = {kind: np.flatnonzero(pc.equal(kinds, kind).to_numpy()) for kind in EXAMPLES}
     missing = {kind: min(count, len(places[kind])) for kind, count in EXAMPLES.items()}
     examples: dict[str, dict[str, Any]] = {}
     for place in heapq.merge(*places.values()):
         kind, row = kinds[place].as_py(), int(rows[place])
-        small = pool.small[0].slice(row, 1).to_pylist()[0]
+        small = buffer.small[0].slice(row, 1).to_pylist()[0]
         if missing[kind] and small["id"] not in examples:
             examples[small["id"]] = {
                 **{name: small[name] for name in ("id", "source", "origin", "objective")},
-                **{name: pool.records[name].text(row) for name in ("question", "response")},
-                "spans": pool.spans(rows[place : place + 1]).to_pylist()[0],
-                "end_of_turn": bool(pool.records["tokens"].take(rows[place : place + 1])[1]["weight"][-1] > 0),
+                **{name: buffer.records[name].text(row) for name in ("question", "response")},
+                "spans": buffer.spans(rows[place : place + 1]).to_pylist()[0],
+                "end_of_turn": bool(buffer.records["tokens"].take(rows[place : place + 1])[1]["weight"][-1] > 0),
             }
             missing[kind] -= 1
         if not any(missing.values()):

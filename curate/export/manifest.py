@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from curate import __version__
 from curate.config.settings import Strict
-from curate.export.buffer import Pool
+from curate.export.buffer import TokenBuffer
 from curate.export.rows import Renderer
 from curate.mixture.plan import Plan
 from curate.mixture.settings import MixtureConfig
@@ -71,7 +71,7 @@ def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
 
 
 def manifest_of(
-    pool: Pool, planned: Plan, config: MixtureConfig, facts: Facts, template: Renderer, inputs: Sequence[Input]
+    buffer: TokenBuffer, planned: Plan, config: MixtureConfig, facts: Facts, template: Renderer, inputs: Sequence[Input]
 ) -> dict[str, Any]:
     unsaid = {"temperature"} if config.temperature is None else None  # older folders keep their fingerprint
     mix = config.model_dump(exclude=unsaid)
@@ -96,13 +96,13 @@ def manifest_of(
         "by": config.ratio_unit,
         "mix": {**planned.numbers, "config": mix},
         "balance": planned.balance,
-        "accounting": _accounting(pool, planned),
-        "left_out": pool.left_out,
+        "accounting": _accounting(buffer, planned),
+        "left_out": buffer.left_out,
         "inputs": [dataset.model_dump(exclude_unset=True) for dataset in inputs],
     }
 
 
-def _accounting(pool: Pool, planned: Plan) -> dict[str, Any]:
+def _accounting(buffer: TokenBuffer, planned: Plan) -> dict[str, Any]:
     """Per source: rows in = exported + not exported by reason; ``written`` counts repeats and ``unanchored`` those
     whose anchors were dropped because the scoring pass saw other tokens."""
     exported: Counter[str] = Counter()
@@ -112,16 +112,16 @@ def _accounting(pool: Pool, planned: Plan) -> dict[str, Any]:
             exported[source] += counts["distinct"]
             written.setdefault(source, {})[split] = counts["rows"]
     accounting = {}
-    for source in sorted(pool.rows_in):
-        reasons = Counter(pool.skipped[source])
-        reasons["not-sampled"] += pool.rows_in[source] - reasons.total() - exported[source]
+    for source in sorted(buffer.rows_in):
+        reasons = Counter(buffer.skipped[source])
+        reasons["not-sampled"] += buffer.rows_in[source] - reasons.total() - exported[source]
         accounting[source] = {
-            "rows": pool.rows_in[source],
+            "rows": buffer.rows_in[source],
             "exported": exported[source],
             "not_exported": {reason: count for reason, count in sorted(reasons.items()) if count},
-            "origins": dict(sorted(pool.origins[source].items())),
+            "origins": dict(sorted(buffer.origins[source].items())),
             "written": written.get(source, {}),
-            "unanchored": pool.unanchored[source],
+            "unanchored": buffer.unanchored[source],
         }
     return accounting
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import CurateError
-from curate.export.buffer import Pool
+from curate.export.buffer import TokenBuffer
 from curate.export.rows import READS, ChatRenderer, token_rows
 from curate.store.advice import remedy
 from curate.store.files import read_shard, shard_paths
@@ -47,10 +47,10 @@ def why_nothing(folders: Sequence[Path], template: ChatRenderer, max_length: int
     return "; ".join(part for part in (counted(reasons), remedy(reasons)) if part)
 
 
-def lacking(pool: Pool, new: pa.Table, max_length: int) -> str:
+def lacking(buffer: TokenBuffer, new: pa.Table, max_length: int) -> str:
     """A further reason why rehearsal is too short: answered rehearsal rows that are not fit; "" where all are fit."""
-    names = set(pool.skipped) - set(pc.unique(new["source"]).to_pylist())
-    reasons = sum((pool.skipped[name] for name in names), Counter())
+    names = set(buffer.skipped) - set(pc.unique(new["source"]).to_pylist())
+    reasons = sum((buffer.skipped[name] for name in names), Counter())
     reasons.pop("not-sampled", None)
     if not reasons:
         return ""

@@ -24,7 +24,7 @@ NEIGHBOURS = 8  # next rows among which the least similar reference becomes the 
 @dataclass(frozen=True)
 class Score:
     base: Base
-    frame: str  # the prompt that puts the reference in view; "" scores closed book only (rehearsal)
+    prompt_text: str  # the prompt that puts the reference in view; "" scores closed book only (rehearsal)
     top_k: int = 20
 
     name: ClassVar[str] = "score"
@@ -32,7 +32,7 @@ class Score:
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "draft", "response", "thought", "origin", "drop")
 
     def identity(self) -> dict[str, Any]:
-        return {**self.base.identity(), "frame": self.frame, "top_k": self.top_k}
+        return {**self.base.identity(), "prompt_text": self.prompt_text, "top_k": self.top_k}
 
     def open(self) -> Worker:
         _ = self.base.engine
@@ -44,7 +44,7 @@ class Score:
         closed = closed_book(self.base, rendered, self.top_k)
         opened: list[TokenScores | None] = [None] * len(rows)
         placebo = opened
-        if self.frame:
+        if self.prompt_text:
             opened = behind(self.base, [self._view(row, row["reference"]) for row in rows], rendered)
             others = placebos([row["reference"] for row in rows])
             placebo = behind(
@@ -55,12 +55,12 @@ class Score:
             rows, rendered, closed, opened, placebo, strict=True
         ):
             row.update(_columns(tokens, closed_scores, opened_scores, other))
-            if closed_scores is None or (self.frame and opened_scores is None):
+            if closed_scores is None or (self.prompt_text and opened_scores is None):
                 row["drop"] = row["drop"] or "too-long"
         return pa.Table.from_pylist(rows, SCORED)
 
     def _view(self, row: dict[str, Any], reference: str) -> list[int]:
-        return view(self.base, self.frame, row["prompt"], reference, row["draft"] or "")
+        return view(self.base, self.prompt_text, row["prompt"], reference, row["draft"] or "")
 
 
 def placebos(references: Sequence[str]) -> list[str | None]:

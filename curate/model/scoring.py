@@ -16,9 +16,9 @@ def render(base: Base, prompt: Sequence[Message], response: str, thought: str | 
     return rendered if len(rendered.ids) < base.config.max_model_len else None
 
 
-def view(base: Base, frame: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[int]:
+def view(base: Base, prompt_text: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[int]:
     """The prompt's tokens with a reference in view."""
-    return base.template.prompt_ids(in_view(frame, prompt, reference, draft))
+    return base.template.prompt_ids(in_view(prompt_text, prompt, reference, draft))
 
 
 def behind(

@@ -72,7 +72,7 @@ class Ask:
     """Marks every passage and appends a row for every question, kept or refused, after the shard's own rows."""
 
     base: Base
-    frames: tuple[str, str]  # the prompts that ask for questions and for an answer (curate/model/prompts)
+    prompt_texts: tuple[str, str]  # the prompts that ask for questions and for an answer (curate/model/prompts)
     wanted: int = 3  # questions per passage
     max_tokens: int = 256  # of an answer
     lang: str = "en"
@@ -87,7 +87,7 @@ class Ask:
         settings = {name: getattr(self, name) for name in ("wanted", "max_tokens", "lang", "seed")}
         if self.base.template.thinks:
             settings["thinking"] = self.thinking
-        return {**self.base.identity(), **settings, "frames": list(self.frames)}
+        return {**self.base.identity(), **settings, "prompt_texts": list(self.prompt_texts)}
 
     def open(self) -> Worker:
         _ = self.base.engine
@@ -102,7 +102,7 @@ class Ask:
         return pa.Table.from_pylist([*map(_passage, states), *new], EXAMPLE)
 
     def _question(self, asked: Sequence[PassageState], number: int) -> None:
-        prompts = [in_view(self.frames[0], [user(str(self.wanted))], one.text) for one in asked]
+        prompts = [in_view(self.prompt_texts[0], [user(str(self.wanted))], one.text) for one in asked]
         tokens = self.base.template.room(TOKENS * (self.wanted + 1), self.thinking)
         replies = self._generate(prompts, tokens, TEMPERATURE if number else 0.0, number)
         for one, (text, finished, unfit) in zip(asked, replies, strict=True):
@@ -128,7 +128,7 @@ class Ask:
 
     def _answer(self, asked: Sequence[PassageState]) -> None:
         pairs = [(one, candidate) for one in asked for candidate in one.usable]
-        prompts = [in_view(self.frames[1], [user(candidate.question)], one.text) for one, candidate in pairs]
+        prompts = [in_view(self.prompt_texts[1], [user(candidate.question)], one.text) for one, candidate in pairs]
         answers = self._generate(prompts, self.base.template.room(self.max_tokens, self.thinking), 0.0, 0)
         for (one, candidate), (text, finished, unfit) in zip(pairs, answers, strict=True):
             candidate.answer = text

@@ -58,13 +58,13 @@ def check_documents(source: Source, plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class PlainText:
-    """A source of plain text, the plan for it, and the model that asks. ``frames``: the prompts by name, with
+    """A source of plain text, the plan for it, and the model that asks. ``prompt_texts``: the prompts by name, with
     "questions" and "grounded" among them."""
 
     source: Source
     plan: Plan
     base: Base
-    frames: Mapping[str, str]
+    prompt_texts: Mapping[str, str]
 
 
 def load_passages(
@@ -101,13 +101,13 @@ def counter(base: Base) -> Count:
     return lambda text: len(encoder.encode(text, add_special_tokens=False).ids)
 
 
-def passage_size(plan: Plan, base: Base, frames: Mapping[str, str]) -> int:
+def passage_size(plan: Plan, base: Base, prompt_texts: Mapping[str, str]) -> int:
     """Most tokens of a passage that leave room for prompts, questions and answers. Raises ``ConfigError`` where the
     context leaves fewer than ``SMALLEST``."""
     ids = base.template.prompt_ids
     asking, answering = _rooms(plan, base)
-    asking += len(ids(in_view(frames["questions"], [user(str(plan.questions))], "")))
-    answering += len(ids(in_view(frames["grounded"], [user("?")], ""))) + TOKENS
+    asking += len(ids(in_view(prompt_texts["questions"], [user(str(plan.questions))], "")))
+    answering += len(ids(in_view(prompt_texts["grounded"], [user("?")], ""))) + TOKENS
     room = base.config.max_model_len - max(asking, answering) - SPARE
     if room < SMALLEST:
         raise ConfigError(f"a context of {base.config.max_model_len} tokens leaves {max(room, 0)} for a passage beside "
@@ -128,15 +128,15 @@ def _longest(plan: Plan) -> int:
 
 def _passages(text: PlainText, work: Path, shard_rows: int, max_drop: float, report: Report | None) -> Path:
     plan, base = text.plan, text.base
-    size = passage_size(plan, base, text.frames)
+    size = passage_size(plan, base, text.prompt_texts)
     limits = {"tokenizer": base.template.tokenizer_hash}
     cut = Cut(text.source, label(text.source), plan.column, size, counter(base), plan.lang, limits)
     return write_passages(cut, work, shard_rows, max_drop, report)
 
 
 def _stage(text: PlainText) -> Ask:
-    frames, plan = (text.frames["questions"], text.frames["grounded"]), text.plan
-    return Ask(text.base, frames, plan.questions, _longest(plan), plan.lang, plan.seed, plan.max_tokens)
+    prompt_texts, plan = (text.prompt_texts["questions"], text.prompt_texts["grounded"]), text.plan
+    return Ask(text.base, prompt_texts, plan.questions, _longest(plan), plan.lang, plan.seed, plan.max_tokens)
 
 
 def label(source: Source) -> str:

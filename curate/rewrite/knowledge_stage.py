@@ -23,7 +23,7 @@ from curate.text.questions import question_of
 @dataclass(frozen=True)
 class Knowledge:
     base: Base
-    frame: str  # the prompt that puts the reference in view
+    prompt_text: str  # the prompt that puts the reference in view
     dataset: Path  # the source's rows, whose references share boilerplate
     lang: str = "en"
 
@@ -32,7 +32,7 @@ class Knowledge:
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "drop")
 
     def identity(self) -> dict[str, Any]:
-        return {**self.base.identity(), "frame": self.frame, "lang": self.lang}
+        return {**self.base.identity(), "prompt_text": self.prompt_text, "lang": self.lang}
 
     def open(self) -> Worker:
         _ = self.base.engine
@@ -44,7 +44,7 @@ class Knowledge:
         rendered = [render(self.base, row["prompt"], row["reference"]) for row in rows]
         closed = closed_book(self.base, rendered)
         opened = behind(
-            self.base, [view(self.base, self.frame, row["prompt"], row["reference"]) for row in rows], rendered
+            self.base, [view(self.base, self.prompt_text, row["prompt"], row["reference"]) for row in rows], rendered
         )
         for row, tokens, without, within in zip(rows, rendered, closed, opened, strict=True):
             if tokens and without and within:

@@ -153,8 +153,8 @@ class Regenerate:
         and begun like the draft, and a sampled one; in later rounds sampled ones alone, warmer with each round. If none
         is accepted, ask for the same rewrites with a missing value put in place."""
         tried, number = divmod(attempt, len(self.prompts))
-        frame = self.prompts[number]
-        plain = [Ask(row, in_view(frame, row.prompt, row.reference, row.draft)) for row in rows]
+        prompt_text = self.prompts[number]
+        plain = [Ask(row, in_view(prompt_text, row.prompt, row.reference, row.draft)) for row in rows]
         asks: list[Ask] = []
         replies: list[Reply] = []
         if not tried:

@@ -30,7 +30,7 @@ class Reword:
     """Adds up to ``wordings - 1`` rows for each row, at the end of the shard."""
 
     base: Base
-    frame: str
+    prompt_text: str
     wordings: int
     lang: str = "en"
     seed: int = 0
@@ -41,7 +41,7 @@ class Reword:
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
-        identity = {"frame": self.frame, "wordings": self.wordings, "lang": self.lang, "seed": self.seed}
+        identity = {"prompt_text": self.prompt_text, "wordings": self.wordings, "lang": self.lang, "seed": self.seed}
         if self.base.template.thinks:
             identity["thinking"] = self.thinking
         return {**self.base.identity(), **identity}
@@ -60,7 +60,7 @@ class Reword:
         template = self.base.template
         longest = template.room(MAX_TOKENS, self.thinking)
         room = self.base.config.max_model_len - longest
-        prompts = [template.prompt_ids(in_view(self.frame, row["prompt"], "")) for row in rows]
+        prompts = [template.prompt_ids(in_view(self.prompt_text, row["prompt"], "")) for row in rows]
         fitting = [index for index, ids in enumerate(prompts) if len(ids) <= room]
         questions: list[list[str]] = [[] for _ in rows]
         for number in range(TRIES * (self.wordings - 1) if fitting else 0):

@@ -19,13 +19,13 @@ class RoundTrip(NamedTuple):
     knowledge: Sequence[Mapping[str, Any]] = ()  # words of the reference, see ``curate.rewrite.knowledge``
 
 
-def lost_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
-    """For each row the words to be learned that the base cannot recover from the response. ``frame``: the prompt that
-    puts a reference in view."""
+def lost_words(base: Base, prompt_text: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
+    """For each row the words to be learned that the base cannot recover from the response. ``prompt_text``: the prompt
+    that puts a reference in view."""
     missing = [unsaid(row.response, row.reference, question_of(row.prompt), row.knowledge, lang) for row in rows]
     doubtful = [i for i, places in enumerate(missing) if places]
     rendered = [render(base, rows[i].prompt, rows[i].reference) for i in doubtful]
-    scored = behind(base, [view(base, frame, rows[i].prompt, rows[i].response) for i in doubtful], rendered)
+    scored = behind(base, [view(base, prompt_text, rows[i].prompt, rows[i].response) for i in doubtful], rendered)
     words: list[list[str]] = [[] for _ in rows]
     for i, tokens, via in zip(doubtful, rendered, scored, strict=True):
         if tokens and via:
@@ -33,14 +33,16 @@ def lost_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "e
     return words
 
 
-def stray_words(base: Base, frame: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
+def stray_words(base: Base, prompt_text: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
     """For each row the words of the question that the base recovers from the reference but not from the response.
-    ``frame``: the prompt for the question that a text answers."""
+    ``prompt_text``: the prompt for the question that a text answers."""
     doubtful = [i for i, row in enumerate(rows) if unasked(row.response, question_of(row.prompt), lang)]
     rendered = [render(base, rows[i].prompt, question_of(rows[i].prompt)) for i in doubtful]
     by_reference, by_response, by_nothing = (
         behind(
-            base, [view(base, frame, rows[i].prompt, text) for i, text in zip(doubtful, texts, strict=True)], rendered
+            base,
+            [view(base, prompt_text, rows[i].prompt, text) for i, text in zip(doubtful, texts, strict=True)],
+            rendered,
         )
         for texts in ([rows[i].reference for i in doubtful], [rows[i].response for i in doubtful], [""] * len(doubtful))
     )

@@ -17,10 +17,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.forgetting.grid import costs
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.methods import METHODS, controls, weighted
-from benchmarks.forgetting.grid.methods.selfmade import distil_on_policy, frame
+from benchmarks.forgetting.grid.methods.selfmade import distil_on_policy, prompt_text
 from benchmarks.forgetting.grid.mixed import Mixed, Side, mix
 from benchmarks.forgetting.grid.settings import SETTINGS
-from curate.model.prompts import in_view, load_frames
+from curate.model.prompts import in_view, load_prompts
 from curate.schema import EXAMPLE, IGNORE
 from train.config.sft import SftConfig
 from train.data.batches import Task, assign
@@ -141,7 +141,7 @@ class Letters:
 def stage(share: float, **fields: Any) -> Mixed:
     engine = SimpleNamespace(model=small_model())
     base: Any = SimpleNamespace(engine=engine, template=Letters(), identity=dict)
-    return Mixed(base, load_frames(None)["rewrite"], share, max_tokens=5, **fields)
+    return Mixed(base, load_prompts(None)["rewrite"], share, max_tokens=5, **fields)
 
 
 def table(*origins: str) -> pa.Table:
@@ -188,8 +188,8 @@ def test_a_model_elsewhere_cannot_be_mixed() -> None:
 
 def test_trl_gets_the_products_frame() -> None:
     prompt = [{"role": "user", "content": "why?"}]
-    ours = in_view(load_frames(None)["rewrite"], prompt, "so.")[-1]["content"]
-    assert frame().format(prompt="why?", privileged_context="so.") == ours
+    ours = in_view(load_prompts(None)["rewrite"], prompt, "so.")[-1]["content"]
+    assert prompt_text().format(prompt="why?", privileged_context="so.") == ours
 
 
 def test_trl_runs_for_its_steps_and_moves_the_student(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def words(text: str) -> int:
 
 
 LENGTHS = costs.Lengths(lambda messages: sum(words(m["content"]) for m in messages), words)
-VIEW = words(load_frames(None)["rewrite"]) - 2 * 3 + 2 + 3  # the frame, "{{ x }}" replaced by 2 and 3 words
+VIEW = words(load_prompts(None)["rewrite"]) - 2 * 3 + 2 + 3  # the prompt_text, "{{ x }}" replaced by 2 and 3 words
 
 
 def built(**fields: Any) -> dict[str, Any]:

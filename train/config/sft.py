@@ -81,7 +81,7 @@ class Penalties(Strict):
     shift_scope: Scope = Field("tensor", description="Limit each tensor's shift, or that of all together (global).")
 
 
-class Parts(Strict):
+class Trainable(Strict):
     """What trains."""
 
     freeze: float = Field(0.0, ge=0, lt=1, description="Share of layers held, from below, embeddings included.")
@@ -98,7 +98,7 @@ class Mixture(Strict):
     pcgrad: bool = Field(False, description="Project away what sources' gradients hold against each other.")
 
 
-class Watch(Strict):
+class Stopping(Strict):
     """Early stopping, on what is learned and what is kept."""
 
     watch_every: int = Field(0, ge=0, description="Steps between looks at dev and retention rows; 0: none.")
@@ -120,7 +120,7 @@ class Machine(Strict):
     report_to: Words = Field((), description="tensorboard, wandb or both, by commas. Default: neither.")
 
 
-class SftConfig(Machine, Watch, Mixture, Parts, Penalties, Loss, Optimiser, Place):
+class SftConfig(Machine, Stopping, Mixture, Trainable, Penalties, Loss, Optimiser, Place):
     """A supervised run on an exported dataset."""
 
     @model_validator(mode="after")

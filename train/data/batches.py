@@ -65,14 +65,14 @@ def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
     roles[~distil & labelled & (split.weights > 0)] = LABEL
     weights = np.where((roles == LABEL) & ~distil, split.weights, 1.0).astype(np.float32)
     twice = pools.names.index(ANCHOR_POOL) if held and config.anchor_at == "all" else None
-    return Task(split, roles, weights, _pool_of(split, roles, pools), _needed(split, roles), twice)
+    return Task(split, roles, weights, _group_of(split, roles, pools), _needed(split, roles), twice)
 
 
 def has_anchor(config: SftConfig) -> bool:
     return config.anchor != "none" and config.anchor_weight > 0
 
 
-def _pool_of(split: Split, roles: np.ndarray, pools: LossGroups) -> np.ndarray:
+def _group_of(split: Split, roles: np.ndarray, pools: LossGroups) -> np.ndarray:
     index = {name: i for i, name in enumerate(pools.names)}
     labels, distilled = (
         np.array([index.get(f"{kind}/{source}", 0) for source in split.sources], np.int64) for kind in ("loss", "kl")

@@ -136,7 +136,7 @@ def build_trainer(
     from transformers.trainer_callback import PrinterCallback
 
     from train.run.regularizers import hold
-    from train.trainer.early_stopping import Watch
+    from train.trainer.early_stopping import EarlyStopping
     from train.trainer.trainer import AnchoredSFTTrainer
 
     config, model = run.config, _load(run)
@@ -144,7 +144,7 @@ def build_trainer(
     holding = hold(run, model)
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
-    watch = Watch(config.retention_floor, config.patience) if config.watch_every else None
+    watch = EarlyStopping(config.retention_floor, config.patience) if config.watch_every else None
     callbacks = [each for each in (reporter, watch, holding.limit) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
         pools=run.pools,

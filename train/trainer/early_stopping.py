@@ -19,7 +19,7 @@ def trade_off(recall: float, kept: float, floor: float = 0.0) -> float:
     return 2 * recall * kept / (recall + kept) if kept >= floor and recall + kept > 0 else 0.0
 
 
-class Watch(TrainerCallback):
+class EarlyStopping(TrainerCallback):
     """Adds the trade-off, relative to the base model, to every evaluation, and stops training early by the trade-off.
 
     ``reason``: why training was stopped early; None where training was not.

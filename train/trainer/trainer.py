@@ -18,7 +18,7 @@ from train.objective.loss import LossGroups, divergence, full_divergence, likeli
 from train.objective.pcgrad import Gradient, surgery
 from train.objective.penalties import Penalty
 from train.objective.teacher import Teacher
-from train.trainer.early_stopping import Watch
+from train.trainer.early_stopping import EarlyStopping
 
 Judged = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """For each scored token, [n]: divergence (float32), weight (float32), whether the token is the model's likeliest."""
@@ -47,7 +47,7 @@ class AnchoredSFTTrainer(SFTTrainer):
     def __init__(
         self, *, pools: LossGroups, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
         teacher: Teacher | None = None, penalties: Sequence[Penalty] = (), pcgrad: int | None = None,
-        watch: Watch | None = None, **kwargs: Any,
+        watch: EarlyStopping | None = None, **kwargs: Any,
     ):  # fmt: skip
         """``pcgrad``: the seed of gradient surgery; None: gradients are added up as they are."""
         self.pools, self.order = pools, order
@@ -88,7 +88,7 @@ class AnchoredSFTTrainer(SFTTrainer):
     ) -> torch.Tensor:
         """This batch's share of the step's loss; ``num_items_in_batch``: the step's token counts by loss group."""
         counts = inputs["counts"] if num_items_in_batch is None else num_items_in_batch
-        sums = self.pool_sums(model, inputs)
+        sums = self.group_sums(model, inputs)
         self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
         # The wrapped model averages gradients over devices, and our normaliser already counts all devices' tokens.
         loss = self.pools.loss(sums, counts) * float(self.accelerator.num_processes)
@@ -107,7 +107,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         whole.train()
         inputs = self._prepare_inputs(inputs)
         with self.compute_loss_context_manager():
-            sums = self.pool_sums(whole, inputs)
+            sums = self.group_sums(whole, inputs)
             parts = self.pools.parts(sums, counts)
         self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
         weights = [weight for weight in whole.parameters() if weight.requires_grad]
@@ -130,7 +130,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         whole = self.accelerator.unwrap_model(model)
         return torch.stack([penalty(whole) for penalty in self.penalties]).sum()
 
-    def pool_sums(self, model: Any, inputs: Any) -> torch.Tensor:
+    def group_sums(self, model: Any, inputs: Any) -> torch.Tensor:
         """Weighted divergences summed by loss group: float32 [groups]."""
         terms, weights, _ = self.judged(model, inputs)
         return self.pools.sums(terms, weights, inputs["pools"])

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.exam import template
-from curate.model.prompts import in_view, load_frames
+from curate.model.prompts import in_view, load_prompts
 from curate.store.files import read_json, read_shard, write_json
 from curate.store.manifest import read_manifest
 
@@ -63,13 +63,13 @@ def lengths() -> Lengths:
 
 def for_new_rows(rows: Iterable[Row], recipe: Recipe, lengths: Lengths) -> int:
     """Tokens over the rows of a built dataset (columns ``COLUMNS``); rows that were dropped unread cost nothing."""
-    frame = load_frames(None)["rewrite"]
-    return sum(_of_row(row, recipe, lengths, frame) for row in rows if row["response"] is not None)
+    prompt_text = load_prompts(None)["rewrite"]
+    return sum(_of_row(row, recipe, lengths, prompt_text) for row in rows if row["response"] is not None)
 
 
-def _of_row(row: Row, recipe: Recipe, lengths: Lengths, frame: str) -> int:
+def _of_row(row: Row, recipe: Recipe, lengths: Lengths, prompt_text: str) -> int:
     prompt = lengths.prompt(row["prompt"])
-    view = lengths.prompt(in_view(frame, row["prompt"], row["reference"], row["draft"] or ""))
+    view = lengths.prompt(in_view(prompt_text, row["prompt"], row["reference"], row["draft"] or ""))
     answer = len(row["token_ids"] or ()) or lengths.text(row["response"]) + 1
     closed, opened = _passes(recipe) if row["token_ids"] else (0, 0)
     scored = closed * (prompt + answer) + opened * (view + answer)

@@ -23,7 +23,7 @@ from curate.ingest.load import load_source
 from curate.mask.policies import REGISTRY
 from curate.model.engine import EngineConfig
 from curate.model.folder import model_hash
-from curate.model.prompts import load_frames
+from curate.model.prompts import load_prompts
 from curate.rewrite.regenerate import Regenerate
 from curate.store.files import read_dataset
 from curate.store.runner import run_stage
@@ -108,10 +108,10 @@ class Place:
     def built(self, recipe: Recipe, progress: Progress) -> Path:
         """The built dataset of a recipe: rows with their marks."""
         config = self._build(recipe)
-        base, frames = config.base(), load_frames(None)
-        fits = Fit(base, frames[config.frame], config.max_tokens)
+        base, prompt_texts = config.base(), load_prompts(None)
+        fits = Fit(base, prompt_texts[config.prompt_text], config.max_tokens)
         folder = load_source(config.input(), config.out, config.shard_rows, 1.0, fits, fits.identity(), progress)
-        for stage in self._stages(recipe, stages(config, base, frames, folder)):
+        for stage in self._stages(recipe, stages(config, base, prompt_texts, folder)):
             folder = run_stage(stage, folder, config.out, 1.0, progress)
         return folder
 

@@ -40,7 +40,7 @@ class Mixed:
     """
 
     base: Base
-    frame: str  # the prompt that puts the reference in view
+    prompt_text: str  # the prompt that puts the reference in view
     share: float
     seed: int = 0
     max_tokens: int = 48
@@ -52,7 +52,7 @@ class Mixed:
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference", "draft", "origin", "meta")
 
     def identity(self) -> dict[str, Any]:
-        fields = ("frame", "share", "seed", "max_tokens", "attempts")
+        fields = ("prompt_text", "share", "seed", "max_tokens", "attempts")
         return {**self.base.identity(), **{name: getattr(self, name) for name in fields}}
 
     def open(self) -> Worker:
@@ -64,7 +64,7 @@ class Mixed:
     def work(self, table: pa.Table) -> pa.Table:
         rows: list[Row] = table.to_pylist()
         chosen = [row for row in rows if row["origin"] in ("rewritten", "reference")]
-        views = [self._ids(in_view(self.frame, r["prompt"], r["reference"], r["draft"] or "")) for r in chosen]
+        views = [self._ids(in_view(self.prompt_text, r["prompt"], r["reference"], r["draft"] or "")) for r in chosen]
         for batch in batches([len(ids) + self.max_tokens for ids in views], BATCH_TOKENS):
             self._replace([chosen[i] for i in batch], [views[i] for i in batch])
         return pa.Table.from_pylist(rows, EXAMPLE)

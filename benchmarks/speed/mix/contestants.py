@@ -17,8 +17,8 @@ Go = tuple[Callable[[], object], Callable[[], Sources]]
 
 
 def ours(inputs: Path, out: Path) -> Go:
-    """Tokenised rows from their shards, through the pool to the folder."""
-    from curate.export.buffer import Pool
+    """Tokenised rows from their shards, through the buffer to the folder."""
+    from curate.export.buffer import TokenBuffer
     from curate.export.folder import export
     from curate.export.manifest import Facts, Input
     from curate.mixture.settings import MixtureConfig
@@ -29,12 +29,12 @@ def ours(inputs: Path, out: Path) -> Go:
     template, config = load_template(str(BASE)), MixtureConfig(ratio=RATIO, validation=0)
     facts = Facts(model=str(BASE), mask={"policy": "key"}, max_length=LONGEST)
 
-    def side(pool: Pool, source: str) -> pa.Table:
-        return pool.extend(read_shard(path) for path in sorted((inputs / source).glob("*.arrow")))
+    def side(buffer: TokenBuffer, source: str) -> pa.Table:
+        return buffer.extend(read_shard(path) for path in sorted((inputs / source).glob("*.arrow")))
 
     def go() -> object:
         stages = [Input(stage="mask", fingerprint=source, lineage=Lineage()) for source in ("new", "old")]
-        return export(lambda pool: (side(pool, "new"), side(pool, "old")), stages, template, config, out, facts)
+        return export(lambda buffer: (side(buffer, "new"), side(buffer, "old")), stages, template, config, out, facts)
 
     return go, lambda: in_folder(out)
 

@@ -19,7 +19,7 @@ from curate.holdout.facts import HoldOut
 from curate.ingest import content_hash
 from curate.ingest.load import load_source
 from curate.model.base import Base
-from curate.model.prompts import load_frames
+from curate.model.prompts import load_prompts
 from curate.passages import PlainText, check_documents, load_passages
 from curate.rewrite.knowledge_stage import Knowledge
 from curate.store.disk import check_writable
@@ -47,11 +47,11 @@ class Built:
 
 @dataclass(frozen=True)
 class Begun:
-    """A source that was read and cleaned: the ``base`` model, its prompts (``frames``), the dataset ``folder``, and
-    the number of ``rejected`` records by reason."""
+    """A source that was read and cleaned: the ``base`` model, its prompts (``prompt_texts``), the dataset ``folder``,
+    and the number of ``rejected`` records by reason."""
 
     base: Base
-    frames: dict[str, str]
+    prompt_texts: dict[str, str]
     folder: Path
     rejected: dict[str, int]
 
@@ -65,28 +65,28 @@ def begin(config: BuildConfig, progress: Progress) -> Begun:
     base = config.chat_base()
     say_thinking(config, config.max_tokens, base, progress)
     progress.say_all(notices.of_machine(base.config))
-    frames = load_frames(config.prompts)
-    fits = Fit(base, longest(frames, config.frame), config.max_tokens)
-    folder = ingest(config, base, frames, fits, progress)
+    prompt_texts = load_prompts(config.prompts)
+    fits = Fit(base, longest(prompt_texts, config.prompt_text), config.max_tokens)
+    folder = ingest(config, base, prompt_texts, fits, progress)
     progress.say_all(notices.of_language(folder, config.lang))
     rejected = Manifest.load(folder).rejected
     folder = cleaned(config, folder, base, config.out, config.max_drop, progress, executor(config.ray))
     check_choices(config, folder)
-    return Begun(base, frames, folder, rejected)
+    return Begun(base, prompt_texts, folder, rejected)
 
 
 def build(config: BuildConfig, progress: Progress) -> Built:
     """Run every stage that has not run yet on these inputs. Raises the stages' errors, which say what to do."""
     begun = begin(config, progress)
-    base, frames, ingested, rejected = begun.base, begun.frames, begun.folder, begun.rejected
+    base, prompt_texts, ingested, rejected = begun.base, begun.prompt_texts, begun.folder, begun.rejected
     prompts = calibrated(config, begun, progress)
-    folder = run_stages(config, stages(config, base, frames, ingested, prompts), ingested, progress)
+    folder = run_stages(config, stages(config, base, prompt_texts, ingested, prompts), ingested, progress)
     write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
     summary = {"rejected": rejected, **summarise(folder)}
     if config.exclude:
         say_unmatched(config.exclude, config.excluded(), folder, progress)
     if config.test:
-        summary["test"] = heldout_suites(config, base, frames, ingested, folder)
+        summary["test"] = heldout_suites(config, base, prompt_texts, ingested, folder)
         progress.say(f"curate: test: {in_words(summary['test'])}")
     for line in (*advice(summary["origins"], config.mode), *advice_on_thoughts(folder, config, base)):
         progress.say(f"curate: {line}; `curate peek {folder}` shows them")
@@ -109,14 +109,14 @@ def calibrated(config: BuildConfig, begun: Begun, progress: Progress) -> tuple[s
     def rewrite(prompt: str, rows: Path) -> Path:
         steps = (
             Knowledge(begun.base, prompt, begun.folder, config.lang),
-            replace(regenerate(config, begun.base, begun.frames, (prompt,)), attempts=1, fallback="drop"),
+            replace(regenerate(config, begun.base, begun.prompt_texts, (prompt,)), attempts=1, fallback="drop"),
         )
         for stage in steps:
             rows = run_stage(stage, rows, config.out, 1.0, None, executor(config.ray))
         return rows
 
     count = 0 if config.mode == "source" else config.calibrate
-    return tuple(calibrate(begun.frames, config.frame, begun.folder, config.out, count, rewrite, progress))
+    return tuple(calibrate(begun.prompt_texts, config.prompt_text, begun.folder, config.out, count, rewrite, progress))
 
 
 def check_source(config: BuildConfig) -> None:
@@ -126,7 +126,7 @@ def check_source(config: BuildConfig) -> None:
         content_hash(config.input())
 
 
-def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit", progress: Progress) -> Path:
+def ingest(config: BuildConfig, base: Base, prompt_texts: dict[str, str], fits: "Fit", progress: Progress) -> Path:
     """Read the source into a dataset folder: its question-answer rows, or questions generated from its passages."""
     if config.kind == "qa":
         folder = load_source(
@@ -135,6 +135,6 @@ def ingest(config: BuildConfig, base: Base, frames: dict[str, str], fits: "Fit",
         progress.say_all(notices.of_reading(folder))
         return folder
     return load_passages(
-        PlainText(config.input(), config.passages(), base, frames), config.out, config.shard_rows, config.max_drop,
-        fits, fits.identity(), progress, executor(config.ray),
+        PlainText(config.input(), config.passages(), base, prompt_texts), config.out, config.shard_rows,
+        config.max_drop, fits, fits.identity(), progress, executor(config.ray),
     )  # fmt: skip

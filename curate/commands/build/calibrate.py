@@ -35,19 +35,20 @@ class Trial:
 
 
 def calibrate(
-    frames: Mapping[str, str], mode: str, folder: Path, work: Path, count: int, rewrite: Rewrite, progress: Progress
+    prompt_texts: Mapping[str, str], mode: str, folder: Path, work: Path, count: int, rewrite: Rewrite,
+    progress: Progress,
 ) -> list[str]:  # fmt: skip
     """Try the prompts for ``mode`` on the first ``count`` rows of a dataset; return their texts, best first."""
-    names = variants(frames, mode)
+    names = variants(prompt_texts, mode)
     if len(names) < 2 or not count:
-        return [frames[name] for name in names]
+        return [prompt_texts[name] for name in names]
     rows = excerpt(folder, count, work)
-    trials = [_trial(name, rewrite(frames[name], rows)) for name in names]
+    trials = [_trial(name, rewrite(prompt_texts[name], rows)) for name in names]
     trials.sort(key=lambda trial: -trial.kept)
     for trial in trials:
         progress.say(f"curate: {trial.line()}")
     progress.say(f"curate: taking {trials[0].prompt} first; --prompts DIR tries your own")
-    return [frames[trial.prompt] for trial in trials]
+    return [prompt_texts[trial.prompt] for trial in trials]
 
 
 def _trial(name: str, folder: Path) -> Trial:

@@ -8,7 +8,7 @@ from curate.commands.build.settings import BuildConfig
 from curate.commands.build.stages import Fit, check_choices, choices, longest, stages
 from curate.ingest.load import load_source
 from curate.model.base import Base
-from curate.model.prompts import in_view, load_frames
+from curate.model.prompts import in_view, load_prompts
 from curate.passages import PlainText, estimate
 from curate.rewrite.regenerate import PER_ATTEMPT
 from curate.store.files import read_dataset
@@ -22,21 +22,21 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     config.terms()
     config.excluded()
     base = config.chat_base()
-    frames = load_frames(config.prompts)
+    prompt_texts = load_prompts(config.prompts)
     if config.kind == "text":
-        return _dry_run_of_text(config, base, frames)
-    frame = longest(frames, config.frame)
-    fits = Fit(base, frame, config.max_tokens)
+        return _dry_run_of_text(config, base, prompt_texts)
+    prompt_text = longest(prompt_texts, config.prompt_text)
+    fits = Fit(base, prompt_text, config.max_tokens)
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_source(config.input(), Path(scratch), config.shard_rows, 1.0, fits, fits.identity())
         check_choices(config, folder)
         chosen = choices(config, folder)
-        names = [stage.name for stage in stages(config, base, frames, folder)]
+        names = [stage.name for stage in stages(config, base, prompt_texts, folder)]
         names = [*([Clean.name] if config.clean else []), *names]
         facts = Manifest.load(folder)
         table = read_dataset(folder, ["prompt", "reference"])
         lengths = [
-            len(base.template.prompt_ids(in_view(frame, *pair)))
+            len(base.template.prompt_ids(in_view(prompt_text, *pair)))
             for pair in zip(table["prompt"].to_pylist(), table["reference"].to_pylist(), strict=True)
         ]
     read = sum(lengths)
@@ -51,11 +51,11 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
             "stages": names, **chosen}  # fmt: skip
 
 
-def _dry_run_of_text(config: BuildConfig, base: Base, frames: dict[str, str]) -> dict[str, Any]:
+def _dry_run_of_text(config: BuildConfig, base: Base, prompt_texts: dict[str, str]) -> dict[str, Any]:
     """The estimate for plain text covers asking questions alone: how many of them are kept is not known before."""
     import tempfile
 
-    text = PlainText(config.input(), config.passages(), base, frames)
+    text = PlainText(config.input(), config.passages(), base, prompt_texts)
     with tempfile.TemporaryDirectory() as scratch:
         numbers = estimate(text, Path(scratch), config.shard_rows)
     return {**numbers, "engine": base.config.engine, "gpu_minutes": _gpu_minutes(base, numbers["tokens_at_most"])}

@@ -22,7 +22,7 @@ def preview(config: BuildConfig, rows: int, progress: Progress) -> dict[str, Any
     begun = begin(config, progress)
     prompts = calibrated(config, begun, progress)
     few = excerpt(begun.folder, rows, config.out)
-    steps = stages(config, begun.base, begun.frames, begun.folder, prompts)
+    steps = stages(config, begun.base, begun.prompt_texts, begun.folder, prompts)
     built = run_stages(config.model_copy(update={"max_drop": 1.0}), steps, few, progress)
     source, previewed = Manifest.load(begun.folder).kept, Manifest.load(few).kept
     seconds = _seconds(config.out, built) * source / max(previewed, 1)

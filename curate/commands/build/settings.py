@@ -96,7 +96,7 @@ class BuildConfig(Reading, ModelConfig, Rewriting, Masking, Cleaning, Running):
         return self
 
     @property
-    def frame(self) -> str:
+    def prompt_text(self) -> str:
         """The prompt that puts the reference in view; scoring needs one even where nothing is rewritten."""
         return "rewrite" if self.mode == "source" else self.mode
 

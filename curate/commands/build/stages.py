@@ -24,32 +24,34 @@ from curate.store.files import read_dataset, read_live
 from curate.store.stage import Stage
 
 
-def longest(frames: Mapping[str, str], prompt: str) -> str:
+def longest(prompt_texts: Mapping[str, str], prompt: str) -> str:
     """The longest variant of a prompt: a row must fit the context with any of them."""
-    return max((frames[name] for name in variants(frames, prompt)), key=len)
+    return max((prompt_texts[name] for name in variants(prompt_texts, prompt)), key=len)
 
 
-def regenerate(config: BuildConfig, base: Base, frames: Mapping[str, str], prompts: tuple[str, ...]) -> Regenerate:
+def regenerate(
+    config: BuildConfig, base: Base, prompt_texts: Mapping[str, str], prompts: tuple[str, ...]
+) -> Regenerate:
     return Regenerate(
-        base, prompts, frames["question"], config.mode, config.attempts, config.fallback, config.max_tokens,
+        base, prompts, prompt_texts["question"], config.mode, config.attempts, config.fallback, config.max_tokens,
         config.lang, config.terms(), config.seed, thoughts=config.thoughts,
     )  # fmt: skip
 
 
 def stages(
-    config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, prompts: tuple[str, ...] = ()
+    config: BuildConfig, base: Base, prompt_texts: dict[str, str], ingested: Path, prompts: tuple[str, ...] = ()
 ) -> list[Stage]:  # fmt: skip
     """The stages of a build, in order; add a new stage here. Rows that the user excludes and rows held out for a test
     are marked last, so that another choice repeats no work of the model. ``prompts``: those that show the model a
     reference, best first; by default the shipped ones in their order."""
     terms, ids = config.terms(), config.excluded()
-    prompts = prompts or tuple(frames[name] for name in variants(frames, config.frame))
-    reword = Reword(base, frames["rephrase"], config.wordings, config.lang, config.seed, config.max_tokens)
+    prompts = prompts or tuple(prompt_texts[name] for name in variants(prompt_texts, config.prompt_text))
+    reword = Reword(base, prompt_texts["rephrase"], config.wordings, config.lang, config.seed, config.max_tokens)
     return [
         compare(Dedupe(ingested, config.lang, judge=base if config.judged else None), ids),
         *([reword] if config.wordings > 1 else []),
         Knowledge(base, prompts[0], ingested, config.lang),
-        regenerate(config, base, frames, prompts),
+        regenerate(config, base, prompt_texts, prompts),
         Score(base, prompts[0], config.top_k),
         Mark(config.mask, config.thresholds, config.lang, terms),
         *([Exclude(ids)] if ids else []),
@@ -82,10 +84,12 @@ def say_unmatched(path: Path, ids: Sequence[str], built: Path, progress: Progres
 
 
 def heldout_suites(
-    config: BuildConfig, base: Base, frames: dict[str, str], ingested: Path, built: Path
+    config: BuildConfig, base: Base, prompt_texts: dict[str, str], ingested: Path, built: Path
 ) -> dict[str, Any]:  # fmt: skip
     """Write evaluation suites of the held-out facts and of trained facts beside the build; return counts and path."""
-    reword = Reword(base, frames["rephrase"], config.wordings + 1, config.lang, config.seed + 1, config.max_tokens)
+    reword = Reword(
+        base, prompt_texts["rephrase"], config.wordings + 1, config.lang, config.seed + 1, config.max_tokens
+    )
     held_out = split(ingested, config.test, config.seed, config.lang)
     return write_suites(built, held_out, config.seed, config.lang, None if config.ray else reword)
 
@@ -108,17 +112,17 @@ class Fit:
     the answer."""
 
     base: Base
-    frame: str
+    prompt_text: str
     max_tokens: int
 
     def identity(self) -> dict[str, Any]:
-        return {"context": self.base.config.max_model_len, "room": self.max_tokens, "frame": self.frame,
+        return {"context": self.base.config.max_model_len, "room": self.max_tokens, "prompt_text": self.prompt_text,
                 "template": self.base.template.hash, "tokenizer": self.base.template.tokenizer_hash}  # fmt: skip
 
     def __call__(self, prompt: list[Message], answer: str) -> bool:
         template = self.base.template
         try:
-            ids = template.prompt_ids(in_view(self.frame, prompt, answer))
+            ids = template.prompt_ids(in_view(self.prompt_text, prompt, answer))
         except TemplateError:
             return True  # not a question of length: the stage that renders the row reports this error
         return len(ids) + self.max_tokens <= self.base.config.max_model_len

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 NAMES = ("rewrite", "correct", "rephrase", "question", "questions", "grounded")
 
 
-def load_frames(folder: Path | None = None) -> dict[str, str]:
+def load_prompts(folder: Path | None = None) -> dict[str, str]:
     """The text of each prompt: the user's file where ``folder`` has one, else the shipped one. Of a prompt there may be
     variants, ``rewrite-brief.jinja`` beside ``rewrite.jinja``; the user's stand in place of all shipped ones."""
     shipped = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
@@ -34,12 +34,12 @@ def load_frames(folder: Path | None = None) -> dict[str, str]:
     return {**{name: texts[variants(texts, name)[0]] for name in replaced}, **texts}
 
 
-def variants(frames: Mapping[str, str], prompt: str) -> list[str]:
+def variants(prompt_texts: Mapping[str, str], prompt: str) -> list[str]:
     """The names of a prompt's variants, the plain one first; of equal texts one."""
-    names = sorted((name for name in frames if _prompt(name) == prompt), key=lambda name: (name != prompt, name))
+    names = sorted((name for name in prompt_texts if _prompt(name) == prompt), key=lambda name: (name != prompt, name))
     first: dict[str, str] = {}
     for name in names:
-        first.setdefault(frames[name], name)
+        first.setdefault(prompt_texts[name], name)
     return list(first.values())
 
 
@@ -48,9 +48,11 @@ def _prompt(name: str) -> str:
     return name.split("-")[0]
 
 
-def in_view(frame: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[Message]:
-    """The conversation with its last user turn replaced by the frame; after a tool turn the frame is a new one."""
-    text = _environment().from_string(frame).render(question=question_of(prompt), reference=reference, draft=draft)
+def in_view(prompt_text: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[Message]:
+    """The conversation with its last user turn replaced by the rendered prompt; after a tool turn a turn is added."""
+    text = (
+        _environment().from_string(prompt_text).render(question=question_of(prompt), reference=reference, draft=draft)
+    )
     turn = {"role": "user", "content": text.strip()}
     return [*(prompt[:-1] if prompt[-1]["role"] == "user" else prompt), turn]
 

@@ -10,7 +10,7 @@ from curate.commands.build.preview import preview
 from curate.commands.build.settings import BuildConfig
 from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
-from curate.model.prompts import load_frames, variants
+from curate.model.prompts import load_prompts, variants
 from curate.store.excerpt import excerpt
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
@@ -37,8 +37,8 @@ def write(folder, **texts):
 
 
 def test_the_shipped_prompts_have_variants_of_a_rewrite():
-    assert variants(load_frames(), "rewrite") == ["rewrite", "rewrite-fact", "rewrite-sentence"]
-    assert variants(load_frames(), "correct") == ["correct"]
+    assert variants(load_prompts(), "rewrite") == ["rewrite", "rewrite-fact", "rewrite-sentence"]
+    assert variants(load_prompts(), "correct") == ["correct"]
 
 
 def test_of_equal_prompts_the_first_counts():
@@ -46,13 +46,13 @@ def test_of_equal_prompts_the_first_counts():
 
 
 def test_prompts_of_ones_own_stand_in_place_of_those_shipped(tmp_path):
-    own = load_frames(write(tmp_path / "one", rewrite="{{ reference }} {{ question }}"))
+    own = load_prompts(write(tmp_path / "one", rewrite="{{ reference }} {{ question }}"))
     assert variants(own, "rewrite") == ["rewrite"]
-    assert own["rephrase"] == load_frames()["rephrase"]
-    two = load_frames(write(tmp_path / "two", rewrite_b="B {{ reference }}", rewrite_a="A {{ reference }}"))
+    assert own["rephrase"] == load_prompts()["rephrase"]
+    two = load_prompts(write(tmp_path / "two", rewrite_b="B {{ reference }}", rewrite_a="A {{ reference }}"))
     assert [two[name] for name in variants(two, "rewrite")] == ["A {{ reference }}", "B {{ reference }}"]
     with pytest.raises(ConfigError, match=r"found rewritten-x\.jinja"):
-        load_frames(write(tmp_path / "odd", rewritten_x="{{ reference }}"))
+        load_prompts(write(tmp_path / "odd", rewritten_x="{{ reference }}"))
 
 
 def test_the_prompt_with_most_faithful_rewrites_comes_first(tmp_path):
@@ -68,12 +68,12 @@ def test_the_prompt_with_most_faithful_rewrites_comes_first(tmp_path):
         return dataset(tmp_path / prompt, [learn(n, origin=origin) for n, origin in enumerate(origins)], rendering)
 
     said = Said()
-    frames = {"rewrite": "a", "rewrite-x": "b", "rewrite-y": "c", "correct": "d"}
-    assert calibrate(frames, "rewrite", rows, tmp_path, 32, rewrite, said) == ["b", "a", "c"]
+    prompt_texts = {"rewrite": "a", "rewrite-x": "b", "rewrite-y": "c", "correct": "d"}
+    assert calibrate(prompt_texts, "rewrite", rows, tmp_path, 32, rewrite, said) == ["b", "a", "c"]
     assert asked == [("a", 32), ("b", 32), ("c", 32)]
     assert said.lines[0] == "curate: prompt rewrite-x: 6 of 9 rows with a faithful rewrite (67%)"
-    assert calibrate(frames, "rewrite", rows, tmp_path, 0, rewrite, said) == ["a", "b", "c"]
-    assert calibrate(frames, "correct", rows, tmp_path, 32, rewrite, said) == ["d"]
+    assert calibrate(prompt_texts, "rewrite", rows, tmp_path, 0, rewrite, said) == ["a", "b", "c"]
+    assert calibrate(prompt_texts, "correct", rows, tmp_path, 32, rewrite, said) == ["d"]
     assert len(asked) == 3
 
 

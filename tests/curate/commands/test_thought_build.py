@@ -16,7 +16,7 @@ from curate.commands.progress import Progress
 from curate.commands.verify import verify
 from curate.model import base as base_module
 from curate.model.engine import Completion, TokenScores
-from curate.model.prompts import load_frames
+from curate.model.prompts import load_prompts
 from curate.model.template import TemplateError, user
 from curate.passages.ask import Ask
 from curate.rehearsal.answer import Answer
@@ -210,8 +210,8 @@ def rows(*questions):
 
 @pytest.mark.parametrize("name", ["QWEN3", "R1", "OLD_R1"])
 def test_questions_and_answers_that_the_model_makes_have_no_thought(name):
-    base, frames = Base(template(getattr(reasoning, name))), load_frames()
-    reworded = Reword(base, frames["rephrase"], 2, thinking=300).open()(rows("What is the dose of Dunlimab?"))
+    base, prompt_texts = Base(template(getattr(reasoning, name))), load_prompts()
+    reworded = Reword(base, prompt_texts["rephrase"], 2, thinking=300).open()(rows("What is the dose of Dunlimab?"))
     assert [row["prompt"][0]["content"] for row in reworded.to_pylist()] == [
         "What is the dose of Dunlimab?", "How much Dunlimab does one take?"
     ]  # fmt: skip
@@ -222,7 +222,9 @@ def test_questions_and_answers_that_the_model_makes_have_no_thought(name):
     passage = pa.Table.from_pylist([
         {"id": "p", "source": "s", "prompt": [user("")], "reference": "Dunlimab is a drug. Its usual dose is 19 mg."}
     ], EXAMPLE)  # fmt: skip
-    asked = Ask(base, (frames["questions"], frames["grounded"]), 1, thinking=400).open()(passage).to_pylist()[1]
+    asked = (
+        Ask(base, (prompt_texts["questions"], prompt_texts["grounded"]), 1, thinking=400).open()(passage).to_pylist()[1]
+    )
     assert (asked["prompt"][0]["content"], asked["reference"], asked["drop"]) == (
         "What is the usual dose of Dunlimab?", "Dunlimab: take 19 mg.", None
     )  # fmt: skip
@@ -245,7 +247,7 @@ def test_an_answer_that_never_came_is_unfinished():
     base = Base(template(reasoning.R1), endless=True)
     found = Answer(base, thoughts="anchor").open()(rows("Tell me.")).to_pylist()[0]
     assert (found["response"], found["thought"], found["drop"]) == ("", "", "unfinished")
-    assert len(Reword(base, load_frames()["rephrase"], 2).open()(rows("What is the dose of Dunlimab?"))) == 1
+    assert len(Reword(base, load_prompts()["rephrase"], 2).open()(rows("What is the dose of Dunlimab?"))) == 1
 
 
 def test_a_folder_of_an_older_version_is_told(tmp_path):
@@ -269,7 +271,7 @@ def test_a_folder_of_an_older_version_is_told(tmp_path):
 def test_an_answer_may_have_a_few_times_the_tokens_of_its_reference(name, letters, ceiling, expected):
     """A letter is a token here. A thought is as long as it is, so that of a model that thinks is not cut."""
     base = Base(template(CHATML if name == "CHATML" else getattr(reasoning, name), ()))
-    stage = Regenerate(base, (load_frames()["rewrite"],), load_frames()["question"], max_tokens=ceiling)
+    stage = Regenerate(base, (load_prompts()["rewrite"],), load_prompts()["question"], max_tokens=ceiling)
     place, reference = EXAMPLE.get_field_index("reference"), pa.array(["9 mg".rjust(letters, "x")])
     asked = rows("How?").set_column(place, EXAMPLE.field("reference"), reference)
     stage.open()(asked)

@@ -12,7 +12,7 @@ import pytest
 
 from curate.export import folder as export
 from curate.export import place
-from curate.export.buffer import Pool
+from curate.export.buffer import TokenBuffer
 from curate.export.folder import mix_and_export
 from curate.export.place import ExportError
 from curate.export.rows import ROWS, token_rows
@@ -385,17 +385,17 @@ def test_rows_come_back_from_the_scratch_files_as_they_went_in(tmp_path, renderi
     given = [row for row in table.to_pylist() if row["skip"] is None]
     assert {len(row["spans"]) for row in given} == {0, 1, 2}
     assert {len(row["anchor_ids"]) > 0 for row in given} == {True, False}
-    pool = Pool(tmp_path)
-    candidates = pool.extend([table.slice(0, 0), table.slice(0, 2), table.slice(2), table.slice(0, 0)])
-    pool.seal()
+    buffer = TokenBuffer(tmp_path)
+    candidates = buffer.extend([table.slice(0, 0), table.slice(0, 2), table.slice(2), table.slice(0, 0)])
+    buffer.seal()
     order = [3, 0, 0, len(given) - 1, 2, 1]
     schema = pa.schema([*TOKENS, *META])
-    found = pool.take(np.array(order))
+    found = buffer.take(np.array(order))
     assert found.equals(pa.Table.from_pylist([given[i] for i in order], schema))
-    assert pool.take(np.array([], dtype=np.int64)).equals(schema.empty_table())
+    assert buffer.take(np.array([], dtype=np.int64)).equals(schema.empty_table())
     assert candidates["n_tokens"].to_pylist() == [len(row["input_ids"]) for row in given]
     assert candidates["n_targets"].to_pylist() == [sum(t != IGNORE for t in row["labels"]) for row in given]
-    assert [pool.records["response"].text(i) for i in range(len(given))] == [row["response"] for row in given]
+    assert [buffer.records["response"].text(i) for i in range(len(given))] == [row["response"] for row in given]
 
 
 def span(start, end, kind):
@@ -409,9 +409,9 @@ def test_a_row_whose_columns_disagree_is_refused(tmp_path, change):
         "attention_mask": [1] * 3, "labels": [IGNORE, 6, 7], "weights": [0.0, 1.0, 1.0], "spans": [], "anchor_start": 1,
         "anchor_ids": [], "anchor_logprobs": [], "cluster": "1", "question": "", "response": "",
     }  # fmt: skip
-    Pool(tmp_path).add(pa.Table.from_pylist([row], ROWS))
+    TokenBuffer(tmp_path).add(pa.Table.from_pylist([row], ROWS))
     with pytest.raises(ValueError, match="labels must be the tokens"):
-        Pool(tmp_path).add(pa.Table.from_pylist([row | change], ROWS))
+        TokenBuffer(tmp_path).add(pa.Table.from_pylist([row | change], ROWS))
 
 
 def test_a_mix_without_a_temperature_keeps_its_fingerprint(inputs, out, tmp_path, rendering):

@@ -496,7 +496,7 @@ def test_the_build_goes_on_with_the_questions(tmp_path):
     """The tiny base has no idea of passages, so others ask; it rewrites and scores what they answered."""
     from curate.commands.build.settings import BuildConfig
     from curate.commands.build.stages import Fit, stages
-    from curate.model.prompts import load_frames
+    from curate.model.prompts import load_prompts
 
     doses = {"Velotrin": 87, "Wobrivir": 41, "Salmorix": 63, "Dunlimab": 19}
     corpus = tmp_path / "corpus"
@@ -515,7 +515,7 @@ def test_the_build_goes_on_with_the_questions(tmp_path):
     text = PlainText(Source(path=str(corpus)), Plan(), FakeBase(engine), FRAMES)
     folder = load_passages(text, tmp_path, 100, 0.5, fits, fits.identity())
     config = BuildConfig(source=str(corpus), out=tmp_path, max_tokens=48, **settings)
-    for stage in stages(config, base, load_frames(), folder):
+    for stage in stages(config, base, load_prompts(), folder):
         folder = run_stage(stage, folder, tmp_path, 1.0)
     rows = read_dataset(folder).to_pylist()
     assert verify(folder) == []

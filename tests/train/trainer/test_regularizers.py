@@ -225,7 +225,7 @@ def test_logits_in_slices_equal_logits_held_whole(
     weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
 
     def found() -> tuple[list[list[Tensor]], dict[str, float]]:
-        sums = trainer.pool_sums(trainer.model.train(), batch)
+        sums = trainer.group_sums(trainer.model.train(), batch)
         return [gradients_of(each, weights) for each in sums] + [[sums.detach()]], trainer.evaluate()
 
     with torch.no_grad():  # away from the base model, where a KL has a gradient

@@ -13,7 +13,7 @@ from benchmarks.forgetting.grid.lab import Lab, fresh, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.settings import ROWS, STEPS
 from benchmarks.forgetting.grid.train import Loss, Trained
-from curate.model.prompts import load_frames
+from curate.model.prompts import load_prompts
 from train.config.sft import SftConfig
 
 EVERY = Recipe(mask="all")
@@ -25,7 +25,7 @@ MIXED = {share: Recipe(text=f"mixed-{share}", mask="all") for share in (0.3, 0.5
 def sdft(lab: Lab) -> Trained:
     """NLL on the base model's own rewrite of the reference, all tokens; where no rewrite is faithful, on the reference.
 
-    The paper's template for rewriting is the product's frame here, which the base model knows."""
+    The paper's template for rewriting is the product's prompt_text here, which the base model knows."""
     return lab.train(EVERY)
 
 
@@ -53,7 +53,7 @@ def trl_sdft(lab: Lab) -> Trained:
     towards the base model with the reference in view (Jensen-Shannon over the student's 100 likeliest tokens).
 
     Each step has ``ROWS`` questions with one answer each. TRL's defaults but for what the budget or the machine
-    settles, and for the teacher's prompt, which is the product's frame.
+    settles, and for the teacher's prompt, which is the product's prompt_text.
     """
     lab.data(SOURCE)
     rows = lab.place.table(SOURCE, ["prompt", "reference", "drop"]).to_pylist()
@@ -84,7 +84,7 @@ def distil_on_policy(
         args=SDFTConfig(
             output_dir=str(scratch), learning_rate=rate, max_steps=steps, per_device_train_batch_size=each,
             gradient_accumulation_steps=1, num_generations=1, max_completion_length=48, seed=seed, bf16=True,
-            use_cpu=True, teacher_prompt_template=frame(), lr_scheduler_type=settings.schedule,
+            use_cpu=True, teacher_prompt_template=prompt_text(), lr_scheduler_type=settings.schedule,
             warmup_steps=settings.warmup,
             weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm, gradient_checkpointing=False,
             save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
@@ -101,9 +101,9 @@ def distil_on_policy(
     return Trained(model.eval(), done, done * each, fed.tokens, seconds)
 
 
-def frame() -> str:
-    """The product's frame in TRL's spelling."""
-    text = load_frames(None)["rewrite"].strip()
+def prompt_text() -> str:
+    """The product's prompt_text in TRL's spelling."""
+    text = load_prompts(None)["rewrite"].strip()
     for ours, theirs in (("{{ question }}", "{prompt}"), ("{{ reference }}", "{privileged_context}")):
         text = text.replace(ours, theirs)
     return text
