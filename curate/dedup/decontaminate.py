@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 
 from curate.dedup.near.overlap import Hit, Index, SuiteItem, counted, row_of
 from curate.dedup.near.settings import RUN, THRESHOLD
+from curate.store.disk import fingerprint
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
-from curate.store.stage import Decider, Worker, fingerprint, noted, with_drops
+from curate.store.stage import Decider, Worker, noted, with_drops
 
 KEY = "contamination"
 """The key in ``meta`` of the items found: a list of {"suite", "item", "score", "answered"}."""

@@ -29,6 +29,7 @@ from curate.mixture.groups import join
 from curate.mixture.plan import CANDIDATES, Plan, plan
 from curate.mixture.settings import MixError, MixtureConfig
 from curate.schema import META, TOKENS
+from curate.store.disk import fingerprint
 from curate.store.files import (
     MANIFEST,
     file_hash,
@@ -38,7 +39,6 @@ from curate.store.files import (
     write_json,
     write_shard,
 )
-from curate.store.stage import fingerprint
 
 SHARD_ROWS = 2000  # anchors make a row some 50 kB, so a shard some 100 MB
 AHEAD = 2  # shards that may wait for the disk while the next is made

@@ -15,8 +15,8 @@ from curate.export.buffer import TokenBuffer
 from curate.export.rows import Renderer
 from curate.mixture.plan import Plan
 from curate.mixture.settings import MixtureConfig
+from curate.store.disk import fingerprint
 from curate.store.manifest import MANIFEST, Lineage, Manifest
-from curate.store.stage import fingerprint
 
 VERSION = 2
 

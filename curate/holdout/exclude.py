@@ -17,8 +17,9 @@ from curate.config.settings import ConfigError
 from curate.dedup.rows import Verdict, find
 from curate.dedup.stage import Dedupe, Marker
 from curate.ingest.source import wording_id
+from curate.store.disk import fingerprint
 from curate.store.files import read_live
-from curate.store.stage import Decider, Worker, fingerprint, with_drops
+from curate.store.stage import Decider, Worker, with_drops
 
 SHOWN = 5  # ids named in a message
 

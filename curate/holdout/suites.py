@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from curate.holdout.facts import SUITES, SUMMARY, Item, Reword, Row, Split, rank
 from curate.schema import EXAMPLE, Message
+from curate.store.disk import fingerprint
 from curate.store.files import read_dataset, read_json, write_bytes, write_json
 from curate.store.manifest import Manifest
 from curate.store.stage import Stage as RewordStage
-from curate.store.stage import fingerprint
 from curate.text.compare import has_amount, has_name, tokens
 from curate.text.normalise import normalise
 from curate.text.quantity import quantities

@@ -36,11 +36,13 @@ class ScoredResponse:
 
     @classmethod
     def of(cls, row: Mapping[str, Any], lang: str = "en") -> "ScoredResponse":
-        """From a row of ``curate.schema.SCORED``."""
+        """From a row of ``curate.schema.SCORED``. The lists become arrays here, once for all who read them."""
+        starts, ends = np.asarray(row["token_starts"]), np.asarray(row["token_ends"])
+        closed, reference, placebo = (_array(row[f"logp_{name}"]) for name in ("closed", "reference", "placebo"))
         return cls(
-            row["response"], row["token_starts"], row["token_ends"], row["logp_closed"], row["logp_reference"],
-            row["logp_placebo"], [ids[0] for ids in row["top_ids"]], row["reference_argmax"], row["draft"] or "",
-            question_of(row["prompt"]), row["reference"] or "", lang,
+            row["response"], starts, ends, closed, reference, placebo, _array([ids[0] for ids in row["top_ids"]]),
+            _array(row["reference_argmax"]), row["draft"] or "", question_of(row["prompt"]), row["reference"] or "",
+            lang,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -76,6 +78,10 @@ class ScoredResponse:
         """How much more this reference explains each token than another row's, in nats [n]: logp_reference -
         logp_placebo."""
         return difference(self.scores("logp_reference", reader), self.scores("logp_placebo", reader))
+
+
+def _array(values: ArrayLike | None) -> NDArray[Any] | None:
+    return None if values is None else np.asarray(values)
 
 
 def difference(one: Array, other: Array) -> Array:

@@ -14,7 +14,7 @@ from curate.mask.policies import token_weights
 from curate.mask.scored import ScoredResponse
 from curate.mask.settings import Policy
 from curate.mask.thresholds import Thresholds
-from curate.rewrite.candidates import inventions
+from curate.rewrite import candidates
 from curate.rewrite.knowledge import taught
 from curate.schema import SCORED
 from curate.store.stage import Worker
@@ -61,13 +61,14 @@ class Mark:
         """The row with spans and flags. Known rows get no spans; others without spans are dropped with a reason."""
         if row["origin"] == "known":
             return {**row, "spans": [], "flags": row.get("flags") or []}
-        weights, spans = mark(self.policy, row, self.thresholds, self.lang, self.glossary)
-        own_words = [INVENTION] if invented(row, self.lang) else []
-        flags = row_flags(*_answer(ScoredResponse.of(row, self.lang), weights))
+        scored, inventions = ScoredResponse.of(row, self.lang), invented(row, self.lang)
+        weights = _weights(self.policy, row, scored, inventions, self.thresholds, self.glossary)
+        spans = close(weights, *scored.place, self.lang, self.glossary)
+        flags = row_flags(*_answer(scored, weights))
         return {
             **row,
             "spans": spans,
-            "flags": [*(row.get("flags") or []), *own_words, *_names(flags)],
+            "flags": [*(row.get("flags") or []), *([INVENTION] if inventions else []), *_names(flags)],
             "drop": _reason(flags, spans),
         }
 
@@ -79,16 +80,23 @@ def mark(
     """The trained tokens of a scored row (``curate.schema.SCORED``): weights, float32 [n], decided for whole units
     (``decide_units``) if the policy is ``key``, and the canonical mask that closes over them."""
     scored = ScoredResponse.of(row, lang)
+    weights = _weights(policy, row, scored, invented(row, lang), thresholds or Thresholds(), glossary)
+    return weights, close(weights, *scored.place, lang, glossary)
+
+
+def _weights(
+    policy: Policy, row: Mapping[str, Any], scored: ScoredResponse, inventions: Sequence[Word], thresholds: Thresholds,
+    glossary: Sequence[str],
+) -> Floats:  # fmt: skip
     weights = token_weights(policy, scored, thresholds)
     if policy == "key":
         weights = decide_units(weights, scored, thresholds, glossary)
         if row.get("knowledge") is not None:
-            unsure = token_weights(policy, scored, _unsure(thresholds or Thresholds()))
-            weights = taught(weights, unsure, row, lang)
+            weights = taught(weights, token_weights(policy, scored, _unsure(thresholds)), row, scored.lang)
         low, high = visible(*scored.place)
-        for word in invented(row, lang):
+        for word in inventions:
             weights[touching(word.start, word.end, low, high)] = 0
-    return weights, close(weights, *scored.place, lang, glossary)
+    return weights
 
 
 def _unsure(thresholds: Thresholds) -> Thresholds:
@@ -103,7 +111,7 @@ def invented(row: Mapping[str, Any], lang: str = "en") -> list[Word]:
         return []
     sources = (row["reference"] or "", *(turn["content"] for turn in row["prompt"]))
     scores = (row["token_starts"], row["token_ends"], row["logp_closed"], row["logp_reference"])
-    return inventions(row["response"], sources, *scores, lang)
+    return candidates.inventions(row["response"], sources, *scores, lang)
 
 
 def _answer(scored: ScoredResponse, weights: Floats) -> tuple[ScoredResponse, Floats]:

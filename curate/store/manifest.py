@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
+from curate.store.disk import fingerprint
 from curate.store.json_files import DatasetError, damaged, read_json, write_json
-from curate.store.stage import fingerprint
 
 MANIFEST = "manifest.json"
 KIND = "examples"

@@ -10,8 +10,6 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from curate.store.disk import fingerprint as fingerprint
-
 Worker = Callable[[pa.Table], pa.Table]
 
 

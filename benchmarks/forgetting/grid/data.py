@@ -25,9 +25,10 @@ from curate.model.engine import EngineConfig
 from curate.model.folder import model_hash
 from curate.model.prompts import load_prompts
 from curate.rewrite.regenerate import Regenerate
+from curate.store.disk import fingerprint
 from curate.store.files import read_dataset
 from curate.store.runner import run_stage
-from curate.store.stage import Stage, fingerprint
+from curate.store.stage import Stage
 
 GENERAL = "general"
 """The rehearsal set that comes with the world."""

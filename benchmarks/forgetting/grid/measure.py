@@ -21,8 +21,8 @@ from curate.model.engine import EngineConfig
 from curate.model.engines.transformers import batches
 from curate.model.folder import model_hash
 from curate.model.template import Template
+from curate.store.disk import fingerprint
 from curate.store.files import read_json, write_json
-from curate.store.stage import fingerprint
 from train.evaluation.checks import repeated_tail
 
 DIAGNOSED = 40

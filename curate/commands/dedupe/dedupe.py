@@ -21,7 +21,7 @@ from curate.dedup.near.find import NearDuplicates, TextSet, find
 from curate.dedup.near.overlap import Hit, Index, SearchedRow, per_suite, row_of
 from curate.dedup.semantic import embedder, refine
 from curate.ingest import Accepted, Rejected, Source, SourceError, content_hash, read_source
-from curate.store.stage import fingerprint
+from curate.store.disk import fingerprint
 from curate.text.words import language
 
 VERSION = 2
