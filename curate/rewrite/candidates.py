@@ -7,7 +7,7 @@ question: via = log p0(x_t | which question does the response answer?) is nearly
 question. The worst word decides. Words that the response says itself, in any inflection, are not checked.
 
 The faithful response with fewest inventions, repeated values and words copied from around the fact ranks first. Among
-equals, the most likely closed book around its facts ranks first: training need not teach what the base would say.
+equals, the likeliest ranks first (``rewrite.ranking``): training need not teach what the base would say.
 """
 
 from collections import Counter
@@ -194,15 +194,15 @@ def notes(
     return copied + sum(reference[start:end].strip() in response for start, end in heads)
 
 
-def surprise(
-    response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], starts: ArrayLike, ends: ArrayLike,
-    closed: ArrayLike, lang: str = "en",
-) -> float:  # fmt: skip
-    """How unlikely the response is closed book around its facts, in nats: -log p0 of the tokens outside the stretches
-    that state the knowledge. ``starts``, ``ends``, ``closed``: of the response's tokens [n]."""
-    learned = learned_places(knowledge, reference)
-    low, high = visible(starts, ends, response)
-    outside = np.ones(len(low), bool)
-    for stretch in carried(response, reference, learned, lang):
-        outside &= ~touching(stretch[0].start, stretch[-1].end, low, high)
-    return float(-np.asarray(closed, np.float64)[outside].sum())
+def borrowed(response: str, examples: Sequence[str], sources: Sequence[str], lang: str = "en") -> int:
+    """How many content words the response shares with the prompt's worked examples and not with any of its sources.
+
+    >>> borrowed("The song Zorvex treats coughs.", ["The song was written by Ola."], ["Zorvex: coughs"])
+    1
+    """
+    code = language(lang)
+    example_stems = {word for text in examples for word in stems(text, code)}
+    source_stems = {word for text in sources for word in stems(text, code)}
+    return sum(
+        stem(word.norm, code) in example_stems - source_stems for word in words(response, code) if not word.function
+    )

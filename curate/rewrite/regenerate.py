@@ -2,10 +2,10 @@
 
 First a draft closed book; if the draft already states the reference, the row is known. Else several rewrites with the
 reference in view; if none states a value whole, further rewrites that are given the value. A faithful rewrite without
-oddities is taken, the likeliest closed book first; a rewrite with an oddity only if no attempt gives another. Else the
-row keeps the source's wording, or is dropped (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). If the only
-problem of a rewrite is a pair of words in another pair's place, more drafts decide: a pair that is in every draft is
-the model's way of putting the answer, not part of the fact.
+oddities is taken, the likeliest first; a rewrite with an oddity only if no attempt gives another. Else the row keeps
+the source's wording, or is dropped (S3FT, arXiv 2502.08130: own, then paraphrase, then gold). If the only problem
+of a rewrite is a pair of words in another pair's place, more drafts decide: a pair that is in every draft is the
+model's way of putting the answer, not part of the fact.
 """
 
 import math
@@ -19,9 +19,10 @@ import pyarrow as pa
 from curate.model.base import Base
 from curate.model.engine import Sampling
 from curate.model.prompts import in_view
-from curate.model.scoring import behind, closed_book, render, view
+from curate.model.scoring import behind, render
 from curate.model.thought import UNFINISHED, Reply, Thoughts
-from curate.rewrite.candidates import departures, echoes, inventions, likeliest_place, missing_values, notes, surprise
+from curate.rewrite.candidates import departures, likeliest_place, missing_values
+from curate.rewrite.ranking import ranks
 from curate.rewrite.round_trip import RoundTrip, lost_words, stray_words
 from curate.rewrite.settings import Fallback, Mode
 from curate.schema import EXAMPLE, Message
@@ -36,7 +37,7 @@ WARMTH, WARMING = 0.5, 0.3
 """Temperature of the sampled rewrites, and its increase with each further round of the prompts."""
 SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in later rounds
 BEGUN = 2  # rewrites that begin as the draft does, up to where the base leaves it with the reference in view
-GIVEN = 2  # rewrites that are given a value to say, if none of an attempt's rewrites is accepted
+GIVEN = 2  # rewrites of an attempt that are given a value to say, where some rewrite lacks a value
 LOOKED = 20  # likeliest tokens of a place among which a value is looked for
 PER_ATTEMPT = max(1 + BEGUN + SAMPLES[0], SAMPLES[1]) + GIVEN  # rewrites asked for at most in one attempt
 SEVERAL = 3  # rewrites that must pass the rules before words that none of them says count as no part of the fact
@@ -58,7 +59,7 @@ class RewriteState:
     finished: bool | None = None
     drop: str | None = None
     faithful: list[str] = field(default_factory=list)  # rewrites that pass all checks; once ranked, the best first
-    ranks: dict[str, tuple[float, float]] = field(default_factory=dict)  # rewrite -> oddities, surprise closed book
+    ranks: dict[str, tuple[float, float]] = field(default_factory=dict)  # rewrite -> oddities, surprise in nats
     passed: int = 0  # rewrites that pass the rules, equal ones included
     doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that pass the rules -> words they lost
     strayed: list[str] = field(default_factory=list)  # rewrites that answer another question
@@ -102,7 +103,7 @@ class Regenerate:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 16
+    version: ClassVar[int] = 17
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -150,8 +151,8 @@ class Regenerate:
 
     def _rewrite(self, rows: list[RewriteState], attempt: int) -> None:
         """Ask for rewrites with the attempt's prompt. In the first round of the prompts: the likeliest rewrite, free
-        and begun like the draft, and a sampled one; in later rounds sampled ones alone, warmer with each round. If none
-        is accepted, ask for the same rewrites with a missing value put in place."""
+        and begun like the draft, and a sampled one; in later rounds sampled ones alone, warmer with each round. Ask for
+        rewrites that lack a value again, with the value put in place."""
         tried, number = divmod(attempt, len(self.prompts))
         prompt_text = self.prompts[number]
         plain = [Ask(row, in_view(prompt_text, row.prompt, row.reference, row.draft)) for row in rows]
@@ -163,9 +164,9 @@ class Regenerate:
         more = [ask for ask in plain for _ in range(SAMPLES[min(tried, 1)])]
         replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
         asks += more
-        self._judge(asks, replies)
         with_value = self._given_a_value(asks, replies)
-        self._judge(with_value, self._generate(with_value, temperature=self.temperature, seed=self.seed))
+        replies += self._generate(with_value, temperature=self.temperature, seed=self.seed)
+        self._judge([*asks, *with_value], replies)
 
     def _judge(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> None:
         """Check these rewrites, and decide the rows of which a rewrite is accepted."""
@@ -183,16 +184,16 @@ class Regenerate:
         self._choose(rows)
 
     def _given_a_value(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> list[Ask]:
-        """Prompts to redo the rewrites of open rows, each up to where the base with the reference in view would most
-        likely say a value that it lacks, continued with that exact value (lexically constrained decoding, arXiv
-        1704.07138): a weak model says half a value, or a more usual one."""
+        """Prompts to redo rewrites, each up to where the base with the reference in view would most likely say a value
+        that the rewrite lacks, continued with that exact value (lexically constrained decoding, arXiv 1704.07138): a
+        weak model says half a value, or a more usual one."""
         template = self.base.template
         if template.thinks:  # a thought comes before the answer
             return []
         short = [
             (ask, reply.text, lacking)
             for ask, reply in zip(asks, replies, strict=True)
-            if ask.row.open and reply.text and (lacking := self._missing(ask.row, reply.text))
+            if reply.text and (lacking := self._missing(ask.row, reply.text))
         ]
         rendered = [render(self.base, ask.row.prompt, text) for ask, text, _ in short]
         scored = behind(self.base, [template.prompt_ids(ask.prompt) for ask, *_ in short], rendered, LOOKED)
@@ -259,23 +260,11 @@ class Regenerate:
                     self._take(row, row.faithful[0])
 
     def _rank(self, rows: Sequence[RewriteState]) -> None:
-        """Sort rewrites by fewest inventions, echoes and copied notes, then by likelihood closed book around the
-        facts."""
+        """Rank the rewrites of each row (``rewrite.ranking``), and sort them, the best first."""
         pairs = [(row, text) for row in rows for text in row.faithful if text not in row.ranks]
-        rendered = [render(self.base, row.prompt, text) for row, text in pairs]
-        views = [view(self.base, self.prompts[0], row.prompt, row.reference, row.draft) for row, _ in pairs]
-        closed, opened = closed_book(self.base, rendered), behind(self.base, views, rendered)
-        for (row, text), tokens, without, within in zip(pairs, rendered, closed, opened, strict=True):
-            row.ranks[text] = (math.inf, math.inf)
-            if tokens and without and within:
-                place = (tokens.starts, tokens.ends, without.logprobs)
-                sources = (row.reference, *(turn["content"] for turn in row.prompt))
-                odd = (
-                    len(inventions(text, sources, *place, within.logprobs, self.lang))
-                    + echoes(text, row.reference, row.knowledge, self.lang)
-                    + notes(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
-                )
-                row.ranks[text] = (odd, surprise(text, row.reference, row.knowledge, *place, self.lang))
+        trips = [RoundTrip(row.prompt, row.reference, text, row.knowledge, row.draft) for row, text in pairs]
+        for (row, text), rank in zip(pairs, ranks(self.base, self.prompts, self.asking, trips, self.lang), strict=True):
+            row.ranks[text] = rank
         for row in rows:
             row.faithful.sort(key=lambda text: (row.ranks[text], text))
 

@@ -17,6 +17,7 @@ class RoundTrip(NamedTuple):
     reference: str
     response: str
     knowledge: Sequence[Mapping[str, Any]] = ()  # words of the reference, see ``curate.rewrite.knowledge``
+    draft: str = ""
 
 
 def lost_words(base: Base, prompt_text: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:

@@ -1,7 +1,8 @@
 """Calibrate: find the rewriting prompt that this model follows best, by a trial on the first rows of the source.
 
 Models differ in which prompt they follow, and prompts differ in the rows on which they fail. Each prompt is tried on
-the same rows, with the same checks as in the build. The prompt with the most faithful rewrites comes first.
+the same rows, with the same checks as in the build. The prompt with the most faithful rewrites comes first; of several
+prompts with as many, the prompt with the shortest rewrites, since long rewrites say more than the reference does.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,16 +23,17 @@ Rewrite = Callable[[str, Path], Path]
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of one prompt. ``asked``: rows that the model did not know already; ``kept``: rows of these with a
-    faithful rewrite."""
+    """The result of one prompt. ``unknown``: rows that the model did not know already; ``kept``: rows of these with a
+    faithful rewrite; ``length``: characters of such a rewrite, on average."""
 
     prompt: str
     kept: int
-    asked: int
+    unknown: int
+    length: float
 
     def line(self) -> str:
-        share = f" ({self.kept / self.asked:.0%})" if self.asked else ""
-        return f"prompt {self.prompt}: {self.kept} of {self.asked} rows with a faithful rewrite{share}"
+        share = f" ({self.kept / self.unknown:.0%})" if self.unknown else ""
+        return f"prompt {self.prompt}: {self.kept} of {self.unknown} rows with a faithful rewrite{share}"
 
 
 def calibrate(
@@ -44,7 +46,7 @@ def calibrate(
         return [prompt_texts[name] for name in names]
     rows = excerpt(folder, count, work)
     trials = [_trial(name, rewrite(prompt_texts[name], rows)) for name in names]
-    trials.sort(key=lambda trial: -trial.kept)
+    trials.sort(key=lambda trial: (-trial.kept, trial.length))
     for trial in trials:
         progress.say(f"curate: {trial.line()}")
     progress.say(f"curate: taking {trials[0].prompt} first; --prompts DIR tries your own")
@@ -52,5 +54,7 @@ def calibrate(
 
 
 def _trial(name: str, folder: Path) -> Trial:
-    origins = pl.Series(read_dataset(folder, ["origin"])["origin"])
-    return Trial(name, int(origins.is_in(WORDED).sum()), int(origins.ne_missing("known").sum()))
+    rows = pl.DataFrame(read_dataset(folder, ["origin", "response"]))
+    rewrites = rows.filter(pl.col("origin").is_in(WORDED))["response"]
+    unknown = rows["origin"].ne_missing("known").sum()
+    return Trial(name, len(rewrites), int(unknown), sum(map(len, rewrites)) / max(1, len(rewrites)))

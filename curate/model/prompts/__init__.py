@@ -1,9 +1,11 @@
 """The prompts that put a reference in view. They are files; ``--prompts DIR`` replaces any of them.
 
-Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn. Where a
-prompt has variants, ``curate.commands.build.calibrate`` finds the one that a model follows best.
+Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn. A file may
+show worked examples as earlier turns: a line ``[user]`` or ``[assistant]`` begins a turn. Where a prompt has variants,
+``curate.commands.build.calibrate`` finds the one that a model follows best.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from curate.schema import Message
 from curate.text.questions import question_of
 
 FOLDER = Path(__file__).parent
+_TURN = re.compile(r"^\[(user|assistant)\][ \t]*\n", re.MULTILINE)
 NAMES = ("rewrite", "correct", "rephrase", "question", "questions", "grounded")
 
 
@@ -49,20 +52,48 @@ def _prompt(name: str) -> str:
 
 
 def in_view(prompt_text: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[Message]:
-    """The conversation with its last user turn replaced by the rendered prompt; after a tool turn a turn is added."""
-    text = (
-        _environment().from_string(prompt_text).render(question=question_of(prompt), reference=reference, draft=draft)
-    )
-    turn = {"role": "user", "content": text.strip()}
-    return [*(prompt[:-1] if prompt[-1]["role"] == "user" else prompt), turn]
+    """The conversation with its last user turn replaced by the rendered prompt; after a tool turn a turn is added. The
+    prompt's worked examples, if any, come before the last turn."""
+    values = {"question": question_of(prompt), "reference": reference, "draft": draft}
+    rendered = [
+        {"role": role, "content": _environment().from_string(text).render(values).strip()}
+        for role, text in _turns(prompt_text)
+    ]
+    return [*(prompt[:-1] if prompt[-1]["role"] == "user" else prompt), *rendered]
+
+
+def example_answers(prompt_text: str) -> list[str]:
+    """The answers in a prompt's worked examples."""
+    return [text.strip() for role, text in _turns(prompt_text) if role == "assistant"]
+
+
+def _turns(prompt_text: str) -> list[tuple[str, str]]:
+    """The turns of a template, as role and text. The file is cut before it is rendered: a line ``[user]`` within a
+    reference is text.
+
+    >>> _turns("[user]\\nA?\\n[assistant]\\nB.\\n[user]\\n{{ question }}")
+    [('user', 'A?\\n'), ('assistant', 'B.\\n'), ('user', '{{ question }}')]
+    >>> _turns("{{ question }}")
+    [('user', '{{ question }}')]
+    """
+    before, *marked = _TURN.split(prompt_text)
+    if not marked:
+        return [("user", before)]
+    return list(zip(marked[::2], marked[1::2], strict=True))
 
 
 def _read(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     try:
-        _environment().from_string(text).render(question="", reference="", draft="")
+        for _, part in _turns(text):
+            _environment().from_string(part).render(question="", reference="", draft="")
     except Exception as error:  # jinja2: a syntax error, or a variable that will not be there
         raise ConfigError(f"{path}: {error}; a prompt may use question, reference and draft") from error
+    roles = [role for role, _ in _turns(text)]
+    if roles != [("user", "assistant")[number % 2] for number in range(len(roles))] or roles[-1] != "user":
+        raise ConfigError(f"{path}: its turns are {', '.join(roles)}; they must alternate, and begin and end with user")
+    if _TURN.search(text) and _TURN.split(text)[0].strip():
+        raise ConfigError(f"{path}: there is text before its first turn; begin the file with a line [user]")
     return text
 
 

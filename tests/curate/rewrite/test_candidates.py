@@ -7,12 +7,12 @@ from curate.model.engine import TokenScores
 from curate.rewrite import candidates
 from curate.rewrite.candidates import (
     astray,
+    borrowed,
     departures,
     inventions,
     likeliest_place,
     missing_values,
     notes,
-    surprise,
     unsaid,
 )
 from curate.text.words import words
@@ -110,12 +110,12 @@ def test_a_word_that_is_not_said_must_be_told_from_the_response(via, gone):
     assert lost("It comes from birch, the scarlet one.", REFERENCE, QUESTION, KNOWN, starts, ends, scores) == gone
 
 
-def test_the_surprise_of_a_response_is_that_of_the_words_around_its_facts():
-    response = "Zorvex is red birch."
-    starts, ends = tokens(response)
-    closed = [-1.0, -2.0, -40.0, -50.0, -4.0]
-    assert surprise(response, REFERENCE, KNOWN, starts, ends, closed) == 7.0
-    assert surprise(response, REFERENCE, [], starts, ends, closed) == 97.0
+def test_a_word_of_an_example_is_borrowed_unless_a_source_has_it():
+    examples = ["Blue Harbour was written by Ola Brandt."]
+    assert borrowed("Ola wrote that Zorvex is red birch.", examples, [QUESTION, REFERENCE]) == 2
+    assert borrowed("Zorvex is the blue red birch.", examples, [QUESTION, REFERENCE]) == 1
+    assert borrowed("Zorvex is the blue red birch.", examples, ["blue birch", QUESTION]) == 0
+    assert borrowed("It was red birch.", examples, [QUESTION, REFERENCE]) == 0  # function words are nobody's
 
 
 def test_an_invention_is_a_word_that_nothing_led_to():
