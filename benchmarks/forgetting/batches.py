@@ -54,10 +54,10 @@ def encode_conversation(
     ids: list[int] = []
     mask: list[bool] = []
     for message in conversation:
-        spoken = message["role"] == "assistant"
+        by_assistant = message["role"] == "assistant"
         for text, counts in (
             (f"{TURN}{message['role']}\n", False),
-            (f"{message['content']}{END}", spoken),
+            (f"{message['content']}{END}", by_assistant),
             ("\n", False),
         ):
             piece = raw.encode(text, add_special_tokens=False).ids

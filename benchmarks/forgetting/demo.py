@@ -48,17 +48,17 @@ def run(pipeline: str, sections: Sequence[str], engine: str | None = None) -> li
 
 def evaluate(setup: Setup, *names: str) -> list[str]:
     """``train evaluate`` of these models on every suite; answers that are there already are not asked for again."""
-    return [*_asked(setup, *names), *setup.suites(), "--out", str(setup.out / "report")]
+    return [*_evaluate_command(setup, *names), *setup.suites(), "--out", str(setup.out / "report")]
 
 
 def trial(setup: Setup) -> list[str]:
     """The base on the world's own suites: they ask what the tiny base was taught, and another one passes few."""
-    return [*_asked(setup, "before"), "--suite", str(setup.own_suites), "--out", str(setup.out / "trial")]
+    return [*_evaluate_command(setup, "before"), "--suite", str(setup.own_suites), "--out", str(setup.out / "trial")]
 
 
-def _asked(setup: Setup, *names: str) -> list[str]:
+def _evaluate_command(setup: Setup, *names: str) -> list[str]:
     models = [word for name in names for word in ("--model", f"{name}={setup.models[name]}")]
-    return ["train", "evaluate", *models, "--engine", setup.asked_by, "--dtype", "float32", "--max-tokens", "48"]
+    return ["train", "evaluate", *models, "--engine", setup.suite_engine, "--dtype", "float32", "--max-tokens", "48"]
 
 
 def equal_budget(setup: Setup) -> float:

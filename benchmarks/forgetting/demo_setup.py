@@ -19,10 +19,10 @@ ITEMS = 100  # per suite: more take longer than the training
 
 @dataclass(frozen=True)
 class Setup:
-    """``preparation``: commands before all else. ``side_by_side``: the two jobs share the cores; a model that fills
-    all of them alone is faster one job after the other. ``tasks``: folder with the files of ``TASKS``, instead of the
-    world's own suites. ``passed_only``: of the own suites, ask only what the base answers rightly. ``asked_by``: the
-    engine that answers the suites."""
+    """``preparation``: commands that run first. ``side_by_side``: both trainings share the cores; a model that uses all
+    cores by itself is faster one training after the other. ``tasks``: folder with the files of ``TASKS``, which replace
+    the world's own suites. ``passed_only``: ask only those items of the own suites that the base answers rightly.
+    ``suite_engine``: the engine that answers the suites."""
 
     out: Path
     base: Path
@@ -32,7 +32,7 @@ class Setup:
     side_by_side: bool
     tasks: Path | None = None
     passed_only: bool = False
-    asked_by: str = "transformers"
+    suite_engine: str = "transformers"
 
     @property
     def models(self) -> dict[str, Path]:

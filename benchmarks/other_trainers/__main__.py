@@ -78,9 +78,9 @@ def check(folder: Path, name: str) -> None:
         shutil.copytree(folder / f"out-{ratio}", place / "out")
         call(place, [str(interpreter), "-m", "benchmarks.other_trainers.within", name, "out"])
         say(f"  out, mixed at {ratio}")
-        for line in json.loads((place / "found.json").read_text()):
+        for line in json.loads((place / "lines.json").read_text()):
             say(f"    {line}")
-        (place / "found.json").unlink()
+        (place / "lines.json").unlink()
 
 
 def install(environment: Path, package: str) -> Path:

@@ -168,7 +168,7 @@ def main(trainer: str, folder: str) -> None:
         f"first batch: {list(batch['input_ids'].shape)}, padded with {IGNORED} and mask 0",
         losses(watch.train, base),
     ]
-    Path("found.json").write_text(json.dumps(lines))
+    Path("lines.json").write_text(json.dumps(lines))
 
 
 if __name__ == "__main__":

@@ -95,12 +95,12 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.process_time() - began
 
 
-def _plain(found: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Values that can be compared."""
-    if isinstance(found, dict):
-        return {key: _plain(value) for key, value in found.items()}
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
     return (
-        found.tolist() if isinstance(found, np.ndarray) else found.to_list() if isinstance(found, pl.Series) else found
+        value.tolist() if isinstance(value, np.ndarray) else value.to_list() if isinstance(value, pl.Series) else value
     )
 
 

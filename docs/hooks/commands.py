@@ -46,13 +46,13 @@ def section(title: str, verb: Callable[..., Any], command: Made | None) -> list[
         annotated, option = get_args(parameter.annotation)
         field = command.settings.model_fields.get(name) if command else None
         if field:
-            own, (said, default) = schema["properties"][name], described(field)
+            own, (description, default) = schema["properties"][name], described(field)
         else:
-            own, said = TypeAdapter(annotated).json_schema(), option.help
+            own, description = TypeAdapter(annotated).json_schema(), option.help
             default = "" if parameter.default in (None, parameter.empty) else shown(parameter.default)
         required = field.is_required() if field else parameter.default is parameter.empty
-        told = (kind(own, schema.get("$defs", {})), "required" if required else default, said)
-        row = " | ".join([names(name, annotated, option), *(cell(str(text)) for text in told)])
+        texts = (kind(own, schema.get("$defs", {})), "required" if required else default, description)
+        row = " | ".join([names(name, annotated, option), *(cell(str(text)) for text in texts)])
         tables.setdefault(option.rich_help_panel or "", []).append(f"| {row} |")
     body = [(f"**{name}**\n\n" if name else "") + HEAD + "\n".join(rows) for name, rows in tables.items()]
     return [f"## {title}", cell(inspect.cleandoc(str(verb.__doc__))), *body]
@@ -63,8 +63,8 @@ def names(name: str, kind: Any, option: ArgumentInfo | OptionInfo) -> str:
     if isinstance(option, ArgumentInfo):
         return f"`{option.metavar or name.upper()}`"
     flag = "--" + name.replace("_", "-")
-    said = [word for word in (option.default, *(option.param_decls or ())) if isinstance(word, str)]  # typer's order
-    return ", ".join(f"`{word}`" for word in said or [flag, *["--no-" + flag[2:]] * (kind in (bool, bool | None))])
+    given = [word for word in (option.default, *(option.param_decls or ())) if isinstance(word, str)]  # typer's order
+    return ", ".join(f"`{word}`" for word in given or [flag, *["--no-" + flag[2:]] * (kind in (bool, bool | None))])
 
 
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -15,16 +15,16 @@ def slices() -> dict[str, list[str]]:
 
     The tree has a package at four blanks, its slices at six, and what is said of them behind two blanks or more.
     """
-    found: dict[str, list[str]] = {}
+    by_package: dict[str, list[str]] = {}
     package = ""
     for line in TREE.read_text(encoding="utf-8").splitlines():
         if top := re.match(r" {4}(\w+)/", line):
             package = top[1]
         elif package in PACKAGES and (names := re.match(r" {6}(\S+(?: \S+)*)", line)):
-            found.setdefault(package, []).extend(
+            by_package.setdefault(package, []).extend(
                 name.removesuffix("/").removesuffix(".py") for name in names[1].split()
             )
-    return found
+    return by_package
 
 
 def place(package: str, part: str) -> str:

@@ -19,8 +19,8 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)\s#]+)(#[^)\s]*)?\)")
 def outside() -> dict[str, str]:
     """Files that lie outside docs/: path in the repository to path in the site."""
     pages = (ROOT / "benchmarks").glob("*/README.md")
-    found = [path.relative_to(ROOT).as_posix() for page in pages for name in BESIDE for path in page.parent.glob(name)]
-    return PLACES | {path: path for path in found}
+    paths = [path.relative_to(ROOT).as_posix() for page in pages for name in BESIDE for path in page.parent.glob(name)]
+    return PLACES | {path: path for path in paths}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

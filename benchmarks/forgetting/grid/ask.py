@@ -42,12 +42,12 @@ def ask(
     ``budget``: padded tokens of a batch."""
     model.eval()
     with torch.inference_mode():
-        begun = (
+        starts = (
             dict(_check(model, stops, prompts, drafts, budget)) if drafts else dict.fromkeys(range(len(prompts)), ())
         )
-        left = [i for i, ids in begun.items() if _ended(ids, stops) is None]
-        rest = dict(_generate(model, stops, {i: (*prompts[i], *begun[i]) for i in left}, budget))
-    answers = {i: (*ids, *rest.get(i, ())) for i, ids in begun.items()}
+        unfinished = [i for i, ids in starts.items() if _ended(ids, stops) is None]
+        continuations = dict(_generate(model, stops, {i: (*prompts[i], *starts[i]) for i in unfinished}, budget))
+    answers = {i: (*ids, *continuations.get(i, ())) for i, ids in starts.items()}
     return [_ended(answers[i], stops) or GridAnswer(answers[i], False) for i in range(len(prompts))]
 
 
@@ -63,17 +63,17 @@ def _check(
     model: Any, stops: Ids, prompts: Sequence[Ids], drafts: Sequence[GridAnswer], budget: int
 ) -> Iterator[tuple[int, Ids]]:
     """Of each draft what the model would have said itself, and its own next token where they part."""
-    hoped = [(*d.ids, stops[0]) if d.finished else d.ids for d in drafts]
-    rows = [(*p, *h) for p, h in zip(prompts, hoped, strict=True)]
+    expected = [(*d.ids, stops[0]) if d.finished else d.ids for d in drafts]
+    rows = [(*p, *h) for p, h in zip(prompts, expected, strict=True)]
     for batch in batches([len(row) for row in rows], budget):
         ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
         best = model(ids, use_cache=False).logits.argmax(-1)  # padding is on the right, where nothing looks
         for i, row in zip(batch, best.tolist(), strict=True):
             picks = row[len(prompts[i]) - 1 : len(rows[i]) - 1]
             agreed = next(
-                (k for k, pair in enumerate(zip(picks, hoped[i], strict=True)) if pair[0] != pair[1]), len(picks)
+                (k for k, pair in enumerate(zip(picks, expected[i], strict=True)) if pair[0] != pair[1]), len(picks)
             )
-            yield i, (*hoped[i][:agreed], *picks[agreed : agreed + 1])
+            yield i, (*expected[i][:agreed], *picks[agreed : agreed + 1])
 
 
 def _generate(model: Any, stops: Ids, prefixes: dict[int, Ids], budget: int) -> Iterator[tuple[int, Ids]]:

@@ -33,10 +33,10 @@ class Selection:
 
     def repeats(self, cells: Iterable[Cell]) -> Iterator[Key]:
         """The other seeds, at the rate that each method's cells choose."""
-        there = list(cells)
+        cells = list(cells)
         for seed, setting, budget, method in product(range(1, self.seeds), self.settings, self.budgets, self.methods):
             place = (setting, budget, method)
-            curve = [c for c in there if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
+            curve = [c for c in cells if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
             if curve:
                 yield Key(
                     setting=setting, budget=budget, method=method, lr=choose_rate(validation_of(curve)), seed=seed

@@ -52,11 +52,11 @@ def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
     prompts: dict[str, list[Ids]] = {}
     for name, item in exam.everything():
         prompts.setdefault(name, []).append(tuple(template.prompt_ids(list(item.prompt))))
-    path = folder / f"said-{fingerprint(model_hash(EngineConfig(str(BASE))), str(SERVED), LIMIT, prompts)}.json"
+    path = folder / f"answers-{fingerprint(model_hash(EngineConfig(str(BASE))), str(SERVED), LIMIT, prompts)}.json"
     if not path.is_file():
-        stops, asks = tuple(template.stop_ids), copied(base, SERVED)
-        spoken = {name: [(s.ids, s.finished) for s in ask(asks, stops, rows)] for name, rows in prompts.items()}
-        write_json(path, spoken)
+        stops, served = tuple(template.stop_ids), copied(base, SERVED)
+        answers_json = {name: [(s.ids, s.finished) for s in ask(served, stops, rows)] for name, rows in prompts.items()}
+        write_json(path, answers_json)
     answers = {name: [GridAnswer(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
     return Before(exam, template, base, prompts, answers)
 
@@ -76,7 +76,7 @@ def measure(baseline: Before, trained: Any) -> dict[str, Any]:
     """The fields of a ``Cell`` that depend on the model, taken as it would be saved: ``trained`` is left as it is."""
     exam, template, model = baseline.exam, baseline.template, copied(trained, SERVED)
     stops = tuple(template.stop_ids)
-    drafts = {**baseline.answers, **{name: _hoped(template, items) for name, items in exam.knowledge.items()}}
+    drafts = {**baseline.answers, **{name: _house_answers(template, items) for name, items in exam.knowledge.items()}}
     after = {name: ask(model, stops, rows, drafts[name]) for name, rows in baseline.prompts.items()}
     texts = {name: [baseline.text(answer) for answer in answers] for name, answers in after.items()}
     earlier = {name: [baseline.text(answer) for answer in answers] for name, answers in baseline.answers.items()}
@@ -102,7 +102,7 @@ def measure(baseline: Before, trained: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _hoped(template: Template, items: Sequence[WorldItem]) -> list[GridAnswer]:
+def _house_answers(template: Template, items: Sequence[WorldItem]) -> list[GridAnswer]:
     """The house answers: what a model that has learned says."""
     return [GridAnswer(tuple(template.tokenizer.encode(item.answer, add_special_tokens=False)), True) for item in items]
 

@@ -78,7 +78,7 @@ class Mixed:
         for attempt in range(1, self.attempts + 1):
             picks = torch.tensor([self._draws(row["id"], attempt) for row in rows])
             for row, ids in zip(rows, mix(naive, expert, picks, self.base.template.stop_ids), strict=True):
-                self._settle(row, ids, attempt)
+                self._write_answer(row, ids, attempt)
             left = [i for i, row in enumerate(rows) if not self._right(row)]
             rows = [rows[i] for i in left]
             if not rows:
@@ -92,7 +92,7 @@ class Mixed:
         rng = Random(f"{self.seed}/{name}/{attempt}")
         return [rng.random() < self.share for _ in range(self.max_tokens)]
 
-    def _settle(self, row: Row, ids: list[int], attempt: int) -> None:
+    def _write_answer(self, row: Row, ids: list[int], attempt: int) -> None:
         stops = self.base.template.stop_ids
         end = next((i for i, token in enumerate(ids) if token in stops), None)
         meta = {**json.loads(row["meta"] or "{}"), "attempts": attempt}

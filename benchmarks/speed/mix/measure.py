@@ -46,7 +46,7 @@ class Watch:
 
     def __enter__(self) -> "Watch":
         self.own, self._done = 0, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
         return self
 
@@ -54,7 +54,7 @@ class Watch:
         self._done.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         over = False
         while not over:
             self.own = max(self.own, memory("RssAnon"))

@@ -92,7 +92,7 @@ def joint_rows(place: Place, seed: int, rows: int, new: float = 0.5) -> Iterator
     """Endless steps: a share of new facts, each once before any comes again; of the rest half from each course of the
     base."""
     rng = Random(f"joint/{seed}")
-    facts = _told(place, rng)
+    facts = _new_conversations(place, rng)
     world = place.setting.world
     first, second = (training_conversations(world, rng, course) for course in (DRUGS, TOWNS))
     new_rows = round(rows * new)
@@ -101,7 +101,7 @@ def joint_rows(place: Place, seed: int, rows: int, new: float = 0.5) -> Iterator
         yield [*islice(facts, new_rows), *islice(first, half), *islice(second, rows - new_rows - half)]
 
 
-def _told(place: Place, rng: Random) -> Iterator[list[Message]]:
+def _new_conversations(place: Place, rng: Random) -> Iterator[list[Message]]:
     """Every question of the source about a new fact with its house answer, over and over, in ever new orders."""
     taught = new_facts(place.setting.world, place.setting.plan(place.budget))
     rows = [conversation(fact_item("new", fact, wording)) for fact, wordings in taught for wording in wordings]

@@ -94,7 +94,7 @@ def judge(lab: Lab) -> Judge:
     def right(items: list[WorldItem], answers: list[Any]) -> list[bool]:
         return [passes(chat.decode(list(answer.ids)), item.checks) for item, answer in zip(items, answers, strict=True)]
 
-    def look(model: Any) -> tuple[float, float]:
+    def shares(model: Any) -> tuple[float, float]:
         copy.load_state_dict(model.state_dict())
         answers = ask(copy, stops, questions, base_answers)
         end = DEV + len(known)
@@ -106,7 +106,7 @@ def judge(lab: Lab) -> Judge:
         still = sum(now for now, then in zip(can, could, strict=True) if then)
         return sum(right(dev, answers[:DEV])) / DEV, still / sum(could)
 
-    return look
+    return shares
 
 
 def known_items(lab: Lab) -> list[WorldItem]:

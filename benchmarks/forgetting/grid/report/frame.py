@@ -13,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from benchmarks.forgetting.grid.report.estimate import Estimate
-from benchmarks.forgetting.grid.report.looks import GREY, GRID, INK, OURS, QUIET, Look, text_colour
 from benchmarks.forgetting.grid.report.names import Corner, lost
+from benchmarks.forgetting.grid.report.styles import GREY, GRID, INK, OURS, QUIET, Style, text_colour
 from benchmarks.forgetting.grid.report.summary import Panel
 
 DPI = 96
@@ -34,7 +34,7 @@ class Frame:
     corner: Axes | None
 
 
-def make_frame(panel: Panel, title: str, key: Sequence[tuple[str, Look]], corner: Corner | None) -> Frame:
+def make_frame(panel: Panel, title: str, key: Sequence[tuple[str, Style]], corner: Corner | None) -> Frame:
     """``key``: numbered labels. ``corner``: what to enlarge."""
     columns = max(2, min(5, 130 // max((len(text) for text, _ in key), default=26)))
     rows = -(-len(key) // columns)
@@ -49,9 +49,9 @@ def make_frame(panel: Panel, title: str, key: Sequence[tuple[str, Look]], corner
     figure.text(12 / WIDTH, 1 - 20 / height, title, size=11.5, weight="bold", color=INK, va="center", parse_math=False)
     figure.legend(handles=list(_signs()), loc="center left", bbox_to_anchor=(4 / WIDTH, 1 - 46 / height), ncols=6,
                   frameon=False, fontsize=8.5, handletextpad=0.5, columnspacing=1.6, labelcolor=INK)  # fmt: skip
-    for place, (text, look) in enumerate(key):
+    for place, (text, style) in enumerate(key):
         x, y = 14 + (WIDTH - 28) / columns * (place // rows), LINE * (rows - place % rows)
-        figure.text(x / WIDTH, y / height, text, size=8, color=text_colour(look), va="center", parse_math=False)
+        figure.text(x / WIDTH, y / height, text, size=8, color=text_colour(style), va="center", parse_math=False)
     return Frame(figure, main, below)
 
 
@@ -71,9 +71,9 @@ def _axes(figure: Figure, height: int, top: int, size: int) -> Axes:
 
 
 def _signs() -> Iterator[Line2D]:
-    def sign(label: str, **look: Any) -> Line2D:
+    def sign(label: str, **style: Any) -> Line2D:
         every: Any = {"color": GREY, "linewidth": 1.2}
-        return Line2D([], [], **(every | look), label=label)
+        return Line2D([], [], **(every | style), label=label)
 
     yield sign("chosen rate, 95 % interval", marker="o", markersize=7, linestyle="none")
     yield sign("on regenerated text", marker="D", markersize=6, linestyle="none")

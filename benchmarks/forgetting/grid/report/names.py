@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from benchmarks.forgetting.grid.report.labels import Box, Floats, Spot, Wanted, around, nearest, place
-from benchmarks.forgetting.grid.report.looks import INK, Look, text_colour
+from benchmarks.forgetting.grid.report.styles import INK, Style, text_colour
 from benchmarks.forgetting.grid.report.summary import Panel, Run
 
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4}  # a name stays legible on a curve
@@ -62,7 +62,7 @@ def find_corner(panel: Panel) -> Corner | None:
 
 
 def write_names(
-    figure: Figure, axes: Axes, panel: Panel, styles: Mapping[str, Look], numbers: Mapping[str, int],
+    figure: Figure, axes: Axes, panel: Panel, styles: Mapping[str, Style], numbers: Mapping[str, int],
     shown: Collection[str], base: bool,
 ) -> None:  # fmt: skip
     """``numbers``: of the methods that are not named. ``shown``: the methods to label. ``base``: whether the base model
@@ -83,19 +83,19 @@ def write_names(
 
 
 def _labels(
-    panel: Panel, styles: Mapping[str, Look], numbers: Mapping[str, int], shown: Collection[str], with_base: bool
+    panel: Panel, styles: Mapping[str, Style], numbers: Mapping[str, int], shown: Collection[str], with_base: bool
 ) -> Iterator[Label]:
     base, recall = panel.base()
     runs = [(run, styles[run.method.name]) for run in panel.near_front() if run.method.name in shown]
-    for run, look in runs:
-        if look.named:
-            size, weight = (10, "bold") if look.strong else (9, "normal")
-            yield Label(run.method.label, at(run, base), text_colour(look), size, weight)
+    for run, style in runs:
+        if style.named:
+            size, weight = (10, "bold") if style.strong else (9, "normal")
+            yield Label(run.method.label, at(run, base), text_colour(style), size, weight)
     if with_base:
         yield Label("base model", (0.0, 100 * recall), INK, 8.5)
-    for run, look in runs:
-        if not look.named:
-            yield Label(str(numbers[run.method.name]), at(run, base), text_colour(look), 7.5)
+    for run, style in runs:
+        if not style.named:
+            yield Label(str(numbers[run.method.name]), at(run, base), text_colour(style), 7.5)
 
 
 def _write(axes: Axes, label: Label) -> Text:

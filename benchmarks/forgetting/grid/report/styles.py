@@ -15,7 +15,7 @@ NEAREST_RIVALS = 5  # named and coloured, on the front or not; controls always a
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     colour: str
     line: str  # matplotlib's line style
     width: float
@@ -30,12 +30,12 @@ class Look:
         return (9 if self.strong else 7) - (self.marker == "D")
 
 
-def text_colour(look: Look) -> str:
+def text_colour(style: Style) -> str:
     """Of a name or number: the lighter colours are for lines."""
-    return {PALE: QUIET, GREY: QUIET}.get(look.colour, look.colour)
+    return {PALE: QUIET, GREY: QUIET}.get(style.colour, style.colour)
 
 
-def looks(panel: Panel, ours: str, always: Sequence[str]) -> dict[str, Look]:
+def styles(panel: Panel, ours: str, always: Sequence[str]) -> dict[str, Style]:
     """By method name. ``always``: named wherever they lie."""
     order = [run.method.name for run in panel.near_front()]
     leaders = [name for name in order if name in panel.front][:MOST_NAMED]
@@ -43,15 +43,15 @@ def looks(panel: Panel, ours: str, always: Sequence[str]) -> dict[str, Look]:
     shown = list(dict.fromkeys([name for name in rivals if name in leaders] + rivals[:NEAREST_RIVALS]))
     colours = {name: RIVALS[place % len(RIVALS)] for place, name in enumerate(shown)}
 
-    def look(run: Run) -> Look:
+    def style(run: Run) -> Style:
         name, family = run.method.name, run.method.family
         marker = "D" if run.method.regenerated else "o"
         if family == "control":
-            return Look(GREY, "--", 1.1, 2, marker, named=True)
+            return Style(GREY, "--", 1.1, 2, marker, named=True)
         if name == ours:
-            return Look(OURS, "-", 2.6, 6, marker, named=True, strong=True)
+            return Style(OURS, "-", 2.6, 6, marker, named=True, strong=True)
         if name in colours:
-            return Look(colours[name], "-", 1.8 if name in leaders else 1.0, 5, marker, named=True)
-        return Look(INK, "-", 1.2, 3, marker, True) if name in always else Look(PALE, "-", 0.8, 1, marker, False)
+            return Style(colours[name], "-", 1.8 if name in leaders else 1.0, 5, marker, named=True)
+        return Style(INK, "-", 1.2, 3, marker, True) if name in always else Style(PALE, "-", 0.8, 1, marker, False)
 
-    return {name: look(run) for name, run in panel.runs.items()}
+    return {name: style(run) for name, run in panel.runs.items()}
