@@ -1,4 +1,4 @@
-"""Ours, and what each part of it is worth: one thing changed at a time."""
+"""Ours, and its variants, each with one thing changed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,11 +8,12 @@ from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.train import Loss, Trained
 
 REHEARSED = Recipe(rehearsal=("neighbours",), ratio=0.8)
-"""The base model's rewrites, key tokens, and prompts made around the new ones that it answers itself; no other data."""
+"""The base model's rewrites with labels on key tokens, and prompts made from the new ones, which the base model answers
+itself; no other data."""
 
 FULL = Loss(anchor_weight=3, distil=True, distil_weight=10, balance=True)
-"""Chosen with five wordings and seed 0, on recall and retention in ``drugs``, ``dirty`` and ``towns``; in the last two
-more of an anchor and more rehearsal hold new facts back. The other settings had no say."""
+"""Weights chosen on recall and retention in ``drugs``, ``dirty`` and ``towns`` with five wordings and seed 0. In the
+last two, a stronger anchor and more rehearsal keep new facts from being learned. The other settings were not used."""
 
 
 def trained(recipe: Recipe, loss: Loss) -> Callable[[Lab], Trained]:
@@ -28,7 +29,7 @@ def ours(lab: Lab) -> Trained:
     return lab.train(REHEARSED, FULL)
 
 
-# What holds the model still elsewhere.
+# What the model rehearses.
 variant("self", "its own prompts for neighbours", replace(REHEARSED, rehearsal=("self",)))
 variant("splice", "splices for neighbours", replace(REHEARSED, rehearsal=("splice",)))
 variant("general", "a rehearsal set for neighbours", replace(REHEARSED, rehearsal=(GENERAL,)))
@@ -45,7 +46,7 @@ for words in ("new", "rehearsal"):
 variant("guard", "and the guard", replace(REHEARSED, guard=True))
 variant("bare", "no rehearsal", replace(REHEARSED, rehearsal=()), replace(FULL, distil=False))
 
-# How strongly.
+# Weights of the loss.
 variant("anchor-0", "no KL anchor", loss=replace(FULL, anchor_weight=0))
 variant("anchor-10", "KL anchor 10", loss=replace(FULL, anchor_weight=10))
 variant("anchor-30", "KL anchor 30", loss=replace(FULL, anchor_weight=30))
@@ -56,11 +57,11 @@ variant("both-30", "KL anchor and distillation 30", loss=replace(FULL, anchor_we
 variant("imitated", "rehearsal imitated", loss=replace(FULL, distil=False))
 variant("unbalanced", "no balance", loss=replace(FULL, balance=False))
 
-# How much of it.
+# Amount of rehearsal.
 variant("ratio-0.5", "5 new rows in 10", replace(REHEARSED, ratio=0.5))
 variant("ratio-0.7", "7 new rows in 10", replace(REHEARSED, ratio=0.7))
 variant("ratio-0.9", "9 new rows in 10", replace(REHEARSED, ratio=0.9))
 variant("repeated", "a smaller rehearsal, repeated", replace(REHEARSED, fresh=False))
 
-# In whose words.
+# Wordings of the questions.
 variant("reworded", "each question in 4 wordings of its own", replace(REHEARSED, wordings=4))
