@@ -1,4 +1,4 @@
-"""What the report puts into the pages: all tables, and a short part of them for each README."""
+"""The generated parts of the pages: all tables for RESULTS.md, and short parts for two READMEs."""
 
 import os
 from collections import Counter
@@ -12,8 +12,8 @@ from benchmarks.forgetting.grid.report.wording import listed
 from benchmarks.forgetting.grid.settings import BUDGETS, MAIN, SETTINGS
 from train.report.pages import cell
 
-PLAIN = "sft"  # plain fine-tuning: always shown by name
-RESULTS = "RESULTS.md"  # the page of all tables, in the folder of the pictures
+PLAIN = "sft"  # plain fine-tuning, which is always named
+RESULTS = "RESULTS.md"  # the page with all tables
 
 HOW = """\
 Recall of the new facts in a wording that no method trains on, against retention, the mean of the retention suites. Each
@@ -53,7 +53,7 @@ def picture(folder: Path, panel: Panel) -> Path:
 
 
 def full(compared: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str], folder: Path) -> str:
-    """Every table, for the page of results in ``folder``, where the pictures are."""
+    """All tables, for the page of results. ``folder``: of the page and the pictures."""
     every = [one for panel in compared for one in panel.cells()]
     cost = f"{_cost(every)} on one CPU core, and about half as much again to make the data and ask the questions."
     parts = ["## Every method at its own rate", cost, HOW, *(f"> Note: {cell(text)}" for text in warned)]
@@ -64,12 +64,14 @@ def full(compared: Sequence[Panel], methods: Methods, ours: str, warned: Sequenc
 
 
 def finding(compared: Sequence[Panel], methods: Methods, ours: str, folder: Path) -> str:
-    """For the benchmark's README in ``folder``: the first panel's picture, and a row for every setting and budget."""
+    """The part of the benchmark's README: the first panel's picture, and a row for every setting and budget.
+    ``folder``: of the README and the pictures."""
     return "\n\n".join((_image(compared[0], folder, folder), tables.over_settings(compared, ours, methods), EVERYWHERE))
 
 
 def short(panel: Panel, ours: str, folder: Path, root: Path) -> str:
-    """For the repository's README in the folder ``root``: a panel's picture, and the methods nearest to its front."""
+    """The part of the repository's README: a panel's picture, and the methods nearest to its front. ``folder``: of the
+    pictures; ``root``: of the README."""
     link = _link(folder, root)
     seeds = sorted({len(run.chosen) for run in panel.runs.values()})
     count = " to ".join(dict.fromkeys((str(seeds[0]), str(seeds[-1]))))
@@ -94,7 +96,7 @@ def _panel(panel: Panel, methods: Methods, ours: str, folder: Path) -> Iterator[
     seeds = Counter(len(run.chosen) for run in panel.runs.values())
     counts = (f"{n} ({k} method{'s'[: k - 1]})" for n, k in sorted(seeds.items(), reverse=True))
     yield f"{_cost(panel.cells())}. Seeds at the chosen rate: {', '.join(counts)}."
-    if missing := (panel if main else panel.only("ours", "rival")).incomplete():  # elsewhere variants are samples
+    if missing := (panel if main else panel.only("ours", "rival")).incomplete():  # other panels have few variants
         yield "Not all cells yet:\n\n" + "\n".join(f"- {lack}: {listed(names)}" for lack, names in missing.items())
     if panel.absent and main:
         yield f"No cells here: {listed(methods[name].label for name in panel.absent)}."

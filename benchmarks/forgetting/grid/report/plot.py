@@ -1,4 +1,4 @@
-"""The picture of a setting and budget: recall against retention, a curve per method over its learning rates."""
+"""The picture of a setting and budget: recall against retention, with a curve over learning rates for each method."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -17,8 +17,8 @@ MATPLOTLIB: Any = {"font.family": "DejaVu Sans", "font.size": 9.0, "svg.hashsalt
 
 
 def draw(panel: Panel, title: str, ours: str, always: Sequence[str]) -> bytes:
-    """The picture as SVG. ``always``: methods named wherever they lie. Variants lie too near to each other to be told
-    apart, so the picture leaves them to their table, unless there is nothing else."""
+    """The picture as SVG. ``always``: methods that are always named. Variants are left out, because their points lie
+    too close together, unless the panel has nothing else."""
     compared = panel.only("ours", "rival", "control")
     panel = compared if compared.runs else panel
     styles_by_name = styles(panel, ours, always)
@@ -41,7 +41,7 @@ def draw(panel: Panel, title: str, ours: str, always: Sequence[str]) -> bytes:
 
 
 def _svg(figure: Figure, title: str) -> bytes:
-    """Without date and version: the same cells, the same bytes."""
+    """The SVG without date and version, so that the same cells give the same bytes."""
     out = BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
     return out.getvalue()

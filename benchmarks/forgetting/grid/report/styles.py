@@ -1,4 +1,4 @@
-"""Colours and marks: told apart without colour vision too, since what matters is also named in the picture."""
+"""Colours and marks of methods. All important methods are also named, for readers who cannot tell the colours apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from benchmarks.forgetting.grid.report.summary import Panel, Run
 
 INK, PALE, GREY, GRID = "#222222", "#c4c4c4", "#8a8a8a", "#ececec"
-QUIET = "#5a5a5a"  # text that stays in the background and is legible
+QUIET = "#5a5a5a"  # text in the background, still legible
 OURS = "#d55e00"
-# After Okabe and Ito (2008), darkened where a name in it would be hard to read on white.
+# After Okabe and Ito (2008), darkened where a name in the colour would be hard to read on white.
 RIVALS = ("#0072b2", "#007a5e", "#9c4a86", "#1c8fc4", "#5b4a00")
-MOST_NAMED = 12  # of the front; more names than this cover each other
-NEAREST_RIVALS = 5  # named and coloured, on the front or not; controls always are named
+MOST_NAMED = 12  # methods of the front that are named; more names would cover each other
+NEAREST_RIVALS = 5  # rivals that are named and coloured, on the front or not; controls are always named
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,22 @@ class Style:
     width: float
     layer: int  # higher: drawn later
     marker: str
-    named: bool  # else numbered
+    named: bool  # otherwise numbered
     strong: bool = False
 
     @property
     def size(self) -> int:
-        """Of the marker; a diamond of the same size looks larger."""
+        """Size of the marker. A diamond is one smaller, because it looks larger."""
         return (9 if self.strong else 7) - (self.marker == "D")
 
 
 def text_colour(style: Style) -> str:
-    """Of a name or number: the lighter colours are for lines."""
+    """Colour of a name or number: darker than the line where the line's colour is light."""
     return {PALE: QUIET, GREY: QUIET}.get(style.colour, style.colour)
 
 
 def styles(panel: Panel, ours: str, always: Sequence[str]) -> dict[str, Style]:
-    """By method name. ``always``: named wherever they lie."""
+    """The styles by method name. ``always``: methods that are always named."""
     order = [run.method.name for run in panel.near_front()]
     leaders = [name for name in order if name in panel.front][:MOST_NAMED]
     rivals = [name for name in order if panel.runs[name].method.family == "rival"]
