@@ -30,20 +30,20 @@ def ours(lab: Lab) -> Trained:
 
 
 # What the model rehearses.
-variant("self", "its own prompts for neighbours", replace(REHEARSED, rehearsal=("self",)))
-variant("splice", "splices for neighbours", replace(REHEARSED, rehearsal=("splice",)))
-variant("general", "a rehearsal set for neighbours", replace(REHEARSED, rehearsal=(GENERAL,)))
-variant("general-splice", "a rehearsal set and splices", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
-variant("general-neighbours", "and a rehearsal set", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
-variant("splice-neighbours", "and splices", replace(REHEARSED, rehearsal=("splice", "neighbours")))
-variant("splice-self", "splices and its own prompts", replace(REHEARSED, rehearsal=("splice", "self")))
-variant("everything", "all of these and the guard",
+variant("self", "rehearsal: self", replace(REHEARSED, rehearsal=("self",)))
+variant("splice", "rehearsal: splice", replace(REHEARSED, rehearsal=("splice",)))
+variant("general", "rehearsal: a set", replace(REHEARSED, rehearsal=(GENERAL,)))
+variant("general-splice", "rehearsal: a set, splice", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
+variant("general-neighbours", "rehearsal: a set, neighbours", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
+variant("splice-neighbours", "rehearsal: splice, neighbours", replace(REHEARSED, rehearsal=("splice", "neighbours")))
+variant("splice-self", "rehearsal: splice, self", replace(REHEARSED, rehearsal=("splice", "self")))
+variant("everything", "rehearsal: a set, splice, neighbours, self, guard",
         replace(REHEARSED, rehearsal=(GENERAL, "splice", "neighbours", "self"), guard=True))  # fmt: skip
-for words in ("new", "rehearsal"):
-    extra = () if words == "new" else (GENERAL,)
-    variant(f"splice-{words}-words", f"splices with words of {words}",
-            replace(REHEARSED, rehearsal=("splice", *extra), splice_words=words))  # fmt: skip
-variant("guard", "and the guard", replace(REHEARSED, guard=True))
+variant("splice-new-words", "rehearsal: splice, its words from new rows",
+        replace(REHEARSED, rehearsal=("splice",), splice_words="new"))  # fmt: skip
+variant("splice-rehearsal-words", "rehearsal: a set, splice with the set's words",
+        replace(REHEARSED, rehearsal=("splice", GENERAL), splice_words="rehearsal"))  # fmt: skip
+variant("guard", "rehearsal: neighbours, guard", replace(REHEARSED, guard=True))
 variant("bare", "no rehearsal", replace(REHEARSED, rehearsal=()), replace(FULL, distil=False))
 
 # Weights of the loss.
@@ -64,4 +64,4 @@ variant("ratio-0.9", "9 new rows in 10", replace(REHEARSED, ratio=0.9))
 variant("repeated", "a smaller rehearsal, repeated", replace(REHEARSED, fresh=False))
 
 # Wordings of the questions.
-variant("reworded", "each question in 4 wordings of its own", replace(REHEARSED, wordings=4))
+variant("reworded", "each question in 4 wordings, 3 by the base model", replace(REHEARSED, wordings=4))

@@ -74,7 +74,7 @@ class LabelledRow:
         scored = ScoredResponse.of({**self.fields, "draft": self.draft})
         gain, lift = scored.gain("the quality"), scored.lift("the quality")
         return {
-            "−a": -scored.scores("logp_closed", "the quality"),
+            "−logp_closed": -scored.scores("logp_closed", "the quality"),
             "gain": gain,
             "lift": lift,
             "min(gain, lift)": np.minimum(gain, lift),

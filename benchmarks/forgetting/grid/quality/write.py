@@ -21,15 +21,16 @@ ORIGINS = {"rewritten": "the base's wording", "reference": "the source's wording
 BEGIN, END = MARKS = markers("marks")
 
 FINDS = """\
-Of the response's tokens, which are the value that the row teaches? Precision / recall of every policy as it trains,
-that is, after closure over whole words, names and quantities; `soft` where its weight is at least 0.5. Rows that teach
-a new fact and that the base did not know; where the mask finds nothing to train on, the value counts as missed. The
-lower rows part what the base wrote from what stayed in the source's words, because no rewrite was faithful."""
+Which tokens of the response belong to the value that the row teaches? The table has precision / recall of every policy
+as in training, that is, after closure over whole words, names and quantities. For `soft`, tokens with a weight of at
+least 0.5 count as marked. All rows teach a fact that the base model did not know. Where a mask marks nothing, the value
+counts as missed. The lower rows separate rewrites by the base model from rows in the source's wording, which have no
+faithful rewrite."""
 
 RANKS = """\
-AUROC: how often a token of the value scores above another token, a tie counting half; 95 % intervals by drawing rows
-again. No threshold is in it. Tokens of white space alone are left out. On the source's text, the draft is the one that
-the base wrote for the rewrite."""
+AUROC: how often a token of the value has a higher score than another token, where a tie counts half; with 95 %
+bootstrap intervals over rows. AUROC does not depend on a threshold. Tokens of white space alone are left out. On the
+source's text, the draft is the one that the base model wrote for the rewrite."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,18 @@ from collections.abc import Callable, Sequence
 from benchmarks.forgetting.grid.report import estimate as figures
 from benchmarks.forgetting.grid.report.front import Standing, standing
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run
-from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, less, listed, rate, share, table, title
+from benchmarks.forgetting.grid.report.wording import (
+    NOTHING,
+    big,
+    count,
+    drop,
+    listed,
+    minus,
+    rate,
+    share,
+    table,
+    title,
+)
 from train.report.pages import cell
 
 NEAREST = 8  # competitors in the short table, which always has ours and plain fine-tuning too
@@ -76,7 +87,7 @@ def _of(panel: Panel, *families: str) -> list[Run]:
 def _against(panel: Panel, ours: str) -> tuple[Column, ...]:
     """The column with the difference to ours in retention; none where ours has no cells."""
     reference = panel.runs.get(ours)
-    return (("less ours, same items", lambda run: less(run, reference)),) if reference else ()
+    return (("minus ours, same items", lambda run: minus(run, reference)),) if reference else ()
 
 
 def methods_table(panel: Panel, columns: Sequence[Column], runs: Sequence[Run] | None = None) -> str:
@@ -97,8 +108,8 @@ def short_table(panel: Panel, ours: str, plain: str) -> str:
 def over_settings(panels: Sequence[Panel], ours: str, methods: Methods) -> str:
     """The table of ours against the best rival with the same recall, a row for each setting and budget."""
     rival, alone = "best rival with that recall", "alone on the front?"
-    less_ours = "its retention less ours, same items"
-    heads = ["setting, budget", "recall / retention", rival, "its recall / retention", less_ours, alone]
+    minus_ours = "its retention minus ours, same items"
+    heads = ["setting, budget", "recall / retention", rival, "its recall / retention", minus_ours, alone]
     return table(heads, [_row(panel, ours, methods) for panel in panels], words=[rival, alone])
 
 
@@ -121,7 +132,7 @@ def _rival(panel: Panel, place: Standing, ours: Run) -> list[str]:
         return [NOTHING, NOTHING, NOTHING]
     run = panel.runs[place.best]
     label = title(run, place.best in panel.front)
-    return [label if place.reached else f"none; the nearest is {label}", _pair(run), less(run, ours)]
+    return [label if place.reached else f"none; the nearest is {label}", _pair(run), minus(run, ours)]
 
 
 def _verdict(panel: Panel, place: Standing, ours: Run, methods: Methods) -> str:

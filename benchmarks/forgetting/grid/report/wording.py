@@ -21,7 +21,7 @@ def share(estimate: Estimate) -> str:
     return f"{percent(estimate.value)} ({percent(estimate.low)}–{percent(estimate.high)})"
 
 
-def less(run: Run, ours: Run) -> str:
+def minus(run: Run, ours: Run) -> str:
     """A method's retention minus that of ours, in points, with its interval."""
     if run is ours:
         return NOTHING
