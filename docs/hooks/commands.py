@@ -1,4 +1,4 @@
-"""The reference of the command line, made from the commands themselves: a page for each program."""
+"""The reference of the command line: a page for each program, made from its commands."""
 
 import inspect
 import re
@@ -27,7 +27,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def page(program: str, app: typer.Typer) -> str:
-    """Markdown of all verbs of a program."""
+    """The page of a program, as Markdown, with a section for each command."""
     settings = made(app)
     note = "Each flag of a command with `--config` is a key of its YAML file, with `_` for `-`."
     parts = [f"# {program}", str(app.info.help), note]
@@ -39,7 +39,7 @@ def page(program: str, app: typer.Typer) -> str:
 
 
 def section(title: str, verb: Callable[..., Any], command: Made | None) -> list[str]:
-    """A verb: what it does, and its flags, a table for each group."""
+    """The section of a command: what it does, and a table for each group of flags."""
     tables: dict[str, list[str]] = {}
     schema = command.settings.model_json_schema() if command else {}
     for name, parameter in inspect.signature(verb).parameters.items():
@@ -59,7 +59,7 @@ def section(title: str, verb: Callable[..., Any], command: Made | None) -> list[
 
 
 def names(name: str, kind: Any, option: ArgumentInfo | OptionInfo) -> str:
-    """What one types, as code."""
+    """The names of a flag or an argument on the command line, as code."""
     if isinstance(option, ArgumentInfo):
         return f"`{option.metavar or name.upper()}`"
     flag = "--" + name.replace("_", "-")
@@ -72,7 +72,7 @@ NAMES = {"boolean": "yes or no", "string": "text", "object": "NAME=VALUE", "null
 
 
 def kind(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """A value in words.
+    """The kind of a flag's value in words, from its JSON schema.
 
     >>> kind({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {})
     'number > 0, ≤ 1'
@@ -101,7 +101,7 @@ def _kinds(schema: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]
 
 
 def cell(text: str) -> str:
-    """Text that is nothing but text and code in Markdown, inside a table and outside.
+    """The text with Markdown's signs escaped, except those of code; fit for a table.
 
     >>> cell("a <b> | *c* or `<d>`")
     'a &lt;b&gt; &#124; \\\\*c\\\\* or `<d>`'

@@ -112,7 +112,7 @@ def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
     worse, better, items = answered_apart(stored, repeated)
     fine = mcnemar(worse, better) >= LEVEL
     counts = f"{worse} items answered worse and {better} better of {items}"
-    ending = "as rounding otherwise may do" if fine else "more than rounding does"
+    ending = "which rounding can explain" if fine else "which rounding cannot explain"
     return (
         fine,
         f"{'alike' if fine else 'DIFFERENT'}: made on another processor ({processor}; here {here}); {counts}, {ending}",
@@ -145,7 +145,7 @@ def named(given: str, known: Iterable[str], flag: str) -> tuple[str, ...]:
         if name not in every:
             near = difflib.get_close_matches(name, every, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"{flag} {name}: there is none of this name; {hint}There are {', '.join(every)}")
+            raise ValueError(f"{flag} {name}: unknown name; {hint}known: {', '.join(every)}")
     return names or every
 
 
