@@ -54,6 +54,22 @@ def test_the_page_on_evaluation_has_every_kind_of_check():
     assert re.findall(r"`(\w+)`", "".join(first_cells)) == list(KINDS)
 
 
+def test_the_readme_has_the_scores_of_the_page_on_the_demo():
+    demo = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8").partition("## SmolLM2")[0]
+    printed = {cells[0]: cells for line in demo.splitlines() if line.startswith("    │") and (cells := row(line, "│"))}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("| suite | items |") :].split("\n\n")[0]
+    names = {"retention: mean of nine suites": "retention, mean"}
+    for name, items, *scores in (row(line, "|") for line in table.splitlines()[2:]):
+        _, count, before, ours, _, plain, _ = printed[names.get(name, name.rpartition(": ")[2])]
+        assert [items.replace(",", ""), *scores] == [count, before, ours, plain], name
+
+
+def row(line, edge):
+    """The cells of a line of a table."""
+    return [cell.strip() for cell in line.strip().strip(edge).split(edge)]
+
+
 def test_every_flag_of_the_pages_exists():
     """Commands in code blocks, against the commands' own help."""
     checked = 0
