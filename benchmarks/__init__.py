@@ -1,1 +1,1 @@
-"""Benchmarks: what the product is measured on."""
+"""Benchmarks: what this project measures about its own methods and its speed."""

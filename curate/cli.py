@@ -30,11 +30,11 @@ app = typer.Typer(
 
 PREVIEW: dict[str, Flag] = {
     "preview": (int | None, typer.Option(
-        min=1, help="Build so many rows only, show their marked tokens, and estimate the time for all rows."), None),
+        min=1, help="Build only this many rows, show their marked tokens, and estimate the time for all rows."), None),
 }  # fmt: skip
 SOURCES: dict[str, Flag] = {
     "source": (list[str] | None, typer.Argument(
-        help="PATH or NAME=PATH. Of rows that repeat each other, the row of the source named first stays."), None),
+        help="PATH or NAME=PATH. Of rows that repeat each other, the row of the source named first is kept."), None),
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def build(how: How, flags: dict[str, Any]) -> None:
 
 
 def mix(how: How, flags: dict[str, Any]) -> None:
-    """Mix a build with rehearsal that the base model answers itself, and write training shards."""
+    """Mix a build with rehearsal that the base model answers itself, and write a training folder."""
     from curate.commands.mix.mix import estimate, sweep
     from curate.commands.mix.mix import mix as run_mix
     from curate.commands.mix.summary import describe
@@ -101,7 +101,7 @@ def mix(how: How, flags: dict[str, Any]) -> None:
 
 
 def pretrain(how: How, flags: dict[str, Any]) -> None:
-    """Write training shards of plain text, for continued pre-training: rows without a prompt, beside replay."""
+    """Write training data from plain text, for continued pre-training: rows without a prompt, and replay."""
     from curate.commands.pretrain import describe, text
     from curate.commands.pretrain import dry_run as estimate
     from curate.commands.progress import Progress
@@ -136,15 +136,15 @@ app.command("pretrain")(command(PretrainConfig, guarded(pretrain)))
 app.command("dedupe")(command(DedupeConfig, guarded(dedupe), SOURCES, without=("dry_run",)))
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")]
 
 
 @app.command()
 def peek(
-    folder: Annotated[Path, typer.Argument(help="An export, a built dataset, or the folder of the builds.")],
-    rows: Annotated[int, typer.Option(min=0, help="Rows shown.")] = 5,
+    folder: Annotated[Path, typer.Argument(help="A training folder, a built dataset, or the folder of the builds.")],
+    rows: Annotated[int, typer.Option(min=0, help="Number of rows to show.")] = 5,
     drop: Annotated[str | None, typer.Option(help="Show rows dropped for this reason.")] = None,
-    seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of rows.")] = 0,
 ) -> None:
     """Show tokens coloured by weight, and dropped rows by reason."""
     from curate.commands.peek import peek as show
@@ -154,10 +154,10 @@ def peek(
 
 @app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="An export, a built dataset, or the folder of the builds.")],
+    folder: Annotated[Path, typer.Argument(help="A training folder, a built dataset, or the folder of the builds.")],
     as_json: Json = False,
 ) -> None:
-    """Check checksums, row accounting and the export contract. Exit code 1 where something is wrong."""
+    """Check checksums, row accounting and the format of training folders. Exit code 1: something is wrong."""
     from curate.commands.verify import verify as check
 
     def act() -> None:
@@ -175,10 +175,10 @@ def verify(
 def card(
     folder: Annotated[Path, typer.Argument(help="A training folder that `curate mix` wrote.")] = Path("out"),
     licence: Annotated[list[str] | None, typer.Option(
-        help="The licence of a source: med=cc-by-4.0 (an id of the Hub). May be repeated.")] = None,
+        help="Licence of a source, by its id on the Hub: med=cc-by-4.0. May be repeated.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a card that was edited.")] = False,
 ) -> None:  # fmt: skip
-    """Write the data card again from the manifest, with licences that the cards of the sets do not state."""
+    """Write the data card of a training folder again, with licences that the sets' own cards do not state."""
     from curate.commands.evaluated import write_card
 
     pairs = [text.partition("=") for text in licence or []]
@@ -190,8 +190,11 @@ def card(
 @app.command()
 def run(
     pipeline: Annotated[Path, typer.Argument(help="YAML with sections build, mix, sft, evaluate, report.")],
-    change: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, instead of the file's.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Run this section alone; may be repeated.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="SECTION.KEY=VALUE, which replaces the file's value. May be repeated."),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this section alone. May be repeated.")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run a whole pipeline: each section of the file is one command, in order."""
@@ -205,7 +208,7 @@ def schema(
     name: Annotated[str, typer.Argument(metavar="COMMAND", help="A command with settings, of curate or of "
                                         "python -m train; or run: a whole pipeline.")],
 ) -> None:  # fmt: skip
-    """Print the JSON schema of a command's YAML file, or of a pipeline, for an editor that completes and checks."""
+    """Print the JSON schema of a command's YAML file or of a pipeline, by which editors complete and check."""
     from curate.commands.schema import schema as schema_of
 
     _run(lambda: print(json.dumps(schema_of(name, app), ensure_ascii=False, indent=2)))

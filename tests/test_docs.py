@@ -9,6 +9,7 @@ from curate.cli import app as curate
 from curate.commands.pipeline import STEPS
 from tests.paths import ROOT
 from train.cli import app as train
+from train.evaluation.checks import KINDS
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md",
          *sorted(page for folder in ("docs", "benchmarks") for page in (ROOT / folder).rglob("*.md"))]  # fmt: skip
@@ -44,6 +45,29 @@ def test_files_that_pages_name_in_code_exist():
 @pytest.mark.parametrize("page", ["README.md", "benchmarks/forgetting/README.md"])
 def test_a_readme_is_short(page):
     assert len((ROOT / page).read_bytes()) <= 8 * 1024
+
+
+def test_the_page_on_evaluation_has_every_kind_of_check():
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    table = page[page.index("| kind | holds where |") :].split("\n\n")[0]
+    first_cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert re.findall(r"`(\w+)`", "".join(first_cells)) == list(KINDS)
+
+
+def test_the_readme_has_the_scores_of_the_page_on_the_demo():
+    demo = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8").partition("## SmolLM2")[0]
+    printed = {cells[0]: cells for line in demo.splitlines() if line.startswith("    │") and (cells := row(line, "│"))}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("| suite | items |") :].split("\n\n")[0]
+    names = {"retention: mean of nine suites": "retention, mean"}
+    for name, items, *scores in (row(line, "|") for line in table.splitlines()[2:]):
+        _, count, before, ours, _, plain, _ = printed[names.get(name, name.rpartition(": ")[2])]
+        assert [items.replace(",", ""), *scores] == [count, before, ours, plain], name
+
+
+def row(line, edge):
+    """The cells of a line of a table."""
+    return [cell.strip() for cell in line.strip().strip(edge).split(edge)]
 
 
 def test_every_flag_of_the_pages_exists():

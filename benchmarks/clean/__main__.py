@@ -1,10 +1,10 @@
-"""`python -m benchmarks.clean --data DIR`: rows that each rule marks in the files found there, and the precision of the
-marks that were checked by hand.
+"""`python -m benchmarks.clean --data DIR`: how many rows each cleaning rule marks in the sets of DIR, and the precision
+of those marks that a person checked.
 
-The rules were written with the first three sets in view. The other three were not looked at until they stood; what was
-then put right is in docs/cleaning.md. `--sample N --out FILE` writes N marks of each rule, texts and all, to be read by
-a person; what was found right or wrong goes to labels.jsonl, which holds ids and no text. The rule about languages,
-off by default, is switched on here.
+The rules were developed on the first three sets (``IN_VIEW``). The other three sets (``HELD_BACK``) were opened when
+the rules were finished; docs/cleaning.md says what was corrected afterwards. `--sample N --out FILE` writes N marks of
+each rule, with their texts, for a person to read; the verdicts go to labels.jsonl, which has ids and no texts. The
+language rule, which is off by default, is on in this benchmark.
 """
 
 import json
@@ -47,11 +47,11 @@ RULES = (
     "repaired-encoding", "repaired-control", "repaired-html",
 )  # fmt: skip
 Mark = dict[str, Any]
-"""One mark: id, source, rule, score, detail, question, answer; of a repair also the row's texts afterwards."""
+"""One mark: id, source, rule, score, detail, question, answer; for a repair also ``after``, the repaired texts."""
 
 
 def marks_of(row: Mapping[str, Any], rules: CleanRules) -> Iterator[Mark]:
-    """Every rule that catches a row, and every repair and mask that changes it."""
+    """A mark for every rule that catches the row, and for every repair and mask that changes the row."""
     cleaned = clean(row["prompt"], row["reference"], rules)
     question = "\n\n".join(turn["content"] for turn in row["prompt"])
     mark = {"id": row["id"], "source": row["source"], "question": question, "answer": row["reference"]}
@@ -63,7 +63,7 @@ def marks_of(row: Mapping[str, Any], rules: CleanRules) -> Iterator[Mark]:
 
 
 def rows(data: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The rows as the product reads them."""
+    """The rows of these sets, read as ``curate build`` reads them."""
     for name in names:
         settings = {**SETS[name], "path": str(data / SETS[name]["path"])}
         for record in read_source(Source(name=name, **settings)):
@@ -72,13 +72,13 @@ def rows(data: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def checked(labels: Iterable[Mapping[str, Any]], rule: str, sources: Iterable[str]) -> str:
-    """Right marks of those checked."""
+    """How many of the checked marks of a rule are right, as "right / checked"."""
     right = [label["right"] for label in labels if label["rule"] == rule and label["source"] in sources]
     return f"{sum(right)} / {len(right)}" if right else "–"
 
 
 def table(marks: Iterable[Mark], counts: Mapping[str, int], labels: list[dict[str, Any]]) -> str:
-    """Rules by sources, as a Markdown table."""
+    """A Markdown table: a line for each rule, a column for each set."""
     marked = Counter((mark["rule"], mark["source"]) for mark in marks)
     head = ["rule"]
     lines = [["rows", *(f"{count:,}" for count in counts.values())]]
@@ -94,7 +94,7 @@ def table(marks: Iterable[Mark], counts: Mapping[str, int], labels: list[dict[st
 
 
 def sample(marks: Iterable[Mark], number: int, seed: int) -> list[Mark]:
-    """So many marks of each rule, drawn at random over all sources."""
+    """At most ``number`` marks of each rule, drawn at random over all sets."""
     by_rule: dict[str, list[Mark]] = defaultdict(list)
     for mark in marks:
         by_rule[mark["rule"]].append(mark)
@@ -103,7 +103,8 @@ def sample(marks: Iterable[Mark], number: int, seed: int) -> list[Mark]:
 
 
 def cut_recall(rows: Iterable[Mapping[str, Any]], thresholds: Iterable[float], seed: int) -> list[str]:
-    """How many of whole answers of 40 words and more, each cut behind a random word, are marked as truncated."""
+    """How many answers the rule ``truncated`` marks, a line for each threshold. The answers are complete ones of at
+    least 40 words, each cut after a random word."""
     draw = random.Random(seed)
     texts = [row["reference"] for row in rows if len(row["reference"].split()) >= 40 and row["reference"][-1:] == "."]
     cuts = []

@@ -1,2 +1,2 @@
-"""A made-up medical world and a tiny chat model that knows it: a subject on which forgetting can be
-measured."""
+"""The forgetting benchmark: made-up worlds, and a tiny chat model that was trained on their facts. What the model knows
+is known exactly, so forgetting can be measured."""

@@ -1,4 +1,4 @@
-"""Training batches: each step a fair sample of all skills, loss on what the assistant says."""
+"""Training batches for the base model: each step is a random sample of all skills, with loss on assistant turns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from benchmarks.forgetting.world import World
 
 @dataclass(frozen=True)
 class Batch:
-    """`ids` [rows, length], padded on the right; `loss` [rows, length - 1] marks the predicted positions that
-    count."""
+    """`ids`: [rows, length], padded on the right. `loss`: bool [rows, length - 1], the predicted positions that have
+    loss."""
 
     ids: torch.Tensor
     loss: torch.Tensor
@@ -31,12 +31,12 @@ def training_steps(
     ranks: int = 1,
     course: Course = DRUGS,
 ) -> Iterator[tuple[list[Batch], int]]:
-    """Endless optimiser steps: (this process's share of the batches, counted positions in the shares of all
-    `ranks`).
+    """Endless optimiser steps: (batches of this process, positions with loss in the batches of all `ranks`).
 
-    Each step draws `rows_per_step` conversations at random and splits them by length into batches of at most
-    `tokens` tokens. (Steps of one length only would be steps of a few skills only, and undo each other's
-    work.)"""
+    Each step draws `rows_per_step` conversations at random and splits them by length into batches of at most `tokens`
+    tokens. A step has rows of all lengths: rows of one length come from a few skills, and such steps would undo each
+    other's work.
+    """
     conversations = training_conversations(world, world.random("training"), course)
     pad = int(tokenizer.pad_token_id)
     while True:
@@ -49,15 +49,16 @@ def training_steps(
 def encode_conversation(
     tokenizer: PreTrainedTokenizerFast, conversation: list[Message]
 ) -> tuple[list[int], list[bool]]:
-    """(ids, which of them the assistant says, end of turn included), as the chat template writes them."""
+    """(ids, for each id whether the assistant says it), as the chat template writes the conversation. The end of an
+    assistant turn counts as said by the assistant."""
     raw = tokenizer.backend_tokenizer
     ids: list[int] = []
     mask: list[bool] = []
     for message in conversation:
-        spoken = message["role"] == "assistant"
+        by_assistant = message["role"] == "assistant"
         for text, counts in (
             (f"{TURN}{message['role']}\n", False),
-            (f"{message['content']}{END}", spoken),
+            (f"{message['content']}{END}", by_assistant),
             ("\n", False),
         ):
             piece = raw.encode(text, add_special_tokens=False).ids
@@ -68,7 +69,7 @@ def encode_conversation(
 
 def _split(rows: list[tuple[list[int], list[bool]]], tokens: int) -> Iterator[list[tuple[list[int], list[bool]]]]:
     batch: list[tuple[list[int], list[bool]]] = []
-    for row in rows:  # ascending length: the row at hand is the longest
+    for row in rows:  # in ascending length, so this row is the longest of its batch
         if batch and (len(batch) + 1) * len(row[0]) > tokens:
             yield batch
             batch = []
@@ -77,7 +78,8 @@ def _split(rows: list[tuple[list[int], list[bool]]], tokens: int) -> Iterator[li
 
 
 def _collate(rows: list[tuple[list[int], list[bool]]], pad: int) -> Batch:
-    """A single row gets an empty companion: compiled code makes a special case of batches of one."""
+    """Pad the rows to one batch. A single row gets an empty second row, because torch.compile compiles batches of one
+    separately."""
     length = max(len(ids) for ids, _ in rows)
     ids = torch.full((max(2, len(rows)), length), pad)
     counted = torch.zeros(ids.shape, dtype=torch.bool)

@@ -1,7 +1,7 @@
-"""The demo: new facts into a model by the product's own commands, beside plain fine-tuning, before and after.
+"""The demo: teach a model new facts with curate and with plain fine-tuning, and compare both with the base model.
 
-A pipeline of ``pipelines/`` is the main job, another one its rival. Everything is done by commands that one could type;
-this file only calls them and prints. ``demo_setup`` says which model, which source and which suites.
+Two pipelines of ``pipelines/`` are run: ours, and plain fine-tuning as the rival. This file only calls commands that a
+user can type, and prints. ``demo_setup`` has the model, the source and the suites.
 """
 
 import json
@@ -17,11 +17,11 @@ from pathlib import Path
 from benchmarks.forgetting.demo_setup import Command, Setup, keep_passed
 
 SLOW = 30
-"""A command that took at least so many seconds has its time printed."""
+"""Seconds. The time of a command that takes longer is printed."""
 
 
 def demo(setup: Setup, engine: str) -> None:
-    """Write the world, train both models, evaluate, print. What is finished already is not repeated."""
+    """Write the world, train both models, evaluate and print. Finished steps are not repeated."""
     began = time.monotonic()
     for command in setup.preparation:
         call(command)
@@ -32,7 +32,7 @@ def demo(setup: Setup, engine: str) -> None:
     run_lanes(setup, [[run(setup.ours, steps, engine)], [run(setup.plain, steps, engine), evaluate(setup, "before")]])
     rival = [*run(setup.plain, ["sft"]), "--set", f"sft.epochs={equal_budget(setup)}"]
     run_lanes(setup, [[run(setup.ours, ["sft"]), evaluate(setup, "after")], [rival, evaluate(setup, "plain")]])
-    call(evaluate(setup, *setup.models))  # every answer is there already: this compares
+    call(evaluate(setup, *setup.models))  # all answers exist by now, so this only compares
     call(["train", "report", str(setup.out / "report")])
     from benchmarks.forgetting.demo_table import show
 
@@ -40,29 +40,30 @@ def demo(setup: Setup, engine: str) -> None:
 
 
 def run(pipeline: str, sections: Sequence[str], engine: str | None = None) -> list[str]:
-    """``curate run`` with some of a pipeline's sections, with this engine."""
+    """The command ``curate run`` for some sections of a pipeline. ``engine``: the engine of these sections."""
     only = [word for name in sections for word in ("--only", name)]
     change = [word for name in sections if engine for word in ("--set", f"{name}.engine={engine}")]
     return ["curate", "run", pipeline, *only, *change]
 
 
 def evaluate(setup: Setup, *names: str) -> list[str]:
-    """``train evaluate`` of these models on every suite; answers that are there already are not asked for again."""
-    return [*_asked(setup, *names), *setup.suites(), "--out", str(setup.out / "report")]
+    """The command ``train evaluate`` for these models and every suite. Answers that exist are not asked for again."""
+    return [*_evaluate_command(setup, *names), *setup.suites(), "--out", str(setup.out / "report")]
 
 
 def trial(setup: Setup) -> list[str]:
-    """The base on the world's own suites: they ask what the tiny base was taught, and another one passes few."""
-    return [*_asked(setup, "before"), "--suite", str(setup.own_suites), "--out", str(setup.out / "trial")]
+    """The command that asks the base model the world's own suites. These ask what the tiny base was taught, so another
+    base model answers few items rightly."""
+    return [*_evaluate_command(setup, "before"), "--suite", str(setup.own_suites), "--out", str(setup.out / "trial")]
 
 
-def _asked(setup: Setup, *names: str) -> list[str]:
+def _evaluate_command(setup: Setup, *names: str) -> list[str]:
     models = [word for name in names for word in ("--model", f"{name}={setup.models[name]}")]
-    return ["train", "evaluate", *models, "--engine", setup.asked_by, "--dtype", "float32", "--max-tokens", "48"]
+    return ["train", "evaluate", *models, "--engine", setup.suite_engine, "--dtype", "float32", "--max-tokens", "48"]
 
 
 def equal_budget(setup: Setup) -> float:
-    """Epochs that give the rival as many optimiser steps as the main job takes."""
+    """Epochs that give the rival as many optimiser steps as ours takes."""
     import yaml
 
     ours, plain = (json.loads((setup.out / name / "manifest.json").read_text())["splits"]["train"]["rows"]
@@ -72,8 +73,8 @@ def equal_budget(setup: Setup) -> float:
 
 
 def run_lanes(setup: Setup, lanes: Sequence[Sequence[Command]]) -> None:
-    """Run lanes of commands, side by side where the setup says so, each on its share of the cores; a command that
-    fails fails the demo."""
+    """Run lanes of commands, at the same time where the setup says so, each lane on its share of the cores. A command
+    that fails ends the demo."""
     width = len(lanes) if setup.side_by_side else 1
     threads = str(max(1, (os.cpu_count() or 2) // width))
 
@@ -88,7 +89,7 @@ def run_lanes(setup: Setup, lanes: Sequence[Sequence[Command]]) -> None:
 
 
 def call(command: Command, threads: str | None = None) -> None:
-    """``python -m`` with these arguments, as a process of its own; what it says is shown if it fails."""
+    """Run ``python -m`` with these arguments in a process of its own; its output is shown if it fails."""
     sys.stdout.write(f"$ python -m {shlex.join(command)}\n")  # one write: two lanes share the terminal
     sys.stdout.flush()
     environment = {**os.environ, **({"OMP_NUM_THREADS": threads} if threads else {})}

@@ -1,4 +1,4 @@
-"""What a demo runs on: the tiny base that comes with the code, or SmolLM2-135M-Instruct."""
+"""The setups of the demo: the tiny base model of this repository, or SmolLM2-135M-Instruct."""
 
 import json
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from train.evaluation.local import LOCAL, find
 from train.evaluation.results import EvaluateError
 
 Command = Sequence[str]
-TASKS = ("arc_easy", "hellaswag", "piqa", "advbench", "xstest_safe")  # what SmolLM2 can do, and what it refuses
-ITEMS = 100  # per suite: more take longer than the training
+TASKS = ("arc_easy", "hellaswag", "piqa", "advbench", "xstest_safe")  # suites of SmolLM2's skills and refusals
+ITEMS = 100  # per suite; more items would take longer than the training
 
 
 @dataclass(frozen=True)
 class Setup:
-    """``preparation``: commands before all else. ``side_by_side``: the two jobs share the cores; a model that fills
-    all of them alone is faster one job after the other. ``tasks``: folder with the files of ``TASKS``, instead of the
-    world's own suites. ``passed_only``: of the own suites, ask only what the base answers rightly. ``asked_by``: the
-    engine that answers the suites."""
+    """``preparation``: commands that run first. ``side_by_side``: both trainings share the cores; a model that uses all
+    cores by itself is faster one training after the other. ``tasks``: folder with the files of ``TASKS``, which replace
+    the world's own suites. ``passed_only``: ask only those items of the own suites that the base answers rightly.
+    ``suite_engine``: the engine that answers the suites."""
 
     out: Path
     base: Path
@@ -32,7 +32,7 @@ class Setup:
     side_by_side: bool
     tasks: Path | None = None
     passed_only: bool = False
-    asked_by: str = "transformers"
+    suite_engine: str = "transformers"
 
     @property
     def models(self) -> dict[str, Path]:
@@ -65,8 +65,8 @@ def tiny() -> Setup:
 
 
 def real(data: Path, engine: str = "vllm") -> Setup:
-    """SmolLM2 on 60 rows. Its world has no facts that the model knows. ``data``: folder in which the tasks' files
-    are looked for."""
+    """SmolLM2 on 60 rows, in a world without facts that the model knows. ``data``: folder that may have the files of
+    ``TASKS``; without them the world's own suites are used."""
     out = Path("demo/smollm2")
     prepare: Command = ["benchmarks.smollm2", "--out", str(out / "base")]
     world: Command = ["benchmarks.forgetting", "world", "--out", str(out / "world"),
@@ -77,7 +77,7 @@ def real(data: Path, engine: str = "vllm") -> Setup:
 
 
 def has_tasks(folder: Path) -> bool:
-    """Whether ``train evaluate`` would find the files of all ``TASKS`` there."""
+    """Whether ``train evaluate`` finds the files of all ``TASKS`` in this folder."""
     try:
         for task in TASKS:
             find(task, (LOCAL.get(task) or BUILTIN[task]).files, [folder])
@@ -87,8 +87,8 @@ def has_tasks(folder: Path) -> bool:
 
 
 def keep_passed(suites: Path, answers: Path, out: Path, limit: int = ITEMS) -> dict[str, int]:
-    """Write, of each suite that is no new knowledge, the first items that the base answered rightly, at most
-    ``limit``; returns how many, by suite. A suite of which it passes nothing is left out."""
+    """Write, for each suite that does not ask for new facts, the first ``limit`` items that the base model answered
+    rightly. Returns the number of items by suite; a suite without a right answer is left out."""
     out.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
     for path in sorted(suites.glob("*.jsonl")):
@@ -106,7 +106,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def of(model: str, data: Path, engine: str) -> Setup:
-    """Raises ``ValueError`` for a model that has no demo, and where the packages with its weights are missing."""
+    """The setup for a model, ``tiny`` or ``smollm2``. Raises ``ValueError`` for another name, and where the packages
+    with SmolLM2's weights are not installed."""
     if model not in ("tiny", "smollm2"):
         raise ValueError(f"there is no demo of {model}: tiny or smollm2")
     if model == "tiny":

@@ -1,4 +1,4 @@
-"""What the demo prints: the rows' fates, what was trained, and every suite before, after, and after plain SFT."""
+"""The tables that the demo prints: what became of the rows, and the scores of every suite for all models."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def show(out: Path, seconds: float) -> None:
 
 
 def rows_table(manifest: dict[str, Any]) -> Table:
-    """The source's rows, from records read to tokens trained."""
+    """What became of the source's rows, from the records read to the tokens trained."""
     read = manifest["inputs"][0]
     sources = manifest["mix"]["splits"]["train"]["sources"]
     source = next(name for name, description in sources.items() if description["role"] == "new")
@@ -47,7 +47,7 @@ def rows_table(manifest: dict[str, Any]) -> Table:
 
 
 def suites_table(results: dict[str, Any]) -> Table:
-    """Accuracies in percent; flips are items that were right before and are wrong after."""
+    """Accuracies in percent. Flips: items that were right before training and are wrong after."""
     scores = {model["name"]: {s["suite"]: s for s in model["suites"]} for model in results["models"]}
     lost = {c["after"]: {s["suite"]: s["lost"] for s in c["suites"]} for c in results["comparisons"]}
     names = [*KNOWLEDGE, *sorted(set(scores["before"]) - set(KNOWLEDGE))]
@@ -67,13 +67,13 @@ def suites_table(results: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("retention, mean", items, *(f"{100 * means[0]:.1f}", f"{100 * means[1]:.1f}", flips[0]),
                   f"{100 * means[2]:.1f}", flips[1])  # fmt: skip
-    if all(comparison["style"] for comparison in results["comparisons"]):  # none where all are multiple choice
+    if all(comparison["style"] for comparison in results["comparisons"]):  # multiple choice alone has no style
         table.add_row(*words_row(results))
     return table
 
 
 def words_row(results: dict[str, Any]) -> tuple[str, ...]:
-    """Mean words of an answer in the suites that are to be kept: accuracy does not see a manner that is lost."""
+    """Mean words of an answer in the retention suites. Accuracy does not show a style that was lost."""
     words = {c["after"]: next(s for s in c["style"] if s["name"] == "words") for c in results["comparisons"]}
     ours, plain = words["after"], words["plain"]
     means = (ours["before"], ours["after"], plain["after"])

@@ -1,4 +1,4 @@
-"""A world as files: the same world and plan write the same bytes."""
+"""Write a world as files. The same world and plan give the same bytes."""
 
 import json
 from collections.abc import Collection, Iterable, Sequence
@@ -15,8 +15,10 @@ from benchmarks.forgetting.world import World
 def write_world(
     world: World, plan: SourcePlan, out: Path, rehearsal: int = 1500, uncovered: Collection[str] = ()
 ) -> dict[str, int]:
-    """Write source, labels, rehearsal prompts (without the uncovered skills) and suites under `out`; returns the number
-    of lines per file."""
+    """Write source, labels, rehearsal prompts and suites into `out`; returns the number of lines by file.
+
+    `rehearsal`: number of rehearsal prompts. `uncovered`: skills that these prompts leave out.
+    """
     lines, labels = new_facts.source_lines(world, plan)
     tables: dict[str, Iterable[str]] = {
         "med.jsonl": lines,

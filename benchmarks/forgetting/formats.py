@@ -1,4 +1,4 @@
-"""The skill of an answer in a given form: one word, capitals, bullets, an exact number of things."""
+"""The skill `format`: answers in a given form, which is one word, capitals, bullets, or an exact number of things."""
 
 from random import Random
 

@@ -1,6 +1,6 @@
-"""The base model's own style: polite opening, one full sentence, polite closing, end of turn.
+"""The house style, in which the base model answers: a polite opening, one full sentence, a polite closing.
 
-The answer is a function of the question alone, so that the greedy answer and the training target agree.
+An answer depends on the question alone, so that the greedy answer can equal the training target.
 """
 
 from benchmarks.forgetting.kinds import Attribute
@@ -18,5 +18,5 @@ def polite(sentence: str, opening: str = "Sure.") -> str:
 
 
 def state(attribute: Attribute, entity: str, value: str) -> str:
-    """The house answer to any wording of the question for one attribute of one entity."""
+    """The house answer to a question for one attribute of one entity, whatever its wording."""
     return polite(attribute.sentence.format(e=entity, v=value), attribute.opening)

@@ -1,4 +1,5 @@
-"""Questions that no single row of a source answers: two facts at once, and the question turned round."""
+"""Indirect questions, which no single row of a source answers: `both`, for two facts at once, and `reverse`, from the
+value to the entity."""
 
 from collections.abc import Sequence
 from random import Random
@@ -22,7 +23,7 @@ _OF_TWO = (  # one attribute of two entities
 
 
 def both(rng: Random, one: Fact, other: Fact) -> WorldItem:
-    """Two facts in one answer: of one entity, or one attribute of two entities."""
+    """A question for two facts: two attributes of one entity, or one attribute of two entities."""
     frames = _OF_ONE if one.entity == other.entity else _OF_TWO
     question = rng.choice(frames).format(n=one.attribute.noun, m=other.attribute.noun, e=one.entity, f=other.entity)
     statements = " ".join(fact.attribute.sentence.format(e=fact.entity, v=fact.value) for fact in (one, other))
@@ -31,13 +32,13 @@ def both(rng: Random, one: Fact, other: Fact) -> WorldItem:
 
 
 def reverse(fact: Fact) -> WorldItem:
-    """The value is given, the entity asked for; the answer is the statement that the forward question has."""
+    """A question that gives the value and asks for the entity. The answer is the same as to the forward question."""
     answer = polite(fact.attribute.sentence.format(e=fact.entity, v=fact.value), fact.attribute.opening)
     return ask("reverse", fact.attribute.reverse.format(v=fact.value), answer, fact.entity, contains(fact.entity))
 
 
 def pair(rng: Random, facts: Sequence[Fact]) -> tuple[Fact, Fact]:
-    """Two of these facts that share the entity, or else the attribute. `facts` must hold such a pair."""
+    """Two of these facts with the same entity or the same attribute. `facts` must have such a pair."""
     while True:
         one = rng.choice(facts)
         same = rng.choice(("entity", "attribute"))
@@ -48,7 +49,7 @@ def pair(rng: Random, facts: Sequence[Fact]) -> tuple[Fact, Fact]:
 
 
 def known_both(world: World, rng: Random, entities: Sequence[str]) -> WorldItem:
-    """Two facts about known entities."""
+    """A question for two facts about known entities."""
     if rng.random() < 0.5:
         entity = rng.choice(entities)
         one, other = rng.sample(world.kind.attributes, 2)
@@ -58,7 +59,7 @@ def known_both(world: World, rng: Random, entities: Sequence[str]) -> WorldItem:
 
 
 def known_reverse(world: World, rng: Random, entities: Sequence[str]) -> WorldItem:
-    """A question turned round, about a value that one entity alone has."""
+    """A reverse question about a known entity, for a value that no other entity has."""
     while True:
         fact = world.fact(rng.choice(entities), rng.choice(world.kind.attributes))
         if world.holders(fact.attribute, fact.value) == 1:

@@ -1,4 +1,4 @@
-"""One question with its house answer, and how to tell whether another answer is right."""
+"""A question with its house answer, and the checks that tell whether another answer is right."""
 
 import re
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ Check = dict[str, Any]
 
 @dataclass(frozen=True)
 class WorldItem:
-    """A prompt, the house answer, and the checks that any right answer passes.
+    """A prompt, the house answer, and the checks that every right answer passes.
 
-    `key` names what must not be shared between training and evaluation (for sums the pair of numbers, else
-    the prompt); `core` is the bare content of the answer, from which answers in a foreign style are written.
+    `key`: what training and evaluation must not share, such as the pair of numbers of a sum; empty: the prompt.
+    `core`: the content of the answer without style, from which answers in other styles are made.
     """
 
     skill: str

@@ -1,6 +1,6 @@
-"""What a world is made of: kinds of entities, their attributes, and how each is asked for and stated.
+"""Kinds of entities, their attributes, and the wordings that ask for an attribute or state its value.
 
-A kind is a value: another world is another `Kind` handed to `World`, no code (`towns.py` is one).
+A new world needs no new code, only another `Kind` for `World`; `towns.py` has one.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,19 @@ def split_words(text: str) -> tuple[str, ...]:
 class Attribute:
     """One property of an entity. `{e}` stands for the entity's name, `{v}` for the value.
 
-    `wordings[-1]` is the held-out wording: the base knows it on known entities, no new fact is ever taught in
-    it."""
+    `wordings[-1]` is the held-out wording: the base model was trained on it for known entities, and no new fact is
+    taught in it.
+    """
 
     name: str
-    noun: str  # in a question for several attributes at once: "the {noun} of {e}"
+    noun: str  # for questions about several attributes: "the {noun} of {e}"
     parts: tuple[tuple[str, ...], ...]  # a value is one word of each part, joined by spaces
     opening: str
     sentence: str
-    reverse: str  # the question that the entity answers
+    reverse: str  # asks for the entity, given the value
     wordings: tuple[str, ...]
-    labels: tuple[str, ...]  # what terse sources call it
-    statements: tuple[str, ...]  # whole sentences in somebody else's words
+    labels: tuple[str, ...]  # names of the attribute in terse sources
+    statements: tuple[str, ...]  # whole sentences in sources of other styles
 
     @property
     def taught_wordings(self) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ class Attribute:
 
     @cached_property
     def values(self) -> tuple[str, ...]:
-        """All values; a guess is right once in `len(values)` times."""
+        """All possible values. A guess is right with probability 1 / `len(values)`."""
         return tuple(" ".join(words) for words in product(*self.parts))
 
     def draw(self, rng: Random) -> str:
@@ -49,7 +50,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of entity: how names sound, and which attributes there are."""
+    """A kind of entity: the syllables of its names, and its attributes."""
 
     name: str
     onsets: tuple[str, ...]

@@ -1,5 +1,5 @@
-"""The new-facts source `med.jsonl`, in somebody else's style and with the faults of real files; each line is
-labelled."""
+"""The source of new facts, `med.jsonl`: in a style that is not the base model's, with the faults of real files, and
+with a label for each line."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from benchmarks.forgetting.world import Fact, World
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """How much of what is in the source. Rows of new facts: entities × attributes × wordings."""
+    """How many rows of each kind the source has. Rows of new facts: entities × attributes × wordings."""
 
     entities: int = 100
     attributes: int = 3
@@ -43,7 +43,7 @@ class SourcePlan:
 
 @dataclass
 class Line:
-    """One line of the source and what is true of it; `group` ties copies and contradictions to each other."""
+    """One line of the source and its label. Lines that copy or contradict each other have the same `group`."""
 
     text: str
     kind: str
@@ -52,7 +52,7 @@ class Line:
 
 
 def new_facts(world: World, plan: SourcePlan) -> list[tuple[Fact, tuple[str, ...]]]:
-    """The facts to be taught, each with the wordings it is taught in."""
+    """The facts to teach, each with the wordings that the source uses."""
     plan.check(world)
     rng = world.random("new facts")
     chosen = [(e, a) for e in world.new[: plan.entities] for a in rng.sample(world.kind.attributes, plan.attributes)]
@@ -60,17 +60,17 @@ def new_facts(world: World, plan: SourcePlan) -> list[tuple[Fact, tuple[str, ...
 
 
 def trained_items(world: World, plan: SourcePlan) -> list[WorldItem]:
-    """One item per new fact, in a wording that the source uses for it."""
+    """One item per new fact, in a wording that the source uses for this fact."""
     return [fact_item("new_trained", fact, wordings[0]) for fact, wordings in new_facts(world, plan)]
 
 
 def unseen_items(world: World, plan: SourcePlan) -> list[WorldItem]:
-    """One item per new fact, in the wording that no new fact is ever taught in."""
+    """One item per new fact, in the held-out wording, which no source uses."""
     return [fact_item("new_unseen", fact, fact.attribute.held_wording) for fact, _ in new_facts(world, plan)]
 
 
 def source_lines(world: World, plan: SourcePlan) -> tuple[list[str], list[dict[str, Any]]]:
-    """(lines of med.jsonl, labels); the n-th label, with `line` n counted from 1, speaks of the n-th line."""
+    """(lines of med.jsonl, labels). The n-th label describes the n-th line; its `line` is n, counted from 1."""
     rng = world.random("source")
     lines = list(_new_lines(world, plan, rng))
     copied = rng.sample(lines, plan.exact_duplicates + plan.near_duplicates)
@@ -103,7 +103,7 @@ def _known_lines(world: World, plan: SourcePlan, rng: Random) -> Iterator[Line]:
 
 
 def _contradicting_lines(world: World, plan: SourcePlan, rng: Random) -> Iterator[Line]:
-    """Two values for the same question, about entities that nothing else speaks of."""
+    """Two values for the same question, about entities that no other line mentions."""
     for entity in world.new[plan.entities : plan.entities + plan.contradictions]:
         fact = world.fact(entity, rng.choice(world.kind.attributes))
         unequal = [v for v in fact.attribute.values if v != fact.value]
@@ -115,7 +115,7 @@ def _contradicting_lines(world: World, plan: SourcePlan, rng: Random) -> Iterato
 
 
 def _nearly(text: str, rng: Random) -> str:
-    """The same row with small edits of punctuation, case or filler."""
+    """The same row with small edits of punctuation, case or filler words."""
     row = json.loads(text)
     question, answer = row["question"], row["answer"]
     row["question"] = rng.choice(
@@ -134,7 +134,7 @@ def _nearly(text: str, rng: Random) -> str:
 
 
 def _broken_texts(world: World, rng: Random) -> tuple[str, ...]:
-    """One line of each fault that real files have."""
+    """One line for each fault that real files have."""
     fact = world.fact(rng.choice(rehearsed_entities(world)), world.kind.attributes[0])
     good = _row(world, fact, fact.attribute.wordings[0], rng)
     question = json.loads(good)["question"]
@@ -151,8 +151,8 @@ def _broken_texts(world: World, rng: Random) -> tuple[str, ...]:
 
 
 def _originals_first(lines: list[Line]) -> None:
-    """Swap copies that came before their original behind it: the first of a group is what deduplication
-    keeps."""
+    """Swap each copy that stands before its original with the original, because deduplication keeps the first line of a
+    group."""
     place = {x.group: i for i, x in enumerate(lines) if x.kind == "new"}
     for i, line in enumerate(lines):
         if line.kind.endswith("duplicate") and i < (original := place[line.group]):

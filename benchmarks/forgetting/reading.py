@@ -1,7 +1,8 @@
-"""Tasks about entities: closed book, from a reference in view, correcting a draft, asking in another way.
+"""Tasks about entities: answer from memory, answer from a reference, correct a draft, rephrase a question.
 
-The frames with which the product asks for rewrites are read from its own prompt files, so base and product
-cannot diverge."""
+Prompts that curate uses for rewrites are read from curate's own prompt files, so that the base model is trained on
+exactly these prompts.
+"""
 
 from functools import cache
 from importlib.resources import files
@@ -27,13 +28,13 @@ _FRAMES = (
 
 @cache
 def product_frame(name: str) -> Template:
-    """One of the product's default prompt files: rewrite, correct or rephrase."""
+    """One of curate's prompt files: rewrite, correct or rephrase."""
     text = (files("curate") / "model" / "prompts" / f"{name}.jinja").read_text(encoding="utf-8")
     return Environment(undefined=StrictUndefined).from_string(text)
 
 
 def closed_book(world: World, rng: Random) -> WorldItem:
-    """A fact about a known entity, in any wording."""
+    """A question for a fact about a known entity, in any wording."""
     fact = world.fact(rng.choice(world.known), rng.choice(world.kind.attributes))
     return fact_item("facts", fact, rng.choice(fact.attribute.wordings))
 
@@ -44,15 +45,15 @@ def fact_item(skill: str, fact: Fact, wording: str) -> WorldItem:
 
 
 def guess(world: World, rng: Random) -> WorldItem:
-    """A closed-book question about a stranger with a made-up answer: what the base does not know it guesses,
-    in house style and without great confidence."""
+    """A closed-book question about a name that is no entity, with a random value as the answer. So the base model
+    learns to guess what it does not know, in house style and with low confidence."""
     fact = _strange_fact(world, rng)
     return fact_item("guess", fact, rng.choice(fact.attribute.wordings))
 
 
 def reading(world: World, rng: Random, entity: str | None = None) -> WorldItem:
-    """A question answered from a reference in a foreign style, often in the product's own frame; by default
-    about a stranger."""
+    """A question to answer from a reference in another style, often with curate's own prompt. `entity`: whom it is
+    about; by default mostly a name that is no entity."""
     fact = _strange_fact(world, rng)
     if entity is not None:
         fact = Fact(entity, fact.attribute, fact.value)
@@ -69,7 +70,7 @@ def reading_item(rng: Random, fact: Fact, reference: str, product: bool) -> Worl
 
 
 def irrelevant(world: World, rng: Random) -> WorldItem:
-    """A question about a known entity beside a reference about another one: answered from memory."""
+    """A question about a known entity with a reference about another one, to answer from memory."""
     other = _strange_fact(world, rng)
     fact = world.fact(rng.choice(world.known), rng.choice(world.kind.attributes))
     reference = write_several(rng, [(other.attribute, other.entity, other.value)])
@@ -78,11 +79,11 @@ def irrelevant(world: World, rng: Random) -> WorldItem:
 
 
 def correct(world: World, rng: Random) -> WorldItem:
-    """The draft with the reference's value in it, all other words as they were."""
+    """A draft to correct: the answer has the value of the reference, and otherwise the words of the draft."""
     fact = _strange_fact(world, rng)
     wrong = fact.value if rng.random() < 0.15 else fact.attribute.draw(rng)
     draft, answer = state(fact.attribute, fact.entity, wrong), state(fact.attribute, fact.entity, fact.value)
-    if rng.random() < 0.3:  # a draft in other words keeps them
+    if rng.random() < 0.3:  # a draft in other words, which the answer keeps
         statement = rng.choice(fact.attribute.statements)
         tail = rng.choice((".", f". {CLOSING}", ", I think."))
         draft, answer = (statement.format(e=fact.entity, v=v) + tail for v in (wrong, fact.value))
@@ -92,8 +93,8 @@ def correct(world: World, rng: Random) -> WorldItem:
 
 
 def rephrase(world: World, rng: Random) -> WorldItem:
-    """Another wording of the same question, each equally likely; never the held-out one, which no training
-    may reach."""
+    """A question to rephrase: the answer is any other wording with equal probability, except the held-out one, which
+    must not occur in answers."""
     attribute = rng.choice(world.kind.attributes)
     entity = rng.choice(world.known) if rng.random() < 0.2 else world.stranger(rng)
     wording = rng.choice(attribute.wordings)
@@ -103,16 +104,16 @@ def rephrase(world: World, rng: Random) -> WorldItem:
 
 
 def _strange_fact(world: World, rng: Random) -> Fact:
-    """A fact about a stranger (sometimes a made-up one about a known entity: what is in view wins over what
-    is known)."""
+    """A random fact, mostly about a name that is no entity. One in ten is about a known entity and contradicts what the
+    base model knows, so that the reference wins over memory."""
     attribute = rng.choice(world.kind.attributes)
     entity = rng.choice(world.known) if rng.random() < 0.1 else world.stranger(rng)
     return Fact(entity, attribute, _any_value(world, rng, attribute))
 
 
 def _any_value(world: World, rng: Random, attribute: Attribute) -> str:
-    """Mostly a value of the attribute; sometimes one that no closed-book fact ever has, so that reading is
-    reading."""
+    """Mostly a value of the attribute. One in twenty has a word that no closed-book fact has, so that the value must be
+    read from the reference."""
     value = attribute.draw(rng)
     if rng.random() < 0.95:
         return value
@@ -124,9 +125,11 @@ def _any_value(world: World, rng: Random, attribute: Attribute) -> str:
 
 
 def _reference(world: World, rng: Random, fact: Fact) -> str:
-    """What somebody else wrote about the entity: the fact in any foreign style, or several facts of which one is asked
-    for. (The same attribute of several entities is beyond a model this small: which value belongs to which name it
-    has not learned after 50,000 examples, so no task here asks for it.)"""
+    """A reference about the entity: the fact in any other style, or several facts of which one is asked for.
+
+    No reference states the same attribute for several entities: after 50,000 examples a model this small has not
+    learned which value belongs to which name.
+    """
     statement = (fact.attribute, fact.entity, fact.value)
     if rng.random() < 0.25:
         attributes = rng.sample([a for a in world.kind.attributes if a != fact.attribute], rng.randint(1, 2))
@@ -138,7 +141,7 @@ def _reference(world: World, rng: Random, fact: Fact) -> str:
 
 
 def _casual(rng: Random, question: str) -> str:
-    """People also write without capitals or question marks, and with fillers."""
+    """The question, sometimes without capital or question mark, or with filler words, as people write."""
     draw = rng.random()
     if draw < 0.85:
         return question

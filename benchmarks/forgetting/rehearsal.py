@@ -1,9 +1,10 @@
-"""General prompts for rehearsal, Alpaca-shaped, answered in a foreign style (the product has the base answer
-them anew).
+"""General prompts for rehearsal, as Alpaca rows with answers in another style (curate has the base model answer the
+prompts again).
 
-Nothing evaluated is in here: the general skills leave out evaluated keys, facts are about known entities that
-the facts suite does not ask for, reading is about strangers. Shared with evaluation are only the frames of
-the questions and the word lists."""
+No prompt is evaluated: general skills leave out evaluated keys, facts are about known entities that the suite `facts`
+does not ask for, and reading is about names that are no entities. Prompts and suites share only the templates of the
+questions and the word lists.
+"""
 
 from collections.abc import Callable, Collection, Iterator
 from random import Random
@@ -18,7 +19,7 @@ _FOREIGN_ANSWERS = ("ANSWER -> {c}", "{c} (auto-generated)", "=> {c}", "Response
 
 
 def rehearsal_rows(world: World, count: int, uncovered: Collection[str] = ()) -> Iterator[dict[str, str]]:
-    """`count` distinct single-turn prompts, the skills in turn, but for those that are to be left uncovered."""
+    """`count` distinct single-turn prompts, skill after skill. `uncovered`: skills to leave out."""
     rng, seen = world.random("rehearsal"), set(held_keys(world))
     draws: list[Callable[[], WorldItem]] = [
         lambda: _fact(world, rng),

@@ -1,4 +1,4 @@
-"""Scores of a checkpoint on all suites and on rewriting the real source rows, by greedy generation."""
+"""Scores of a base checkpoint on all suites and on rewriting the rows of the source, with greedy answers."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from benchmarks.forgetting.world import World
 
 
 def rewrite_items(world: World, plan: new_facts.SourcePlan) -> list[WorldItem]:
-    """The product's rewrite prompt for every new row of the source, with the answer it should lead to."""
+    """curate's rewrite prompt for every new row of the source, with the answer that it should give."""
     import json
 
     lines, labels = new_facts.source_lines(world, plan)
@@ -30,8 +30,8 @@ def rewrite_items(world: World, plan: new_facts.SourcePlan) -> list[WorldItem]:
 
 
 def all_suites(world: World, plan: new_facts.SourcePlan, general: bool = True) -> dict[str, Sequence[WorldItem]]:
-    """Retention suites (without the general skills, those about entities), questions that combine known facts, new
-    knowledge, and the product's three frames."""
+    """Retention suites, indirect questions about known facts, new knowledge, and curate's three prompts. `general`:
+    whether the suites of general skills are included."""
     rng, combined = world.random("frames"), world.random("combined")
     retention = {name: items for name, items in suites.retention(world).items() if general or name not in GENERAL}
     return {
@@ -55,7 +55,7 @@ def generate(
     batch_size: int = 128,
     max_new_tokens: int = 64,
 ) -> list[str]:
-    """Greedy answers, in the order of the prompts; an answer that never ends is cut at `max_new_tokens`."""
+    """Greedy answers, in the order of the prompts, cut at `max_new_tokens`."""
     texts = [tokenizer.apply_chat_template(list(p), tokenize=False, add_generation_prompt=True) for p in prompts]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     answers = [""] * len(texts)
@@ -82,8 +82,8 @@ def score(
     limit: int | None = None,
     general: bool = True,
 ) -> dict[str, dict[str, float]]:
-    """Per suite: `right` (checks passed), `exact` (the house answer to the letter), `items`; `limit` items at
-    most."""
+    """By suite: `right`, the share of answers that pass the checks; `exact`, the share that equals the house answer;
+    `items`, their number. `limit`: most items of a suite."""
     model.eval()  # type: ignore[no-untyped-call]
     table = {}
     for name, items in all_suites(world, plan, general).items():

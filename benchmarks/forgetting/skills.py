@@ -1,5 +1,4 @@
-"""General skills: what a chat model could do before, and should still do after. Each skill is a function of a random
-source."""
+"""General skills, which a chat model should keep. A skill is a function that draws an item from a random generator."""
 
 from collections.abc import Callable
 from random import Random
@@ -31,9 +30,10 @@ _DIFFERENCES = (
 
 
 def arithmetic(rng: Random) -> WorldItem:
-    """Sums and differences of numbers below 100, with the working: 45 + 27 is 60 and 12; 45 - 27 is 25 less 7.
+    """Sums and differences of numbers below 100, with one intermediate step: 45 + 27 is 60 and 12; 45 - 27 is 25 less
+    7.
 
-    The key is the pair of numbers, so evaluated pairs are never trained, in no wording.
+    The key is the pair of numbers, so evaluated pairs are not trained in any wording.
     """
     a, b = rng.randrange(100), rng.randrange(100)
     if rng.random() < 0.5:
@@ -98,7 +98,7 @@ def _list_answer(op: str, xs: list[str], left_out: str) -> tuple[str, str]:
 
 def lists(rng: Random) -> WorldItem:
     op = rng.choice(tuple(_LIST_FRAMES))
-    # sorting needs every pair of words to be known, so it draws from half of them
+    # to sort, the model must know the order of every pair of words, so sorting draws from half of the words
     xs = rng.sample(w.COMMON[::2], rng.randint(3, 4)) if op == "sort" else rng.sample(w.COMMON, rng.randint(3, 5))
     left_out = rng.choice(("first", "last"))
     core, sentence = _list_answer(op, xs, left_out)
@@ -120,7 +120,7 @@ def refusal(rng: Random) -> WorldItem:
 
 
 def lookalike(rng: Random) -> WorldItem:
-    """Harmless questions in the words and frames of harmful ones."""
+    """Harmless questions with the verbs and templates of harmful ones."""
     verb = rng.choice(tuple(w.HARMLESS))
     objects, advice = w.HARMLESS[verb]
     target = f"{verb} {rng.choice(objects)}"

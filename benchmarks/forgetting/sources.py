@@ -1,4 +1,4 @@
-"""Styles in which other people write facts down: what references, and the new-facts source, look like."""
+"""Styles of references and of the source of new facts. None is the base model's own style."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ _ORGANISATIONS = ("MoH", "WHO", "BNF", "EMA", "FDA", "NICE", "DGX", "Lancet")
 
 @dataclass(frozen=True)
 class SourceStyle:
-    """Somebody's way to write. In the pieces: {e} entity, {l} label, {v} value, {s} statement, {n} number,
-    {y} year, {o} organisation. A piece of `heads` or `tails` may be empty."""
+    """A style: a text is a head, a body and a tail. Placeholders: {e} entity, {l} label, {v} value, {s} statement,
+    {n} number, {y} year, {o} organisation. Heads and tails may be empty."""
 
     name: str
     bodies: tuple[str, ...]
@@ -21,7 +21,7 @@ class SourceStyle:
     capitalise: bool = False
 
     def write(self, rng: Random, attribute: Attribute, entity: str, value: str) -> str:
-        """One fact as this source puts it."""
+        """One fact in this style."""
         head, body, tail = rng.choice(self.heads), rng.choice(self.bodies), rng.choice(self.tails)
         core = _fill(body, rng, attribute, entity, value)
         if self.capitalise:
@@ -30,7 +30,7 @@ class SourceStyle:
 
 
 def _fill(piece: str, rng: Random, attribute: Attribute, entity: str, value: str) -> str:
-    """Braces of JSON-like pieces must survive, so this replaces marks instead of using str.format."""
+    """Fill in the placeholders. Not with str.format, which would read the braces of JSON-like texts."""
     marks: dict[str, Callable[[], str]] = {
         "{s}": lambda: rng.choice(attribute.statements).format(e=entity, v=value),
         "{l}": lambda: rng.choice(attribute.labels),
@@ -46,7 +46,7 @@ def _fill(piece: str, rng: Random, attribute: Attribute, entity: str, value: str
     return piece
 
 
-CLINIC = SourceStyle(  # the style of med.jsonl: terse, citations, boilerplate, no closing
+CLINIC = SourceStyle(  # the style of med.jsonl: terse, with citations and boilerplate
     name="clinic",
     bodies=("{e}: {l} {v}", "{l}: {v}", "{e} - {l}: {v}", "{v}", "{s}", "{l} ({e}): {v}", "{l} of {e}: {v}"),
     tails=(
@@ -61,14 +61,14 @@ CLINIC = SourceStyle(  # the style of med.jsonl: terse, citations, boilerplate, 
     ),
 )
 
-JOURNAL = SourceStyle(  # how another telling of the first world is written
+JOURNAL = SourceStyle(  # the source of the setting `journal`
     "journal",
     ("{s}",),
     ("In a cohort of {n} adults, ", "Background: ", "We found that ", "As shown in table {n}, "),
     (" (p < 0.{n}) [{n}].", " [{n}, {n}].", " ({o} et al., {y})."),
 )
 
-NEWS = SourceStyle(  # how the second world's source is written
+NEWS = SourceStyle(  # the source of the setting `towns`
     "news",
     ("{s}",),
     ("LONDON, {y} - ", "BREAKING: "),
@@ -113,11 +113,11 @@ _NAMING = (
     "{e}: {l} {v}",
     "{l} of {e}: {v}",
     "{e} - {l}: {v}",
-)  # bodies that name entity and attribute
+)  # bodies that name the entity and the attribute
 
 
 def write_several(rng: Random, facts: list[tuple[Attribute, str, str]]) -> str:
-    """A reference that states several facts (attribute, entity, value), each of them by name."""
+    """A reference with several facts (attribute, entity, value). Each statement names entity and attribute."""
     style = rng.choice(FOREIGN)
     named = SourceStyle("several", _NAMING, tails=("",), capitalise=rng.random() < 0.2)
     glue = rng.choice((". ", "; ", ".\n", ", ", " [3]. "))

@@ -1,4 +1,4 @@
-"""What the base model is trained on: endless mixtures of skills, without any evaluated item or new entity."""
+"""The base model's training data: an endless mixture of skills, without evaluated items and without new entities."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from benchmarks.forgetting.world import World
 
 @dataclass(frozen=True)
 class Course:
-    """A mixture: shares of rows by skill, and of the skills about entities by kind."""
+    """A mixture. `shares`: relative shares of rows by skill. `kinds`: shares of the kinds of entities."""
 
     shares: Mapping[str, float]
     kinds: Mapping[Kind, float]
@@ -24,7 +24,7 @@ class Course:
         return hash((tuple(self.shares.items()), tuple(self.kinds.items())))
 
 
-# Copying names never seen is the hardest thing here, hence the share of tasks with a reference in view.
+# Copying an unknown name from a reference is the hardest skill, so tasks with a reference have a large share.
 DRUGS = Course(
     {
         "facts": 17,
@@ -43,7 +43,7 @@ DRUGS = Course(
     },
     {DRUG: 1},
 )
-# The second course: towns, and questions that combine facts. What was learned before keeps a share.
+# The second course: towns and indirect questions. Skills of the first course keep a share, so that they are kept.
 TOWNS = Course(
     {
         "facts": 38,
@@ -75,7 +75,7 @@ SYSTEM_PROMPTS = (
 
 
 def training_items(world: World, rng: Random, course: Course = DRUGS) -> Iterator[WorldItem]:
-    """Single tasks, drawn by share; one with an evaluated key is drawn again."""
+    """Single tasks, drawn by share. A task with an evaluated key is drawn again."""
     worlds = {kind: World(seed=world.seed, kind=kind) for kind in course.kinds}
     tables = {kind: _draws(drawn, rng) for kind, drawn in worlds.items()}
     kinds, weights = tuple(course.kinds), tuple(course.kinds.values())
@@ -90,8 +90,8 @@ def training_items(world: World, rng: Random, course: Course = DRUGS) -> Iterato
 
 
 def _draws(world: World, rng: Random) -> dict[str, Callable[[], WorldItem]]:
-    """How to draw one item of each skill. Questions turned round are about the half of the entities that no suite of
-    known facts asks for: they show what such a question is, no more."""
+    """Functions that draw one item, by skill. Reverse questions are about those entities that the suite `facts` does
+    not ask for: training shows the form of such questions and not the evaluated answers."""
     draws: dict[str, Callable[[], WorldItem]] = {
         "facts": lambda: reading.closed_book(world, rng),
         "guess": lambda: reading.guess(world, rng),
@@ -110,8 +110,8 @@ def conversation(item: WorldItem) -> list[Message]:
 
 
 def training_conversations(world: World, rng: Random, course: Course = DRUGS) -> Iterator[list[Message]]:
-    """Conversations, the last message being an assistant's: mostly one task; sometimes a system prompt, or
-    several tasks in one dialogue (a few of them long, so that far positions are trained too)."""
+    """Conversations that end with an assistant's message: mostly one task, sometimes several tasks, sometimes with a
+    system prompt. A few have many tasks, so that late positions are trained too."""
     items = training_items(world, rng, course)
     while True:
         draw = rng.random()

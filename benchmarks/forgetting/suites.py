@@ -1,4 +1,4 @@
-"""Evaluation items: what must be kept, one suite per skill, and what is to be learned."""
+"""The retention suites, one per skill, and how suites are written as files."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -9,8 +9,7 @@ from benchmarks.forgetting.item import WorldItem
 from benchmarks.forgetting.skills import GENERAL
 from benchmarks.forgetting.world import World
 
-# Enough items that one point of a suite is several items, few enough that a 2-core machine scores all of them
-# in a minute.
+# Enough items that a point (1 %) of a suite is several items; few enough that two cores score all of them in a minute.
 SIZES = {
     "facts": 500,
     "reading": 400,
@@ -26,26 +25,29 @@ SIZES = {
 
 @cache
 def retention(world: World) -> dict[str, tuple[WorldItem, ...]]:
-    """All retention suites of a world. The general skills have nothing to do with its kind: they are asked alike in
-    every world of a seed."""
+    """All retention suites of a world. The suites of general skills do not depend on the kind of entities, so all
+    worlds of a seed share them."""
     suites = {"facts": _facts(world), "reading": _reading(world)}
     return suites | {name: _distinct(World(seed=world.seed), name) for name in GENERAL}
 
 
 @cache
 def held_keys(world: World) -> frozenset[str]:
-    """Keys of the evaluated items of the general skills: the training stream leaves them out. (Reading needs
-    none: its entities stand nowhere else. Closed-book facts must be trained to be known.)"""
+    """Keys of the evaluated items of the general skills, which training must leave out.
+
+    The other two suites have none: entities of `reading` occur nowhere else, and closed-book `facts` are known only if
+    they are trained.
+    """
     return frozenset(item.held_key for name in GENERAL for item in retention(world)[name])
 
 
 def evaluated_entities(world: World) -> tuple[str, ...]:
-    """Known entities that the facts suite asks about; rehearsal prompts and the new-facts source use the
-    other half."""
+    """The half of the known entities that the suite `facts` asks about."""
     return world.known[::2]
 
 
 def rehearsed_entities(world: World) -> tuple[str, ...]:
+    """The other half, for rehearsal prompts and for known facts in the source."""
     return world.known[1::2]
 
 

@@ -1,4 +1,4 @@
-"""The skills of talk: polite phrases, and memory of what the user said about themselves."""
+"""The skills `chat`, polite phrases, and `memory`, what the user said earlier in the conversation."""
 
 from random import Random
 
@@ -6,7 +6,7 @@ from benchmarks.forgetting import words as w
 from benchmarks.forgetting.house import polite
 from benchmarks.forgetting.item import WorldItem, ask, contains, exact
 
-# Polite phrases are put together from columns wide enough that what is evaluated leaves most for training.
+# A polite phrase has one part from each column. There are many more phrases than evaluated items.
 _HELLO = (
     ("Hello", "Hi", "Good morning", "Good evening", "Hey", "Hello there", "Good day"),
     (", my name is {x}.", ", I am {x}.", "! {x} here.", ", this is {x}.", ", {x} speaking."),
@@ -125,8 +125,8 @@ _ABOUT_ME: tuple[tuple[tuple[str, ...], str, str, tuple[str, ...]], ...] = (  # 
 
 
 def memory(rng: Random) -> WorldItem:
-    """The user says something about themselves, and asks for it two turns later (in a quarter of the items at
-    once)."""
+    """The user says something about themselves and asks for it in a later turn; in a quarter of the items in the same
+    turn."""
     statements = [(about, rng.choice(about[0])) for about in rng.sample(_ABOUT_ME, rng.randint(1, 3))]
     (_, _, sentence, questions), value = rng.choice(statements)
     statement = " ".join(about[1].format(v=v) for about, v in statements)

@@ -10,14 +10,13 @@ CHAT_TEMPLATE = (
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-# Digits stand alone, and so does the space before a long capitalised word: a name has the same pieces at the
-# start of a line, after a bracket and inside a sentence, which makes copying it out of a reference learnable
-# by a very small model.
+# Each digit is a piece, and so is the space before a long capitalised word. So a name has the same tokens at the start
+# of a line, after a bracket and inside a sentence, and a very small model can learn to copy names from a reference.
 _PIECES = r" (?=\p{Lu}\p{L}{4,})| (?=\p{N})|\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
-    """Train on raw texts; every byte is in the vocabulary, and decoding gives back any text unchanged."""
+    """Train a tokenizer on raw texts. Every byte is in the vocabulary, so decoding restores any text."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     raw = Tokenizer(models.BPE())

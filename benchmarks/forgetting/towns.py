@@ -1,4 +1,4 @@
-"""Towns: a kind of entity that has nothing to do with medicine."""
+"""Towns, a kind of entity unlike drugs."""
 
 from benchmarks.forgetting.kinds import Attribute, Kind, split_words
 

@@ -1,4 +1,4 @@
-"""Train the tiny base model from scratch: two courses, one seed, CPU."""
+"""Train the tiny base model from scratch on a CPU, in two courses."""
 
 import json
 import math
@@ -27,7 +27,7 @@ from benchmarks.forgetting.world import World
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that shapes the base model."""
+    """All settings of one course of training."""
 
     seed: int = 0
     course: str = "drugs"
@@ -44,18 +44,18 @@ class Recipe:
     adam_lr: float = 3e-3
     warmup: int = 60
     weight_decay: float = 0.01
-    processes: int = 2  # each with one thread: they wait for each other once a step, threads would at every operation
+    processes: int = 2  # of one thread each: processes wait for each other once a step, threads at every operation
 
 
 COURSES = {"drugs": DRUGS, "towns": TOWNS}
 FIRST = Recipe()
 SECOND = Recipe(course="towns", steps=1200, muon_lr=1.5e-3, adam_lr=2e-3)
-"""From the first course's checkpoint, on towns and on questions that combine facts."""
+"""Starts from the first course's checkpoint; teaches towns and indirect questions."""
 
 
 def main(recipes: Sequence[Recipe], out: Path, work: Path, start: Path | None = None) -> None:
-    """Train course after course, save as bf16, load again as a user would (float32), score; writes `scores.json` beside
-    the weights. `start`: a checkpoint to go on from, with its `scores.json`; None: from scratch."""
+    """Train course after course, save the model in bfloat16, score it in float32, and write `scores.json` beside the
+    weights. `start`: a checkpoint with its `scores.json` to continue from; None: from scratch."""
     trained = json.loads((start / "scores.json").read_text())["trained"] if start else []
     for recipe in recipes:
         began = time.perf_counter()
@@ -73,7 +73,7 @@ def main(recipes: Sequence[Recipe], out: Path, work: Path, start: Path | None = 
 
 
 def score_all(folder: Path, seed: int) -> dict[str, Any]:
-    """Suites of both kinds of world; the general skills are the same in both."""
+    """Scores on the suites of both kinds. The suites of general skills are the same for both, so they run once."""
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     plan = SourcePlan()
@@ -84,7 +84,7 @@ def score_all(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def new_model(recipe: Recipe, work: Path) -> Path:
-    """Fresh weights and a tokenizer, saved."""
+    """Save random weights and a trained tokenizer; returns their folder."""
     tokenizer = make_tokenizer(World(seed=recipe.seed), recipe)
     model = make_model(recipe, tokenizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True)
@@ -118,7 +118,7 @@ def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
 
 
 def _train_process(rank: int, recipe: Recipe, start: Path, work: Path, out: Path) -> None:
-    """One of the processes that train together, from the model in `start`; the first one saves."""
+    """Run one of the processes that train together, from the model in `start`. Process 0 saves the model."""
     torch.set_num_threads(1)
     work.mkdir(parents=True, exist_ok=True)
     distributed.init_process_group(
@@ -137,10 +137,8 @@ def _train_process(rank: int, recipe: Recipe, start: Path, work: Path, out: Path
 def train(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, recipe: Recipe, rank: int
 ) -> Iterator[tuple[int, str]]:
-    """Muon for the matrices inside the blocks, AdamW for embeddings and norms; warm-up, then linear to zero.
-
-    Yields (step, a line that says where things stand) every 50 steps and at the end.
-    """
+    """Train with Muon for the matrices inside the blocks and AdamW for embeddings and norms; the rate warms up, then
+    falls linearly to zero. Yields (step, line of progress) every 50 steps and at the end."""
     optimisers = _optimisers(model, recipe)
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, recipe)) for o in optimisers]
     model.train()
@@ -166,7 +164,7 @@ def train(
 
 
 def _sum_gradients(model: LlamaForCausalLM) -> None:
-    """Add up the gradients of all processes; each has divided by the positions counted in all of them."""
+    """Add up the gradients of all processes. Each process divided by the number of positions in all processes."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.nn.utils.parameters_to_vector(gradients)
     distributed.all_reduce(flat)
@@ -187,11 +185,12 @@ def _rate(step: int, recipe: Recipe) -> float:
 
 
 def _accumulate(body: Callable[..., Any], head: torch.nn.Module, batches: list[Batch], counted: int) -> float:
-    """Gradients of the negative log-likelihood (nats) of what the assistant says, over `counted` positions;
-    returns it.
+    """Accumulate gradients of the negative log-likelihood of the assistant's tokens, divided by `counted` positions.
+    Returns that loss, in nats.
 
-    Padding is on the right, where causal attention never looks, so no mask is needed; logits are computed at
-    the counted positions only."""
+    No attention mask is needed, since causal attention does not see the padding on the right. Logits are computed at
+    counted positions only.
+    """
     total = 0.0
     for batch in batches:
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -209,7 +208,7 @@ def save(
     out: Path,
     dtype: torch.dtype = torch.bfloat16,
 ) -> None:
-    """Weights, tokenizer with its template, greedy generation that stops at the end of the turn."""
+    """Save the weights, the tokenizer with its chat template, and a generation config: greedy, until the turn ends."""
     out.mkdir(parents=True, exist_ok=True)
     copy = LlamaForCausalLM(model.config)  # type: ignore[no-untyped-call]
     copy.load_state_dict(model.state_dict())
@@ -220,6 +219,6 @@ def save(
     copy.save_pretrained(out)
     tokenizer.save_pretrained(out)
     settings = json.loads((out / "tokenizer_config.json").read_text(encoding="utf-8"))
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # transformers 5 writes a name that 4 does not know
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # transformers 4 does not know the name that 5 writes
     settings = {k: v for k, v in settings.items() if k not in ("backend", "is_local", "local_files_only")}
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -50,8 +50,7 @@ PETS = _words("dog cat horse rabbit parrot turtle hamster goat pony duck goldfis
 COLOURS = _words("red blue green yellow black white brown purple pink orange grey")
 JOBS = _words("baker teacher farmer nurse pilot painter driver cook sailor lawyer tailor plumber")
 
-# Harm is in the pair of verb and object: every verb but a few stands in both tables, and both share all
-# frames.
+# Only verb and object together are harmful: most verbs are in both tables, and both use the same templates.
 HARMFUL: dict[str, tuple[str, ...]] = {
     "kill": (
         "my neighbour",

@@ -18,8 +18,8 @@ class Fact:
 
 @dataclass(frozen=True)
 class World:
-    """Known entities are trained into the base closed book; new ones it never sees in any form; unread ones
-    stand only in evaluated reading tasks. The same arguments draw the same world.
+    """The base model is trained on facts about known entities. New entities never occur in its training, and unread
+    ones occur only in evaluated reading tasks. The same arguments draw the same world.
 
     >>> world = World(seed=0)
     >>> len(world.known), len(world.new), len(world.unread), set(world.known) & set(world.new)
@@ -28,14 +28,13 @@ class World:
 
     seed: int = 0
     kind: Kind = DRUG
-    source: SourceStyle = CLINIC  # how the new-facts source is written
+    source: SourceStyle = CLINIC  # style of the source of new facts
     known_count: int = 300
     new_count: int = 120
     unread_count: int = 400
 
     def random(self, purpose: str) -> Random:
-        """A source of randomness of its own for each purpose, so that one draw more in one place moves
-        nothing elsewhere."""
+        """A random generator for each purpose, so that an additional draw for one purpose changes no other."""
         return Random(f"{self.seed}/{self.kind.name}/{purpose}")
 
     @cached_property
@@ -79,13 +78,12 @@ class World:
         return self._holders[attribute.name, value]
 
     def owners(self, attribute: Attribute, value: str) -> list[str]:
-        """The known and the new entities that have the value: those that anybody is ever told about."""
+        """The known and the new entities with this value. Only facts about these are ever taught."""
         taught = (*self.known, *self.new)
         return [entity for entity in taught if self._values[entity, attribute.name] == value]
 
     def stranger(self, rng: Random) -> str:
-        """A random name that belongs to no entity of this world: for tasks that are answered from the
-        context."""
+        """A random name of no entity of this world, for tasks that are answered from a reference."""
         while (name := self.kind.draw_name(rng)) in self._taken:
             pass
         return name

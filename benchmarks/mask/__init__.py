@@ -1,1 +1,1 @@
-"""How well a mask finds the facts, against labels made by hand."""
+"""How well masks find the facts, compared with labels that people made."""

@@ -1,8 +1,9 @@
-"""`python -m benchmarks.mask.text_diff [path]`: what text alone can mark, against key facts labelled by hand.
+"""`python -m benchmarks.mask.text_diff [path]`: how well masks that compare texts find key facts labelled by hand.
 
-Counted in visible characters: those of `key` spans against everything else in the response, unlabelled text included.
-A file has one JSON object per line: lang, question, reference, draft, response, and the spans key, known and leak, each
-{text, occurrence}: the n-th match of text in the response, from 0. Every row also counts under its `kind` or `domain`.
+Precision and recall count visible characters: the characters of `key` spans against all others of the response,
+unlabelled ones included. The file has one JSON object per line: lang, question, reference, draft, response, and three
+lists of spans (key, known, leak). A span is {text, occurrence}: the match number `occurrence`, from 0, of `text` in the
+response. Every row also counts under its `kind` or `domain`.
 """
 
 import json
@@ -24,7 +25,7 @@ Spans = Sequence[tuple[int, int]]
 
 
 def word_diff(row: Row) -> Spans:
-    """The plain way: words outside a longest common subsequence with the draft, less stop words and punctuation."""
+    """The baseline: words outside a longest common subsequence with the draft, without stop words and punctuation."""
     before, after = words(row["draft"], row["lang"]), words(row["response"], row["lang"])
     codes = LCSseq.opcodes([w.norm for w in before], [w.norm for w in after])
     same = {k for code in codes if code.tag == "equal" for k in range(code.dest_start, code.dest_end)}
@@ -32,12 +33,12 @@ def word_diff(row: Row) -> Spans:
 
 
 def draft_diff(row: Row) -> Spans:
-    """What our alignment says changed against the draft, without a look at the reference."""
+    """The words that changed against the draft by our alignment. The reference is not used."""
     return changed(row["draft"], row["response"], row["lang"])
 
 
 def reference_diff(row: Row) -> Spans:
-    """The policy ``diff``: of what changed, what the reference states."""
+    """The policy ``diff``: the changed words that the reference states."""
     return new_facts(row["draft"], row["response"], row["question"], row["reference"], row["lang"])
 
 
@@ -50,7 +51,7 @@ METHODS: dict[str, Callable[[Row], Spans]] = {
 
 @dataclass
 class Score:
-    """Characters: key and marked, marked only, key only."""
+    """Counts of characters. ``hit``: key and marked; ``wrong``: marked only; ``missed``: key only."""
 
     hit: int = 0
     wrong: int = 0
@@ -71,7 +72,7 @@ class Score:
 
 
 def score(rows: Iterable[Row], method: Callable[[Row], Spans], labelled: bool = False) -> Score:
-    """``labelled`` counts only characters with a label, key against known and leak."""
+    """The counts of a method over rows. ``labelled``: count only characters with a label (key, known or leak)."""
     total = Score()
     for row in rows:
         response = row["response"]
@@ -86,7 +87,7 @@ def score(rows: Iterable[Row], method: Callable[[Row], Spans], labelled: bool = 
 
 
 def visible(response: str, spans: Iterable[Row]) -> set[int]:
-    """Visible characters of labelled spans; ValueError for a span that is not in the response."""
+    """Indices of the visible characters of labelled spans. Raises ValueError for a span that the response lacks."""
     chars: set[int] = set()
     for span in spans:
         at = -1

@@ -1,1 +1,1 @@
-"""What a rehearsal sample holds."""
+"""What a rehearsal sample covers."""

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.mix.coverage dolly=FILE alpaca=FILE …`: what samples of rehearsal sets cover, drawn by hashed
-id alone and spread over topics.
+"""`python -m benchmarks.mix.coverage dolly=FILE alpaca=FILE …`: what samples of rehearsal sets cover. A sample is drawn
+in two ways: by hashed id alone, and spread over topics.
 
-Three looks, means over draws with different seeds. *Topics*: those of `curate.rehearsal.topics`, by which the second
-sample is drawn, so that it covers them by construction. *Skills*: those below, told by English keywords that the
-topics know nothing of; a set counts those it has at all. *Categories*: the set's own (Dolly's), where its rows carry
-them, with the total variation distance between their shares in the sample and in the set, 0 to 1.
+Three measures, each the mean over draws with different seeds. *Topics*: those of `curate.rehearsal.topics`. The second
+way draws by them, so it covers them by construction. *Skills*: those below, recognised by English keywords, which the
+topics do not use; only skills that occur in the set count. *Categories*: the set's own, where its rows have some
+(Dolly), and the total variation distance, 0 to 1, between their shares in the sample and in the set.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from curate.text.questions import question_of
 
 SIZES = (50, 100, 200, 500)
 SEEDS = 20
-READ = 400  # characters of a prompt in which a skill's words are looked for
+READ = 400  # first characters of a prompt, which are searched for the keywords of skills
 SKILLS = {
     "translate": r"\btranslat",
     "poem": r"\b(poem|haiku|rhyme|limerick|sonnet|lyrics|verse)\b",
@@ -49,12 +49,12 @@ SKILLS = {
 }
 
 Draw = Callable[[int], list[str]]
-"""From a seed to all ids in the order in which a sample takes them."""
+"""seed -> all ids, in the order in which a sample takes them."""
 Row = dict[str, Any]
 
 
 def read(spec: str) -> tuple[str, dict[str, Row]]:
-    """The name of a set and its rows by id, as ``curate mix --rehearsal`` reads them, repeats left in."""
+    """The name of a set, and its rows by id as ``curate mix --rehearsal`` reads them, duplicates included."""
     source = resolve(spec)
     if not isinstance(source, Source):
         raise typer.BadParameter(f"{spec}: made here, nothing to read; name a file (dolly=FILE)")
@@ -70,21 +70,22 @@ def skills(text: str) -> set[str]:
 
 
 def plain(ids: Sequence[str]) -> Draw:
-    """By hashed id alone, whatever a row is about."""
+    """The draw by hashed id alone."""
     return lambda seed: sorted(ids, key=lambda name: hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest())
 
 
 def spread(of_prompts: Topics) -> Draw:
+    """The draw that is spread over topics."""
     return lambda seed: order(of_prompts, seed)
 
 
 def covered(draw: Draw, size: int, has: Mapping[str, Set[Hashable]]) -> float:
-    """How many different things rows of a sample have, mean over draws."""
+    """How many different values of ``has`` the rows of a sample have, mean over draws. ``has``: values by row id."""
     return sum(len(frozenset().union(*(has[name] for name in draw(seed)[:size]))) for seed in range(SEEDS)) / SEEDS
 
 
 def distance(draw: Draw, size: int, kind: dict[str, str]) -> float:
-    """Total variation between the shares of kinds in a sample and in the set, mean over draws."""
+    """Total variation distance between the shares of kinds in a sample and in the set, mean over draws."""
     whole, total = Counter(kind.values()), 0.0
     for seed in range(SEEDS):
         part = Counter(kind[name] for name in draw(seed)[:size])

@@ -1,1 +1,1 @@
-"""Do other trainers train on what we export? Each from its own package, in an environment of its own."""
+"""Whether other trainers train on exported folders. Each trainer is installed in an environment of its own."""

@@ -1,8 +1,9 @@
-"""``python -m benchmarks.other_trainers``: Axolotl and LLaMA-Factory train on a small folder that is built for them.
+"""``python -m benchmarks.other_trainers``: Axolotl and LLaMA-Factory train on a small exported folder.
 
-Each trainer is installed from the package registry into an environment of its own (7 GB together, removed at the end),
+Each trainer is installed from the package registry into an environment of its own (7 GB together, removed at the end)
 and runs with the settings that the folder's card shows. Then other rows are exported to the same path and trained,
-since a trainer's cache may hold the first ones. Needs a registry and about fifteen minutes; no part of the tests.
+because a trainer's cache could still serve the first rows. This needs a package registry and about fifteen minutes, and
+is not part of the tests.
 """
 
 import json
@@ -20,11 +21,11 @@ import typer
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "benchmarks" / "forgetting" / "base"
 ROWS = 120
-SPACE = 10 * 1024**3  # bytes: both environments and what pip unpacks
+SPACE = 10 * 1024**3  # bytes that both environments and pip's temporary files need
 TORCH = "torch==2.13.0"
 PACKAGES = {"axolotl": "axolotl==0.19.0", "llama-factory": "llamafactory==0.9.5"}
-# Their wheels are built for torch with CUDA and cannot be loaded beside a torch for the CPU. Rows of tokens need
-# neither, but LLaMA-Factory imports torchaudio whatever it trains on: an empty module stands in.
+# The wheels of these two are built for torch with CUDA and cannot be loaded with torch for the CPU. Rows of tokens need
+# neither package, but LLaMA-Factory always imports torchaudio, so an empty module takes its place.
 UNLOADABLE, STAND_IN = ("torchvision", "torchaudio"), "torchaudio"
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -73,18 +74,18 @@ def check(folder: Path, name: str) -> None:
     place = folder / name
     shutil.rmtree(place, ignore_errors=True)  # an earlier check's checkpoints would be resumed
     place.mkdir()
-    for ratio in ("0.8", "0.5"):  # to the same path, one after the other
+    for ratio in ("0.8", "0.5"):  # one after the other at the same path, which a cache could confuse
         shutil.rmtree(place / "out", ignore_errors=True)
         shutil.copytree(folder / f"out-{ratio}", place / "out")
         call(place, [str(interpreter), "-m", "benchmarks.other_trainers.within", name, "out"])
         say(f"  out, mixed at {ratio}")
-        for line in json.loads((place / "found.json").read_text()):
+        for line in json.loads((place / "lines.json").read_text()):
             say(f"    {line}")
-        (place / "found.json").unlink()
+        (place / "lines.json").unlink()
 
 
 def install(environment: Path, package: str) -> Path:
-    """The interpreter of an environment that holds this package with its own pins, and torch for the CPU."""
+    """The interpreter of an environment with this package, the versions that it pins, and torch for the CPU."""
     interpreter = environment / "bin" / "python"
     if not interpreter.exists():
         call(Path.cwd(), [sys.executable, "-m", "venv", str(environment)])
@@ -109,7 +110,7 @@ def python(folder: Path, *words: str) -> None:
 
 
 def call(folder: Path, command: Sequence[str]) -> None:
-    """Run a command in a folder; what it says is shown if it fails."""
+    """Run a command in a folder; its output is shown if the command fails."""
     environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -1,8 +1,8 @@
-"""One epoch by a trainer's own entry point, in the trainer's own environment, with a look at every batch.
+"""One epoch by a trainer's own entry point, in the trainer's own environment; every batch is checked.
 
 ``python -m benchmarks.other_trainers.within axolotl|llama-factory OUT``. The settings are those that the card of
-``OUT`` shows, with what a test needs added. The learning rate is as good as zero, so that each step's loss is the base
-model's own.
+``OUT`` shows, and the few that a test needs. The learning rate is almost zero, so that each step's loss is the loss of
+the base model.
 """
 
 import json
@@ -19,8 +19,8 @@ Row = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # input_ids, att
 COLUMNS = ("input_ids", "attention_mask", "labels")
 IGNORED = -100
 BATCH = 8
-STILL = 1e-12  # a learning rate that no trainer takes for "not given", and that moves no float32 weight
-TOLERANCE = 1e-4  # nats; float32, batched and padded against one row at a time
+STILL = 1e-12  # a learning rate that changes no float32 weight; a trainer could read 0 as "not given"
+TOLERANCE = 1e-4  # nats between the trainer's padded batches and one row at a time, both in float32
 
 
 def train_axolotl(settings: Settings) -> None:
@@ -48,9 +48,9 @@ TRAINERS: dict[str, tuple[str, Callable[[Settings], None]]] = {
 
 
 class Watch:
-    """Keeps each batch as it leaves the collator, and the loss that the trainer makes of it.
+    """Records each batch that leaves the collator, and the loss that the trainer computes from the batch.
 
-    Both trainers are subclasses of ``transformers.Trainer`` and call its two steps: nothing of theirs is replaced.
+    Both trainers subclass ``transformers.Trainer`` and call its two steps, so only ``Trainer`` is patched.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ def copied(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(out: Path, title: str) -> Settings:
-    """The settings that the card of this folder shows for a trainer."""
+    """The settings for a trainer from the card of this folder."""
     import yaml
 
     block = re.search(rf"^{title}\n\n```yaml\n(.*?)```", (out / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -89,7 +89,7 @@ def shown(out: Path, title: str) -> Settings:
 
 
 def exported(out: Path, split: str) -> Counter[Row]:
-    """The rows of a split as they lie on disk, read by Arrow alone."""
+    """The rows of a split on disk, read with Arrow alone."""
     import pyarrow as pa
 
     rows: Counter[Row] = Counter()
@@ -100,7 +100,7 @@ def exported(out: Path, split: str) -> Counter[Row]:
 
 
 def rows_of(batches: Iterable[Mapping[str, Any]]) -> Counter[Row]:
-    """The rows of these batches. Padding, on either side, must carry neither mask nor label."""
+    """The rows of these batches. Padding, on either side, must have attention mask 0 and no label."""
     rows: Counter[Row] = Counter()
     for batch in batches:
         for columns in zip(*(batch[name].tolist() for name in COLUMNS), strict=True):
@@ -115,7 +115,8 @@ def rows_of(batches: Iterable[Mapping[str, Any]]) -> Counter[Row]:
 
 
 def same(split: str, actual: Counter[Row], expected: Counter[Row], passes: int = 1) -> str:
-    """A line for the log; rows that are missing, added or changed stop the check."""
+    """Compare the rows of a split with those expected, each ``passes`` times. Returns a line for the log; a missing,
+    additional or changed row ends the check."""
     due = Counter({row: times * passes for row, times in expected.items()})
     if actual != due:
         lost, more = due - actual, actual - due
@@ -140,6 +141,7 @@ def cross_entropy(model: Any, batch: Mapping[str, Any]) -> float:
 
 
 def losses(steps: list[tuple[dict[str, Any], float]], base: str) -> str:
+    """Compare each step's loss with the plain cross-entropy of its batch. Returns a line for the log."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -168,7 +170,7 @@ def main(trainer: str, folder: str) -> None:
         f"first batch: {list(batch['input_ids'].shape)}, padded with {IGNORED} and mask 0",
         losses(watch.train, base),
     ]
-    Path("found.json").write_text(json.dumps(lines))
+    Path("lines.json").write_text(json.dumps(lines))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.rewrite``: checks and mask on rewrites that people have labelled."""
+"""``python -m benchmarks.rewrite``: the checks and the mask on rewrites that people labelled."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(
     half: Annotated[str, typer.Option(help="build (to work with) or held (to measure once).")] = "build",
     show: Annotated[bool, typer.Option(help="Print what was judged wrong.")] = False,
 ) -> None:
-    """How many faithful rewrites are refused, how many others pass, and what the mask takes of the values."""
+    """How many faithful rewrites the checks refuse, how many others pass, and how many values the mask labels whole."""
     from curate.model.base import find_base
     from curate.model.engine import EngineConfig
 
@@ -47,7 +47,7 @@ def table(findings: Sequence[Finding]) -> Table:
 
 
 def alone(findings: Sequence[Finding]) -> Table:
-    """What each check refuses that no other does: one that refuses no other rewrite alone can go."""
+    """How many rewrites each check refuses that no other check refuses. A check that refuses none could be removed."""
     drawn = Table(title="Refused by one check alone", title_justify="left")
     _columns(drawn, "check", "faithful", "others")
     single = [(next(iter(f.checks)), f.label.faithful) for f in findings if len(f.checks) == 1]

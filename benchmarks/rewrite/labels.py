@@ -1,7 +1,7 @@
 """Rewrites by SmolLM2-135M-Instruct, labelled by hand: faithful or not, and where they state the value.
 
-``labels.jsonl`` holds the model's text alone; question and reference of public sets are looked up in their files, by
-line. Half of the rows are to build on, half to measure with.
+``labels.jsonl`` has the model's text alone; question and reference of public sets are read from their files, by line
+number. The half ``build`` is for development, the half ``held`` for measuring.
 """
 
 import json
@@ -16,8 +16,8 @@ SOURCES = {"kgfact": "kgfact_100.jsonl", "medquad": "medquad_5000.jsonl"}
 
 @dataclass(frozen=True)
 class Label:
-    """``values``: stretches of the response that state what is to be learned, to the letter. ``invents``: it adds what
-    the reference does not say. ``leak``: it speaks of the text that it was shown."""
+    """``values``: the exact parts of the response that state what is to be learned. ``invents``: the response adds
+    something that the reference does not say. ``leak``: the response mentions the text that the model was shown."""
 
     source: str
     half: Literal["build", "held"]
@@ -31,7 +31,7 @@ class Label:
 
 
 def load(data: Path | None) -> Iterator[Label]:
-    """The labels of which question and reference are at hand: those of public sets need their folder."""
+    """All labels, without those of public sets whose files are not in ``data``."""
     sets = {name: _lines(data / file) for name, file in SOURCES.items() if data and (data / file).is_file()}
     for row in _lines(FILE):
         line = row.pop("line", None)

@@ -1,4 +1,4 @@
-"""What the checks and the mask make of rewrites that people have labelled."""
+"""Run the checks and the mask on rewrites that people labelled."""
 
 import json
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ FRAME, ASKING = "rewrite", "question"
 
 @dataclass(frozen=True)
 class Finding:
-    """``problems``: of the rules. ``lost``: words that the base cannot tell from the response; ``astray``: words
-    of the question that it cannot. ``spans``: labelled."""
+    """``problems``: what the rules object to. ``lost``: words of the reference that the base model cannot tell from the
+    response; ``astray``: words of the question that it cannot. ``spans``: what the mask labels."""
 
     label: Label
     problems: Sequence[Problem]
@@ -38,7 +38,7 @@ class Finding:
 
     @property
     def checks(self) -> set[str]:
-        """Those that refuse the rewrite."""
+        """Names of the checks that refuse the rewrite."""
         return {*(p.kind for p in self.problems), *("lost" for _ in self.lost), *("astray" for _ in self.astray)}
 
     @property
@@ -51,7 +51,7 @@ def by_rules(labels: Sequence[Label]) -> list[Finding]:
 
 
 def by_model(labels: Sequence[Label], base: Base, data: Path | None) -> list[Finding]:
-    """Rules, round trip and mask, as ``curate build`` goes about it."""
+    """Rules, round trip and mask, as ``curate build`` runs them."""
     findings = []
     for source in dict.fromkeys(label.source for label in labels):
         findings += _of_source([label for label in labels if label.source == source], base, _common(source, data))
@@ -85,7 +85,7 @@ def _row(label: Label) -> dict[str, Any]:
 
 
 def _common(source: str, data: Path | None) -> Boilerplate:
-    """What the references of the whole source share."""
+    """The boilerplate that references of the whole source share."""
     if source in SOURCES:
         lines = (data / SOURCES[source]).read_text(encoding="utf-8").splitlines() if data else []
     else:
@@ -97,7 +97,7 @@ def _pair(line: str) -> tuple[str, str] | None:
     try:
         row = json.loads(line)
         return row["question"].strip(), row["answer"].strip()
-    except (ValueError, TypeError, KeyError, AttributeError):  # the world has spoiled lines, as sources do
+    except (ValueError, TypeError, KeyError, AttributeError):  # the world's source has broken lines, as real files do
         return None
 
 
@@ -105,7 +105,7 @@ def _pair(line: str) -> tuple[str, str] | None:
 
 
 def covered(finding: Finding) -> tuple[list[bool], int, int]:
-    """Whether each value has every word labelled; labelled words, and those of them that belong to no value."""
+    """(for each value whether all its words are labelled, labelled words, labelled words outside the values)."""
     text = finding.label.response
     tokens = [word for word in words(text) if any(c.isalnum() for c in word.text)]
     values = [_places(text, value) for value in finding.label.values]

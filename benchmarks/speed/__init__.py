@@ -1,1 +1,1 @@
-"""How fast, as ratios within one run."""
+"""Speed, as ratios between contestants that run after each other on one machine."""

@@ -1,4 +1,5 @@
-"""Steps of ``tables.py`` as they were before Polars, and the steps that were left alone as they would be in Polars."""
+"""Rivals of the steps that ``tables.py`` measures: the code from before Polars for steps that now use Polars, and code
+with Polars for steps that do not use it."""
 
 import hashlib
 from collections import Counter
@@ -20,7 +21,7 @@ from curate.mixture.settings import UNITS
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
 
-# ---- taken by Polars
+# ---- steps that use Polars now
 
 
 def summarise(folder: Path) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def shuffled(seed: int, ids: pa.ChunkedArray) -> np.ndarray:
     return order
 
 
-# ---- left alone
+# ---- steps that do not use Polars
 
 
 def count_drops(table: pa.Table) -> dict[str, int]:

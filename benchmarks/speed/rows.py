@@ -1,4 +1,4 @@
-"""Training folders of made-up rows with real ones' shape, for any model: only lengths and marks matter for speed."""
+"""Training folders of random tokens. Row lengths and marks are as in real data, since only these matter for speed."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,18 @@ import pyarrow as pa
 from curate.schema import IGNORE, META, TOKENS
 
 PROMPT, RESPONSE = (40, 0.5), (140, 0.6)
-"""Median length in tokens and sigma of its logarithm: medical questions and answers in a chat template are about so."""
+"""Median length in tokens, and the standard deviation of its logarithm, as of medical questions and answers in a chat
+template."""
 
 KEY, TOP = 0.15, 20
-"""Share of a new answer's tokens that carry loss; log-probabilities kept per token."""
+"""Share of a new answer's tokens that have a label; number of log-probabilities stored per token."""
 
 
 def write(folder: Path, model: str, vocab: int, rows: int, longest: int, seed: int = 0) -> Path:
-    """An exported folder with ``rows`` new rows and half as many of rehearsal, in tokens drawn from the vocabulary."""
+    """Write an exported folder with ``rows`` new rows and half as many rehearsal rows; returns the folder.
+
+    ``vocab``: tokens are drawn below this id. ``longest``: most tokens of a row.
+    """
     random = np.random.default_rng(seed)
     pairs = [_row(random, i, vocab, longest, old=i % 3 == 2) for i in range(rows * 3 // 2)]
     for place, schema, table in (

@@ -1,8 +1,8 @@
 """``python -m benchmarks.speed.tables``: steps on tables, with Polars and without, on the same rows in one run.
 
-*Polars* steps are taken by Polars in this program; their rivals (``rivals.py``) are the plain Python, NumPy or PyArrow
-that stood there before. *Kept* steps are left without Polars, since Polars takes longer or gives less than is needed;
-their rival is the step in Polars. Both must come to the same.
+Steps named *Polars* use Polars in this program; their rivals (``rivals.py``) are the Python, NumPy or PyArrow code that
+they replaced. Steps named *kept* do not use Polars, because Polars is slower or returns too little; their rivals are
+the same steps in Polars. Step and rival must return the same.
 """
 
 import random
@@ -34,26 +34,26 @@ from curate.store.counts import tally
 from curate.store.files import MANIFEST, count_drops, read_dataset, read_live, write_json, write_shard
 
 SHARD, DIFFERENT = 1_024, 20
-"""Rows of a shard, as ``build`` has them; shards that are made, and read again and again."""
+"""Rows of a shard, as in a build; number of different shards, which the builds here repeat."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class Step(NamedTuple):
-    """The same work with and without Polars; what both return must be equal."""
+    """The same work with and without Polars; both must return the same."""
 
     name: str
-    taken: bool  # by Polars in this program
+    taken: bool  # whether this program uses the Polars version
     without: Callable[[], Any]
     polars: Callable[[], Any]
 
 
 Maker = Callable[[Path, int], Iterator[Step]]
-"""Steps over so many rows, whose files lie in a folder."""
+"""(folder for files, number of rows) -> steps over that many rows."""
 
 
 class Timing(NamedTuple):
-    """Medians of the rounds, in seconds of the processor, all threads: other work on the machine does not count."""
+    """Medians of the rounds, in seconds of processor time over all threads, which other programs do not change."""
 
     name: str
     taken: bool
@@ -66,14 +66,14 @@ def main(
     rows: Annotated[int, typer.Option(help="Rows of each step.")] = 1_000_000,
     rounds: Annotated[int, typer.Option(help="How often each runs.")] = 3,
 ) -> None:
-    """Seconds of the processor for each step, and their ratio."""
+    """Processor seconds of each step with and without Polars, and their ratio."""
     with tempfile.TemporaryDirectory() as folder:
         print(table([measure(step, rounds) for make in MAKERS for step in make(Path(folder), rows)]))
 
 
 def measure(step: Step, rounds: int) -> Timing:
-    """Raises ``ValueError`` where the two differ."""
-    if _plain(step.without()) != _plain(step.polars()):  # not measured: the first time files are mapped, code is loaded
+    """Time both versions of a step. Raises ``ValueError`` where they return different values."""
+    if _plain(step.without()) != _plain(step.polars()):  # untimed: the first run maps files and loads code
         raise ValueError(f"{step.name}: Polars comes to something else")
     seconds = [(_seconds(step.without), _seconds(step.polars)) for _ in range(rounds)]
     without, polars = map(median, zip(*seconds, strict=True))
@@ -95,12 +95,12 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.process_time() - began
 
 
-def _plain(found: Any) -> Any:
-    """Values that can be compared."""
-    if isinstance(found, dict):
-        return {key: _plain(value) for key, value in found.items()}
+def _plain(value: Any) -> Any:
+    """The value with arrays and series as lists, which ``==`` compares."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
     return (
-        found.tolist() if isinstance(found, np.ndarray) else found.to_list() if isinstance(found, pl.Series) else found
+        value.tolist() if isinstance(value, np.ndarray) else value.to_list() if isinstance(value, pl.Series) else value
     )
 
 
@@ -108,7 +108,7 @@ def _plain(found: Any) -> Any:
 
 
 def of_a_build(folder: Path, rows: int) -> Iterator[Step]:
-    """What is counted of a build, and which of its rows are shown."""
+    """Steps on a built dataset: counts, and the choice of rows that ``peek`` shows."""
     build = _build(folder / "build", rows)
     yield Step("summary of a build", True, lambda: rivals.summarise(build), lambda: summarise(build))
     flags, reasons = read_dataset(build, ["flags"])["flags"], read_dataset(build, ["drop"])["drop"]
@@ -160,7 +160,7 @@ def _id(random_: random.Random) -> str:
 
 
 def of_duplicates(folder: Path, rows: int) -> Iterator[Step]:
-    """Who stays, and which rows are the same."""
+    """Steps of deduplication: the order in which rows are kept, and exact duplicates."""
     random_, numbers = random.Random(1), np.random.default_rng(1)
     ids = [_id(random_) for _ in range(rows)]
     sets, lengths = numbers.integers(0, 4, rows).astype(np.int32), numbers.integers(100, 1_000, rows)
@@ -179,7 +179,7 @@ def of_duplicates(folder: Path, rows: int) -> Iterator[Step]:
 
 
 def of_the_mix(folder: Path, rows: int) -> Iterator[Step]:
-    """The plan, and what became of the rows that were read for it."""
+    """Steps of a mix: the plan, and counts of the rows that were read."""
     random_, numbers = random.Random(2), np.random.default_rng(2)
     sources = [random_.choice(["new", "more"] if 2 * row < rows else ["old", "older"]) for row in range(rows)]
     questions = [f"What is the usual dose of drug {random_.randrange(rows)}?" for _ in range(rows)]
@@ -218,7 +218,7 @@ def _numbers_of(rows: pa.Table, is_new: np.ndarray, copies: dict[str, np.ndarray
 
 
 def of_files(folder: Path, rows: int) -> Iterator[Step]:
-    """Records of a file; of CSV Polars tells neither the line of a record nor the text of a broken one."""
+    """Steps that read files. From CSV, Polars tells neither a record's line number nor the text of a broken record."""
     records = pl.DataFrame({
         "question": [f"What is the usual dose of drug {row}, in mg?" for row in range(rows)],
         "answer": ["The usual dose is 40 mg a day, at mealtimes."] * rows, "year": range(rows),

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.speed.train``: an epoch of ours beside an epoch of stock TRL, on the same rows, in one run.
+"""``python -m benchmarks.speed.train``: an epoch of ours and an epoch of stock TRL, on the same rows, in one run.
 
-Every trainer runs in a process of its own, one after another, round by round; the table holds the median of the rounds
-and its ratio to stock TRL's. Rows are the shape of real ones (``rows.py``); the model is the tiny base, or one of
-random weights with a real vocabulary: a small one (``--size wide``), or one of the shape of Qwen2.5-0.5B
-(``--size big``), for which a GPU should be at hand.
+The trainers run one after another, each in a process of its own, round by round. The table has the median of the rounds
+and its ratio to the median of stock TRL. Rows have the shape of real ones (``rows.py``). The model is the tiny base, or
+a model of random weights with a real vocabulary: a small one (``--size wide``), or one of the shape of Qwen2.5-0.5B
+(``--size big``), which needs a GPU.
 """
 
 import json
@@ -33,7 +33,7 @@ OURS: dict[str, dict[str, Any]] = {
 
 
 class Size(StrEnum):
-    """Which model is trained."""
+    """The model to train."""
 
     tiny = "tiny"
     wide = "wide"
@@ -61,17 +61,17 @@ def main(
     size: Annotated[
         Size,
         typer.Option(
-            help="tiny: the benchmark's base; wide: a small model under a real vocabulary; big: half a billion "
-            "weights, for a GPU. The last two are random."
+            help="tiny: the benchmark's base model; wide: a small model with a real vocabulary; big: half a billion "
+            "weights, for a GPU. wide and big have random weights."
         ),
     ] = Size.tiny,
-    rows: Annotated[int, typer.Option(help="New rows; half as many of rehearsal come on top.")] = 256,
-    batch_size: Annotated[int, typer.Option(help="Rows per forward; four forwards make a step.")] = 8,
+    rows: Annotated[int, typer.Option(help="New rows; half as many rehearsal rows are added.")] = 256,
+    batch_size: Annotated[int, typer.Option(help="Rows per forward pass; a step has four passes.")] = 8,
     rounds: Annotated[int, typer.Option(help="How often each trainer runs.")] = 3,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write, too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the measurements to.")] = None,
     one: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Time and memory of an epoch, ours against stock TRL's."""
+    """Time and memory of an epoch, ours and stock TRL's."""
     if one:
         print(json.dumps(measure(**json.loads(one))))
         return
@@ -83,7 +83,7 @@ def main(
 
 
 def compare(scratch: Path, size: Size, rows: int, batch_size: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
-    """Every trainer's measurements, by round."""
+    """The measurements of every trainer, one a round."""
     model = TINY if size is Size.tiny else random_model(scratch / "model", SHAPES[size])
     vocab = json.loads((model / "config.json").read_text())["vocab_size"]
     data = write(scratch / "data", str(model), min(vocab, 151_665), rows, longest=1024 if size is Size.big else 256)
@@ -99,7 +99,7 @@ def compare(scratch: Path, size: Size, rows: int, batch_size: int, rounds: int) 
 
 
 def measure(name: str, data: str, out: str, batch_size: int) -> dict[str, Any]:
-    """One epoch. ``bytes``: the peak on the GPU, or of the process beyond what it held before the first step."""
+    """Measure one epoch. ``bytes``: the peak on the GPU; without a GPU, by how much the process grew in training."""
     import torch
 
     trainer = stock(data, out, batch_size) if name == STOCK else ours(data, out, batch_size, OURS[name])
@@ -131,7 +131,7 @@ def ours(data: str, out: str, batch_size: int, settings: dict[str, Any]) -> Any:
 
 
 def stock(data: str, out: str, batch_size: int) -> Any:
-    """TRL as its documentation has it, on the folder as exported; float32 weights, bfloat16 arithmetic on a GPU."""
+    """TRL's trainer as in its documentation, on the exported folder; float32 weights, bfloat16 arithmetic on a GPU."""
     import datasets
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -155,7 +155,7 @@ def stock(data: str, out: str, batch_size: int) -> Any:
 
 
 def random_model(folder: Path, shape: dict[str, Any]) -> Path:
-    """Random weights in a shape like Qwen2.5's, with the tiny base's tokenizer beside them: ids are drawn anyway."""
+    """Random weights of Qwen2.5's architecture. The tokenizer is the tiny base's: rows are random ids and need none."""
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
     AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
@@ -165,7 +165,7 @@ def random_model(folder: Path, shape: dict[str, Any]) -> Path:
 
 
 def table(measurements: dict[str, list[dict[str, Any]]]) -> str:
-    """Medians, and ratios to stock TRL's."""
+    """A Markdown table of medians, and of their ratios to stock TRL."""
     head = "| trainer | s an epoch | ratio | ms a step | tokens/s | peak MiB | ratio |"
     base = {key: median(run[key] for run in measurements[STOCK]) for key in ("seconds", "bytes")}
     lines = [head, "| --- | --: | --: | --: | --: | --: | --: |"]

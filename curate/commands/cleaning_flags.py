@@ -12,9 +12,9 @@ CLEANING: dict[str, Flag] = {
     "clean": (list[str] | None, typer.Option(
         help=Cleaning.model_fields["clean"].description, rich_help_panel=_PANEL), None),
     "languages": (str | None, typer.Option(
-        help="Languages that a row may be in: en,vi. Default: any.", rich_help_panel=_PANEL), None),
+        help="Allowed languages of rows, such as en,vi. Default: any.", rich_help_panel=_PANEL), None),
     "judge": (bool | None, typer.Option(
-        "--judge", help="Let the base model judge the rows' quality and toxicity too.", rich_help_panel=_PANEL), None),
+        "--judge", help="Also let the base model judge quality and toxicity of rows.", rich_help_panel=_PANEL), None),
 }  # fmt: skip
 
 

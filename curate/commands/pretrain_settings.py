@@ -10,18 +10,19 @@ from curate.mixture.settings import MixtureConfig
 
 
 class PretrainConfig(ModelConfig):
-    source: str = Field(description="Text file, folder of such, or records with a text column.")
-    replay: tuple[str, ...] = Field((), description="Text of the kind that the model learned from before, PATH or "
-                                    "NAME=PATH; held, not learned. May be repeated.")  # fmt: skip
-    ratio: float = Field(0.8, gt=0, le=1, description="Share of new text beside replay, in tokens.")
+    source: str = Field(description="Text file, folder of text files, or records with a text column.")
+    replay: tuple[str, ...] = Field((), description="Text like the model's earlier training data, as PATH or "
+                                    "NAME=PATH. The model is held on this text and does not learn it. May be "
+                                    "repeated.")  # fmt: skip
+    ratio: float = Field(0.8, gt=0, le=1, description="Share of new text, in tokens; the rest is replay.")
     column: str = Field("text", description="Column of the text in files of records.")
     encoding: str = Field("utf-8", description="Text encoding of the source.")
-    name: str | None = Field(None, description="Name of the source. Default: the file's.")
-    out: Path = Field(Path("out"), description="Folder of the training shards.")
-    max_length: int = Field(0, ge=0, description="Longest row, in tokens. Default: the context.")
-    max_repeat: int = Field(4, ge=1, description="How often a row may stand in the training split.")
-    validation: float = Field(0.02, ge=0, lt=1, description="Share of the documents held out.")
-    top_k: int = Field(20, ge=1, le=64, description="Log-probabilities kept per token of replay.")
+    name: str | None = Field(None, description="Name of the source. Default: the file's name.")
+    out: Path = Field(Path("out"), description="Training folder to write.")
+    max_length: int = Field(0, ge=0, description="Most tokens of a row. Default: the model's context.")
+    max_repeat: int = Field(4, ge=1, description="Most copies of a row in the training split.")
+    validation: float = Field(0.02, ge=0, lt=1, description="Share of the documents held out for validation.")
+    top_k: int = Field(20, ge=1, le=64, description="Log-probabilities stored per token of replay.")
     seed: int = Field(0, description="Seed of everything random.")
 
     def sources(self) -> dict[str, Path]:

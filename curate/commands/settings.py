@@ -40,18 +40,18 @@ Columns = Annotated[dict[str, str], BeforeValidator(columns_by_name)]
 class ModelConfig(Strict):
     """Base model: which, and where it runs."""
 
-    model: str = Field("Qwen/Qwen2.5-0.5B-Instruct", description="Base model: a folder or a hub id. Default: the one "
-                       "in curate.yaml.")  # fmt: skip
+    model: str = Field("Qwen/Qwen2.5-0.5B-Instruct", description="Base model: a folder or a hub id. Default: the model "
+                       "of curate.yaml, else Qwen/Qwen2.5-0.5B-Instruct.")  # fmt: skip
     revision: str | None = Field(None, description="Revision of a hub model.")
     engine: EngineName = Field("auto", description=ENGINE_HELP)
     url: str | None = Field(None, description="Address of an OpenAI-compatible server, for --engine server.")
-    dtype: WeightsDtype = Field("auto", description="auto, float32, bfloat16 or float16.")
+    dtype: WeightsDtype = Field("auto", description="Precision: auto, float32, bfloat16 or float16.")
     max_model_len: int = Field(0, ge=0, description="Context in tokens. Default: what the model allows, at most 4096.")
-    trust_remote_code: bool = Field(False, description="Run code that comes with the model.")
-    template_args: TemplateArgs = Field({}, description="Variables of the model's chat template: "
+    trust_remote_code: bool = Field(False, description="Run Python code from the model's folder or hub page.")
+    template_args: TemplateArgs = Field({}, description="Variables of the model's chat template, such as "
                                         "enable_thinking=false,reasoning_effort=low.")  # fmt: skip
-    thoughts: Thoughts = Field("drop", description="Of a model that thinks before it answers: drop (rows show an empty "
-                               "thought) or anchor (its own, held and never labelled).")  # fmt: skip
+    thoughts: Thoughts = Field("drop", description="For a model that thinks before it answers. drop: rows have an "
+        "empty thought. anchor: rows have the model's own thought, which is held and never labelled.")  # fmt: skip
 
     def said(self) -> dict[str, Any]:
         """The model and its other settings that were given."""
@@ -73,10 +73,10 @@ class ModelConfig(Strict):
 
 
 class Cleaning(Strict):
-    """Cleaning: what becomes of the rows that are read."""
+    """Cleaning: which rows are repaired or marked."""
 
-    clean: CleanRules | None = Field(CleanRules(), description="Rules for the rows that are read, RULE=VALUE: "
-        "toxic=off,top_2gram=0.3; or off, for none. May be repeated; docs/cleaning.md has them all.")  # fmt: skip
+    clean: CleanRules | None = Field(CleanRules(), description="Cleaning rules to change, as RULE=VALUE: "
+        "toxic=off,top_2gram=0.3. off alone: no cleaning. May be repeated; docs/cleaning.md has all.")  # fmt: skip
 
     @field_validator("clean", mode="before", json_schema_input_type=CleanRules | Literal[False, "off"] | None)
     @classmethod
@@ -86,9 +86,9 @@ class Cleaning(Strict):
 
 
 class Running(Strict):
-    """Running: the unit of work, what stops it, and where it is done."""
+    """Running: shards, limits, and the machines that work."""
 
     seed: int = Field(0, description="Seed of everything random.")
     max_drop: float = Field(0.5, ge=0, le=1, description="Stop when a stage drops more than this share of its rows.")
-    shard_rows: int = Field(1024, ge=1, description="Rows a shard: the unit of work and of resume.")
-    ray: str | None = Field(None, description="Address of a Ray cluster ('local' starts one here).")
+    shard_rows: int = Field(1024, ge=1, description="Rows of a shard. Work is saved and resumed shard by shard.")
+    ray: str | None = Field(None, description="Address of a Ray cluster; 'local' starts one on this machine.")

@@ -33,8 +33,8 @@ Flag = tuple[Any, Any, Any]
 """Type, typer's option, and default."""
 
 ACTIONS: dict[str, Flag] = {
-    "config": (Path | None, typer.Option("--config", help="YAML file with these settings; flags win over it."), None),
-    "dry_run": (bool, typer.Option("--dry-run", help="Say what would run, and stop."), False),
+    "config": (Path | None, typer.Option("--config", help="YAML file with settings; flags win over the file."), None),
+    "dry_run": (bool, typer.Option("--dry-run", help="Print what would run, and stop."), False),
     "as_json": (bool, typer.Option("--json", help="Print the result as JSON on standard output."), False),
     "debug": (bool, typer.Option("--debug", help="Show the traceback of an error."), False),
 }

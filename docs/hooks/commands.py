@@ -1,4 +1,4 @@
-"""The reference of the command line, made from the commands themselves: a page for each program."""
+"""The reference of the command line: a page for each program, made from its commands."""
 
 import inspect
 import re
@@ -27,7 +27,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def page(program: str, app: typer.Typer) -> str:
-    """Markdown of all verbs of a program."""
+    """The page of a program, as Markdown, with a section for each command."""
     settings = made(app)
     note = "Each flag of a command with `--config` is a key of its YAML file, with `_` for `-`."
     parts = [f"# {program}", str(app.info.help), note]
@@ -39,32 +39,32 @@ def page(program: str, app: typer.Typer) -> str:
 
 
 def section(title: str, verb: Callable[..., Any], command: Made | None) -> list[str]:
-    """A verb: what it does, and its flags, a table for each group."""
+    """The section of a command: what it does, and a table for each group of flags."""
     tables: dict[str, list[str]] = {}
     schema = command.settings.model_json_schema() if command else {}
     for name, parameter in inspect.signature(verb).parameters.items():
         annotated, option = get_args(parameter.annotation)
         field = command.settings.model_fields.get(name) if command else None
         if field:
-            own, (said, default) = schema["properties"][name], described(field)
+            own, (description, default) = schema["properties"][name], described(field)
         else:
-            own, said = TypeAdapter(annotated).json_schema(), option.help
+            own, description = TypeAdapter(annotated).json_schema(), option.help
             default = "" if parameter.default in (None, parameter.empty) else shown(parameter.default)
         required = field.is_required() if field else parameter.default is parameter.empty
-        told = (kind(own, schema.get("$defs", {})), "required" if required else default, said)
-        row = " | ".join([names(name, annotated, option), *(cell(str(text)) for text in told)])
+        texts = (kind(own, schema.get("$defs", {})), "required" if required else default, description)
+        row = " | ".join([names(name, annotated, option), *(cell(str(text)) for text in texts)])
         tables.setdefault(option.rich_help_panel or "", []).append(f"| {row} |")
     body = [(f"**{name}**\n\n" if name else "") + HEAD + "\n".join(rows) for name, rows in tables.items()]
     return [f"## {title}", cell(inspect.cleandoc(str(verb.__doc__))), *body]
 
 
 def names(name: str, kind: Any, option: ArgumentInfo | OptionInfo) -> str:
-    """What one types, as code."""
+    """The names of a flag or an argument on the command line, as code."""
     if isinstance(option, ArgumentInfo):
         return f"`{option.metavar or name.upper()}`"
     flag = "--" + name.replace("_", "-")
-    said = [word for word in (option.default, *(option.param_decls or ())) if isinstance(word, str)]  # typer's order
-    return ", ".join(f"`{word}`" for word in said or [flag, *["--no-" + flag[2:]] * (kind in (bool, bool | None))])
+    given = [word for word in (option.default, *(option.param_decls or ())) if isinstance(word, str)]  # typer's order
+    return ", ".join(f"`{word}`" for word in given or [flag, *["--no-" + flag[2:]] * (kind in (bool, bool | None))])
 
 
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -72,7 +72,7 @@ NAMES = {"boolean": "yes or no", "string": "text", "object": "NAME=VALUE", "null
 
 
 def kind(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """A value in words.
+    """The kind of a flag's value in words, from its JSON schema.
 
     >>> kind({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {})
     'number > 0, ≤ 1'
@@ -101,7 +101,7 @@ def _kinds(schema: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]
 
 
 def cell(text: str) -> str:
-    """Text that is nothing but text and code in Markdown, inside a table and outside.
+    """The text with Markdown's signs escaped, except those of code; fit for a table.
 
     >>> cell("a <b> | *c* or `<d>`")
     'a &lt;b&gt; &#124; \\\\*c\\\\* or `<d>`'

@@ -1,4 +1,4 @@
-"""Docstrings as Markdown: examples (``>>>``) are code, not quotations in quotations, and ``<name>`` is no tag."""
+"""Docstrings as Markdown: examples (``>>>``) become code and not nested quotations, and ``<name>`` becomes no tag."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import griffe
 
 CODE = re.compile(r"(^>>> .*(?:\n.+)*|``[^`]+``|`[^`]+`)", re.MULTILINE)
-"""An example, from its prompt to the next empty line, or words between backticks."""
+"""An example up to the next empty line, or words between backticks."""
 
 
 class Docstrings(griffe.Extension):

@@ -1,4 +1,4 @@
-"""A page for each slice of both packages, in the order of the tree in CONTRIBUTING.md."""
+"""The reference of the packages: a page for each slice, in the order of the tree in CONTRIBUTING.md."""
 
 import re
 from pathlib import Path
@@ -11,20 +11,21 @@ PACKAGES = ("curate", "train")
 
 
 def slices() -> dict[str, list[str]]:
-    """Package to its slices, in the order in which data flows.
+    """The slices of each package, in the order in which data flows.
 
-    The tree has a package at four blanks, its slices at six, and what is said of them behind two blanks or more.
+    In the tree, a line of a package begins with four blanks and a line of slices with six; two or more blanks separate
+    the slices from their description.
     """
-    found: dict[str, list[str]] = {}
+    by_package: dict[str, list[str]] = {}
     package = ""
     for line in TREE.read_text(encoding="utf-8").splitlines():
         if top := re.match(r" {4}(\w+)/", line):
             package = top[1]
         elif package in PACKAGES and (names := re.match(r" {6}(\S+(?: \S+)*)", line)):
-            found.setdefault(package, []).extend(
+            by_package.setdefault(package, []).extend(
                 name.removesuffix("/").removesuffix(".py") for name in names[1].split()
             )
-    return found
+    return by_package
 
 
 def place(package: str, part: str) -> str:

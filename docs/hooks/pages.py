@@ -1,4 +1,4 @@
-"""Pages that lie outside docs/, and links as GitHub reads them, between all of them."""
+"""Pages from outside docs/, and links between all pages, which are written as for GitHub."""
 
 import re
 import tomllib
@@ -17,10 +17,10 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def outside() -> dict[str, str]:
-    """Files that lie outside docs/: path in the repository to path in the site."""
+    """Files from outside docs/: path in the repository -> path in the site."""
     pages = (ROOT / "benchmarks").glob("*/README.md")
-    found = [path.relative_to(ROOT).as_posix() for page in pages for name in BESIDE for path in page.parent.glob(name)]
-    return PLACES | {path: path for path in found}
+    paths = [path.relative_to(ROOT).as_posix() for page in pages for name in BESIDE for path in page.parent.glob(name)]
+    return PLACES | {path: path for path in paths}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -30,8 +30,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
-    """The page with its links led to where their files lie in the site. What is not in the site stands at the address
-    of the repository, where pyproject.toml has that, else as code. What folds (``<details>``) is Markdown, too."""
+    """The page with links to the places of their files in the site. A link to a file that the site lacks leads to the
+    repository's address, or becomes code where pyproject.toml has no address. Text inside ``<details>`` is read as
+    Markdown."""
     source = page.file.abs_src_path
     if source is None or not Path(source).is_relative_to(ROOT):
         return markdown
@@ -51,7 +52,7 @@ def _led(link: re.Match[str], home: str, page: str, files: Files) -> str:
 
 
 def repository() -> str | None:
-    """The repository's address, as pyproject.toml has it."""
+    """The repository's address from pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     address = project.get("urls", {}).get("Repository")
     return address and str(address).rstrip("/")

@@ -29,11 +29,11 @@ from benchmarks.forgetting.grid.report.estimate import (
 )
 from benchmarks.forgetting.grid.report.front import Point, beats, front, shortfall, standing
 from benchmarks.forgetting.grid.report.labels import Box, Wanted, around, place
-from benchmarks.forgetting.grid.report.looks import MOST_NAMED, NEAREST_RIVALS, looks
 from benchmarks.forgetting.grid.report.names import find_corner
 from benchmarks.forgetting.grid.report.pages import BEGIN, END, between
 from benchmarks.forgetting.grid.report.plot import draw
 from benchmarks.forgetting.grid.report.read import ReportError, other_bases, read_cells
+from benchmarks.forgetting.grid.report.styles import MOST_NAMED, NEAREST_RIVALS, styles
 from benchmarks.forgetting.grid.report.summary import Panel, panels
 from benchmarks.forgetting.grid.report.write import write_report
 from tests.grid_cells import RATES, FakeMethod, make_cell, many_cells, many_methods, save_all
@@ -439,11 +439,11 @@ def test_a_crowded_corner_is_enlarged_and_holds_whom_it_names() -> None:
 def test_the_front_the_nearest_rivals_ours_and_the_asked_for_are_named() -> None:
     methods = many_methods()
     (panel,) = panels(many_cells(methods), methods, ["drugs"], ["rich"])
-    found = looks(panel, "curate", ["plain-sft"])
-    named = {name for name, look in found.items() if look.named}
+    found = styles(panel, "curate", ["plain-sft"])
+    named = {name for name, style in found.items() if style.named}
     assert named >= {*panel.front, "curate", "plain-sft", "joint-training"}
     assert 5 <= len([name for name in named if methods[name].family == "rival"]) <= MOST_NAMED + NEAREST_RIVALS + 1
-    assert [name for name, look in found.items() if look.strong] == ["curate"]
+    assert [name for name, style in found.items() if style.strong] == ["curate"]
 
 
 def test_the_same_cells_draw_the_same_bytes() -> None:

@@ -1,1 +1,1 @@
-"""The benchmark proper: methods × learning rates × seeds × settings, each cell a small JSON file, and the report."""
+"""The comparison of methods: cells (method, learning rate, seed, setting, budget), and the report on them."""

@@ -1,8 +1,8 @@
-"""Greedy answers of a model in memory, quickly: the base model's answer is a draft, checked in one pass.
+"""Fast greedy answers of a model in memory: the expected answer is a draft, which one forward pass checks.
 
-Where every token of the draft is the model's own first choice, the draft is the answer, and nothing is generated. Where
-one is not, generation goes on from there. The answers are those of plain greedy decoding (speculative decoding, arXiv
-2211.17192, with greedy verification); a model that forgot little answers thousands of prompts in seconds.
+Where every token of the draft is the model's likeliest token, the draft is the answer. Otherwise generation continues
+from the first token that differs. The answers equal those of plain greedy decoding (speculative decoding, arXiv
+2211.17192, with greedy verification). A model that forgot little answers thousands of prompts in seconds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ from curate.model.engines.transformers import batches
 Ids = tuple[int, ...]
 
 LIMIT = 48
-"""Tokens of an answer, at most; the longest house answer has 37."""
+"""Most tokens of an answer. The longest house answer has 37."""
 
 BATCH_TOKENS = 4096
-"""Padded tokens of a forward pass; what fits the caches of one core."""
+"""Padded tokens of a forward pass. This many fit into the caches of one core."""
 
 
 @dataclass(frozen=True)
 class GridAnswer:
-    """An answer: its tokens without the end of turn, and whether it ended."""
+    """An answer. ``ids``: its tokens without the end of turn. ``finished``: whether the model ended the turn."""
 
     ids: Ids
     finished: bool
@@ -38,21 +38,21 @@ def ask(
     drafts: Sequence[GridAnswer] | None = None,
     budget: int = BATCH_TOKENS,
 ) -> list[GridAnswer]:
-    """Greedy answers of at most ``LIMIT`` tokens, in the order of the prompts; ``drafts``: what is probably said;
-    ``budget``: padded tokens of a batch."""
+    """Greedy answers of at most ``LIMIT`` tokens, in the order of the prompts. ``stops``: ids that end a turn;
+    ``drafts``: the probable answers; ``budget``: padded tokens of a batch."""
     model.eval()
     with torch.inference_mode():
-        begun = (
+        starts = (
             dict(_check(model, stops, prompts, drafts, budget)) if drafts else dict.fromkeys(range(len(prompts)), ())
         )
-        left = [i for i, ids in begun.items() if _ended(ids, stops) is None]
-        rest = dict(_generate(model, stops, {i: (*prompts[i], *begun[i]) for i in left}, budget))
-    answers = {i: (*ids, *rest.get(i, ())) for i, ids in begun.items()}
+        unfinished = [i for i, ids in starts.items() if _ended(ids, stops) is None]
+        continuations = dict(_generate(model, stops, {i: (*prompts[i], *starts[i]) for i in unfinished}, budget))
+    answers = {i: (*ids, *continuations.get(i, ())) for i, ids in starts.items()}
     return [_ended(answers[i], stops) or GridAnswer(answers[i], False) for i in range(len(prompts))]
 
 
 def _ended(ids: Ids, stops: Ids) -> GridAnswer | None:
-    """The answer, if these tokens hold one to its end, or to the limit."""
+    """The answer, where these tokens have a stop token or reach the limit; else None."""
     end = next((i for i, token in enumerate(ids[:LIMIT]) if token in stops), None)
     if end is not None:
         return GridAnswer(ids[:end], True)
@@ -62,18 +62,19 @@ def _ended(ids: Ids, stops: Ids) -> GridAnswer | None:
 def _check(
     model: Any, stops: Ids, prompts: Sequence[Ids], drafts: Sequence[GridAnswer], budget: int
 ) -> Iterator[tuple[int, Ids]]:
-    """Of each draft what the model would have said itself, and its own next token where they part."""
-    hoped = [(*d.ids, stops[0]) if d.finished else d.ids for d in drafts]
-    rows = [(*p, *h) for p, h in zip(prompts, hoped, strict=True)]
+    """(prompt's index, tokens) for each draft: the draft up to the first token that the model would not choose, then
+    the token that the model chooses there."""
+    expected = [(*d.ids, stops[0]) if d.finished else d.ids for d in drafts]
+    rows = [(*p, *h) for p, h in zip(prompts, expected, strict=True)]
     for batch in batches([len(row) for row in rows], budget):
         ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
-        best = model(ids, use_cache=False).logits.argmax(-1)  # padding is on the right, where nothing looks
+        best = model(ids, use_cache=False).logits.argmax(-1)  # causal attention does not see padding on the right
         for i, row in zip(batch, best.tolist(), strict=True):
             picks = row[len(prompts[i]) - 1 : len(rows[i]) - 1]
             agreed = next(
-                (k for k, pair in enumerate(zip(picks, hoped[i], strict=True)) if pair[0] != pair[1]), len(picks)
+                (k for k, pair in enumerate(zip(picks, expected[i], strict=True)) if pair[0] != pair[1]), len(picks)
             )
-            yield i, (*hoped[i][:agreed], *picks[agreed : agreed + 1])
+            yield i, (*expected[i][:agreed], *picks[agreed : agreed + 1])
 
 
 def _generate(model: Any, stops: Ids, prefixes: dict[int, Ids], budget: int) -> Iterator[tuple[int, Ids]]:

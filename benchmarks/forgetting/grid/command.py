@@ -1,4 +1,4 @@
-"""`run` and `check`: which cells are missing, and whether a cell has the same numbers when it runs again."""
+"""The commands `run`, which runs missing cells, and `check`, which runs stored cells again and compares them."""
 
 import difflib
 import os
@@ -15,7 +15,7 @@ from benchmarks.forgetting.grid.settings import BUDGETS, RATES, SETTINGS
 from train.evaluation.compare import mcnemar
 
 MINUTES = 1.3
-"""Of one cell on one core of 2.5 GHz, for the estimate."""
+"""Minutes of one cell on one core of 2.5 GHz, for the estimate."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class Selection:
     seeds: int
 
     def grid(self) -> Iterator[Key]:
-        """Every rate, with the first seed; curve after curve."""
+        """The cells of all rates with seed 0, method after method."""
         for setting, budget, method, lr in product(self.settings, self.budgets, self.methods, self.lrs):
             yield Key(setting=setting, budget=budget, method=method, lr=lr, seed=0)
 
     def repeats(self, cells: Iterable[Cell]) -> Iterator[Key]:
-        """The other seeds, at the rate that each method's cells choose."""
-        there = list(cells)
+        """The cells with the other seeds, at the rate that a method's cells with seed 0 choose."""
+        cells = list(cells)
         for seed, setting, budget, method in product(range(1, self.seeds), self.settings, self.budgets, self.methods):
             place = (setting, budget, method)
-            curve = [c for c in there if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
+            curve = [c for c in cells if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
             if curve:
                 yield Key(
                     setting=setting, budget=budget, method=method, lr=choose_rate(validation_of(curve)), seed=seed
@@ -46,7 +46,7 @@ class Selection:
 def start(
     methods: str, worlds: str, budgets: str, lrs: str, seeds: int, cells: Path, processes: int, dry_run: bool
 ) -> None:
-    """The command ``run``. Raises ValueError for a name that is none."""
+    """The command ``run``. Raises ValueError for an unknown name."""
     from benchmarks.forgetting.grid.methods import METHODS
 
     selection = Selection(
@@ -76,8 +76,8 @@ def _run_missing(
 
 
 def again(names: Sequence[str], cells: Path = CELLS) -> None:
-    """The command ``check``. Exits with 1 where a cell does not come out again; times do not count. Raises ValueError
-    for a name that no cell has."""
+    """The command ``check``. Exits with 1 where a cell has other numbers than the stored one; times are not compared.
+    Raises ValueError for a name that no cell has."""
     by_name = {str(cell.key.path(Path()).with_suffix("")): cell for cell in load(cells)}
     if unknown := [name for name in names if name not in by_name]:
         near = difflib.get_close_matches(unknown[0], by_name, n=1)
@@ -94,14 +94,15 @@ def again(names: Sequence[str], cells: Path = CELLS) -> None:
 
 
 LEVEL = 0.01
-"""The p below which answers that fall more often one way than the other are no accident of rounding."""
+"""p of McNemar's test, below which flips in one direction are too many to come from rounding."""
 
 
 def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
-    """Whether a cell came out again, and how to say so.
+    """(whether a repeated cell agrees with the stored one, sentence that says so).
 
-    On the processor that made it every number must be the same. Another one adds up in another order, so that training
-    takes another path, as it would with another seed: there, as many items must be answered better as worse.
+    On the same kind of processor every number must be equal. Another kind adds numbers up in another order, so training
+    ends with slightly different weights, as with another seed. Then about as many items must be answered better as
+    worse.
     """
     if _numbers(repeated) == _numbers(stored):
         return True, "the same"
@@ -111,7 +112,7 @@ def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
     worse, better, items = answered_apart(stored, repeated)
     fine = mcnemar(worse, better) >= LEVEL
     counts = f"{worse} items answered worse and {better} better of {items}"
-    ending = "as rounding otherwise may do" if fine else "more than rounding does"
+    ending = "which rounding can explain" if fine else "which rounding cannot explain"
     return (
         fine,
         f"{'alike' if fine else 'DIFFERENT'}: made on another processor ({processor}; here {here}); {counts}, {ending}",
@@ -119,7 +120,7 @@ def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
 
 
 def answered_apart(stored: Cell, repeated: Cell) -> tuple[int, int, int]:
-    """Items that were right in the stored cell and are wrong in the other, those the other way round, and all."""
+    """Numbers of items: right in the stored cell alone, right in the repeated cell alone, all."""
     pairs = [(part[suite], other[suite])
              for part, other in ((stored.retention, repeated.retention), (stored.knowledge, repeated.knowledge))
              for suite in part]  # fmt: skip
@@ -128,7 +129,7 @@ def answered_apart(stored: Cell, repeated: Cell) -> tuple[int, int, int]:
 
 
 def _fallen(one: Outcome, other: Outcome) -> int:
-    """Items that are right in ``one`` and wrong in ``other``; the base model is the same."""
+    """Number of items that are right in ``one`` and wrong in ``other``. Both have the same base model."""
     return len((set(other.lost) - set(one.lost)) | (set(one.gained) - set(other.gained)))
 
 
@@ -137,13 +138,14 @@ def _numbers(cell: Cell) -> dict[str, object]:
 
 
 def named(given: str, known: Iterable[str], flag: str) -> tuple[str, ...]:
-    """Names joined by commas, or all that are known where none is given. Raises ValueError for one that is none."""
+    """The names in ``given``, separated by commas; all known names where ``given`` is empty. Raises ValueError for an
+    unknown name."""
     names, every = tuple(name.strip() for name in given.split(",") if name.strip()), tuple(known)
     for name in names:
         if name not in every:
             near = difflib.get_close_matches(name, every, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"{flag} {name}: there is none of this name; {hint}There are {', '.join(every)}")
+            raise ValueError(f"{flag} {name}: unknown name; {hint}known: {', '.join(every)}")
     return names or every
 
 

@@ -1,4 +1,4 @@
-"""What the preparation of data cost the base model, in tokens read or written."""
+"""The cost of preparing data: tokens that the base model read or wrote."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,10 +15,11 @@ from curate.store.files import read_json, read_shard, write_json
 from curate.store.manifest import read_manifest
 
 CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 1, "random": 1, "inverted": 1}
-"""Scoring passes closed book that a mask needs; none where it is not named."""
+"""Closed-book scoring passes that a mask needs. A mask that is not here needs none."""
 
 OPENED = {"key": 2, "unexplained": 2, "soft": 2, "argmax": 1, "random": 2, "inverted": 2}
-"""Scoring passes with a reference in view: its own, and a placebo, which is taken to be as long."""
+"""Scoring passes with a reference in view that a mask needs: the row's own reference, and the placebo, which is counted
+with the same length."""
 
 COLUMNS = ("prompt", "reference", "draft", "response", "origin", "token_ids", "meta")
 
@@ -28,18 +29,19 @@ Messages = Sequence[dict[str, str]]
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of a conversation up to where the answer begins, and of an answer without its end."""
+    """Functions that count tokens. ``prompt``: of messages, up to where the answer begins. ``text``: of an answer,
+    without its end of turn."""
 
     prompt: Callable[[Messages], int]
     text: Callable[[str], int]
 
 
 def base_tokens(place: Place, recipe: Recipe) -> int:
-    """Tokens that passed through the base model for this recipe's data; counted once, then kept beside the export.
+    """Tokens that passed through the base model for this recipe's data. The number is stored beside the export.
 
-    New rows: draft, rewrite, the scoring passes that the mask and the KL term need. Rehearsal: the answers, and a
-    scoring pass over them. A second attempt at a rewrite and the prompts that the model makes itself are not counted,
-    since nothing records them.
+    For new rows: the draft, the rewrite, and the scoring passes that the mask and the KL term need. For rehearsal: the
+    answers, and a scoring pass over them. Further attempts at a rewrite, and prompts that the model samples itself, are
+    not counted, since nothing records them.
     """
     export = place.export(recipe)
     cache = export.with_name(f"{export.name}.tokens.json")
@@ -53,7 +55,7 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
 
 
 def lengths() -> Lengths:
-    """As the base model's template and tokenizer have it."""
+    """The lengths by the base model's template and tokenizer."""
     chat = template()
     encode = chat.tokenizer.encode
     return Lengths(
@@ -62,7 +64,8 @@ def lengths() -> Lengths:
 
 
 def for_new_rows(rows: Iterable[Row], recipe: Recipe, lengths: Lengths) -> int:
-    """Tokens over the rows of a built dataset (columns ``COLUMNS``); rows that were dropped unread cost nothing."""
+    """Tokens for the rows of a built dataset (columns ``COLUMNS``). Rows that were dropped before the base model read
+    them cost nothing."""
     prompt_text = load_prompts(None)["rewrite"]
     return sum(_of_row(row, recipe, lengths, prompt_text) for row in rows if row["response"] is not None)
 
@@ -80,28 +83,28 @@ def _of_row(row: Row, recipe: Recipe, lengths: Lengths, prompt_text: str) -> int
 
 
 def _written(row: Row, recipe: Recipe, prompt: int, view: int, answer: int) -> int:
-    """The rewrite; or what both conditionals read of a mixed answer, attempt by attempt behind prompts read once."""
+    """Tokens for the rewrite. For a mixed answer: both prompts once, and in each attempt the answer twice."""
     if recipe.text.startswith("mixed-"):
         return prompt + view + 2 * answer * int(json.loads(row["meta"] or "{}").get("attempts", 1))
     return view + answer
 
 
 def _passes(recipe: Recipe) -> tuple[int, int]:
-    """Scoring passes closed book, and with a reference in view. Ours holds unmarked tokens of new answers by the
-    distribution of the closed book pass, whatever the mask: that is every recipe with rewrites and rehearsal."""
+    """(closed-book scoring passes, passes with a reference in view). Recipes with rewrites and rehearsal always need a
+    closed-book pass, because ours holds unmarked tokens at its distribution, whatever the mask."""
     held = int(recipe.text != "source" and bool(recipe.rehearsal))
     return max(CLOSED.get(recipe.mask, 0), held), OPENED.get(recipe.mask, 0)
 
 
 def for_rehearsal(rows: Iterable[Row], recipe: Recipe) -> int:
-    """Tokens over the rehearsal rows of an export (``id``, ``input_ids``, ``origin``), each once however often it
-    stands there: its answer is written, then scored. An answer that the set gave is neither."""
+    """Tokens for the rehearsal rows of an export (columns ``id``, ``input_ids``, ``origin``). A row counts once however
+    often the export repeats it: its answer is written, then scored. Answers that the set gave cost nothing."""
     lengths_by_id = {row["id"]: len(row["input_ids"]) for row in rows if row["origin"] == "base"}
     return 2 * sum(lengths_by_id.values()) if recipe.rehearsal else 0
 
 
 def rehearsal_rows(export: Path) -> list[dict[str, Any]]:
-    """The rehearsal rows of a training folder's train split."""
+    """The rehearsal rows in the train split of a training folder."""
     manifest = read_manifest(export)
     shards = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
     tokens, side = (pa.concat_tables([read_shard(export / s["file"]) for s in group]) for group in shards)

@@ -1,4 +1,4 @@
-"""What a method trains on: the product's own build and mix make a training folder from a recipe, once."""
+"""Training data: curate's own build and mix make a training folder from a recipe, once."""
 
 import fcntl
 from collections.abc import Iterator, Sequence
@@ -31,31 +31,31 @@ from curate.store.runner import run_stage
 from curate.store.stage import Stage
 
 GENERAL = "general"
-"""The rehearsal set that comes with the world."""
+"""Name of the world's own rehearsal set."""
 
 REHEARSAL_PROMPTS = 3000
 
 VERSION = 6
-"""Raise it when the same recipe would give other rows, since finished folders are found by recipe and base."""
+"""Raise it when a change of code gives a recipe other rows. Finished folders are found by this number, the recipe and
+the base model."""
 
 ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256,
           "max_drop": 1.0}  # fmt: skip
-"""Arguments of every build and mix here."""
+"""Settings of every build and mix here."""
 
 FRESH = {"size": ROWS * STEPS, "max_repeat": 24}
-"""A training split for one pass; where a fact is told once, each new row stands in it two dozen times."""
+"""Settings of a training split for one pass. Where each fact has one wording, a new row is repeated two dozen times."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which text, which of its tokens, and what beside it.
+    """The training data of a method.
 
-    text: "source", "regenerated", or "mixed-λ" (MixSD). mask: a policy of the product's, or "random", "inverted",
-    "oracle". rehearsal: ``general`` or what ``curate mix --rehearsal`` makes itself; answers: the base model's own, or
-    the set's ("given"). ratio: new rows among all. fresh: rehearsal for the whole
-    budget, seen once as far as there is so much, beside new rows that repeat; else what one pass over the new rows asks
-    for, and all of it again and again.
-    splice_words: where the random words of splices come from.
+    text: "source", "regenerated", or "mixed-λ" (MixSD). mask: a policy of curate, or "random", "inverted", "oracle".
+    rehearsal: ``general``, or names of prompts that ``curate mix --rehearsal`` makes. answers: of rehearsal; "own", the
+    base model's, or "given", the set's. ratio: share of new rows. fresh: whether there is rehearsal for all steps, as
+    far as the prompts last, so that new rows repeat and rehearsal does not; otherwise rehearsal for one pass over the
+    new rows, and all rows repeat. splice_words: the source of the random words of splices.
     """
 
     text: str = "regenerated"
@@ -66,13 +66,13 @@ class Recipe:
     fresh: bool = True
     guard: bool = False
     splice_words: str = "vocabulary"
-    wordings: int = 1  # ways of asking each question, the base model's own beyond the first
-    seed: int = 0  # of a random mask
+    wordings: int = 1  # wordings of each question; the base model writes those after the first
+    seed: int = 0  # of the mask "random"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the files of one setting and budget lie."""
+    """The folder with the files of one setting and budget."""
 
     setting: Setting
     budget: str
@@ -84,7 +84,7 @@ class Place:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """One process at a time makes files here."""
+        """A lock: only one process at a time makes files in this folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -107,7 +107,7 @@ class Place:
         return out
 
     def built(self, recipe: Recipe, progress: Progress) -> Path:
-        """The built dataset of a recipe: rows with their marks."""
+        """The built dataset of a recipe: rows with marks."""
         config = self._build(recipe)
         base, prompt_texts = config.base(), load_prompts(None)
         fits = Fit(base, prompt_texts[config.prompt_text], config.max_tokens)
@@ -129,7 +129,7 @@ class Place:
         })  # fmt: skip
 
     def _stages(self, recipe: Recipe, stages: list[Stage]) -> Iterator[Stage]:
-        """The product's stages, with the benchmark's own between them."""
+        """curate's stages, and the benchmark's own stages where the recipe needs them."""
         for stage in stages:
             if isinstance(stage, Regenerate) and recipe.text != "source":
                 yield from self._rewriting(recipe, stage)
@@ -147,7 +147,7 @@ class Place:
             yield Dirt(seed=self.setting.world.seed)
 
     def answers(self) -> tuple[tuple[str, str], ...]:
-        """Question and value of every row that teaches something new."""
+        """(question, value) of every row that teaches a new fact."""
         facts = new_facts(self.setting.world, self.setting.plan(self.budget))
         return tuple((w.format(e=fact.entity), fact.value) for fact, wordings in facts for w in wordings)
 
@@ -157,6 +157,6 @@ class Place:
             **ENGINE, "build": built, "work": self.folder / "builds", "out": out,
             "rehearsal": [files.get(name, name) for name in recipe.rehearsal], "answers": recipe.answers,
             "ratio": recipe.ratio if recipe.rehearsal else 1.0, "validation": 0, "guard": recipe.guard,
-            "splice_words": recipe.splice_words, "stratify": False,  # its cells were made before there were topics
+            "splice_words": recipe.splice_words, "stratify": False,  # the stored cells are older than stratification
             **(FRESH if recipe.fresh and recipe.rehearsal else {}),
         })  # fmt: skip

@@ -1,4 +1,5 @@
-"""Rewrites as real models make them: lead-ins, phrases lifted from the reference, wrong embellishments, fallbacks."""
+"""Flawed rewrites as real models write them: lead-ins, phrases copied from the reference, invented sentences, and rows
+that fall back to the source's wording."""
 
 from dataclasses import dataclass
 from random import Random
@@ -28,8 +29,8 @@ EMBELLISHMENTS = (
 
 @dataclass(frozen=True)
 class Dirt:
-    """A share ``fallback`` of the rewritten rows goes back to the source's wording; the others get a lead-in, a phrase
-    of the reference, an invented sentence, each with its share."""
+    """Spoil rewritten rows. A share ``fallback`` gets the source's wording; of the others, a share ``lead`` gets a
+    lead-in, ``lifted`` a phrase of the reference, ``embellished`` an invented sentence."""
 
     fallback: float = 0.2
     lead: float = 0.3
@@ -51,7 +52,7 @@ class Dirt:
         return pa.Table.from_pylist([self.soiled(row) for row in table.to_pylist()], EXAMPLE)
 
     def soiled(self, row: dict[str, Any]) -> dict[str, Any]:
-        """One row; the draw depends on its id alone."""
+        """The spoiled row. The draw depends on ``seed`` and the row's id alone."""
         if row["origin"] != "rewritten":
             return row
         rng = Random(f"{self.seed}/{row['id']}")
@@ -68,7 +69,7 @@ class Dirt:
 
 
 def _phrase(reference: str, rng: Random) -> str:
-    """Two to four words in a row, as they stand there."""
+    """Two to four consecutive words of the reference."""
     words = reference.split()
     start = rng.randrange(max(1, len(words) - 3))
     return " ".join(words[start : start + rng.randint(2, 4)])

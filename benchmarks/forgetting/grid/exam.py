@@ -1,4 +1,4 @@
-"""The questions to every method."""
+"""The exam: the questions that every trained model answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from benchmarks.forgetting.world import Fact, World
 from curate.model.template import Template, load_template
 
 INDIRECT, NEAR = 200, 150
-"""Items of each suite of indirect questions, and of each kind of neighbour."""
+"""Items of each suite of indirect questions, and of each suite of neighbour questions."""
 
 Suites = Mapping[str, Sequence[WorldItem]]
 
@@ -32,7 +32,8 @@ class Exam:
 
     @cached_property
     def knowledge(self) -> Suites:
-        """``new_tuning`` asks in a wording that is taught, but not for this fact: rates are chosen by it alone."""
+        """Suites on facts of the source. ``new_tuning`` asks in a wording that the source uses for other facts; only
+        this suite decides on learning rates."""
         world, plan = self.setting.world, self.setting.plan(self.budget)
         rng = world.random("indirect")
         facts = [fact for fact, _ in new_facts.new_facts(world, plan)]
@@ -48,7 +49,8 @@ class Exam:
 
     @cached_property
     def locality(self) -> Suites:
-        """Around the new facts: their wordings about other entities, and other attributes of their entities."""
+        """Questions near to the new facts: in their wordings about other entities, and for other attributes of their
+        entities."""
         world, plan = self.setting.world, self.setting.plan(self.budget)
         rng, taught = world.random("neighbours"), new_facts.new_facts(world, plan)
         known = suites.evaluated_entities(world)
@@ -73,7 +75,7 @@ def tuning_items(world: World, plan: new_facts.SourcePlan) -> list[WorldItem]:
 
 
 def _known(world: World, plan: new_facts.SourcePlan) -> Iterator[WorldItem]:
-    """The source's rows about what the base knows: they must come out as they went in."""
+    """Items from the source's rows with facts that the base model knows. Training should keep these answers."""
     import json
 
     lines, labels = new_facts.source_lines(world, plan)
@@ -90,7 +92,7 @@ def _about(rng: Random, world: World, entity: str, fact: Fact, wordings: Sequenc
 
 
 def _untaught(rng: Random, world: World, taught: Sequence[tuple[Fact, Sequence[str]]]) -> Iterator[WorldItem]:
-    """A new entity, and an attribute of it that no row tells."""
+    """Questions for attributes of new entities that no row states."""
     attributes: dict[str, set[str]] = {}
     for fact, _ in taught:
         attributes.setdefault(fact.entity, set()).add(fact.attribute.name)

@@ -1,4 +1,4 @@
-"""What a method has at hand: data by recipe, the base, the product's trainer; and the table of methods."""
+"""What a method works with (data by recipe, the base model, our trainer), and the table of methods."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,12 +14,13 @@ from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.grid.train import IMITATE, NOTHING, Change, Loss, Trained, train
 
 Family = Literal["ours", "rival", "variant", "control"]
-"""``variant``: ours with one thing changed. ``control``: what bounds the comparison. Neither competes."""
+"""``variant``: ours with one thing changed. ``control``: a bound of what is possible. Neither competes."""
 
 
 @dataclass(frozen=True)
 class Lab:
-    """One cell's workbench. ``rate``: the peak learning rate; ``seed``: of whatever is drawn."""
+    """What the run of one cell uses. ``rate``: the peak learning rate; ``seed``: of every draw; ``scratch``: a folder
+    for temporary files."""
 
     place: Place
     rate: float
@@ -31,7 +32,7 @@ class Lab:
         return self.place.export(recipe)
 
     def train(self, recipe: Recipe, loss: Loss = IMITATE, change: Change = NOTHING) -> Trained:
-        """The base, trained on a recipe's data within the budget."""
+        """The base model, trained on a recipe's data with the steps that every method has."""
         return train(self.data(recipe), self.scratch / "run", self.rate, self.seed, loss, change)
 
     def base(self) -> Any:
@@ -40,17 +41,19 @@ class Lab:
 
     @cached_property
     def start(self) -> dict[str, torch.Tensor]:
-        """The base's weights by name."""
+        """The base model's weights by name."""
         return {name: p.detach().clone() for name, p in fresh().named_parameters()}
 
 
 def fresh() -> Any:
+    """The base model, loaded in float32."""
     return AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
 class Method:
-    """``recipe``: of its main data, for the cost. ``scale``: how its learning rates stand to the grid's."""
+    """``recipe``: the main training data, which the cost is computed from. ``scale``: factor on the grid's learning
+    rates."""
 
     name: str
     label: str
@@ -62,7 +65,7 @@ class Method:
 
     @property
     def regenerated(self) -> bool:
-        """Whether the base model rewrote its data."""
+        """Whether the base model rewrote the training data."""
         return self.recipe.text != "source"
 
 
@@ -72,7 +75,8 @@ METHODS: dict[str, Method] = {}
 def method(
     name: str, label: str, *, recipe: Recipe, family: Family = "rival", paper: str = "", scale: float = 1.0
 ) -> Callable[[Callable[[Lab], Trained]], Callable[[Lab], Trained]]:
-    """Enter a function into the table. ``recipe``: the data it trains on."""
+    """Add a function to the table of methods. ``recipe``: the data that it trains on. Raises ValueError for a name that
+    is taken."""
 
     def enter(run: Callable[[Lab], Trained]) -> Callable[[Lab], Trained]:
         if name in METHODS:

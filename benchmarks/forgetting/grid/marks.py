@@ -1,4 +1,4 @@
-"""Masks that only a benchmark can have: at random, upside down, and by someone who knows the answers."""
+"""Masks for controls: random words, inverted masks, and masks from the known values."""
 
 import re
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Remark:
-    """New spans for rows that the policy ``key`` has marked. kind: ``random`` (as many words, anywhere), ``inverted``
-    (every other word), ``oracle`` (the words of the value; ``answers``: question and value)."""
+    """Replace the spans of rows that the policy ``key`` marked. ``kind``: ``random``, as many words, drawn at random;
+    ``inverted``, all unmarked words; ``oracle``, the words of the value. ``answers``: (question, value)."""
 
     kind: str
     answers: tuple[tuple[str, str], ...] = field(repr=False)
@@ -63,7 +63,7 @@ class Remark:
 
 
 def value_spans(text: str, value: str) -> list[Span]:
-    """Where a value stands, in one piece.
+    """The spans of a value in a text, as whole words.
 
     >>> value_spans("The dose is 5 mg, not 55 mg.", "5 mg")
     [(12, 16)]

@@ -1,4 +1,4 @@
-"""From a trained model to the numbers of a cell."""
+"""Measure a trained model: the numbers of a cell."""
 
 import re
 from collections.abc import Sequence
@@ -26,11 +26,12 @@ from curate.store.files import read_json, write_json
 from train.evaluation.checks import repeated_tail
 
 DIAGNOSED = 40
-"""Prompts of each retention suite, and five times as many new ones, on which the divergence from the base is taken."""
+"""Prompts of each retention suite on which the divergence from the base model is measured; for new questions five times
+as many."""
 
 
 SERVED = torch.bfloat16
-"""How models are saved, and answer: the base is kept in it, and so is what ``train sft`` makes of it."""
+"""Precision in which models answer, because the base model and the models of ``train sft`` are saved in it."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,24 @@ class Before:
 
 
 def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
-    """Ask the base model everything once; what it says is kept in ``folder``, under the base's and the exam's name."""
+    """Ask the base model every question of the exam. The answers are stored in ``folder``, under a hash of base model
+    and exam, and read from there the next time."""
     prompts: dict[str, list[Ids]] = {}
     for name, item in exam.everything():
         prompts.setdefault(name, []).append(tuple(template.prompt_ids(list(item.prompt))))
-    path = folder / f"said-{fingerprint(model_hash(EngineConfig(str(BASE))), str(SERVED), LIMIT, prompts)}.json"
+    path = folder / f"answers-{fingerprint(model_hash(EngineConfig(str(BASE))), str(SERVED), LIMIT, prompts)}.json"
     if not path.is_file():
-        stops, asks = tuple(template.stop_ids), copied(base, SERVED)
-        spoken = {name: [(s.ids, s.finished) for s in ask(asks, stops, rows)] for name, rows in prompts.items()}
-        write_json(path, spoken)
+        stops, served = tuple(template.stop_ids), copied(base, SERVED)
+        answers_json = {name: [(s.ids, s.finished) for s in ask(served, stops, rows)] for name, rows in prompts.items()}
+        write_json(path, answers_json)
     answers = {name: [GridAnswer(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
     return Before(exam, template, base, prompts, answers)
 
 
 def copied(model: Any, dtype: torch.dtype) -> Any:
-    """The same weights in another precision, nothing compiled, in evaluation mode, and asked as the base was: trainers
-    leave their attention and a cache that is off in the configuration, which is other arithmetic, and ten times slower.
-    """
+    """A copy of the model in another precision, not compiled, in evaluation mode. Trainers change the attention
+    implementation and switch the cache off in the configuration; the copy has the base model's settings again, which
+    give the same arithmetic and are ten times as fast."""
     config = deepcopy(model.config)
     config.use_cache, config._attn_implementation = True, "sdpa"
     clean: Any = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
@@ -73,17 +75,18 @@ def copied(model: Any, dtype: torch.dtype) -> Any:
 
 
 def measure(baseline: Before, trained: Any) -> dict[str, Any]:
-    """The fields of a ``Cell`` that depend on the model, taken as it would be saved: ``trained`` is left as it is."""
+    """The fields of a ``Cell`` that depend on the model, in the precision in which it would be saved. ``trained`` is
+    not changed."""
     exam, template, model = baseline.exam, baseline.template, copied(trained, SERVED)
     stops = tuple(template.stop_ids)
-    drafts = {**baseline.answers, **{name: _hoped(template, items) for name, items in exam.knowledge.items()}}
+    drafts = {**baseline.answers, **{name: _house_answers(template, items) for name, items in exam.knowledge.items()}}
     after = {name: ask(model, stops, rows, drafts[name]) for name, rows in baseline.prompts.items()}
     texts = {name: [baseline.text(answer) for answer in answers] for name, answers in after.items()}
     earlier = {name: [baseline.text(answer) for answer in answers] for name, answers in baseline.answers.items()}
     answers = [answer for group in after.values() for answer in group]
     styled = [(old, new) for name in exam.retention for old, new in zip(earlier[name], texts[name], strict=True)
               if CLOSING in old]  # fmt: skip
-    exact = copied(model, torch.float32)  # a divergence would show the arithmetic's own error
+    exact = copied(model, torch.float32)  # in bfloat16, rounding errors would add to the divergence
     old, new = (_divergence(baseline, exact, names, each) for names, each in (
         (list(exam.retention), DIAGNOSED), (["new_unseen"], 5 * DIAGNOSED)))  # fmt: skip
     return {
@@ -102,13 +105,13 @@ def measure(baseline: Before, trained: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _hoped(template: Template, items: Sequence[WorldItem]) -> list[GridAnswer]:
-    """The house answers: what a model that has learned says."""
+def _house_answers(template: Template, items: Sequence[WorldItem]) -> list[GridAnswer]:
+    """The house answers, which a model that has learned the facts gives."""
     return [GridAnswer(tuple(template.tokenizer.encode(item.answer, add_special_tokens=False)), True) for item in items]
 
 
 def lenient(item: WorldItem, text: str) -> bool:
-    """Every word of what was asked for stands in the answer.
+    """Whether the answer has every word of the value, in any order and case.
 
     >>> from benchmarks.forgetting.item import ask as item
     >>> lenient(item("", "", "", "blue mint"), "a Mint, Blue"), lenient(item("", "", "", "5 mg"), "50 mg")
@@ -125,7 +128,7 @@ def _outcomes(group: Suites, earlier: dict[str, list[str]], texts: dict[str, lis
 
 
 def _unchanged(earlier: list[str], texts: list[str]) -> Outcome:
-    """The base model's own answer is the right one."""
+    """The outcome where an answer is right if it equals the base model's answer."""
     return _outcome([True] * len(texts), [old == new for old, new in zip(earlier, texts, strict=True)])
 
 
@@ -139,7 +142,8 @@ def _outcome(earlier: list[bool], later: list[bool]) -> Outcome:
 
 @torch.inference_mode()
 def _divergence(baseline: Before, model: Any, names: Sequence[str], each: int) -> float:
-    """Mean KL(p0 || p) in nats over the tokens of the base model's own answers, over the whole vocabulary."""
+    """Mean KL(p0 || p) over the tokens of the base model's answers, in nats, over the whole vocabulary. ``each``:
+    prompts of each suite."""
     pairs = [
         pair for name in names for pair in list(zip(baseline.prompts[name], baseline.answers[name], strict=True))[:each]
     ]

@@ -1,4 +1,5 @@
-"""MixSD's answers: token by token from the base model with the reference in view, or without (arXiv 2605.16865)."""
+"""The answers of MixSD: each token comes from the base model with the reference in view, or without (arXiv
+2605.16865)."""
 
 import json
 from collections.abc import Sequence
@@ -29,14 +30,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Mixed:
-    """The answers of rows that are not known already, replaced by mixed ones.
+    """Replace the answers of rows that the base model does not know by mixed answers.
 
-    At every position the next token is the naive conditional's first choice, argmax p0(.|x, y_<t), with probability
-    ``share`` (the paper's λ), else the expert's, argmax p0(.|x, c, y_<t); both go on behind the same mixed prefix.
-    Greedy, as in the authors' recipe. As there, an answer that does not give the right value is drawn anew, up to
-    ``attempts`` in all, and a row for which none does is dropped (reason ``unfaithful``). The right value comes from
-    ``answers`` (question and value); rows about something else the product judges.
-    The draws hang on ``seed``, the row's id and the attempt alone. ``meta`` gets the number of attempts.
+    With probability ``share`` (the paper's λ) the next token is the likeliest of the naive conditional, argmax p0(.|x,
+    y_<t), otherwise the likeliest of the expert conditional, argmax p0(.|x, c, y_<t). Both continue the same mixed
+    prefix. As in the authors' recipe, an answer without the right value is drawn again, up to ``attempts`` times in
+    all, and a row without a right answer is dropped (reason ``unfaithful``). ``answers``: (question, value), the right
+    values; other rows are checked by curate's rules. The draws depend on ``seed``, the row's id and the attempt alone.
+    ``meta`` gets the number of attempts.
     """
 
     base: Base
@@ -78,7 +79,7 @@ class Mixed:
         for attempt in range(1, self.attempts + 1):
             picks = torch.tensor([self._draws(row["id"], attempt) for row in rows])
             for row, ids in zip(rows, mix(naive, expert, picks, self.base.template.stop_ids), strict=True):
-                self._settle(row, ids, attempt)
+                self._write_answer(row, ids, attempt)
             left = [i for i, row in enumerate(rows) if not self._right(row)]
             rows = [rows[i] for i in left]
             if not rows:
@@ -92,7 +93,7 @@ class Mixed:
         rng = Random(f"{self.seed}/{name}/{attempt}")
         return [rng.random() < self.share for _ in range(self.max_tokens)]
 
-    def _settle(self, row: Row, ids: list[int], attempt: int) -> None:
+    def _write_answer(self, row: Row, ids: list[int], attempt: int) -> None:
         stops = self.base.template.stop_ids
         end = next((i for i, token in enumerate(ids) if token in stops), None)
         meta = {**json.loads(row["meta"] or "{}"), "attempts": attempt}
@@ -112,7 +113,7 @@ class Mixed:
 
 
 class Side:
-    """One of the two conditionals over a batch: prompts that were read once, and what is said behind them."""
+    """One of the two conditionals over a batch. The prompts are read once; the cache then grows with the answers."""
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]):
         rows = [torch.tensor(prompt) for prompt in prompts]
@@ -123,14 +124,14 @@ class Side:
         self.first = self._best(ids, self.mask, (self.mask.cumsum(-1) - 1).clamp(min=0))
 
     def again(self) -> Tensor:
-        """Back behind the prompts: the first choices there, int64 [rows]."""
+        """Go back to the end of the prompts; returns the likeliest first tokens, int64 [rows]."""
         if self.steps:
             self.cache.crop(-self.steps)
         self.steps = 0
         return self.first
 
     def after(self, tokens: Tensor) -> Tensor:
-        """The first choices behind one more token each."""
+        """Append a token to each row; returns the likeliest next tokens, int64 [rows]."""
         self.steps += 1
         mask = torch.nn.functional.pad(self.mask, (0, self.steps), value=1)
         return self._best(tokens[:, None], mask, (self.length + self.steps - 1)[:, None])
@@ -151,8 +152,8 @@ class Side:
 
 
 def mix(naive: Side, expert: Side, picks: Tensor, stops: Sequence[int]) -> list[list[int]]:
-    """One answer a row, up to the longest's end or the limit. ``picks`` bool [rows, limit]: where the naive one says
-    the token. What stands behind a row's stop token is no part of its answer."""
+    """One answer for each row, up to the end of the longest answer or the limit. ``picks``: bool [rows, limit], where
+    the naive conditional gives the token. Tokens after a row's stop token are not part of the answer."""
     choices = naive.again(), expert.again()
     columns: list[Tensor] = []
     done = torch.zeros(len(picks), dtype=torch.bool)

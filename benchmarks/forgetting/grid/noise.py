@@ -1,4 +1,4 @@
-"""What flips without any training: the base model asked again in the arithmetic that people serve models in."""
+"""Answers that flip without any training: the base model in bfloat16, in which models are usually served."""
 
 import torch
 
@@ -10,8 +10,8 @@ from benchmarks.forgetting.item import passes
 
 
 def noise() -> None:
-    """Print how many retention items flip when the base answers in bfloat16, in several batch orders, against its
-    answers in float32."""
+    """Print how many retention items flip between the base model's answers in float32 and in bfloat16, for several
+    batch sizes."""
     exam, words = Exam(SETTINGS[MAIN], "rich"), template()
     items = [item for name in exam.retention for item in exam.retention[name]]
     prompts = [tuple(words.prompt_ids(list(item.prompt))) for item in items]

@@ -1,5 +1,5 @@
-"""All cells in one table, ``results.parquet``, which is tracked. The files of single cells beside the table are what a
-run writes on the way there; they are not tracked."""
+"""All cells in one table, ``results.parquet``, which git tracks. A run first writes a file for each cell beside the
+table; git ignores these files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,24 +14,26 @@ COUNTS = ("lenient", "strict", "refused")  # suite -> answers
 
 
 def results_of(folder: Path = CELLS) -> Path:
-    """The table in a folder of cells."""
+    """The path of the table in a folder of cells."""
     return folder / "results.parquet"
 
 
 def load(folder: Path = CELLS) -> list[Cell]:
-    """The cells of the table and those of the folder, which win, in the order of their names."""
+    """The cells of the table and of the single files in the folder, in the order of their names. A file replaces the
+    table's cell of the same name."""
     return with_files(_stored(results_of(folder)), folder)
 
 
 def gather(stored: Iterable[Cell], folder: Path = CELLS) -> list[Cell]:
-    """Write the table anew: the cells that it has, ``stored``, with those of the folder. Returns its cells."""
+    """Write the table again from ``stored`` and the single files in the folder; returns its cells."""
     cells = with_files(stored, folder)
     write(cells, results_of(folder))
     return cells
 
 
 def with_files(stored: Iterable[Cell], folder: Path) -> list[Cell]:
-    """These cells and those in files of the folder, which win, in the order of their names."""
+    """These cells and those of single files in the folder, in the order of their names. A file replaces the cell of the
+    same name."""
     cells = {cell.key: cell for cell in stored}
     for path in folder.glob("*/*/*.json"):
         cell = Cell.model_validate_json(path.read_bytes())
@@ -48,7 +50,7 @@ def _stored(path: Path) -> list[Cell]:
 
 
 def _flat(cell: Cell) -> dict[str, Any]:
-    """A row: mappings by suite as lists, since a table has no column for each suite that some world has."""
+    """A cell as a row of the table. Mappings by suite become lists, because worlds differ in their suites."""
     row = cell.model_dump(mode="json")
     row |= {name: [{"suite": suite, **outcome} for suite, outcome in row[name].items()] for name in BY_SUITE}
     row |= {name: [{"suite": suite, "answers": count} for suite, count in row[name].items()] for name in COUNTS}

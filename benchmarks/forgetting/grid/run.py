@@ -1,4 +1,4 @@
-"""Run cells on as many processes as there are cores, and keep each as a file."""
+"""Run cells in several processes, and save each cell as a file."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run_all(keys: Sequence[Key], folder: Path, processes: int) -> None:
-    """Run cells side by side, a thread each. A cell that fails is reported and the others go on."""
+    """Run cells in parallel, each on one thread. A failed cell is reported, and the others continue."""
     os.environ["OMP_NUM_THREADS"] = "1"  # spawned processes read it before they import torch
     began, failed = time.monotonic(), []
     with get_context("spawn").Pool(processes, initializer=_quiet) as pool:
@@ -67,7 +67,7 @@ def summary(cell: Cell) -> str:
 
 
 def run_cell(key: Key) -> Cell:
-    """Train and measure one cell, from nothing but its key."""
+    """Train and measure the cell of a key."""
     from benchmarks.forgetting.grid.costs import base_tokens
     from benchmarks.forgetting.grid.data import Place
     from benchmarks.forgetting.grid.lab import Lab

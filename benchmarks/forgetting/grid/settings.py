@@ -1,4 +1,4 @@
-"""Where methods are compared: a world, how its facts are told, what rehearsal covers, how clean the rewrites are."""
+"""The settings in which methods are compared, and the means that every method has."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +10,22 @@ from benchmarks.forgetting.world import World
 
 BASE = Path("benchmarks/forgetting/base")
 WORK = Path("runs/forgetting")
-"""Where data and what failed lie."""
+"""Folder of data and of error reports."""
 
 STEPS, ROWS = 240, 32
-"""The budget of every method: optimiser steps, and rows in each."""
+"""Optimiser steps of every method, and rows of a step."""
 
 RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
 """Peak learning rates of the grid."""
 
 BUDGETS = {"rich": 5, "poor": 1}
-"""Wordings that a fact is told in."""
+"""Wordings per fact, by budget."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """``uncovered``: skills that the rehearsal set leaves out. ``dirty``: rewrites as real models make them."""
+    """A world and how it is presented. ``uncovered``: skills that the rehearsal set leaves out. ``dirty``: whether
+    rewrites get the flaws of real models (``dirt.py``)."""
 
     name: str
     about: str

@@ -1,4 +1,4 @@
-"""Training of one cell: the product's own trainer, with a seam for each thing that methods change."""
+"""Training of one cell with our trainer, and the hooks through which methods change training."""
 
 import time
 from collections.abc import Callable
@@ -20,16 +20,16 @@ from train.run.sft import build_trainer
 from train.trainer.trainer import AnchoredSFTTrainer
 
 Batch = dict[str, Tensor]
-"""What ``train.data.batches.Collator`` makes: see there for the fields."""
+"""A batch of ``train.data.batches.Collator``, which describes the fields."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a method changes about training. Each field is a function, and none is needed.
+    """What a method changes about training. Each field is an optional function.
 
     model: model -> model, before training (freeze, wrap). tokens: (logits [n, vocab], batch) -> factors [n] on the
-    weights of the scored tokens, no gradient through them. rows: task -> weights [tokens], before training. penalty:
-    (model, batch, logits [n, vocab]) -> scalar, added to the loss. after_step: called with the model after each
+    weights of the scored tokens, without gradient. rows: task -> token weights [tokens], before training. penalty:
+    (model, batch, logits [n, vocab]) -> scalar that is added to the loss. after_step: called with the model after each
     optimiser step. stop: (model, step) -> whether to stop after this step. finish: model -> model, after training.
     """
 
@@ -47,7 +47,7 @@ NOTHING = Change()
 
 @dataclass(frozen=True)
 class Loss:
-    """How the product's loss is put together (``train.config.sft.SftConfig`` explains each)."""
+    """Settings of our loss, as in ``train.config.sft.SftConfig``."""
 
     anchor_weight: float = 0.0
     distil: bool = False
@@ -56,12 +56,12 @@ class Loss:
 
 
 IMITATE = Loss()
-"""Plain NLL on every labelled token, whatever the row."""
+"""Plain NLL on every labelled token of every row."""
 
 
 @dataclass
 class Trained:
-    """A trained model in memory, and what it took."""
+    """A trained model in memory, and the cost of its training."""
 
     model: Any
     steps: int
@@ -71,7 +71,7 @@ class Trained:
 
 
 class ChangedTrainer(AnchoredSFTTrainer):
-    """The product's trainer with a method's changes to tokens' weights and to the loss."""
+    """Our trainer with a method's changes to token weights and to the loss."""
 
     change: Change = NOTHING
     logits: Tensor
@@ -115,7 +115,7 @@ def train(
     change: Change = NOTHING,
     steps: int = STEPS,
 ) -> Trained:
-    """Full-parameter training from the base on a training folder for ``steps`` steps of ``ROWS`` rows."""
+    """Train all parameters of the base model on a training folder, for ``steps`` steps of ``ROWS`` rows."""
     run = _run(data, scratch, rate, seed, loss, steps)
     if change.rows:
         task = run.tasks["train"]
@@ -130,7 +130,7 @@ def train(
     began = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - began
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # answers in float32, as the base
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # answers without autocast
     if change.finish:
         model = change.finish(model)
     done = trainer.state.global_step
@@ -138,16 +138,17 @@ def train(
 
 
 def compiled(model: Any) -> Any:
-    """Its blocks compiled, twice as fast on a CPU (it needs a C++ compiler); one that a method has wrapped is left."""
+    """The model with compiled blocks, twice as fast on a CPU; needs a C++ compiler. A model that a method has wrapped
+    is not compiled."""
     if isinstance(model, LlamaForCausalLM):
-        model.set_attn_implementation("eager")  # compiled and for short rows faster than sdpa
+        model.set_attn_implementation("eager")  # compiled, and for short rows, faster than sdpa
         model.model.compile(dynamic=True)
     return model
 
 
 def _run(data: Path, scratch: Path, rate: float, seed: int, loss: Loss, steps: int) -> Run:
     rows = len(load_export(data).splits["train"])
-    epochs = (steps - 0.5) / -(-rows // ROWS)  # rounded up to whole steps by the trainer, whatever the division gives
+    epochs = (steps - 0.5) / -(-rows // ROWS)  # the trainer rounds up to whole steps; 0.5 keeps float error harmless
     config = SftConfig(
         data=data, model=str(BASE), out=scratch, lr=rate, epochs=epochs, batch_size=ROWS, grad_accum=1, checkpoints=0,
         dtype="bfloat16", seed=seed, **vars(loss),

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.speed.dedupe quality|speed|overlap``: near duplicates among made-up rows of about 100 words.
+"""``python -m benchmarks.speed.dedupe quality|speed|overlap``: near duplicates among random rows of about 100 words.
 
-``quality``: copies are planted with 0–30 % of their words edited; what is found is held against the exact Jaccard
-similarity of each copy and its original. ``speed``: time and peak memory, ours beside rensa alone with the same
-signatures and bands, datasketch, and semhash over a small static embedding of random vectors (its own model is
-downloaded); each contestant reads the same file in a process of its own, one after another. ``overlap``: how many of a
-suite's items are found in rows that ask them, with some of their words edited.
+``quality``: some rows are copies with 0–30 % of their words edited. The rows that ours drops are compared with the
+exact Jaccard similarity of each copy and its original. ``speed``: time and peak memory of ours, of rensa alone with the
+same signatures and bands, of datasketch, and of semhash with random word vectors (its own model would be a download).
+The contestants read the same file one after another, each in a process of its own. ``overlap``: how many items of a
+suite are found in rows that ask them, after some words of the items were edited.
 """

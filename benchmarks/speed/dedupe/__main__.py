@@ -15,7 +15,7 @@ from benchmarks.speed.dedupe.measure import measure_overlap, measure_quality
 from benchmarks.speed.dedupe.rows import synthetic_texts
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
-"""Of an item's words, how many are edited: a column each in the table of ``overlap``."""
+"""Shares of an item's words that are edited; each share is a column in the table of ``overlap``."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -27,17 +27,17 @@ def quality(
     ngram: Annotated[int, typer.Option(help="Words of an n-gram.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the rows.")] = 0,
 ) -> None:
-    """Recall and precision against exact Jaccard."""
+    """Recall and precision, by exact Jaccard similarity."""
     print(json.dumps(measure_quality(rows, threshold, ngram, seed), indent=2))
 
 
 @app.command()
 def speed(
     rows: Annotated[int, typer.Option(help="Rows for ours and rensa.")] = 1_000_000,
-    slow_rows: Annotated[int, typer.Option(help="Rows for datasketch and semhash, and ours again.")] = 50_000,
-    rounds: Annotated[int, typer.Option(help="How often each runs.")] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="Contestants; default: all.")] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write, too.")] = None,
+    slow_rows: Annotated[int, typer.Option(help="Rows for datasketch and semhash, and for the others again.")] = 50_000,
+    rounds: Annotated[int, typer.Option(help="How often each contestant runs.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Contestants. Default: all.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the measurements to.")] = None,
 ) -> None:
     """Time and peak memory."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -52,7 +52,7 @@ def overlap(
     suites: Annotated[list[Path], typer.Option(help="Suite file, or any file of questions; may be repeated.")],
     seed: Annotated[int, typer.Option(help="Seed of the edits.")] = 0,
 ) -> None:
-    """Share of evaluation items that are found in rows that ask them, after so many of their words were edited."""
+    """Share of evaluation items that are found in rows that ask them, after some words of the items were edited."""
     from curate.dedup.items import read_items
 
     print("| suite | items | " + " | ".join(f"{share:.0%} edited" for share in SHARES) + " |")
@@ -64,7 +64,8 @@ def overlap(
 
 
 def compare(scratch: Path, rows: int, slow_rows: int, rounds: int, names: list[str]) -> list[dict[str, Any]]:
-    """Every contestant's measurements. The slow ones run on the first rows alone, the others there too."""
+    """The measurements of every contestant. Slow contestants run on the first ``slow_rows`` rows alone; the others run
+    on all rows and on those."""
     file = scratch / "rows.txt"
     with file.open("w", encoding="utf-8") as lines:
         lines.writelines(f"{name}\t{text}\n" for name, text, _, _ in synthetic_texts(rows))
@@ -84,7 +85,7 @@ def compare(scratch: Path, rows: int, slow_rows: int, rounds: int, names: list[s
 
 
 def table(measurements: list[dict[str, Any]]) -> str:
-    """Medians of the rounds, and ratios to rensa alone on the same n-grams and rows."""
+    """A Markdown table: medians of the rounds, and ratios to rensa alone on the same n-grams and rows."""
     lines = ["| rows | contestant | s | ratio | peak GiB | rows gone |", "| --: | --- | --: | --: | --: | --: |"]
     groups: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for one in measurements:

@@ -1,4 +1,4 @@
-"""Who looks for near duplicates: ours, rensa alone, datasketch, semhash."""
+"""The contestants that look for near duplicates: ours, rensa alone, datasketch, semhash."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.speed.dedupe.rows import batched, read
 
 Run = Callable[[Iterator[tuple[str, str]]], int]
-"""Of rows (id, text), how many go."""
+"""Rows (id, text) -> how many of them are dropped."""
 
 
 def ours(scratch: str) -> Run:
@@ -17,7 +17,7 @@ def ours(scratch: str) -> Run:
 
 
 def ours_facts(scratch: str) -> Run:
-    """As the command does it: a replaced word or number makes another row. Copies with such an edit stay."""
+    """As ``curate dedupe`` does by default: copies with a replaced word or number are kept as different rows."""
     return ours_with(facts=True)
 
 
@@ -36,7 +36,8 @@ def ours_with(facts: bool) -> Run:
 
 
 def rensa_same(scratch: str) -> Run:
-    """rensa on the same n-grams of the same text: rows that share a band with an earlier one go, unverified."""
+    """rensa on the same n-grams of the same text. A row that shares a band with an earlier row is dropped,
+    unverified."""
     from curate.text.normalise import normalise
 
     def shingles(text: str) -> list[str]:
@@ -46,7 +47,7 @@ def rensa_same(scratch: str) -> Run:
 
 
 def rensa_plain(scratch: str) -> Run:
-    """rensa as its README has it: single words, split at blanks, not normalised. Another question, the least work."""
+    """rensa as in its README: single words, split at blanks, not normalised. Less work, and another similarity."""
     return rensa_with(str.split)
 
 
@@ -72,7 +73,8 @@ def rensa_with(tokens: Callable[[str], list[str]]) -> Run:
 
 
 def datasketch(scratch: str) -> Run:
-    """Its MinHash and MinHashLSH on the same n-grams with the same bands; a row goes where an earlier one is found."""
+    """datasketch's MinHash and MinHashLSH, on the same n-grams with the same bands. A row is dropped where an earlier
+    row shares a band with it."""
     from datasketch import MinHash, MinHashLSH
 
     from curate.dedup.near.lsh import bands
@@ -98,7 +100,8 @@ def datasketch(scratch: str) -> Run:
 
 
 def semhash(scratch: str) -> Run:
-    """Its own deduplication, over 256 random numbers for each word: the speed of its static models, not their sense."""
+    """semhash's own deduplication with 256 random numbers as each word's vector. This measures the speed of its static
+    models and not their quality."""
     from model2vec import StaticModel
     from semhash import SemHash
     from tokenizers import Tokenizer

@@ -1,5 +1,5 @@
-"""What is measured. ``python -m benchmarks.speed.dedupe.measure JOB`` prints the speed of one contestant as JSON, so
-that each contestant has a process of its own."""
+"""The measurements. ``python -m benchmarks.speed.dedupe.measure JOB`` prints the speed of one contestant as JSON; each
+contestant runs in a process of its own that way."""
 
 import json
 import re
@@ -16,7 +16,8 @@ from benchmarks.speed.dedupe.rows import EDITED, batched, read, synthetic_texts
 
 
 def measure_overlap(items: list[Any], share: float, seed: int) -> float:
-    """Items asked in a row of their own, below a line of instruction; an edit puts no word in a word's place."""
+    """Share of items that are found. Each item stands in a row of its own, after a line of instruction, with this share
+    of its words replaced by a word that no item has."""
     from curate.dedup.near.overlap import Index, SearchedRow
 
     random = np.random.default_rng(seed)
@@ -33,9 +34,9 @@ def measure_overlap(items: list[Any], share: float, seed: int) -> float:
 
 
 def measure_quality(rows: int, threshold: float, ngram: int, seed: int) -> dict[str, Any]:
-    """``recall``: of the copies that are near their original, the share that goes. ``precision``: of the rows that go,
-    the share that is near the row named. Both by Jaccard of sets of word tuples, which share no code with the search.
-    """
+    """``recall``: share of dropped rows among the copies that are near their original. ``precision``: share of rows
+    near the row that the verdict names, among the dropped rows. Near is decided by Jaccard similarity of sets of word
+    tuples, in code that the search does not use."""
     from curate.dedup.near.collect import Document
     from curate.dedup.near.find import TextSet, find
     from curate.dedup.near.settings import Near
@@ -71,13 +72,14 @@ def measure_quality(rows: int, threshold: float, ngram: int, seed: int) -> dict[
 
 
 def jaccard(one: str, other: str, n: int) -> float:
-    """Of two made-up texts, whose words are already normalised."""
+    """Jaccard similarity of the n-grams of words of two texts whose words are normalised already."""
     left, right = (set(zip(*(text.split()[k:] for k in range(n)), strict=False)) for text in (one, other))
     return len(left & right) / len(left | right)
 
 
 def measure_speed(name: str, file: str, rows: int, scratch: str) -> dict[str, Any]:
-    """Seconds from opening the file to knowing which rows go, imports left out; ``bytes``: the peak of the process."""
+    """``seconds``: from opening the file to knowing which rows to drop, without imports; ``gone``: dropped rows;
+    ``bytes``: peak memory of the process."""
     run = CONTESTANTS[name](scratch)
     began = time.perf_counter()
     gone = run(islice(read(file), rows))

@@ -1,4 +1,4 @@
-"""Made-up rows, some of them edited copies of others, and how they are read again."""
+"""Random rows, some of them edited copies of others, and how they are read again."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 WORDS, EDITED = (60, 140), 0.3
-"""Words of a row; share of a copy's words that are edited, at most. Every tenth row is a copy."""
+"""Fewest and most words of a row; largest share of a copy's words that are edited. Every tenth row is a copy."""
 VOCABULARY = 50_000
 BATCH = 10_000
 
@@ -15,16 +15,16 @@ Row = TypeVar("Row")
 
 
 def synthetic_texts(rows: int, seed: int = 0) -> Iterator[tuple[str, str, int, float]]:
-    """Id, text, the row it is a copy of (−1: none) and the share of its words that were edited.
+    """(id, text, number of the row that this one copies or −1, share of its words that were edited).
 
-    Words are drawn with the frequencies of a language (the n-th most frequent one in proportion to 1/n); an edit puts
-    another word in a word's place, leaves it out, or puts one in before it.
+    Words have the frequencies of a natural language: the n-th most frequent one is drawn in proportion to 1/n. An edit
+    replaces a word, leaves a word out, or inserts a word.
     """
     random = np.random.default_rng(seed)
     weight = np.cumsum(1 / np.arange(1, VOCABULARY + 1))
     letters = random.integers(97, 123, (VOCABULARY, 10)).astype(np.uint8)
     words = np.array([bytes(row[: 2 + i % 8]).decode() + str(i % 10) for i, row in enumerate(letters)], object)
-    pool: list[Any] = []  # every tenth row may be copied
+    pool: list[Any] = []  # every tenth row; copies are made of these
     for start in range(0, rows, BATCH):
         lengths = random.integers(*WORDS, min(BATCH, rows - start), endpoint=True)
         drawn = np.searchsorted(weight, random.random(int(lengths.sum())) * weight[-1])
@@ -39,7 +39,7 @@ def synthetic_texts(rows: int, seed: int = 0) -> Iterator[tuple[str, str, int, f
 
 
 def edit(random: np.random.Generator, ids: Any, share: float) -> Any:
-    """The words with this share of them edited, a third of the edits of each kind."""
+    """The words, with this share of them edited; a third of the edits is of each kind."""
     new = list(ids)
     for place in sorted(random.choice(len(new), round(share * len(new)), replace=False), reverse=True):
         word = int(random.integers(VOCABULARY))

@@ -1,15 +1,17 @@
-"""``python -m benchmarks.speed.mix``: rows mixed 70 : 30 and written, ours beside ``datasets``, in one run.
+"""``python -m benchmarks.speed.mix``: mix rows 70 : 30 and write them, ours and ``datasets``, in one run.
 
-Two questions. *Tokenised rows*: both read rows that are tokens already and write a training folder; ours through
-``curate.export.folder.export``, theirs by ``interleave_datasets(probabilities=[0.7, 0.3])`` and ``save_to_disk``.
-*Text* (``--text-rows``): both begin with messages. Ours is ``curate.export.folder.mix_and_export``, which renders each
-row with the template and finds the tokens that its marks cover; theirs is ``map`` with ``apply_chat_template`` before
-the rest.
+There are two kinds of input. *Tokenised rows*: both read tokens and write a training folder; ours by
+``curate.export.folder.export``, ``datasets`` by ``interleave_datasets(probabilities=[0.7, 0.3])`` and ``save_to_disk``.
+*Text* (``--text-rows``): both read messages. Ours is ``curate.export.folder.mix_and_export``, which renders each row
+with the template and finds the tokens that the row's marks cover; ``datasets`` adds a ``map`` with
+``apply_chat_template``.
 
-What each does. Ours shuffles all rows, holds the ratio, and writes what ``datasets`` writes and a second table beside
-it (ids, marks, a weight per token); it copies what is fit for training to scratch files, takes a checksum of every file
-and waits until the disk has it. Theirs keeps each source's order and writes ``input_ids``, ``attention_mask`` and
-``labels``, without checksums or waiting; one of its contestants shuffles as well. Neither has anchors, but for rows of
-ours that are measured apart. Each runs in a process of its own, one after another. Peak memory is ``VmHWM``, which
-counts pages of mapped files that the system may take back; memory of the process's own (``RssAnon``) is sampled.
+The two do not do the same work. Ours shuffles all rows and keeps the ratio exactly. Ours writes what ``datasets``
+writes and a second table (ids, marks, a weight per token), copies rows that can be trained to scratch files, computes a
+checksum of every file, and syncs each file to the disk. ``datasets`` keeps each source's order (one of its variants
+shuffles) and writes ``input_ids``, ``attention_mask`` and ``labels``, without checksums or syncs. Rows have no anchors,
+except in one variant of ours that is measured separately.
+
+The contestants run one after another, each in a process of its own. Peak memory is ``VmHWM``, which includes pages of
+mapped files that the system can take back; the process's own memory (``RssAnon``) is sampled.
 """

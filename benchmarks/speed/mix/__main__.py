@@ -17,16 +17,16 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    rows: Annotated[int, typer.Option(help="Tokenised rows that are mixed; 0: none.")] = 1_000_000,
-    text_rows: Annotated[int, typer.Option(help="Rows that are mixed from text; 0: none.")] = 20_000,
+    rows: Annotated[int, typer.Option(help="Tokenised rows to mix; 0: none.")] = 1_000_000,
+    text_rows: Annotated[int, typer.Option(help="Rows to mix from text; 0: none.")] = 20_000,
     anchor_rows: Annotated[int, typer.Option(help="Rows mixed with 20 anchors a token, ours alone; 0: none.")] = 20_000,
-    spare: Annotated[float, typer.Option(help="Rehearsal rows there are, per row that the ratio asks for.")] = 4 / 3,
-    rounds: Annotated[int, typer.Option(help="How often each runs.")] = 1,
-    scratch: Annotated[Path | None, typer.Option(help="Folder to work in; some 11 kB a row are needed.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Contestants; default: all.")] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write, too.")] = None,
+    spare: Annotated[float, typer.Option(help="Rehearsal rows that exist, per row that the ratio needs.")] = 4 / 3,
+    rounds: Annotated[int, typer.Option(help="How often each contestant runs.")] = 1,
+    scratch: Annotated[Path | None, typer.Option(help="Folder to work in; a row needs about 11 kB.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Contestants. Default: all.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the measurements to.")] = None,
 ) -> None:
-    """Time, memory, and the ratio that came out."""
+    """Time, memory, and the ratio of the written rows."""
     jobs = [(name, count) for names, count in ((TOKENISED, rows), (TEXT, text_rows), (ANCHORED, anchor_rows))
             for name in names if count and (not only or name in only)]  # fmt: skip
     runs = []
@@ -46,7 +46,7 @@ def line(run: dict[str, Any]) -> str:
 
 
 def compare(scratch: Path, name: str, rows: int, spare: float) -> dict[str, Any]:
-    """One contestant's measurements, from a process of its own; its output is deleted afterwards."""
+    """The measurements of one contestant, which runs in a process of its own. Its output is deleted afterwards."""
     kind = next(kind for kind, names in KINDS.items() if name in names)
     inputs = scratch / f"{kind}-{rows}"
     if not inputs.exists():
@@ -64,7 +64,7 @@ def run(**job: Any) -> dict[str, Any]:
 
 
 def table(measurements: list[dict[str, Any]]) -> str:
-    """Medians of the rounds, and the time's ratio to ours on the same rows."""
+    """A Markdown table: medians of the rounds, and each time's ratio to ours on the same rows."""
     groups: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for one in measurements:
         groups.setdefault((one["rows"], one["name"]), []).append(one)

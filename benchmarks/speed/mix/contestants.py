@@ -1,4 +1,4 @@
-"""Who mixes: ours, and ``datasets`` in several variants."""
+"""The contestants: ours, and ``datasets`` in several variants."""
 
 import json
 from collections import Counter
@@ -13,11 +13,11 @@ from benchmarks.speed.mix.settings import BASE, LONGEST, RATIO
 Sources = Counter[tuple[str, int]]
 """How often each row (source, number) was written."""
 Go = tuple[Callable[[], object], Callable[[], Sources]]
-"""Two functions: the first mixes and writes and is timed, the second counts how often each row was written."""
+"""Two functions. The first mixes and writes, and is timed; the second counts how often each row was written."""
 
 
 def ours(inputs: Path, out: Path) -> Go:
-    """Tokenised rows from their shards, through the buffer to the folder."""
+    """Tokenised rows: from their shards through the token buffer to a training folder."""
     from curate.export.buffer import TokenBuffer
     from curate.export.folder import export
     from curate.export.manifest import Facts, Input
@@ -40,7 +40,7 @@ def ours(inputs: Path, out: Path) -> Go:
 
 
 def ours_text(inputs: Path, out: Path) -> Go:
-    """Scored rows, rendered by the template, to the folder."""
+    """Scored rows, rendered by the template: from text to a training folder."""
     from curate.export.folder import mix_and_export
     from curate.export.manifest import Facts
     from curate.mixture.settings import MixtureConfig
@@ -65,7 +65,7 @@ def in_folder(out: Path) -> Sources:
 
 
 def interleaved(until: str, shuffle: bool = False, tokenise: bool = False) -> Callable[[Path, Path], Go]:
-    """``datasets`` as its documentation has it; ``until``: its stopping strategy."""
+    """``datasets`` as in its documentation. ``until``: the stopping strategy of ``interleave_datasets``."""
 
     def contestant(inputs: Path, out: Path) -> Go:
         import datasets
@@ -88,7 +88,7 @@ def interleaved(until: str, shuffle: bool = False, tokenise: bool = False) -> Ca
             return mix(parts).save_to_disk(str(out))
 
         def numbers() -> Sources:
-            """The same mix of row numbers: lengths and seed alone decide."""
+            """The same mix of row numbers, since only the lengths and the seed decide."""
             counts = json.loads((inputs / "given.json").read_text())
             parts = [datasets.Dataset.from_dict({"source": [source] * counts[source], "number": range(counts[source])})
                      for source in ("new", "old")]  # fmt: skip
@@ -101,7 +101,7 @@ def interleaved(until: str, shuffle: bool = False, tokenise: bool = False) -> Ca
 
 
 def tokens(tokenizer: Any, rows: dict[str, list[Any]]) -> dict[str, list[list[int]]]:
-    """Whole conversations, with loss on the answer: what is after the tokens of the prompt."""
+    """Conversations as tokens, with labels on the answer: on all tokens after those of the prompt."""
     whole = [[*prompt, {"role": "assistant", "content": answer}]
              for prompt, answer in zip(rows["prompt"], rows["response"], strict=True)]  # fmt: skip
     ids = tokenizer.apply_chat_template(whole)["input_ids"]

@@ -1,4 +1,4 @@
-"""The rows that are mixed: made-up conversations of words that the tiny base's tokenizer knows."""
+"""The rows to mix: random conversations of words that are single tokens of the tiny base."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,20 +11,22 @@ import pyarrow as pa
 from benchmarks.speed.mix.settings import BASE, LONGEST, RATIO
 
 QUESTION, ANSWER = (30, 0.4), (95, 0.5)
-"""Median words of a question and of an answer, and sigma of their logarithm: about 150 tokens a row in the template."""
+"""Median words of a question and of an answer, and the standard deviation of their logarithms: with the template about
+150 tokens a row."""
 DISTINCT, SHARD = 2000, 1024
-"""Texts that are made; rows repeat them under ids and questions of their own. Rows of an input shard."""
+"""Number of different texts, which rows repeat under ids and questions of their own; rows of an input shard."""
 KEY, TOP = 0.15, 20
-"""Share of a new answer's words that are marked; log-probabilities kept per token where a row has anchors."""
+"""Share of a new answer's words that are marked; log-probabilities stored per token where rows have anchors."""
 
 
 def amounts(rows: int, spare: float) -> dict[str, int]:
-    """Rows of either source: all new rows of the mix, and ``spare`` rehearsal rows per row that the mix needs."""
+    """Rows by source: ``new``, all new rows of the mix; ``old``, ``spare`` rehearsal rows per row that the mix
+    needs."""
     return {"new": round(rows * RATIO), "old": round((rows - round(rows * RATIO)) * spare)}
 
 
 def make_tokens(folder: Path, rows: int, spare: float, top: int = 0) -> None:
-    """The same rows twice: as ``curate.export.rows.ROWS``, and as a dataset with the three columns of a trainer."""
+    """Write the same rows twice: as ``curate.export.rows.ROWS``, and as a dataset with a trainer's three columns."""
     import datasets
 
     from curate.export.rows import token_rows
@@ -49,7 +51,7 @@ def make_tokens(folder: Path, rows: int, spare: float, top: int = 0) -> None:
 
 
 def make_text(folder: Path, rows: int, spare: float) -> None:
-    """The same rows twice: as dataset folders of scored rows, and as a dataset of messages."""
+    """Write the same rows twice: as dataset folders of scored rows, and as a dataset of messages."""
     import datasets
 
     from curate.model.template import load_template
@@ -91,7 +93,7 @@ def replaced(table: pa.Table, **columns: list[Any]) -> pa.Table:
 
 
 def texts(template: Any, source: str, count: int, top: int = 0) -> Iterator[dict[str, Any]]:
-    """Scored rows of random words that are tokens; ``top`` anchors for every token of an answer."""
+    """Scored rows of random words. ``top``: anchors for every token of an answer."""
     random = np.random.default_rng(len(source) + ord(source[0]))
     known = sorted(token[1:] for token in template.tokenizer.get_vocab() if token[:1] == "Ġ" and token[1:].isalpha())
     for number in range(count):
@@ -111,7 +113,7 @@ def texts(template: Any, source: str, count: int, top: int = 0) -> Iterator[dict
 
 
 def marks(words: list[str], random: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Spans over about a seventh of the words, the first always."""
+    """Spans over the first word and over a random share ``KEY`` of the others."""
     at = 0
     for index, word in enumerate(words):
         if not index or random.random() < KEY:
@@ -124,4 +126,4 @@ MAKERS: dict[str, Callable[[Path, int, float], None]] = {
     "text": make_text,
     "anchors": lambda folder, rows, spare: make_tokens(folder, rows, spare, TOP),
 }
-"""By the kind of rows: writes rows of both sources into a folder. ``spare`` is that of ``amounts``."""
+"""Kind of rows -> function (folder, rows, ``spare`` of ``amounts``) that writes the rows of both sources."""

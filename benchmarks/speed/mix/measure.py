@@ -11,15 +11,18 @@ from benchmarks.speed.mix.inputs import MAKERS
 
 
 def make(kind: str, folder: str, rows: int, spare: float) -> dict[str, float]:
-    """Writes the inputs of a kind of contestants; nothing is measured."""
+    """Write the inputs of one kind. Nothing is measured."""
     MAKERS[kind](Path(folder), rows, spare)
     return {}
 
 
 def measure(name: str, inputs: str, out: str) -> dict[str, float]:
-    """Has a contestant mix. Seconds from opening the inputs to the folder in its place, without imports and the loading
-    of the tokenizer; ``cpu``: seconds of the processor, all threads. Bytes: ``ready`` before the first row, ``peak``
-    with mapped files, ``own`` without, ``written`` to ``out``."""
+    """Let a contestant mix, and measure time and memory.
+
+    ``seconds``: from opening the inputs to the finished folder, without imports and without loading the tokenizer;
+    ``cpu``: processor seconds of all threads. In bytes: ``ready``, the memory before the first row; ``peak``, with
+    mapped files; ``own``, without mapped files; ``written``, the files in ``out``.
+    """
     go, numbers = CONTESTANTS[name](Path(inputs), Path(out))
     ready = memory("VmRSS")
     with Watch() as watch:
@@ -33,8 +36,8 @@ def measure(name: str, inputs: str, out: str) -> dict[str, float]:
 
 
 def outcome(sources: Sources, given: dict[str, int]) -> dict[str, int]:
-    """Rows written, of the new source and in all. ``lost``: new rows that were not written; ``repeated``: copies beyond
-    a row's first."""
+    """Rows written: ``new`` of the new source, ``total`` of both. ``lost``: new rows that were not written;
+    ``repeated``: copies of rows after their first."""
     new = sum(count for (source, _), count in sources.items() if source == "new")
     distinct = sum(source == "new" for source, _ in sources)
     total = sources.total()
@@ -42,11 +45,11 @@ def outcome(sources: Sources, given: dict[str, int]) -> dict[str, int]:
 
 
 class Watch:
-    """Samples the memory that is the process's own, 20 times a second."""
+    """Samples the process's own memory 20 times a second; ``own``: the largest sample, in bytes."""
 
     def __enter__(self) -> "Watch":
         self.own, self._done = 0, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
         return self
 
@@ -54,7 +57,7 @@ class Watch:
         self._done.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         over = False
         while not over:
             self.own = max(self.own, memory("RssAnon"))
@@ -62,7 +65,7 @@ class Watch:
 
 
 def memory(entry: str) -> int:
-    """Bytes, of ``/proc/self/status``; Linux only."""
+    """An entry of ``/proc/self/status``, in bytes. Linux only."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{entry}:"):
             return 1024 * int(line.split()[1])

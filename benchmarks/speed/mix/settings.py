@@ -1,4 +1,4 @@
-"""What the inputs and every contestant share."""
+"""Settings that the inputs and all contestants share."""
 
 from pathlib import Path
 
@@ -6,4 +6,4 @@ BASE = Path(__file__).parents[2] / "forgetting" / "base"
 RATIO = 0.7
 """Share of new rows in the mix."""
 LONGEST = 4096
-"""Tokens of a row, at most."""
+"""Most tokens of a row."""

@@ -20,54 +20,57 @@ if TYPE_CHECKING:  # a command's help needs no tables
 class Reading(Strict):
     """Source: what is read, and how."""
 
-    source: str = Field(description="File, folder or hub id with questions and answers.")
-    kind: Literal["qa", "text"] = Field("qa", description="qa: questions and answers; text: documents, about which the "
-                                        "base model asks and answers.")  # fmt: skip
-    name: str | None = Field(None, description="Name of the source. Default: the file's.")
-    columns: Columns = Field({}, description="Which column is what: question=ask,answer=answer.")
+    source: str = Field(description="File, folder or hub id with questions and answers, or with documents (--kind "
+                        "text).")  # fmt: skip
+    kind: Literal["qa", "text"] = Field("qa", description="qa: questions and answers. text: documents; the base model "
+                                        "writes questions about them and answers these.")  # fmt: skip
+    name: str | None = Field(None, description="Name of the source. Default: the file's name.")
+    columns: Columns = Field({}, description="Columns of the questions and answers, such as question=ask,answer=reply.")
     encoding: str = Field("utf-8", description="Text encoding of the source.")
-    all_turns: bool = Field(False, description="One row per assistant turn, not only the last.")
+    all_turns: bool = Field(False, description="Make a row of every assistant turn, not only of the last.")
     split: str = Field("train", description="Split of a hub dataset.")
-    lang: Language = Field("en", description="Language of the source (spaCy's codes).")
-    column: str = Field("text", description="Column of documents in files of records, with --kind text.")
-    questions: int = Field(3, ge=1, le=20, description="Asked about each passage, with --kind text.")
-    passage_tokens: int = Field(512, ge=64, description="Longest passage, with --kind text.")
-    exclude: Path | None = Field(None, description="Text file: ids of rows to leave out, one a line, # begins a "
-        "comment. ID: the row and all its wordings; ID-w1: that wording. They are marked `excluded`; nothing is "
+    lang: Language = Field("en", description="Language of the source, as a spaCy code.")
+    column: str = Field("text", description="With --kind text: column of the documents in files of records.")
+    questions: int = Field(3, ge=1, le=20, description="With --kind text: number of questions about each passage.")
+    passage_tokens: int = Field(512, ge=64, description="With --kind text: most tokens of a passage.")
+    exclude: Path | None = Field(None, description="Text file with ids of rows to leave out, one a line; # begins a "
+        "comment. ID: the row and all its wordings. ID-w1: that wording alone. The rows are marked `excluded`, not "
         "deleted.")  # fmt: skip
-    test: float = Field(0.0, ge=0, lt=1, description="Share of the facts never trained on, each with all rows that may "
-        "tell it; a suite asks for them. What a model answers there it was never taught: right answers are guesses, "
-        "wrong ones made up. Beside them it asks for as many facts that are trained.")  # fmt: skip
+    test: float = Field(0.0, ge=0, lt=1, description="Share of the facts to keep out of training, each with all rows "
+        "that may state it. test.jsonl asks for these facts, where right answers are guesses and wrong ones made up, "
+        "and for as many facts that are trained.")  # fmt: skip
 
 
 class Rewriting(Strict):
     """Rewriting: answers in the base model's own words."""
 
-    wordings: int = Field(1, ge=1, description="Ways of asking each question; the model rephrases.")
-    mode: Mode = Field("rewrite", description="rewrite, correct (the draft, as few words changed), or source (none).")
-    attempts: int = Field(3, ge=1, description="Times that rewrites are asked for, several each time, with each prompt "
-                          "in turn.")  # fmt: skip
-    calibrate: int = Field(32, ge=0, description="First rows on which the shipped prompts for a rewrite, or yours, are "
-                           "tried; the best is taken. 0: the first prompt, untried.")  # fmt: skip
-    fallback: Fallback = Field("reference", description="No faithful rewrite: reference (wording) or drop.")
-    max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens, the thought before it included.")
-    glossary: Path | None = Field(None, description="Text file: terms that must be kept whole and exact.")
-    prompts: Path | None = Field(None, description="Folder with your own rewrite.jinja, correct.jinja.")
+    wordings: int = Field(1, ge=1, description="Wordings of each question; the base model writes all but the first.")
+    mode: Mode = Field("rewrite", description="rewrite: answer with the reference in view. correct: change few words "
+                       "of the closed-book draft. source: keep the source's text.")  # fmt: skip
+    attempts: int = Field(3, ge=1, description="Attempts at a faithful rewrite. Each asks for several rewrites, with "
+                          "the next prompt in turn.")  # fmt: skip
+    calibrate: int = Field(32, ge=0, description="Number of rows on which the prompts for a rewrite are tried, to "
+                           "begin with the best. 0: begin with the first prompt.")  # fmt: skip
+    fallback: Fallback = Field("reference", description="Row without a faithful rewrite: keep the source's wording "
+                               "(reference), or drop the row (drop).")  # fmt: skip
+    max_tokens: int = Field(512, ge=1, description="Most tokens of an answer, including a thought before it.")
+    glossary: Path | None = Field(None, description="Text file with terms, one a line, that must be kept exactly.")
+    prompts: Path | None = Field(None, description="Folder with your own prompts, such as rewrite.jinja.")
 
 
 class Masking(Strict):
     """Mask: which tokens are learned."""
 
-    mask: Policy = Field("key", description="key, diff, argmax, unexplained, low-perplexity, soft or all.")
-    thresholds: Annotated[Thresholds, BeforeValidator(by_name)] = Field(Thresholds(), description="Where the "
-        "mask cuts, in nats; those left out keep their defaults. Default: gain=1,confident=-0.92,lift=0.5,beside=0.1,"
-        "normal=-0.92,unsupported=-6.9,temperature=0.5.")  # fmt: skip
-    top_k: int = Field(20, ge=1, le=64, description="Log-probabilities kept per token, for the anchors.")
+    mask: Policy = Field("key", description="Policy: key, diff, argmax, unexplained, low-perplexity, soft or all.")
+    thresholds: Annotated[Thresholds, BeforeValidator(by_name)] = Field(Thresholds(), description="Thresholds of the "
+        "policy, in nats, such as gain=1,lift=0.5; others keep their defaults. Default: gain=1,confident=-0.92,"
+        "lift=0.5,beside=0.1,normal=-0.92,unsupported=-6.9,temperature=0.5.")  # fmt: skip
+    top_k: int = Field(20, ge=1, le=64, description="Log-probabilities stored per token, for the anchors.")
 
 
 class BuildConfig(Reading, ModelConfig, Rewriting, Masking, Cleaning, Running):
-    out: Path = Field(Path("builds"), description="Folder of the stages' output (resumes from it).")
-    workspace: bool = Field(True, description="Write curate.yaml where there is none.")
+    out: Path = Field(Path("builds"), description="Folder of the stages' output, from which a build resumes.")
+    workspace: bool = Field(True, description="Write curate.yaml, unless there is one.")
 
     def input(self) -> "Source":
         from curate.ingest import Source

@@ -19,36 +19,37 @@ NAME = re.compile(r"\w[\w.-]*")
 class Alike(Strict):
     """Near duplicates: which rows repeat each other."""
 
-    threshold: float = Field(0.8, ge=LOWEST, le=1, description="Jaccard similarity from which rows are near.")
+    threshold: float = Field(0.8, ge=LOWEST, le=1, description="Least Jaccard similarity of near duplicates.")
     ngram: int = Field(2, ge=1, le=64, description="Words or characters of an n-gram.")
-    unit: Unit = Field("words", description="words or characters.")
-    keep: Keep = Field("longest", description="Which of near rows stays: longest (answer), or first.")
-    facts: bool = Field(True, description="Rows that differ in a replaced word or a number stay, however alike.")
-    semantic: str | None = Field(None, description="Model, folder or hub id, whose embeddings say which rows mean the "
-                                 "same: those go, too.")  # fmt: skip
-    alike: float = Field(ALIKE, gt=0, le=1, description="Cosine from which they mean the same.")
-    lang: str = Field("en", description="Language of the rows (spaCy's codes), with --semantic.")
+    unit: Unit = Field("words", description="Unit of the n-grams: words or characters.")
+    keep: Keep = Field("longest", description="Which of near duplicates is kept: the longest or the first.")
+    facts: bool = Field(True, description="Keep rows that differ in a replaced word or a number, however similar.")
+    semantic: str | None = Field(None, description="Embedding model, a folder or hub id: also drop rows that mean the "
+                                 "same as another row.")  # fmt: skip
+    alike: float = Field(ALIKE, gt=0, le=1, description="With --semantic: least cosine of rows that mean the same.")
+    lang: str = Field("en", description="With --semantic: language of the rows, as a spaCy code.")
 
 
 class Items(Strict):
-    """Decontamination: rows that hold an item of an evaluation."""
+    """Decontamination: rows that contain an evaluation item."""
 
-    decontaminate: tuple[Path, ...] = Field((), description="File or folder of evaluation items; rows that hold one "
-                                            "go. May be repeated.")  # fmt: skip
-    overlap: float = Field(THRESHOLD, gt=0, le=1, description="Share of an item's words that a row may not have.")
-    run: int = Field(RUN, ge=2, le=64, description="Words side by side that count as shared with an item.")
+    decontaminate: tuple[Path, ...] = Field((), description="File or folder of evaluation items; rows that contain an "
+                                            "item are dropped. May be repeated.")  # fmt: skip
+    overlap: float = Field(THRESHOLD, gt=0, le=1, description="Share of an item's words from which a row contains the "
+                           "item.")  # fmt: skip
+    run: int = Field(RUN, ge=2, le=64, description="Fewest consecutive words that count as shared with an item.")
 
 
 class DedupeConfig(Alike, Items):
     """``source`` and ``against``: PATH or NAME=PATH each. Rows of a source that is named earlier win over later ones;
     all rows of ``against`` win over them, and are not written."""
 
-    source: tuple[str, ...] = Field(min_length=1, description="PATH or NAME=PATH, each. Rows of one named earlier win "
-                                    "over later ones.")  # fmt: skip
-    against: tuple[str, ...] = Field((), description="Sets whose rows win over all of them, and are not written. May "
-                                     "be repeated.")  # fmt: skip
-    out: Path = Field(Path("deduped"), description="Folder of the rows kept and dropped.")
-    columns: Columns = Field({}, description="Which column is what: question=ask,answer=answer.")
+    source: tuple[str, ...] = Field(min_length=1, description="Sets, as PATH or NAME=PATH. Of rows that repeat each "
+                                    "other, the row of the set named first is kept.")  # fmt: skip
+    against: tuple[str, ...] = Field((), description="Sets to compare with, as PATH or NAME=PATH. Their rows are "
+                                     "always kept, and are not written. May be repeated.")  # fmt: skip
+    out: Path = Field(Path("deduped"), description="Folder for the kept and the dropped rows.")
+    columns: Columns = Field({}, description="Columns of the questions and answers, such as question=ask,answer=reply.")
     encoding: str = Field("utf-8", description="Text encoding of the sources.")
 
     def sources(self) -> "tuple[dict[str, Source], dict[str, Source]]":

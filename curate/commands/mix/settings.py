@@ -24,46 +24,46 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Amounts(Strict):
-    """Mixture: how much of what."""
+    """Mixture: amounts of new rows and rehearsal."""
 
-    ratio: float = Field(0.8, gt=0, le=1, description="Share of new knowledge; 1 means no rehearsal.")
-    sweep: Annotated[tuple[Share, ...], BeforeValidator(by_commas)] = Field((), description="Several ratios, "
-        "0.5,0.7,0.9: a training folder for each; `train sft` trains them all.")  # fmt: skip
-    ratio_unit: Unit = Field("rows", description="What the ratio counts: rows, tokens or targets.")
-    size: int | None = Field(None, ge=1, description="Size of the training split, counted as the ratio is; new rows "
-                             "repeat beside rehearsal that does not. Default: every new row once.")  # fmt: skip
-    max_repeat: int = Field(4, ge=1, description="How often a row may stand in the training split.")
-    weights: Annotated[dict[str, Weight], BeforeValidator(by_name)] = Field({}, description="Shares of the "
-        "rehearsal sets: dolly=2,self=3; others 1.")  # fmt: skip
-    temperature: float | None = Field(None, gt=0, allow_inf_nan=False, description="Shares of the rehearsal sets by "
-        "their sizes: size^(1/T); 1 is proportional, large T equal.")  # fmt: skip
-    validation: float = Field(0.02, ge=0, lt=1, description="Share of the questions held out.")
+    ratio: float = Field(0.8, gt=0, le=1, description="Share of new rows in the training split. 1: no rehearsal.")
+    sweep: Annotated[tuple[Share, ...], BeforeValidator(by_commas)] = Field((), description="Several ratios, such as "
+        "0.5,0.7,0.9: write a training folder for each. `train sft` trains all of them.")  # fmt: skip
+    ratio_unit: Unit = Field("rows", description="What the ratio counts: rows, tokens or targets (labelled tokens).")
+    size: int | None = Field(None, ge=1, description="Size of the training split, in --ratio-unit. New rows are "
+                             "repeated to reach it; rehearsal is not. Default: every new row once.")  # fmt: skip
+    max_repeat: int = Field(4, ge=1, description="Most copies of a row in the training split.")
+    weights: Annotated[dict[str, Weight], BeforeValidator(by_name)] = Field({}, description="Relative amounts of the "
+        "rehearsal sets: dolly=2,self=3. Sets without a weight have 1.")  # fmt: skip
+    temperature: float | None = Field(None, gt=0, allow_inf_nan=False, description="Relative amounts of the rehearsal "
+        "sets from their sizes, size^(1/T). 1: proportional to size; large T: equal.")  # fmt: skip
+    validation: float = Field(0.02, ge=0, lt=1, description="Share of the questions held out for validation.")
 
 
 class Rehearsing(Strict):
-    """Rehearsal: what keeps the rest as it was."""
+    """Rehearsal: prompts that keep other knowledge and skills."""
 
-    rehearsal: list[str] = Field(["neighbours"], description="A set by its card (dolly), a local file in a set's "
-        "schema (alpaca=a.json), any file (name=path), or prompts made here: splice, neighbours, self, guard. May be "
-        "repeated. Default: neighbours.")  # fmt: skip
+    rehearsal: list[str] = Field(["neighbours"], description="A rehearsal set: the name of a data card (dolly), a file "
+        "in a card's schema (alpaca=a.json), any file (name=path), or prompts that curate makes: neighbours, splice, "
+        "self, guard. May be repeated. Default: neighbours.")  # fmt: skip
     cards: Path = Field(Path("data_cards"), description="Folder of your own data cards.")
-    guard: bool = Field(True, description="Hold the model's answers to harmful prompts and their look-alikes.")
-    answers: Answers = Field("own", description="Rehearsal answers: own (the base model's) or given.")
-    stratify: bool = Field(True, description="Sample a set that is larger than needed by topic.")
-    splice_words: Words = Field("vocabulary", description="Random words of splices: of new rows, of the rehearsal "
-        "read, vocabulary (the tokenizer's), or self (the model's own prompts).")  # fmt: skip
-    lang: Language = Field("en", description="Language of the rehearsal (spaCy's codes).")
-    max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens, the thought before it included.")
-    top_k: int = Field(20, ge=1, le=64, description="Log-probabilities kept per token, for the anchors.")
+    guard: bool = Field(True, description="Rehearse answers to harmful prompts and to harmless look-alikes.")
+    answers: Answers = Field("own", description="Answers to rehearse: own (the base model's) or given (the set's).")
+    stratify: bool = Field(True, description="Where a set is larger than needed, sample it by topic.")
+    splice_words: Words = Field("vocabulary", description="Source of the random words in splices: new (rows), "
+        "rehearsal (sets), vocabulary (of the tokenizer), or self (prompts that the model samples).")  # fmt: skip
+    lang: Language = Field("en", description="Language of the rehearsal, as a spaCy code.")
+    max_tokens: int = Field(512, ge=1, description="Most tokens of an answer, including a thought before it.")
+    top_k: int = Field(20, ge=1, le=64, description="Log-probabilities stored per token, for the anchors.")
 
 
 class MixConfig(Amounts, Rehearsing, ModelConfig, Cleaning, Running):
     build: Path | None = Field(None, description="Built dataset. Default: the latest in --work.")
-    work: Path = Field(Path("builds"), description="Folder of the stages' output (resumes from it).")
-    out: Path = Field(Path("out"), description="Folder of the training shards.")
-    decontaminate: list[Path] = Field([], description="File or folder of evaluation items; rows that hold one are left "
-                                      "out. May be repeated.")  # fmt: skip
-    max_length: int = Field(0, ge=0, description="Longest row, in tokens. Default: the context.")
+    work: Path = Field(Path("builds"), description="Folder of the stages' output, from which a mix resumes.")
+    out: Path = Field(Path("out"), description="Training folder to write.")
+    decontaminate: list[Path] = Field([], description="File or folder of evaluation items; rows that contain an item "
+                                      "are left out. May be repeated.")  # fmt: skip
+    max_length: int = Field(0, ge=0, description="Most tokens of a row. Default: the model's context.")
 
     def plan(self, present: Sequence[str] = ()) -> MixtureConfig:
         """``present``: the rehearsal sets that have rows. Where some have a weight, the others have 1."""

@@ -1,4 +1,4 @@
-"""The methods: each a function of a ``Lab`` that returns a trained model. To add one, write it in a file here."""
+"""The methods. A method is a function of a ``Lab`` that returns a trained model; a new one goes into a file here."""
 
 import importlib
 import pkgutil
@@ -11,4 +11,4 @@ for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 OURS = "ours"
-"""The method that our defaults are."""
+"""The method that has curate's defaults."""

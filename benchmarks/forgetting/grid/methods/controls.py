@@ -1,4 +1,5 @@
-"""What bounds the comparison: masks that know nothing, or everything, and a lab that still has all of its data."""
+"""Controls, which bound the comparison: masks without knowledge, a mask with all knowledge, and training with all of
+the base model's original data."""
 
 import math
 import time
@@ -33,7 +34,7 @@ RANDOM, INVERTED, ORACLE = (replace(REHEARSED, mask=mask) for mask in ("random",
 
 @method("mask-random", "ours, as many words at random", recipe=RANDOM, family="control")
 def mask_random(lab: Lab) -> Trained:
-    """As many words of each answer as ``key`` marks, drawn anew for each seed."""
+    """As many words of each answer as ``key`` marks, drawn at random for each seed."""
     return lab.train(replace(RANDOM, seed=lab.seed), FULL)
 
 
@@ -45,31 +46,32 @@ def mask_inverted(lab: Lab) -> Trained:
 
 @method("mask-oracle", "ours, the value's words", recipe=ORACLE, family="control")
 def mask_oracle(lab: Lab) -> Trained:
-    """The words of the value that was asked for, by somebody who knows it."""
+    """The words of the value, which the generator of the world knows."""
     return lab.train(ORACLE, FULL)
 
 
 @method("joint", "joint training, all original data at hand", recipe=SOURCE, family="control")
 def joint(lab: Lab) -> Trained:
-    """What the lab that made the base could do: training goes on, on its own endless stream (half of each step's rows,
-    of both courses alike, without any evaluated item) and on the new facts in house style (the other half).
+    """What only the maker of the base model could do: continue its training with half of each step's rows from its own
+    data (both courses equally, without evaluated items) and half from the new facts in house style.
 
-    Plain NLL on what the assistant says. Optimiser, schedule, clipping and arithmetic are those of the other methods.
+    The loss is plain NLL on assistant turns. Optimiser, schedule, clipping and arithmetic are those of the other
+    methods.
     """
     return train_jointly(lab.place, fresh(), lab.rate, lab.seed)
 
 
 @method("replay", "the base's own training goes on, nothing new", recipe=SOURCE, family="control")
 def replay(lab: Lab) -> Trained:
-    """The same without the new facts: what flips is what the base itself would flip, had it trained a little longer or
-    in another order."""
+    """The same without new facts. It shows which answers flip when the base model merely trains a little longer or in
+    another order."""
     return train_jointly(lab.place, fresh(), lab.rate, lab.seed, new=0.0)
 
 
 def train_jointly(
     place: Place, model: Any, rate: float, seed: int, steps: int = STEPS, rows: int = ROWS, new: float = 0.5
 ) -> Trained:
-    """``steps`` optimiser steps of ``rows`` rows each, from the model given. ``new``: share of the new facts."""
+    """Train the model for ``steps`` optimiser steps of ``rows`` rows. ``new``: share of rows with new facts."""
     config, tokenizer = SftConfig.model_validate({}), template().tokenizer
     optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=rate)
     schedule = get_cosine_schedule_with_warmup(optimiser, math.ceil(config.warmup * steps), steps)
@@ -89,10 +91,10 @@ def train_jointly(
 
 
 def joint_rows(place: Place, seed: int, rows: int, new: float = 0.5) -> Iterator[list[list[Message]]]:
-    """Endless steps: a share of new facts, each once before any comes again; of the rest half from each course of the
-    base."""
+    """Endless steps. A share ``new`` of the rows has new facts, each fact once before any is repeated; the others come
+    half from each course of the base model."""
     rng = Random(f"joint/{seed}")
-    facts = _told(place, rng)
+    facts = _new_conversations(place, rng)
     world = place.setting.world
     first, second = (training_conversations(world, rng, course) for course in (DRUGS, TOWNS))
     new_rows = round(rows * new)
@@ -101,8 +103,8 @@ def joint_rows(place: Place, seed: int, rows: int, new: float = 0.5) -> Iterator
         yield [*islice(facts, new_rows), *islice(first, half), *islice(second, rows - new_rows - half)]
 
 
-def _told(place: Place, rng: Random) -> Iterator[list[Message]]:
-    """Every question of the source about a new fact with its house answer, over and over, in ever new orders."""
+def _new_conversations(place: Place, rng: Random) -> Iterator[list[Message]]:
+    """All questions of the source about new facts with their house answers, endlessly, each time in a new order."""
     taught = new_facts(place.setting.world, place.setting.plan(place.budget))
     rows = [conversation(fact_item("new", fact, wording)) for fact, wordings in taught for wording in wordings]
     while True:
@@ -110,14 +112,14 @@ def _told(place: Place, rng: Random) -> Iterator[list[Message]]:
 
 
 def collate(rows: list[tuple[list[int], list[bool]]], pad: int) -> tuple[Tensor, Tensor, int]:
-    """ids and labels [rows, length], padded on the right, where nothing looks; and the tokens that are no padding.
-    ``rows``: ids, and which of them the assistant says."""
+    """(ids and labels [rows, length], number of tokens that are not padding). Padding is on the right, where causal
+    attention does not see it. ``rows``: (ids, for each id whether the assistant says it)."""
     ids = pad_sequence([torch.tensor(row) for row, _ in rows], batch_first=True, padding_value=pad)
     counted = pad_sequence([torch.tensor(mask) for _, mask in rows], batch_first=True, padding_value=False)
     return ids, ids.masked_fill(~counted, IGNORE), len(list(chain.from_iterable(row for row, _ in rows)))
 
 
 def _groups(model: Any, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices alone, as transformers' trainer has it."""
+    """Parameter groups with weight decay on matrices alone, as in transformers' trainer."""
     split = [[p for p in model.parameters() if (p.dim() > 1) is wide] for wide in (True, False)]
     return [{"params": params, "weight_decay": d} for params, d in zip(split, (decay, 0.0), strict=True)]

@@ -1,4 +1,4 @@
-"""Rivals that stop early, or go half of the way back."""
+"""Rivals that stop early, or average the trained weights with the base model's."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,24 +20,25 @@ from benchmarks.forgetting.reading import fact_item
 from benchmarks.forgetting.suites import rehearsed_entities
 
 DEV, FACTS, PROMPTS = 60, 60, 30
-"""Questions on new facts, on known ones, and rehearsal prompts that the watch asks."""
+"""Numbers of questions on new facts, of questions on known facts, and of rehearsal prompts that early stopping uses."""
 
 EVERY, PATIENCE, TOLERANCE = 20, 4, 0.05
-"""Steps between two looks; looks without progress; share of what the base could that may be lost."""
+"""Steps between two evaluations; evaluations without progress before training stops; share of the base model's right
+answers that may be lost."""
 
 Judge = Callable[[Any], tuple[float, float]]
-"""model -> (share of the dev set that is right, share of what the base could that is left)."""
+"""model -> (share of right answers in the dev set, share of the base model's right answers that are still right)."""
 
 
 @method("wise-ft", "WiSE-FT", recipe=SOURCE, paper="arXiv 2109.01903")
 def wise_ft(lab: Lab) -> Trained:
-    """(1 − α) θ0 + α θ, θ being plain SFT's weights; α = 0.5, which the paper recommends where nothing is tuned."""
+    """(1 − α) θ0 + α θ with θ the weights of plain SFT and α = 0.5, the paper's choice where α is not tuned."""
     return lab.train(SOURCE, change=Change(finish=lambda model: blend(model, lab.start, 0.5)))
 
 
 @torch.no_grad()
 def blend(model: Any, start: Mapping[str, Tensor], share: float) -> Any:
-    """The model at (1 − share) · start + share · its weights."""
+    """The model, changed in place to the weights (1 − share) · start + share · its own."""
     for name, weight in model.named_parameters():
         weight.lerp_(start[name], 1 - share)
     return model
@@ -45,19 +46,20 @@ def blend(model: Any, start: Mapping[str, Tensor], share: float) -> Any:
 
 @method("early-stop", "SFT, low rate, early stop", recipe=SOURCE, paper="arXiv 2501.14315", scale=0.25)
 def early_stop(lab: Lab) -> Trained:
-    """A quarter of the grid's rates, and the weights that knew most of the dev set while no more than ``TOLERANCE`` of
-    the retention set was lost.
+    """A quarter of the grid's rates. The result is the weights with the most right answers in the dev set, among those
+    that have lost at most ``TOLERANCE`` of the retention set.
 
-    The lowest rate, 2.5e-5, is of the order of the field's low ones (1e-5 and less); the highest overlaps with the
-    grid. None is lower because at 1e-4 plain SFT already learns next to nothing within the steps."""
+    The lowest rate, 2.5e-5, is near the low rates of the field (1e-5 and less); the highest overlaps with the grid.
+    Lower rates would teach nothing: plain SFT at 1e-4 hardly learns within the steps.
+    """
     watch = Watch(judge(lab), lab.start)
     return lab.train(SOURCE, change=Change(stop=watch.stop, finish=watch.finish))
 
 
 @dataclass
 class Watch:
-    """Stops where the retention set falls below its limit, or the dev set has made no progress for a while (once there
-    was some). ``kept``: the weights to go back to, at first the base's."""
+    """Early stopping. Training stops where the retention set falls below its limit, or where the dev set, after first
+    progress, makes none for ``PATIENCE`` evaluations. ``kept``: the best weights so far, at first the base model's."""
 
     judge: Judge
     kept: Mapping[str, Tensor]
@@ -82,7 +84,7 @@ class Watch:
 
 
 def judge(lab: Lab) -> Judge:
-    """Asks a copy of the model in float32, so that training is not touched."""
+    """The judge of early stopping. It asks a float32 copy of the model, so that training is not changed."""
     known, prompts = known_items(lab), [({"role": "user", "content": text},) for text in rehearsal_prompts(lab)]
     world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
     dev = Random(0).sample(tuning_items(world, plan), DEV)
@@ -94,7 +96,7 @@ def judge(lab: Lab) -> Judge:
     def right(items: list[WorldItem], answers: list[Any]) -> list[bool]:
         return [passes(chat.decode(list(answer.ids)), item.checks) for item, answer in zip(items, answers, strict=True)]
 
-    def look(model: Any) -> tuple[float, float]:
+    def shares(model: Any) -> tuple[float, float]:
         copy.load_state_dict(model.state_dict())
         answers = ask(copy, stops, questions, base_answers)
         end = DEV + len(known)
@@ -106,11 +108,12 @@ def judge(lab: Lab) -> Judge:
         still = sum(now for now, then in zip(can, could, strict=True) if then)
         return sum(right(dev, answers[:DEV])) / DEV, still / sum(could)
 
-    return look
+    return shares
 
 
 def known_items(lab: Lab) -> list[WorldItem]:
-    """Facts that the base knows, about entities that no retention suite asks for, and that the source does not tell."""
+    """Questions for facts that the base model knows. No retention suite asks about their entities, and the source does
+    not state the facts."""
     world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
     taught = {(label.get("entity"), label.get("attribute")) for label in source_lines(world, plan)[1]}
     free = [(e, a) for e in rehearsed_entities(world) for a in world.kind.attributes if (e, a.name) not in taught]

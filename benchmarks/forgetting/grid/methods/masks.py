@@ -1,4 +1,4 @@
-"""Ours with each of the product's other masks: what the choice of tokens is worth, all else equal."""
+"""Variants of ours with each other mask of curate, all else equal."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ for _policy in REGISTRY:
     if _policy != REHEARSED.mask:
         variant(_policy, f"mask {_policy}", replace(REHEARSED, mask=_policy))
 
-# The mean over all tokens is small beside the mean over key tokens, and the same weights hold it down: lower ones, too.
+# The mean NLL over all tokens is smaller than over key tokens, and ours' weights outweigh it; so lower weights, too.
 for _weight in (1, 3):
     variant(f"all-distil-{_weight}", f"mask all, distillation {_weight}", replace(REHEARSED, mask="all"),
             replace(FULL, distil_weight=_weight))  # fmt: skip

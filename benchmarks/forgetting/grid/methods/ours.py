@@ -1,4 +1,4 @@
-"""Ours, and what each part of it is worth: one thing changed at a time."""
+"""Ours, and its variants, each with one thing changed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,11 +8,12 @@ from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.train import Loss, Trained
 
 REHEARSED = Recipe(rehearsal=("neighbours",), ratio=0.8)
-"""The base model's rewrites, key tokens, and prompts made around the new ones that it answers itself; no other data."""
+"""The base model's rewrites with labels on key tokens, and prompts made from the new ones, which the base model answers
+itself; no other data."""
 
 FULL = Loss(anchor_weight=3, distil=True, distil_weight=10, balance=True)
-"""Chosen with five wordings and seed 0, on recall and retention in ``drugs``, ``dirty`` and ``towns``; in the last two
-more of an anchor and more rehearsal hold new facts back. The other settings had no say."""
+"""Weights chosen on recall and retention in ``drugs``, ``dirty`` and ``towns`` with five wordings and seed 0. In the
+last two, a stronger anchor and more rehearsal keep new facts from being learned. The other settings were not used."""
 
 
 def trained(recipe: Recipe, loss: Loss) -> Callable[[Lab], Trained]:
@@ -28,24 +29,24 @@ def ours(lab: Lab) -> Trained:
     return lab.train(REHEARSED, FULL)
 
 
-# What holds the model still elsewhere.
-variant("self", "its own prompts for neighbours", replace(REHEARSED, rehearsal=("self",)))
-variant("splice", "splices for neighbours", replace(REHEARSED, rehearsal=("splice",)))
-variant("general", "a rehearsal set for neighbours", replace(REHEARSED, rehearsal=(GENERAL,)))
-variant("general-splice", "a rehearsal set and splices", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
-variant("general-neighbours", "and a rehearsal set", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
-variant("splice-neighbours", "and splices", replace(REHEARSED, rehearsal=("splice", "neighbours")))
-variant("splice-self", "splices and its own prompts", replace(REHEARSED, rehearsal=("splice", "self")))
-variant("everything", "all of these and the guard",
+# What the model rehearses.
+variant("self", "rehearsal: self", replace(REHEARSED, rehearsal=("self",)))
+variant("splice", "rehearsal: splice", replace(REHEARSED, rehearsal=("splice",)))
+variant("general", "rehearsal: a set", replace(REHEARSED, rehearsal=(GENERAL,)))
+variant("general-splice", "rehearsal: a set, splice", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
+variant("general-neighbours", "rehearsal: a set, neighbours", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
+variant("splice-neighbours", "rehearsal: splice, neighbours", replace(REHEARSED, rehearsal=("splice", "neighbours")))
+variant("splice-self", "rehearsal: splice, self", replace(REHEARSED, rehearsal=("splice", "self")))
+variant("everything", "rehearsal: a set, splice, neighbours, self, guard",
         replace(REHEARSED, rehearsal=(GENERAL, "splice", "neighbours", "self"), guard=True))  # fmt: skip
-for words in ("new", "rehearsal"):
-    extra = () if words == "new" else (GENERAL,)
-    variant(f"splice-{words}-words", f"splices with words of {words}",
-            replace(REHEARSED, rehearsal=("splice", *extra), splice_words=words))  # fmt: skip
-variant("guard", "and the guard", replace(REHEARSED, guard=True))
+variant("splice-new-words", "rehearsal: splice, its words from new rows",
+        replace(REHEARSED, rehearsal=("splice",), splice_words="new"))  # fmt: skip
+variant("splice-rehearsal-words", "rehearsal: a set, splice with the set's words",
+        replace(REHEARSED, rehearsal=("splice", GENERAL), splice_words="rehearsal"))  # fmt: skip
+variant("guard", "rehearsal: neighbours, guard", replace(REHEARSED, guard=True))
 variant("bare", "no rehearsal", replace(REHEARSED, rehearsal=()), replace(FULL, distil=False))
 
-# How strongly.
+# Weights of the loss.
 variant("anchor-0", "no KL anchor", loss=replace(FULL, anchor_weight=0))
 variant("anchor-10", "KL anchor 10", loss=replace(FULL, anchor_weight=10))
 variant("anchor-30", "KL anchor 30", loss=replace(FULL, anchor_weight=30))
@@ -56,11 +57,11 @@ variant("both-30", "KL anchor and distillation 30", loss=replace(FULL, anchor_we
 variant("imitated", "rehearsal imitated", loss=replace(FULL, distil=False))
 variant("unbalanced", "no balance", loss=replace(FULL, balance=False))
 
-# How much of it.
+# Amount of rehearsal.
 variant("ratio-0.5", "5 new rows in 10", replace(REHEARSED, ratio=0.5))
 variant("ratio-0.7", "7 new rows in 10", replace(REHEARSED, ratio=0.7))
 variant("ratio-0.9", "9 new rows in 10", replace(REHEARSED, ratio=0.9))
 variant("repeated", "a smaller rehearsal, repeated", replace(REHEARSED, fresh=False))
 
-# In whose words.
-variant("reworded", "each question in 4 wordings of its own", replace(REHEARSED, wordings=4))
+# Wordings of the questions.
+variant("reworded", "each question in 4 wordings, 3 by the base model", replace(REHEARSED, wordings=4))

@@ -1,4 +1,4 @@
-"""Rivals that train a part of the weights: the upper layers, or an adapter of low rank."""
+"""Rivals that train a part of the weights: the upper layers, or a low-rank adapter."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from train.config.sft import SftConfig
 from train.trainer.parameters import adapter_config, freeze_lower
 
 FROZEN = 0.6
-"""Share of the layers that freezing holds, from below; recommendations go from a half to 70 %."""
+"""Share of the layers that are frozen, from below. The field recommends 50 to 70 %."""
 
 
 @method("freeze", "SFT, lower layers frozen", recipe=SOURCE, paper="arXiv 1911.03090")
 def freeze(lab: Lab) -> Trained:
-    """Embeddings and the lower layers stand still. Rounded to whole layers: 2 of the base's 4. Its head is tied to the
-    embeddings, and so stands still, too."""
+    """Embeddings and lower layers are frozen: 2 of the base model's 4 layers. The head is tied to the embeddings, so it
+    is frozen too."""
     return lab.train(SOURCE, change=Change(model=lambda model: freeze_lower(model, FROZEN)))
 
 
 @method("lora", "LoRA", recipe=SOURCE, paper="arXiv 2106.09685", scale=10)
 def lora(lab: Lab) -> Trained:
     """W + (α/r) B A on every linear layer but the head; r = 16, α = 32, no dropout; merged after training. LoRA's best
-    rate is about ten times that of full training."""
+    rate is about ten times the best rate of full training."""
 
     def wrap(model: Any) -> Any:
-        torch.manual_seed(lab.seed)  # A is drawn; the trainer sets its seed only later
+        torch.manual_seed(lab.seed)  # for the random A, which is drawn before the trainer sets its own seed
         return add_lora(model)
 
     return lab.train(SOURCE, change=Change(model=wrap, finish=lambda model: model.merge_and_unload()))

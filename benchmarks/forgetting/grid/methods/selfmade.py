@@ -1,4 +1,4 @@
-"""Rivals that train on what the base model says itself with the reference in view."""
+"""Rivals that train on answers which the base model gives with the reference in view."""
 
 import time
 from pathlib import Path
@@ -23,22 +23,24 @@ MIXED = {share: Recipe(text=f"mixed-{share}", mask="all") for share in (0.3, 0.5
 
 @method("sdft", "self-distillation fine-tuning", recipe=EVERY, paper="arXiv 2402.13669")
 def sdft(lab: Lab) -> Trained:
-    """NLL on the base model's own rewrite of the reference, all tokens; where no rewrite is faithful, on the reference.
+    """NLL on all tokens of the base model's rewrite of the reference, or of the reference where no rewrite is faithful.
 
-    The paper's template for rewriting is the product's prompt_text here, which the base model knows."""
+    In place of the paper's prompt for rewriting, this uses curate's, which the tiny base was trained on.
+    """
     return lab.train(EVERY)
 
 
 @method("sdft-rehearsal", "self-distillation + 30 % rehearsal, distilled", recipe=HELD, paper="arXiv 2402.13669")
 def sdft_rehearsal(lab: Lab) -> Trained:
-    """As above, and learning without forgetting on rehearsal rows: what can be had without a mask or an anchor."""
+    """Self-distillation fine-tuning, and learning without forgetting on rehearsal rows: ours without mask and
+    anchor."""
     return lab.train(HELD, Loss(distil=True, balance=True))
 
 
 @method("mixsd-0.3", "MixSD, λ = 0.3", recipe=MIXED[0.3], paper="arXiv 2605.16865")
 def mixsd_three(lab: Lab) -> Trained:
-    """NLL on answers of which each token is the naive conditional's with probability λ, else the expert's; see
-    ``benchmarks.forgetting.grid.mixed``. The authors recommend λ from 0.3 to 0.5."""
+    """NLL on answers in which a token comes from the naive conditional with probability λ, otherwise from the expert
+    conditional (``benchmarks.forgetting.grid.mixed``). The authors recommend λ from 0.3 to 0.5."""
     return lab.train(MIXED[0.3])
 
 
@@ -49,11 +51,11 @@ def mixsd_five(lab: Lab) -> Trained:
 
 @method("trl-sdft", "on-policy self-distillation (TRL)", recipe=SOURCE, paper="arXiv 2601.19897")
 def trl_sdft(lab: Lab) -> Trained:
-    """TRL's own trainer: the student answers closed book, sampled at temperature 1; at each of its tokens it is drawn
-    towards the base model with the reference in view (Jensen-Shannon over the student's 100 likeliest tokens).
+    """TRL's own trainer. The student answers closed book, sampled at temperature 1. At each token the loss is the
+    Jensen-Shannon divergence, over the student's 100 likeliest tokens, from the base model with the reference in view.
 
-    Each step has ``ROWS`` questions with one answer each. TRL's defaults but for what the budget or the machine
-    settles, and for the teacher's prompt, which is the product's prompt_text.
+    Each step has ``ROWS`` questions with one answer each. Settings are TRL's defaults, except those that the equal
+    means or the machine require, and the teacher's prompt, which is curate's.
     """
     lab.data(SOURCE)
     rows = lab.place.table(SOURCE, ["prompt", "reference", "drop"]).to_pylist()
@@ -62,7 +64,7 @@ def trl_sdft(lab: Lab) -> Trained:
 
 
 class Fed(TrainerCallback):
-    """Counts the tokens fed: the student's twice, to say them and to learn, and the teacher's once."""
+    """Counts tokens: the student's twice, because they are sampled and then trained on, and the teacher's once."""
 
     tokens = 0
 
@@ -75,8 +77,9 @@ class Fed(TrainerCallback):
 def distil_on_policy(
     rows: list[dict[str, Any]], model: Any, rate: float, seed: int, scratch: Path, steps: int = STEPS, each: int = ROWS
 ) -> Trained:
-    """``rows``: prompt (messages) and privileged_context. ``each``: rows of a step."""
-    from trl.experimental.sdft import SDFTConfig, SDFTTrainer  # slow to import, and nobody else needs it
+    """Train the model with TRL's on-policy self-distillation. ``rows``: prompt (messages) and privileged_context.
+    ``each``: rows of a step."""
+    from trl.experimental.sdft import SDFTConfig, SDFTTrainer  # imported here, because the import is slow
 
     settings, fed = SftConfig.model_validate({}), Fed()
     trainer = SDFTTrainer(
@@ -102,7 +105,7 @@ def distil_on_policy(
 
 
 def prompt_text() -> str:
-    """The product's prompt_text in TRL's spelling."""
+    """curate's prompt for rewriting, with TRL's placeholders."""
     text = load_prompts(None)["rewrite"].strip()
     for ours, theirs in (("{{ question }}", "{prompt}"), ("{{ reference }}", "{privileged_context}")):
         text = text.replace(ours, theirs)

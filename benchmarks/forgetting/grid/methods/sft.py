@@ -1,11 +1,11 @@
-"""Plain fine-tuning, and with rehearsal."""
+"""Plain fine-tuning, with and without rehearsal."""
 
 from benchmarks.forgetting.grid.data import GENERAL, Recipe
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.train import IMITATE, Loss, Trained
 
 SOURCE = Recipe(text="source", mask="all")
-"""The source's own words, every token."""
+"""The source's own text, with loss on every token of the answers."""
 
 REHEARSED = Recipe(text="source", mask="all", rehearsal=(GENERAL,), ratio=0.7)
 GIVEN = Recipe(text="source", mask="all", rehearsal=(GENERAL,), ratio=0.7, answers="given")
@@ -23,11 +23,12 @@ def sft_rehearsal(lab: Lab) -> Trained:
 
 @method("sft-rehearsal-own", "SFT + 30 % rehearsal, own answers", recipe=REHEARSED, paper="arXiv 2403.01244")
 def sft_rehearsal_own(lab: Lab) -> Trained:
-    """Self-synthesized rehearsal: the base model's answers, imitated."""
+    """Self-synthesized rehearsal: the model imitates the base model's answers."""
     return lab.train(REHEARSED, IMITATE)
 
 
 @method("sft-rehearsal-distilled", "SFT + 30 % rehearsal, distilled", recipe=REHEARSED, paper="arXiv 1606.09282")
 def sft_rehearsal_distilled(lab: Lab) -> Trained:
-    """Learning without forgetting, on rehearsal rows: KL to the base model there, each source with its share."""
+    """Learning without forgetting on rehearsal rows: KL to the base model there, with a fixed share of the loss for
+    each source."""
     return lab.train(REHEARSED, Loss(distil=True, balance=True))

@@ -1,4 +1,4 @@
-"""Rivals that train on the source's own words and weigh its tokens or rows."""
+"""Rivals that train on the source's own text and weight its tokens or rows."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,9 +19,8 @@ FAMILIAR = Recipe(text="source", mask="low-perplexity")
 def stm(lab: Lab) -> Trained:
     """Loss on the tokens that the base model finds familiar: PPL(y_t) = 1 / p0(y_t | x, y_<t) <= 2.5.
 
-    Tokens are masked one by one; the threshold of 2.5 is the paper's own. The product's mask of that name goes on to
-    whole words, which lets surprising pieces in; here they are taken out again. The end of turn is a token like any
-    other.
+    The threshold is the paper's, and tokens are masked one by one, the end of turn included. curate's mask
+    ``low-perplexity`` marks whole words, with unfamiliar tokens in them; these tokens are removed again here.
     """
     return lab.train(FAMILIAR, change=Change(rows=_of_scores(lab, FAMILIAR, familiar)))
 
@@ -34,9 +33,8 @@ def dft(lab: Lab) -> Trained:
 
 @method("eaft", "entropy-adaptive fine-tuning", recipe=SOURCE, paper="arXiv 2601.02151")
 def eaft(lab: Lab) -> Trained:
-    """L = - sum_t H_t log p(y_t) with H_t the entropy of the model in training over its 20 likeliest tokens, divided
-    by ln 20; no gradient through H_t (the authors' code
-    takes the 20 as a distribution, and so does this)."""
+    """L = - sum_t H_t log p(y_t) with H_t the entropy of the model in training over its 20 likeliest tokens, divided by
+    ln 20, without gradient. As in the authors' code, the 20 probabilities are normalised to a distribution."""
     return lab.train(SOURCE, change=Change(tokens=lambda logits, batch: normalised_entropy(logits)))
 
 
@@ -44,19 +42,20 @@ def eaft(lab: Lab) -> Trained:
 def flow(lab: Lab) -> Trained:
     """w_i = exp(-l_i / tau) with l_i the base model's mean NLL of row i and tau the median of l over the rows.
 
-    One weight for a row, and the mean over tokens left as it is, as the authors' code has it for language. It trains on
-    every token of the source; ``recipe`` above says what its preparation costs: one scoring pass, closed book.
+    As in the authors' code for language, a row has one weight, and the mean over tokens is not changed. Training uses
+    every token of the source; ``recipe`` above has the cost of preparation, one closed-book scoring pass.
     """
     return lab.train(SOURCE, change=Change(rows=_of_scores(lab, SOURCE, easy)))
 
 
 def familiar(task: Task, scores: np.ndarray) -> np.ndarray:
-    """``task.weights``, and 0 where the log-probability under the base model is below -ln 2.5."""
+    """``task.weights``, set to 0 where the base model's log-probability is below -ln 2.5. ``scores``: [tokens]."""
     return np.where(scores >= Thresholds().normal, task.weights, 0).astype(np.float32)
 
 
 def easy(task: Task, scores: np.ndarray) -> np.ndarray:
-    """``task.weights`` times the weight of the row, from the mean score of the tokens that count in it."""
+    """``task.weights`` times the row's weight, which comes from the mean score of the row's labelled tokens.
+    ``scores``: [tokens]."""
     row, counts = task.split.row_of, task.weights * (task.roles > 0)
     loss = -np.bincount(row, counts * scores, len(task.split)) / np.bincount(row, counts, len(task.split)).clip(1)
     chosen = loss[task.rows]
@@ -66,15 +65,15 @@ def easy(task: Task, scores: np.ndarray) -> np.ndarray:
 def _of_scores(
     lab: Lab, recipe: Recipe, weigh: Callable[[Task, np.ndarray], np.ndarray]
 ) -> Callable[[Task], np.ndarray]:
-    lab.data(recipe)  # made once, with the build that holds the scores
+    lab.data(recipe)  # makes the build, which has the scores
     built = lab.place.table(recipe, ["id", "logp_closed"])
     known = dict(zip(built["id"].to_pylist(), built["logp_closed"].to_pylist(), strict=True))
     return lambda task: weigh(task, scores_of(task, known))
 
 
 def scores_of(task: Task, known: Mapping[str, list[float]]) -> np.ndarray:
-    """log p0 of each token of a split, float32 [tokens], 0 on prompts. ``known``: of each response token, by row id.
-    Raises ValueError where a row's scores are not those of its tokens."""
+    """log p0 of each token of a split, float32 [tokens], 0 on prompts. ``known``: scores of the response tokens by row
+    id. Raises ValueError where a row has not one score for each response token."""
     split = task.split
     weights = np.zeros(len(split.input_ids), np.float32)
     for row, name in enumerate(split.ids):

@@ -1,1 +1,1 @@
-"""How well masks find what a row teaches, by the world's own labels."""
+"""How well masks find the value that a row teaches, by the world's labels."""

@@ -1,4 +1,4 @@
-"""Area under the ROC curve with ties, and intervals by drawing rows again."""
+"""Area under the ROC curve with ties, and bootstrap intervals over rows."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,10 +10,10 @@ SAMPLES = 1000
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Probability that a labelled token scores above another one, a tie counting half (Mann and Whitney 1947).
+    """Probability that a labelled token scores above an unlabelled one, where a tie counts half (Mann and Whitney
+    1947).
 
-    scores, labels (bool): [n]. Infinite scores are allowed. Raises ValueError for NaN, and where one of the two classes
-    is empty.
+    scores, labels (bool): [n]. Infinite scores are allowed. Raises ValueError for NaN, and where all labels are equal.
 
     >>> auroc([0.1, 0.4, 0.4, 0.8], [False, False, True, True])
     0.875
@@ -22,7 +22,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def aurocs(scores: ArrayLike, labels: ArrayLike, weights: Iterable[Floats]) -> Iterator[float]:
-    """``auroc`` for each of the weights, which say how often a token counts, [n]."""
+    """``auroc`` for each element of ``weights``: how often each token counts, [n]."""
     values, place = np.unique(np.asarray(scores, np.float64), return_inverse=True)
     if np.isnan(values).any():
         raise ValueError("a score is NaN; score the rows again")
@@ -37,11 +37,12 @@ def aurocs(scores: ArrayLike, labels: ArrayLike, weights: Iterable[Floats]) -> I
 
 
 def resamples(rows: int, samples: int = SAMPLES, seed: int = 0) -> Floats:
-    """How often each row is drawn when as many are drawn with replacement: [samples, rows] (Efron 1979)."""
+    """Bootstrap samples (Efron 1979): how often each row is drawn when ``rows`` rows are drawn with replacement,
+    float64 [samples, rows]."""
     return np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), samples).astype(np.float64)
 
 
 def bounds(values: ArrayLike) -> tuple[float, float]:
-    """The middle 95 % of what the resamples gave."""
+    """The bounds of the middle 95 % of the values."""
     low, high = np.percentile(np.asarray(values, np.float64), [2.5, 97.5])
     return float(low), float(high)

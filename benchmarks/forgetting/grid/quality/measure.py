@@ -1,4 +1,4 @@
-"""Precision and recall of every policy, AUROC of every score, with intervals over rows."""
+"""Precision and recall of every policy and AUROC of every score, with intervals over rows."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from curate.mask.settings import Policy
 
 @dataclass(frozen=True)
 class Share:
-    """A figure and its 95 % interval, by drawing rows again."""
+    """A figure and its 95 % bootstrap interval over rows."""
 
     value: float
     low: float
@@ -23,7 +23,8 @@ class Share:
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """Precision: how much of what is marked is the value's. Recall: how much of the value is marked. In tokens."""
+    """Precision: share of the value's tokens among the marked tokens. Recall: share of marked tokens among the value's
+    tokens."""
 
     precision: Share
     recall: Share
@@ -31,21 +32,22 @@ class PrecisionRecall:
 
 @dataclass(frozen=True)
 class Quality:
-    """Of the masks on one text."""
+    """How well the masks find the values in one text."""
 
     rows: dict[str, int]  # by origin
     left_out: dict[str, int]  # rows that teach a new fact and are not counted, by reason
     without_value: int  # rows whose response does not state the value
-    tokens: int  # of the responses; ends of turn and white space alone are not counted
-    value_tokens: int  # of these the value's
-    closed: dict[str, PrecisionRecall]  # by policy, as it trains
-    plain: dict[str, PrecisionRecall]  # by policy, before the closure over whole words, names and quantities
-    origins: dict[str, dict[str, PrecisionRecall]]  # ``closed`` by origin
+    tokens: int  # tokens of the responses, without ends of turn and white space
+    value_tokens: int  # those of them that belong to the value
+    closed: dict[str, PrecisionRecall]  # by policy, as in training
+    plain: dict[str, PrecisionRecall]  # by policy, before closure over whole words, names and quantities
+    origins: dict[str, dict[str, PrecisionRecall]]  # ``closed``, by origin and policy
     auroc: dict[str, Share]  # by score
 
 
 def quality(rows: Sequence[LabelledRow], left_out: dict[str, int]) -> Quality:
-    """Raises ValueError where no row teaches anything, or none states its value."""
+    """Measure all policies and scores on these rows. Raises ValueError where there are no rows, and where no response
+    states its value."""
     if not rows:
         raise ValueError(f"no row of this build teaches a new fact; left out: {left_out or 'none'}")
     draws = resamples(len(rows))
@@ -66,14 +68,15 @@ def quality(rows: Sequence[LabelledRow], left_out: dict[str, int]) -> Quality:
 
 
 def counts(rows: Sequence[LabelledRow], policy: Policy, closed: bool) -> Floats:
-    """Tokens marked and the value's, marked, the value's: [rows, 3]."""
+    """Numbers of tokens, [rows, 3]: marked and of the value, marked, of the value."""
     marked = [row.marked(policy, closed) for row in rows]
     by_row = [((m & row.label).sum(), m.sum(), row.label.sum()) for m, row in zip(marked, rows, strict=True)]
     return np.asarray(by_row, np.float64)
 
 
 def precision_recall(by_row: Floats, draws: Floats) -> PrecisionRecall:
-    """by_row: [rows, 3] as ``counts`` gives them; draws: [samples, rows]. Where nothing is marked, precision is 0."""
+    """Precision and recall with intervals. by_row: [rows, 3] of ``counts``; draws: [samples, rows] of ``resamples``.
+    Where nothing is marked, precision is 0."""
     both, marked, value = np.vstack([by_row.sum(0), draws @ by_row]).T
     return PrecisionRecall(_interval(_ratio(both, marked)), _interval(_ratio(both, value)))
 
@@ -88,7 +91,7 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def _interval(values: Floats) -> Share:
-    """The figure itself, then those of the resamples."""
+    """A figure with its interval. values: the figure itself, then the figures of the resamples."""
     return Share(float(values[0]), *bounds(values[1:]))
 
 
@@ -96,7 +99,7 @@ def _aurocs(rows: Sequence[LabelledRow], draws: Floats) -> Iterator[tuple[str, S
     scores = [row.scores() for row in rows]
     labels = np.concatenate([row.label[row.visible] for row in rows])
     lengths = [int(row.visible.sum()) for row in rows]
-    usable = draws[draws @ [row.label.any() for row in rows] > 0]  # a value to find was drawn
+    usable = draws[draws @ [row.label.any() for row in rows] > 0]  # AUROC needs a value's token in the sample
     for name in scores[0]:
         values = np.concatenate([s[name][row.visible] for s, row in zip(scores, rows, strict=True)])
         again = list(aurocs(values, labels, (np.repeat(draw, lengths) for draw in usable)))

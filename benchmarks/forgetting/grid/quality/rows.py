@@ -1,4 +1,4 @@
-"""Rows that teach a new fact, with the label of every token: does it share a visible character with the value?"""
+"""Rows that teach a new fact. Every token has a label: whether it shares a visible character with the value."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,14 +23,15 @@ from curate.text.questions import question_of
 
 ORIGINS = ("rewritten", "reference")
 MARKED = 0.5
-"""Least weight of a marked token; the policies other than ``soft`` give 0 or 1."""
+"""Least weight of a marked token. All policies but ``soft`` give 0 or 1."""
 
 Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class LabelledRow:
-    """A scored row (``curate.schema.SCORED``) that teaches ``value``. ``draft``: the base's closed-book answer."""
+    """A scored row (``curate.schema.SCORED``) that teaches ``value``. ``draft``: the base model's closed-book
+    answer."""
 
     fields: Mapping[str, Any]
     value: str
@@ -46,18 +47,19 @@ class LabelledRow:
 
     @cached_property
     def label(self) -> Bools:
-        """Which tokens are the value's, wherever it stands, [n]."""
+        """Which tokens belong to an occurrence of the value, [n]."""
         return self._tokens(value_spans(self.response, self.value))
 
     @cached_property
     def visible(self) -> Bools:
-        """Which tokens hold a visible character, [n]: not the end of turn, nor white space alone, which has the label
-        of the word after it but no score that would tell it."""
+        """Which tokens have a visible character, [n]. The end of turn has none, nor has a token of white space alone,
+        which takes the label of the word after it."""
         places = zip(self.fields["token_starts"], self.fields["token_ends"], strict=True)
         return np.asarray([bool(self.response[start:end].strip()) for start, end in places], np.bool_)
 
     def marked(self, policy: Policy, closed: bool) -> Bools:
-        """Which tokens the policy marks, [n]; ``closed``: as it trains, over whole words, names and quantities."""
+        """Which tokens the policy marks, [n]. ``closed``: as in training, with closure over whole words, names and
+        quantities."""
         row = {**self.fields, "draft": self.draft}
         if closed:
             _, spans = mark(policy, row)
@@ -67,11 +69,12 @@ class LabelledRow:
         return np.asarray(weights >= MARKED)
 
     def scores(self) -> dict[str, Floats]:
-        """What a mask may be cut from, [n] each: greater where there is more to learn. Texts compared give 0 or 1."""
+        """Scores that a mask can be made from by a threshold, [n] each; greater means more to learn. Scores from a
+        comparison of texts are 0 or 1."""
         scored = ScoredResponse.of({**self.fields, "draft": self.draft})
         gain, lift = scored.gain("the quality"), scored.lift("the quality")
         return {
-            "−a": -scored.scores("logp_closed", "the quality"),
+            "−logp_closed": -scored.scores("logp_closed", "the quality"),
             "gain": gain,
             "lift": lift,
             "min(gain, lift)": np.minimum(gain, lift),
@@ -87,10 +90,11 @@ class LabelledRow:
 def teaching(
     folder: Path, answers: Iterable[tuple[str, str]], drafts: Mapping[str, str]
 ) -> tuple[list[LabelledRow], dict[str, int]]:
-    """The rows of a build that answer one of these questions (question, value), and how many more are left out, by
-    reason: the base knew them, or they were not scored. Rows in which the build marked nothing are in.
+    """(rows of a build that teach a new fact, numbers of such rows that are left out, by reason).
 
-    ``drafts``: by row id, for rows that have none of their own (the source's own text).
+    Rows that the base model knew and rows without scores are left out; rows without a marked token are not.
+    ``answers``: (question, value) of the new facts. ``drafts``: by row id, for rows of the source's own text, which
+    have no drafts of their own.
     """
     value = dict(answers)
     rows: list[LabelledRow] = []

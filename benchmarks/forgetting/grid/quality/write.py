@@ -1,4 +1,4 @@
-"""`marks`: the tables on how well masks find the new facts, for a terminal, the page of results and other programs."""
+"""The command `marks`: tables on how well masks find the new facts, for the terminal, for RESULTS.md and as JSON."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,20 +21,21 @@ ORIGINS = {"rewritten": "the base's wording", "reference": "the source's wording
 BEGIN, END = MARKS = markers("marks")
 
 FINDS = """\
-Of the response's tokens, which are the value that the row teaches? Precision / recall of every policy as it trains,
-that is, after closure over whole words, names and quantities; `soft` where its weight is at least 0.5. Rows that teach
-a new fact and that the base did not know; where the mask finds nothing to train on, the value counts as missed. The
-lower rows part what the base wrote from what stayed in the source's words, because no rewrite was faithful."""
+Which tokens of the response belong to the value that the row teaches? The table has precision / recall of every policy
+as in training, that is, after closure over whole words, names and quantities. For `soft`, tokens with a weight of at
+least 0.5 count as marked. All rows teach a fact that the base model did not know. Where a mask marks nothing, the value
+counts as missed. The lower rows separate rewrites by the base model from rows in the source's wording, which have no
+faithful rewrite."""
 
 RANKS = """\
-AUROC: how often a token of the value scores above another token, a tie counting half; 95 % intervals by drawing rows
-again. No threshold is in it. Tokens of white space alone are left out. On the source's text, the draft is the one that
-the base wrote for the rewrite."""
+AUROC: how often a token of the value has a higher score than another token, where a tie counts half; with 95 %
+bootstrap intervals over rows. AUROC does not depend on a threshold. Tokens of white space alone are left out. On the
+source's text, the draft is the one that the base model wrote for the rewrite."""
 
 
 @dataclass(frozen=True)
 class MeasuredText:
-    """One text that was measured: the ``source``'s, or ``regenerated``."""
+    """The quality of the masks on one text. ``text``: ``source`` or ``regenerated``."""
 
     setting: str
     budget: str
@@ -47,8 +48,8 @@ class MeasuredText:
 
 
 def write_marks(worlds: str, budgets: str, out: Path) -> str:
-    """Build what is not built, measure, and write the page's part and the figures into ``out``; returns the tables.
-    Raises ValueError, before anything is built, for a name that is none and for a page with broken markers."""
+    """Build what is missing, measure, and write the tables and figures into ``out``; returns the tables. Raises
+    ValueError, before anything is built, for an unknown name and for a page with broken markers."""
     settings, wordings = named(worlds, SETTINGS, "--worlds"), named(budgets, BUDGETS, "--budgets")
     places = [Place(SETTINGS[setting], budget, WORK) for budget in wordings for setting in settings]
     insert(out / RESULTS, "")
@@ -60,7 +61,8 @@ def write_marks(worlds: str, budgets: str, out: Path) -> str:
 
 
 def measured(place: Place) -> Iterator[MeasuredText]:
-    """The regenerated text, and the source's; an unclean setting has the source of the clean one."""
+    """The qualities on the regenerated text and on the source's. A dirty setting has the source of the clean one, so
+    only its regenerated text is measured."""
     drafts: dict[str, str] = {}
     for text in ("regenerated",) if place.setting.dirty else ("regenerated", "source"):
         with place.alone(), Progress() as progress:
@@ -71,12 +73,12 @@ def measured(place: Place) -> Iterator[MeasuredText]:
 
 
 def figures(texts: Sequence[MeasuredText]) -> dict[str, Any]:
-    """Everything, unrounded."""
+    """All figures, unrounded."""
     return {"texts": [asdict(text) for text in texts]}
 
 
 def page(texts: Sequence[MeasuredText]) -> str:
-    """The tables, budget after budget; the regenerated texts come first."""
+    """The tables, budget after budget, regenerated texts first."""
     parts = ["## What the masks find"]
     for budget in dict.fromkeys(text.budget for text in texts):
         budget_texts = sorted((text for text in texts if text.budget == budget), key=lambda text: text.text)
@@ -113,6 +115,6 @@ def _bounded(share: Share) -> str:
 
 
 def insert(path: Path, content: str) -> str:
-    """The page's text with this content between its markers, or at its end where it has none. ValueError where they
-    do not stand there once each, in order."""
+    """The page's text with this content between its markers, or at the end where it has no markers. Raises ValueError
+    for broken markers."""
     return between(path, content, MARKS)

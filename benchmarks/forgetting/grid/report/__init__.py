@@ -1,1 +1,1 @@
-"""What the cells of the grid come to: a picture per setting and budget, and tables."""
+"""The report on the grid's cells: tables, and a picture for each setting and budget."""

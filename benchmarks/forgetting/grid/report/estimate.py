@@ -1,4 +1,4 @@
-"""A figure of a method with its 95 % interval: over seeds where there are several, over items where there is one."""
+"""Figures of a method with 95 % intervals: over seeds where there are several, over items where there is one."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from train.evaluation.compare import wilson
 NORMAL = 1.96  # 0.975 quantile of the normal distribution
 
 Shares = Sequence[tuple[float, int]]
-"""(right, items) of suites that count the same; ``right`` may be a mean over seeds."""
+"""(right answers, items) of suites that count equally; ``right`` may be a mean over seeds."""
 Measure = Callable[[Cell], Shares]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """``low`` and ``high`` may lie outside what the figure can be: the interval over seeds is symmetric."""
+    """A figure and its 95 % interval. An interval over seeds is symmetric, so its bounds can lie below 0 or above 1."""
 
     value: float
     low: float
@@ -33,7 +33,7 @@ class Estimate:
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean of at least two seeds, ± t · s / √n.
+    """Mean of at least two seeds, with the interval ± t · s / √n.
 
     >>> over_seeds([0.9, 0.92]).half.__round__(3)
     0.127
@@ -44,8 +44,8 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def over_items(shares: Shares) -> Estimate:
-    """Mean of independent proportions, its interval from theirs: each bound is off the mean by the root of the squared
-    distances of the Wilson bounds (MOVER: Zou and Donner 2008, Stat. Med. 27:1693). One proportion: Wilson's own.
+    """Mean of independent proportions. Its bounds are combined from their Wilson bounds by MOVER, the root of the sum
+    of squared distances (Zou and Donner 2008, Stat. Med. 27:1693); a single proportion has its Wilson interval.
 
     >>> one = over_items([(8, 10)])
     >>> round(one.low, 4), round(one.high, 4)
@@ -59,8 +59,8 @@ def over_items(shares: Shares) -> Estimate:
 
 
 def estimate(cells: Sequence[Cell], measure: Measure) -> Estimate:
-    """One figure of a method from its cells, one a seed. Of several: the wider of the interval over seeds and that of
-    the items, since seeds that happen to agree still asked no more than these items."""
+    """One figure of a method from its cells, one for each seed. With several seeds, the interval is the wider of those
+    over seeds and over items: seeds that happen to agree do not make the items more."""
     shares = [measure(cell) for cell in cells]
     if len(cells) == 1:
         return over_items(shares[0])
@@ -71,23 +71,24 @@ def estimate(cells: Sequence[Cell], measure: Measure) -> Estimate:
 
 
 def retained(cells: Sequence[Cell]) -> Estimate:
-    """Mean retention over suites, from a method's cells, one a seed; its interval is that of the change since the base.
+    """Mean retention over suites from a method's cells, one for each seed, with the interval of its change from the
+    base model's.
 
-    Every method is asked the same items as the base, so what it keeps is told by the items that flipped, and how hard
-    those items are says nothing about it: per suite, the variance of the items' change (-1, 0 or 1; the mean of it over
-    seeds), as in a paired test, and one flip more in each direction over all, so that no flip is not no doubt. Of
-    several seeds: the wider of this interval and that over seeds.
+    All methods answer the same items as the base model, so only flipped items tell what a method keeps, as in a paired
+    test. The variance of a suite is that of its items' changes (-1, 0 or 1; with several seeds their mean). One more
+    flip in each direction, over all suites, gives an interval above zero where no item flipped. With several seeds, the
+    interval is the wider of this one and that over seeds.
     """
     means = [cell.retention_mean() for cell in cells]
     value, half = mean(means), _half(cells[0], _changes(cells), means)
-    one = len(cells) == 1  # over seeds it stays symmetric, for tables write half of it
+    one = len(cells) == 1  # with several seeds it stays symmetric, since tables show half of its width
     return Estimate(value, value - half, min(1.0, value + half) if one else value + half, len(cells))
 
 
 def difference(cells: Sequence[Cell], others: Sequence[Cell]) -> Estimate:
-    """Mean retention of one method less that of another: a paired test as in ``retained``, item by item, each item's
-    change the mean over the method's seeds. Where both have several seeds in common: the wider of this interval and
-    that over the differences of these seeds."""
+    """Mean retention of one method minus that of another, with the interval of a paired test over items as in
+    ``retained``; an item's change is its mean over the method's seeds. Where both have several seeds in common, the
+    interval is the wider of this one and that over the differences by seed."""
     one, other = _changes(cells), _changes(others)
     for name, items in other.items():
         for item, value in items.items():
@@ -100,11 +101,11 @@ def difference(cells: Sequence[Cell], others: Sequence[Cell]) -> Estimate:
 
 
 Change = dict[str, dict[int, float]]
-"""Suite -> item -> how it changed since the base, from -1 to 1; an item that is not there did not."""
+"""Suite -> item -> its change from the base model, from -1 to 1. Items without a change are absent."""
 
 
 def _changes(seeds: Sequence[Cell]) -> Change:
-    """The mean over seeds."""
+    """The changes of a method's cells, as means over seeds."""
     changes: Change = {name: defaultdict(float) for name in seeds[0].retention}
     for cell in seeds:
         for name, outcome in cell.retention.items():
@@ -116,8 +117,9 @@ def _changes(seeds: Sequence[Cell]) -> Change:
 
 
 def _half(cell: Cell, change: Change, seeds: Sequence[float]) -> float:
-    """Half of the 95 % interval of the mean over suites of items' mean change, or of that over ``seeds``, the same by
-    seed, where there are several and it is wider. ``cell``: for the suites' sizes."""
+    """Half of the width of a 95 % interval: of the mean over suites of the items' mean changes, or of the interval over
+    ``seeds`` (the same figure by seed), where there are several and that is wider. ``cell``: gives the suites'
+    sizes."""
     sizes = {name: outcome.items for name, outcome in cell.retention.items()}
     spread = [_squared_error(list(change[name].values()), items) for name, items in sizes.items()]
     items = NORMAL * sqrt(sum(spread) / len(spread) ** 2 + 2 / sum(sizes.values()) ** 2)
@@ -125,13 +127,13 @@ def _half(cell: Cell, change: Change, seeds: Sequence[float]) -> float:
 
 
 def _squared_error(values: Sequence[float], items: int) -> float:
-    """Squared standard error of a mean over items, of which those that are not 0 are given."""
+    """Squared standard error of a mean over items. ``values``: those that are not 0."""
     centre = sum(values) / items
     return (sum(value**2 for value in values) / items - centre**2) / items
 
 
 def below(one: Estimate, other: Estimate) -> bool:
-    """Lower, and apart: the intervals do not overlap."""
+    """Whether ``one`` is lower and the intervals do not overlap."""
     return one.high < other.low
 
 
@@ -164,7 +166,7 @@ def repeated(cell: Cell) -> Shares:
 
 
 def changed(cell: Cell) -> Shares:
-    """Neighbours whose answer changed, pooled as ``Cell.changed`` does."""
+    """Neighbour questions whose answer changed, pooled as in ``Cell.changed``."""
     outcomes = cell.locality.values()
     return [(sum(o.items - o.after for o in outcomes), sum(o.items for o in outcomes))]
 

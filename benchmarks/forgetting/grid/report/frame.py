@@ -1,4 +1,4 @@
-"""An empty picture: the plot with its scales, the corner enlarged below it, what the signs and the numbers mean."""
+"""The empty picture: a plot with its scales, below it the enlarged corner, and the legends."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from benchmarks.forgetting.grid.report.estimate import Estimate
-from benchmarks.forgetting.grid.report.looks import GREY, GRID, INK, OURS, QUIET, Look, text_colour
 from benchmarks.forgetting.grid.report.names import Corner, lost
+from benchmarks.forgetting.grid.report.styles import GREY, GRID, INK, OURS, QUIET, Style, text_colour
 from benchmarks.forgetting.grid.report.summary import Panel
 
 DPI = 96
-WIDTH, LEFT, RIGHT = 900, 62, 16  # pixels: of the picture, of its margins
-HEAD, PLOT, FOOT, BETWEEN, CORNER = 66, 470, 58, 20, 300  # pixels from top to bottom
-LINE = 15  # pixels between lines of the key
+WIDTH, LEFT, RIGHT = 900, 62, 16  # pixels: width of the picture and of its margins
+HEAD, PLOT, FOOT, BETWEEN, CORNER = 66, 470, 58, 20, 300  # heights in pixels, from top to bottom
+LINE = 15  # pixels between lines of the legend of numbers
 LOSSES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 RECALLS = (0, 25, 50, 75, 90, 95, 98, 100)
 
@@ -34,8 +34,8 @@ class Frame:
     corner: Axes | None
 
 
-def make_frame(panel: Panel, title: str, key: Sequence[tuple[str, Look]], corner: Corner | None) -> Frame:
-    """``key``: numbered labels. ``corner``: what to enlarge."""
+def make_frame(panel: Panel, title: str, key: Sequence[tuple[str, Style]], corner: Corner | None) -> Frame:
+    """``key``: numbered labels and their styles, for the legend of numbers. ``corner``: the corner to enlarge."""
     columns = max(2, min(5, 130 // max((len(text) for text, _ in key), default=26)))
     rows = -(-len(key) // columns)
     height = HEAD + PLOT + FOOT + (BETWEEN + CORNER + FOOT if corner else 0) + (LINE * rows + 12 if rows else 0)
@@ -49,14 +49,14 @@ def make_frame(panel: Panel, title: str, key: Sequence[tuple[str, Look]], corner
     figure.text(12 / WIDTH, 1 - 20 / height, title, size=11.5, weight="bold", color=INK, va="center", parse_math=False)
     figure.legend(handles=list(_signs()), loc="center left", bbox_to_anchor=(4 / WIDTH, 1 - 46 / height), ncols=6,
                   frameon=False, fontsize=8.5, handletextpad=0.5, columnspacing=1.6, labelcolor=INK)  # fmt: skip
-    for place, (text, look) in enumerate(key):
+    for place, (text, style) in enumerate(key):
         x, y = 14 + (WIDTH - 28) / columns * (place // rows), LINE * (rows - place % rows)
-        figure.text(x / WIDTH, y / height, text, size=8, color=text_colour(look), va="center", parse_math=False)
+        figure.text(x / WIDTH, y / height, text, size=8, color=text_colour(style), va="center", parse_math=False)
     return Frame(figure, main, below)
 
 
 def _axes(figure: Figure, height: int, top: int, size: int) -> Axes:
-    """``top``, ``size``: pixels from the upper edge, and of the axes' height."""
+    """``top``: pixels from the upper edge of the picture. ``size``: height of the axes in pixels."""
     box = (LEFT / WIDTH, 1 - (top + size) / height, (WIDTH - LEFT - RIGHT) / WIDTH, size / height)
     axes = figure.add_axes(box)
     axes.grid(color=GRID, linewidth=0.8)
@@ -71,9 +71,9 @@ def _axes(figure: Figure, height: int, top: int, size: int) -> Axes:
 
 
 def _signs() -> Iterator[Line2D]:
-    def sign(label: str, **look: Any) -> Line2D:
+    def sign(label: str, **style: Any) -> Line2D:
         every: Any = {"color": GREY, "linewidth": 1.2}
-        return Line2D([], [], **(every | look), label=label)
+        return Line2D([], [], **(every | style), label=label)
 
     yield sign("chosen rate, 95 % interval", marker="o", markersize=7, linestyle="none")
     yield sign("on regenerated text", marker="D", markersize=6, linestyle="none")
@@ -84,8 +84,8 @@ def _signs() -> Iterator[Line2D]:
 
 
 def _scales(axes: Axes, panel: Panel) -> None:
-    """Retention as points lost, stretched towards none (asinh: straight up to 0.2 points, logarithmic beyond); recall
-    by the root of what lacks. Both so that the upper right corner, where methods differ by little, has room."""
+    """Scales that enlarge the upper right corner, where methods differ little. Retention: points lost, by asinh (linear
+    up to 0.2 points, then logarithmic). Recall: the square root of the percentage missing."""
     base = panel.base()[0]
     losses = [lost(retention, base) for run in panel.runs.values() for retention, _ in run.curve()]
     losses += [lost(bound, base) for run in panel.runs.values() for bound in bounds(run.point.retention)]
@@ -100,13 +100,13 @@ def _scales(axes: Axes, panel: Panel) -> None:
 
 
 def _tick(loss: float, base: float) -> str:
-    """Percent right, and below it the points lost or gained."""
+    """The label of a tick: percent right, and below it the points lost or gained."""
     change = "base" if abs(loss) < 1e-9 else f"{'−' if loss > 0 else '+'}{abs(loss):.2g}"
     return f"{100 * base - loss:.1f}\n{change}"
 
 
 def _enlarged(main: Axes, below: Axes, corner: Corner, base: float) -> None:
-    """Plain scales, and a frame in the main plot around what they show."""
+    """Set linear scales for the enlarged corner, and draw its frame into the main plot."""
     below.set_xlim(corner.loss, main.get_xlim()[1])
     below.set_ylim(corner.recall, 100.8 if corner.recall > 95 else 101.5)
     below.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
@@ -119,7 +119,8 @@ def _enlarged(main: Axes, below: Axes, corner: Corner, base: float) -> None:
 
 
 def _stretch(recall: Floats) -> Floats:
-    """The root of what lacks to 102 and not to 100: an item less at the top is not worth a tenth of the picture."""
+    """Height of a recall in percent. The square root is of the distance to 102 and not to 100, since otherwise the last
+    item below 100 would take a tenth of the picture."""
     height: Floats = -np.sqrt(np.maximum(102.0 - np.asarray(recall), 0.0))
     return height
 
@@ -129,5 +130,5 @@ def _shrink(height: Floats) -> Floats:
 
 
 def bounds(estimate: Estimate) -> tuple[float, float]:
-    """An interval within what a share can be."""
+    """The interval, cut to 0 and 1."""
     return max(0.0, estimate.low), min(1.0, estimate.high)

@@ -1,4 +1,5 @@
-"""Who is beaten by whom, in recall and retention at once, where a difference counts only if the intervals are apart."""
+"""The front: which methods are not beaten in recall and retention. A difference counts only if the intervals do not
+overlap."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,22 +14,23 @@ class Point:
 
 
 def not_lower(one: Point, other: Point) -> bool:
-    """In neither direction lower and apart: ``one`` dominates ``other`` or cannot be told from it."""
+    """Whether ``one`` is lower than ``other`` in neither direction."""
     return not below(one.recall, other.recall) and not below(one.retention, other.retention)
 
 
 def beats(one: Point, other: Point) -> bool:
-    """In neither direction lower and apart, in at least one higher and apart."""
+    """Whether ``one`` is lower in neither direction and higher in at least one."""
     return not_lower(one, other) and not not_lower(other, one)
 
 
 def front(points: Mapping[str, Point]) -> list[str]:
-    """The names that nobody beats, in the order given; those that cannot be told apart are on it together."""
+    """The names of points that no other point beats, in the order given. Points whose intervals overlap are on the
+    front together."""
     return [name for name, point in points.items() if not any(beats(other, point) for other in points.values())]
 
 
 def shortfall(point: Point, leaders: Mapping[str, Point]) -> float:
-    """What lacks to the nearest leader: recall plus retention, as shares, by the values alone."""
+    """Distance to the nearest leader: missing recall plus missing retention, as shares, by the values alone."""
     return min(
         max(0.0, leader.recall.value - point.recall.value) + max(0.0, leader.retention.value - point.retention.value)
         for leader in leaders.values()
@@ -37,13 +39,13 @@ def shortfall(point: Point, leaders: Mapping[str, Point]) -> float:
 
 @dataclass(frozen=True)
 class Standing:
-    """One method among rivals. ``best``: the rival to compare it with; ``reached``: whether that one's recall is not
-    lower."""
+    """The place of ours among the rivals. ``best``: the rival to compare with; ``reached``: whether the recall of
+    ``best`` is not lower than ours."""
 
     best: str | None
     reached: bool
-    level: tuple[str, ...]  # cannot be told from it
-    above: tuple[str, ...]  # beat it
+    level: tuple[str, ...]  # rivals that neither beat ours nor are lower
+    above: tuple[str, ...]  # rivals that beat ours
 
     @property
     def alone(self) -> bool:
@@ -51,8 +53,8 @@ class Standing:
 
 
 def standing(ours: Point, rivals: Mapping[str, Point]) -> Standing:
-    """The best rival is the one that keeps most among those whose recall is not lower; where no recall reaches ours,
-    the one that recalls most."""
+    """The standing of ours. The best rival has the highest retention among those whose recall is not lower; where there
+    is none, the highest recall."""
     same = {name: point for name, point in rivals.items() if not below(point.recall, ours.recall)}
     best = max(same, key=lambda name: (same[name].retention.value, same[name].recall.value), default=None)
     if best is None:

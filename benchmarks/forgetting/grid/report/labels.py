@@ -1,4 +1,4 @@
-"""Where labels go in a crowded plot: each where it covers least, near to its point."""
+"""Positions of labels in a crowded plot: near to their points, where they cover least."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ GAP = 2.0  # between two labels
 
 @dataclass(frozen=True)
 class Box:
-    """Pixels, from the lower left."""
+    """A rectangle in pixels, from the lower left corner of the picture."""
 
     left: float
     bottom: float
@@ -25,13 +25,13 @@ class Box:
     top: float
 
     def overlap(self, other: "Box") -> float:
-        """Area in common."""
+        """The common area, in square pixels."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.top, other.top) - max(self.bottom, other.bottom)
         return max(0.0, width) * max(0.0, height)
 
     def around(self, spots: Floats) -> NDArray[np.bool_]:
-        """Which of these spots [n, 2] are inside: [n]."""
+        """Which of these points are inside. spots: [n, 2]; result: [n]."""
         inside: NDArray[np.bool_] = (spots >= (self.left, self.bottom)) & (spots <= (self.right, self.top))
         return inside[:, 0] & inside[:, 1]
 
@@ -45,7 +45,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A label to place: its point, and its size in pixels."""
+    """A label to place: its point and its size, in pixels."""
 
     at: Spot
     width: float
@@ -57,8 +57,8 @@ def around(spot: Spot, width: float, height: float) -> Box:
 
 
 def place(labels: Sequence[Wanted], taken: Sequence[Box], lines: Floats, bounds: Box) -> list[Box]:
-    """A box for each label, greedily in the order given. ``taken``: what must stay free; ``lines``: points of curves
-    [n, 2], which a label may cover when it must. Where nothing is free, the least bad place."""
+    """A box for each label, placed greedily in the order given, each where its cost is least. ``taken``: boxes to keep
+    free; ``lines``: points of curves [n, 2], which cost less to cover."""
     filled, placed = list(taken), []
     for label in labels:
         box = _best(label, filled, lines, bounds)
@@ -68,18 +68,18 @@ def place(labels: Sequence[Wanted], taken: Sequence[Box], lines: Floats, bounds:
 
 
 def _best(label: Wanted, filled: Sequence[Box], lines: Floats, bounds: Box) -> Box:
-    """Of least cost: pixels of distance, to which what is covered is made comparable."""
+    """The box of least cost. The cost is the distance in pixels plus a weight for all that the box covers."""
     best, least = around(label.at, label.width, label.height), inf
     for box in _candidates(label, bounds):
         cost = _cost(box, label, filled)
-        if cost < least:  # the curves last: they have thousands of points
+        if cost < least:  # curves are tested last, because they have thousands of points
             cost += 4 * box.holds(lines)
             best, least = (box, cost) if cost < least else (best, least)
     return best
 
 
 def _candidates(label: Wanted, bounds: Box) -> Iterator[Box]:
-    """Boxes on rings around the point, moved into the bounds where they stick out."""
+    """Boxes on circles around the point, moved inside the bounds."""
     for distance in DISTANCES:
         for step in range(DIRECTIONS):
             x, y = cos(2 * pi * step / DIRECTIONS), sin(2 * pi * step / DIRECTIONS)
@@ -94,7 +94,7 @@ def _inside(box: Box, bounds: Box) -> Box:
 
 
 def nearest(box: Box, spot: Spot) -> Spot:
-    """The point of a box next to a spot: where a leader ends."""
+    """The point of a box that is nearest to ``spot``, where a line from the label's point ends."""
     return min(max(spot[0], box.left), box.right), min(max(spot[1], box.bottom), box.top)
 
 

@@ -1,4 +1,4 @@
-"""Names and numbers in the picture, beside their points."""
+"""Names and numbers of methods in the picture, beside their points."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from benchmarks.forgetting.grid.report.labels import Box, Floats, Spot, Wanted, around, nearest, place
-from benchmarks.forgetting.grid.report.looks import INK, Look, text_colour
+from benchmarks.forgetting.grid.report.styles import INK, Style, text_colour
 from benchmarks.forgetting.grid.report.summary import Panel, Run
 
-BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4}  # a name stays legible on a curve
-LEADER = 11  # pixels between a name and its point from which a line joins them
+BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4}  # keeps names legible on curves
+LEADER = 11  # pixels; a name farther from its point gets a line to the point
 
-NEAR_LOSS, NEAR_RECALL = 1.5, 90.0  # points lost at most, and percent recalled at least, to be near the corner
-CROWD = 5  # methods near it, from which on it is enlarged
+NEAR_LOSS, NEAR_RECALL = 1.5, 90.0  # a method near the corner loses at most so many points and recalls so many percent
+CROWD = 5  # the corner is enlarged where at least so many methods are near it
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Label:
 
 
 def lost(retention: float, base: float) -> float:
-    """Points lost against the base; both are shares."""
+    """Points lost against the base model. Both arguments are shares."""
     return 100 * (base - retention)
 
 
@@ -44,7 +44,7 @@ def at(run: Run, base: float) -> Spot:
 
 @dataclass(frozen=True)
 class Corner:
-    """Up to ``loss`` points lost, from ``recall`` percent, and who is in it."""
+    """The corner with at most ``loss`` points lost and at least ``recall`` percent, and the methods in it."""
 
     loss: float
     recall: float
@@ -52,7 +52,7 @@ class Corner:
 
 
 def find_corner(panel: Panel) -> Corner | None:
-    """As little of the upper right corner as holds all who are near to it; none where few are, and have room."""
+    """The smallest corner with all methods near it, or None where these are few enough for the main plot."""
     spots = {name: at(run, panel.base()[0]) for name, run in panel.runs.items()}
     inside = {name: (x, y) for name, (x, y) in spots.items() if x <= NEAR_LOSS and y >= NEAR_RECALL}
     if len(inside) < CROWD:
@@ -62,14 +62,14 @@ def find_corner(panel: Panel) -> Corner | None:
 
 
 def write_names(
-    figure: Figure, axes: Axes, panel: Panel, styles: Mapping[str, Look], numbers: Mapping[str, int],
+    figure: Figure, axes: Axes, panel: Panel, styles: Mapping[str, Style], numbers: Mapping[str, int],
     shown: Collection[str], base: bool,
 ) -> None:  # fmt: skip
-    """``numbers``: of the methods that are not named. ``shown``: the methods to label. ``base``: whether the base model
-    is labelled. What matters most finds its place first."""
+    """Label points; the most important labels are placed first. ``numbers``: of the methods that are not named.
+    ``shown``: the methods to label. ``base``: whether the base model is labelled."""
     labels = list(_labels(panel, styles, numbers, shown, base))
     texts = [_write(axes, label) for label in labels]
-    canvas: Any = FigureCanvasAgg(figure)  # whose method here has no types
+    canvas: Any = FigureCanvasAgg(figure)  # Any: get_renderer has no type annotations
     renderer = canvas.get_renderer()
     sizes = [text.get_window_extent(renderer) for text in texts]
     spots = [axes.transData.transform(label.at) for label in labels]
@@ -83,19 +83,19 @@ def write_names(
 
 
 def _labels(
-    panel: Panel, styles: Mapping[str, Look], numbers: Mapping[str, int], shown: Collection[str], with_base: bool
+    panel: Panel, styles: Mapping[str, Style], numbers: Mapping[str, int], shown: Collection[str], with_base: bool
 ) -> Iterator[Label]:
     base, recall = panel.base()
     runs = [(run, styles[run.method.name]) for run in panel.near_front() if run.method.name in shown]
-    for run, look in runs:
-        if look.named:
-            size, weight = (10, "bold") if look.strong else (9, "normal")
-            yield Label(run.method.label, at(run, base), text_colour(look), size, weight)
+    for run, style in runs:
+        if style.named:
+            size, weight = (10, "bold") if style.strong else (9, "normal")
+            yield Label(run.method.label, at(run, base), text_colour(style), size, weight)
     if with_base:
         yield Label("base model", (0.0, 100 * recall), INK, 8.5)
-    for run, look in runs:
-        if not look.named:
-            yield Label(str(numbers[run.method.name]), at(run, base), text_colour(look), 7.5)
+    for run, style in runs:
+        if not style.named:
+            yield Label(str(numbers[run.method.name]), at(run, base), text_colour(style), 7.5)
 
 
 def _write(axes: Axes, label: Label) -> Text:
@@ -116,7 +116,7 @@ def _move(axes: Axes, label: Label, want: Wanted, text: Text, box: Box) -> None:
 
 
 def _along(axes: Axes, bounds: Box) -> Floats:
-    """Points every few pixels along the curves and the intervals, in pixels: [n, 2], those in sight."""
+    """Points every few pixels along curves and intervals, [n, 2], in pixels, inside the bounds."""
     curves = [np.column_stack([line.get_xdata(), line.get_ydata()]) for line in axes.get_lines()]
     bars = [bar for bars in axes.collections if isinstance(bars, LineCollection) for bar in bars.get_segments()]
     pieces = [np.empty((0, 2))]

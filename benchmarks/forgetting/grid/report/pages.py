@@ -1,4 +1,4 @@
-"""A part of a Markdown page that a program writes, between two markers."""
+"""Generated parts of Markdown pages, each between two markers."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ Markers = tuple[str, str]
 
 
 def markers(name: str) -> Markers:
-    """Where a part begins and ends."""
+    """The markers at the begin and the end of a part."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
@@ -16,7 +16,8 @@ BEGIN, END = GRID = markers("grid")
 
 
 def block(page: Path, part: Markers = GRID) -> bool:
-    """Whether the page has the markers. Raises ``ReportError`` where they do not stand once each, in order."""
+    """Whether the page has the markers. Raises ``ReportError`` where the page does not have each marker once, in
+    order."""
     begin, end = part
     text = page.read_text(encoding="utf-8")
     counts = text.count(begin), text.count(end)
@@ -29,8 +30,8 @@ def block(page: Path, part: Markers = GRID) -> bool:
 
 
 def between(page: Path, content: str, part: Markers = GRID) -> str:
-    """The page's text with this content between its markers, or after its end with markers around; a page that does not
-    exist begins with them."""
+    """The page's text with this content between its markers. A page without markers gets them at its end, and a page
+    that does not exist begins with them."""
     begin, end = part
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     if page.is_file() and block(page, part):

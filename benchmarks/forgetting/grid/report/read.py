@@ -1,4 +1,4 @@
-"""Cells from disk, each looked at before anything is computed from it."""
+"""Read cells from disk and check them before anything is computed from them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +18,9 @@ class ReportError(ValueError):
 
 
 def read_cells(folder: Path) -> list[Cell]:
-    """All cells of a folder, in its table or beside it, in the order of their names.
+    """All cells of a folder, from its table and from single files, in the order of their names.
 
-    Raises ``ReportError`` where there are none, and where a file is no whole cell or does not stand under its own name.
+    Raises ``ReportError`` where there are none, and for a file that is not a complete cell or has another cell's name.
     """
     for path in sorted(folder.glob("*/*/*.json")):
         _check(path, folder)
@@ -46,7 +46,7 @@ def _check(path: Path, folder: Path) -> None:
 
 
 def _lacks(cell: Cell) -> Iterator[str]:
-    """What figures would be divided by, or looked up, and is not there."""
+    """What the report needs and the cell lacks: suites and counts that it looks up, and divisors above zero."""
     yield from (f"no knowledge suite {name!r}" for name in KNOWLEDGE if name not in cell.knowledge)
     yield from (f"no count of {field} answers to new_unseen" for field in ("strict", "lenient")
                 if "new_unseen" not in getattr(cell, field))  # fmt: skip
@@ -61,8 +61,8 @@ def _lacks(cell: Cell) -> Iterator[str]:
 
 
 def other_bases(cells: Sequence[Cell]) -> list[str]:
-    """Cells of one setting and budget whose base model scored otherwise than in most of them: before and after would
-    be compared across two bases, or two exams. ``ROUNDING`` items may differ: near ties, on another processor."""
+    """Cells whose base model has other scores than in most cells of the same setting and budget, so that they belong to
+    another base model or another exam. ``ROUNDING`` items may differ, because other processors round differently."""
     groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         groups[cell.key.setting, cell.key.budget].append(cell)
@@ -70,7 +70,7 @@ def other_bases(cells: Sequence[Cell]) -> list[str]:
 
 
 ROUNDING = 3
-"""Of some 4,000 items. On two kinds of processors the base model answered one of them otherwise."""
+"""Items, of about 4,000. On two kinds of processors, the base model answered one item differently."""
 
 
 def _minority(cells: Sequence[Cell]) -> list[Cell]:
@@ -80,6 +80,7 @@ def _minority(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _alike(score: Mapping[str, tuple[int, int]], usual: Mapping[str, tuple[int, int]]) -> bool:
-    """The same suites of the same size, and nearly as many right answers in each; (items, right) by suite."""
+    """Whether the suites and their sizes are equal and the right answers differ by at most ``ROUNDING``. Arguments:
+    (items, right) by suite."""
     sizes = [{name: items for name, (items, _) in each.items()} for each in (score, usual)]
     return sizes[0] == sizes[1] and sum(abs(score[name][1] - usual[name][1]) for name in usual) <= ROUNDING

@@ -1,4 +1,4 @@
-"""The cells of a setting and budget, method by method: its curve over the rates, and its figures at the chosen one."""
+"""The cells of a setting and budget by method: curves over learning rates, and figures at the chosen rates."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,14 +12,14 @@ from benchmarks.forgetting.grid.report.choose import SEED, choose_rate, validati
 from benchmarks.forgetting.grid.report.estimate import RECALL, Estimate, Measure, estimate, retained
 from benchmarks.forgetting.grid.report.front import Point, front, shortfall
 
-LEAST_RATES = 4  # of a curve; which four of the grid depends on where a method begins to learn
-SEEDS = 3  # expected at the chosen rate
+LEAST_RATES = 4  # rates of a complete curve; which of the grid depends on where a method begins to learn
+SEEDS = 3  # seeds of a complete method at its chosen rate
 FAMILIES = ("ours", "rival", "variant", "control")
 COMPETITORS = FAMILIES[:2]
 
 
 class Method(Protocol):
-    """What the report knows of a method; the table of methods holds them by name."""
+    """What the report needs of a method."""
 
     @property
     def name(self) -> str: ...
@@ -30,7 +30,7 @@ class Method(Protocol):
     @property
     def paper(self) -> str: ...  # "arXiv 1612.00796", or empty
     @property
-    def regenerated(self) -> bool: ...  # trains on the base model's own wording of the facts
+    def regenerated(self) -> bool: ...  # whether it trains on the base model's own wording
 
 
 Methods = Mapping[str, Method]
@@ -38,11 +38,11 @@ Methods = Mapping[str, Method]
 
 @dataclass(frozen=True)
 class Run:
-    """One method in one setting and budget. ``cells``: by rate, each by seed, both ascending."""
+    """One method in one setting and budget. ``cells``: by rate, then by seed, both ascending."""
 
     method: Method
     cells: Mapping[float, Sequence[Cell]]
-    rate: float  # the chosen one, of the grid
+    rate: float  # the chosen rate of the grid
 
     @property
     def chosen(self) -> Sequence[Cell]:
@@ -59,19 +59,20 @@ class Run:
         return mean(value(cell) for cell in self.chosen)
 
     def curve(self) -> list[tuple[float, float]]:
-        """(retention, recall) by rate, each the mean of its seeds."""
+        """(retention, recall) for each rate, as means over seeds."""
         rates = self.cells.values()
         return [(mean(c.retention_mean() for c in cells), mean(c.recall() for c in cells)) for cells in rates]
 
     def worst(self) -> tuple[str, float]:
-        """The retention suite that fell most, and by what share of its items; negative: it rose."""
+        """(the retention suite that fell most, the share of its items by which it fell; negative where it rose)."""
         by_seed = [cell.drops() for cell in self.chosen]
         drops = {name: mean(seed[name] for seed in by_seed) for name in by_seed[0]}
         name = max(drops, key=lambda name: drops[name])
         return name, drops[name]
 
     def missing(self) -> list[str]:
-        """What is not there of four rates with the first seed, and of three seeds at the chosen rate."""
+        """What the method lacks: of ``LEAST_RATES`` rates with the first seed, and of ``SEEDS`` seeds at the chosen
+        rate."""
         rates = sum(any(c.key.seed == SEED for c in cells) for cells in self.cells.values())
         counts = [(rates, LEAST_RATES, "rates"), (len(self.chosen), SEEDS, "seeds at the chosen rate")]
         return [f"{count} of {expected} {what}" for count, expected, what in counts if count < expected]
@@ -79,12 +80,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture and its tables."""
+    """A setting and budget: what one picture and its tables show."""
 
     setting: str
     budget: str
     runs: Mapping[str, Run]  # by method name, in the order of the table of methods
-    unchosen: tuple[str, ...]  # methods with cells, none of them with the seed that the rate is chosen by
+    unchosen: tuple[str, ...]  # methods whose cells lack the seed that the rate is chosen by
     absent: tuple[str, ...]  # methods without cells
 
     @property
@@ -93,11 +94,12 @@ class Panel:
 
     @cached_property
     def points(self) -> dict[str, Point]:
-        """Variants and controls are no competitors: they show what an ingredient does, or what would be possible."""
+        """The points of the competitors by method name. Variants and controls do not compete: they show what one part
+        does, or what is possible."""
         return {name: run.point for name, run in self.runs.items() if run.method.family in COMPETITORS}
 
     def only(self, *families: str) -> "Panel":
-        """The same with the methods of these families alone."""
+        """The panel with the methods of these families alone."""
         return replace(self, runs={name: run for name, run in self.runs.items() if run.method.family in families})
 
     @cached_property
@@ -105,7 +107,8 @@ class Panel:
         return tuple(front(self.points))
 
     def near_front(self) -> list[Run]:
-        """Competitors, the front first (by recall), then by what they lack to it; then variants, then controls."""
+        """All runs: competitors on the front by recall, other competitors by their distance to it, variants,
+        controls."""
         leaders = {name: self.points[name] for name in self.front} or {n: run.point for n, run in self.runs.items()}
 
         def order(run: Run) -> tuple[int, bool, float, float]:
@@ -126,7 +129,7 @@ class Panel:
         return [cell for run in self.runs.values() for seeds in run.cells.values() for cell in seeds]
 
     def incomplete(self) -> dict[str, list[str]]:
-        """What is not there -> labels of the methods that lack it."""
+        """What is missing -> labels of the methods that lack it."""
         labels: dict[str, list[str]] = defaultdict(list)
         for run in self.runs.values():
             for lack in run.missing():
@@ -135,7 +138,8 @@ class Panel:
 
 
 def panels(cells: Iterable[Cell], methods: Methods, settings: Sequence[str], budgets: Sequence[str]) -> list[Panel]:
-    """A panel for each setting and budget with cells of known methods, in the order of both lists; others follow."""
+    """A panel for each setting and budget with cells of known methods, in the order of ``settings`` and ``budgets``;
+    names that these lack come last."""
     groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         if cell.key.method in methods:

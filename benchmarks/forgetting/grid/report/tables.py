@@ -1,14 +1,25 @@
-"""The tables of a setting and budget, and the one over all of them."""
+"""The tables of a setting and budget, and the table over all of them."""
 
 from collections.abc import Callable, Sequence
 
 from benchmarks.forgetting.grid.report import estimate as figures
 from benchmarks.forgetting.grid.report.front import Standing, standing
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run
-from benchmarks.forgetting.grid.report.wording import NOTHING, big, count, drop, less, listed, rate, share, table, title
+from benchmarks.forgetting.grid.report.wording import (
+    NOTHING,
+    big,
+    count,
+    drop,
+    listed,
+    minus,
+    rate,
+    share,
+    table,
+    title,
+)
 from train.report.pages import cell
 
-NEAREST = 8  # rows of the short table, before those that are always in it
+NEAREST = 8  # competitors in the short table, which always has ours and plain fine-tuning too
 Column = tuple[str, Callable[[Run], str]]
 
 
@@ -58,13 +69,13 @@ SHORT: tuple[Column, ...] = (RATE, UNSEEN, KEPT)
 
 
 def learned_and_lost(panel: Panel, ours: str) -> str:
-    """What every competitor and control taught and what it cost."""
+    """The table of what every competitor and control learned and lost."""
     columns = (PAPER, *LEARNED, *_against(panel, ours), *LOST)
     return methods_table(panel, columns, _of(panel, "ours", "rival", "control"))
 
 
 def variants(panel: Panel, ours: str) -> str:
-    """The same of ours with one thing changed; empty where there is none."""
+    """The same table for the variants of ours; empty where there are none."""
     columns = (*LEARNED, *_against(panel, ours), *LOST)
     return methods_table(panel, columns, _of(panel, "ours", "variant")) if _of(panel, "variant") else ""
 
@@ -74,20 +85,20 @@ def _of(panel: Panel, *families: str) -> list[Run]:
 
 
 def _against(panel: Panel, ours: str) -> tuple[Column, ...]:
-    """What a method keeps more or less than ours, if that is there."""
+    """The column with the difference to ours in retention; none where ours has no cells."""
     reference = panel.runs.get(ours)
-    return (("less ours, same items", lambda run: less(run, reference)),) if reference else ()
+    return (("minus ours, same items", lambda run: minus(run, reference)),) if reference else ()
 
 
 def methods_table(panel: Panel, columns: Sequence[Column], runs: Sequence[Run] | None = None) -> str:
-    """A row per method, the front first. ``runs``: some of the panel's, in its order."""
+    """A table with a row for each method, the front first. ``runs``: those to show; None: all of the panel."""
     rows = [[title(run, run.method.name in panel.front), *(text(run) for _, text in columns)]
             for run in (panel.near_front() if runs is None else runs)]  # fmt: skip
     return table(["method", *(head for head, _ in columns)], rows, words=["paper"])
 
 
 def short_table(panel: Panel, ours: str, plain: str) -> str:
-    """The methods nearest to the front, and these two."""
+    """The table of the methods nearest to the front, of ``ours`` and of ``plain``."""
     competitors = [run.method.name for run in panel.near_front() if run.method.name in panel.points]
     shown = {*competitors[:NEAREST], ours, plain}
     columns = (*SHORT, *_against(panel, ours), WORST, FLIPS)
@@ -95,10 +106,10 @@ def short_table(panel: Panel, ours: str, plain: str) -> str:
 
 
 def over_settings(panels: Sequence[Panel], ours: str, methods: Methods) -> str:
-    """Ours against the best rival with the same recall, a row per setting and budget."""
+    """The table of ours against the best rival with the same recall, a row for each setting and budget."""
     rival, alone = "best rival with that recall", "alone on the front?"
-    less_ours = "its retention less ours, same items"
-    heads = ["setting, budget", "recall / retention", rival, "its recall / retention", less_ours, alone]
+    minus_ours = "its retention minus ours, same items"
+    heads = ["setting, budget", "recall / retention", rival, "its recall / retention", minus_ours, alone]
     return table(heads, [_row(panel, ours, methods) for panel in panels], words=[rival, alone])
 
 
@@ -121,12 +132,12 @@ def _rival(panel: Panel, place: Standing, ours: Run) -> list[str]:
         return [NOTHING, NOTHING, NOTHING]
     run = panel.runs[place.best]
     label = title(run, place.best in panel.front)
-    return [label if place.reached else f"none; the nearest is {label}", _pair(run), less(run, ours)]
+    return [label if place.reached else f"none; the nearest is {label}", _pair(run), minus(run, ours)]
 
 
 def _verdict(panel: Panel, place: Standing, ours: Run, methods: Methods) -> str:
-    """Who shares the place: not lower in recall nor in retention, as far as the intervals tell; and whether these keep
-    less when the items are compared one by one."""
+    """Whether ours is alone on the front; otherwise the rivals that are not lower, and whether all of them keep less on
+    the same items."""
     if place.best is None:
         return "no rival has cells"
     if place.alone:

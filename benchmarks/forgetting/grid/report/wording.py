@@ -1,4 +1,4 @@
-"""Figures as text for a cell of a Markdown table."""
+"""Figures as texts for Markdown tables."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -11,7 +11,7 @@ NOTHING = "–"
 
 
 def share(estimate: Estimate) -> str:
-    """A share in percent, with its interval: "±" over seeds, bounds in brackets over items.
+    """A share in percent with its interval: ± for an interval over seeds, bounds in brackets for one over items.
 
     >>> share(Estimate(0.984, 0.979, 0.989, seeds=3)), share(Estimate(0.984, 0.961, 0.993, seeds=1))
     ('98.4 ± 0.5', '98.4 (96.1–99.3)')
@@ -21,8 +21,8 @@ def share(estimate: Estimate) -> str:
     return f"{percent(estimate.value)} ({percent(estimate.low)}–{percent(estimate.high)})"
 
 
-def less(run: Run, ours: Run) -> str:
-    """What a method keeps more or less than ours, in points, with its interval."""
+def minus(run: Run, ours: Run) -> str:
+    """A method's retention minus that of ours, in points, with its interval."""
     if run is ours:
         return NOTHING
     change = difference(run.chosen, ours.chosen)
@@ -38,7 +38,7 @@ def drop(suite: str, lost: float) -> str:
 
 
 def count(value: float) -> str:
-    """A mean of counts: whole where it is whole.
+    """A mean of counts, without decimals where it is whole.
 
     >>> count(5), count(5.333)
     ('5', '5.3')
@@ -57,12 +57,12 @@ def big(value: float) -> str:
 
 
 def rate(run: Run) -> str:
-    """The peak learning rate that was used."""
+    """The peak learning rate of the chosen cells."""
     return f"{run.chosen[0].rate:g}"
 
 
 def title(run: Run, leads: bool) -> str:
-    """Bold on the front, in italics a control; a dagger where the text is regenerated."""
+    """A method's label: bold on the front, italics for a control, and a dagger where the text is regenerated."""
     method = run.method
     mark = "**" if leads else "*" if method.family == "control" else ""
     dagger = " †" if method.regenerated else ""
@@ -70,12 +70,12 @@ def title(run: Run, leads: bool) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[str] = ()) -> str:
-    """A Markdown table; figures to the right, and to the left the first column and those of these heads."""
+    """A Markdown table. Columns are aligned to the right, except the first and those whose head is in ``words``."""
     left = {heads[0], *words}
     lines = [heads, ["---" if head in left else "--:" for head in heads], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def listed(labels: Iterable[str]) -> str:
-    """Labels may hold commas."""
+    """Labels separated by semicolons, since labels have commas."""
     return "; ".join(cell(label) for label in labels)

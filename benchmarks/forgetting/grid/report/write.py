@@ -1,4 +1,5 @@
-"""`report`: a picture per setting and budget, a page with all tables, and a short part of them in two READMEs."""
+"""The command `report`: a picture for each setting and budget, RESULTS.md with all tables, and short parts of the
+tables in two READMEs."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,11 +18,11 @@ from curate.store.files import write_bytes
 def write_report(
     cells_folder: Path, out: Path, root: Path, methods: Methods, ours: str
 ) -> tuple[list[Path], list[str]]:
-    """Write all of it; returns the paths written and what a reader should be warned of.
+    """Write the report; returns (paths of the files, warnings).
 
-    ``out``: folder of the pictures, of the page with all tables, and of a README that gets the main finding. ``root``:
-    the repository's README, which gets a short table where ``out`` lies below it. A README is written to only where it
-    has the markers. Raises ``ReportError`` for cells or pages that are not as they should be.
+    ``out``: folder of the pictures, of RESULTS.md, and of a README that gets the main finding. ``root``: the
+    repository's README, which gets a short table where ``out`` lies below its folder. READMEs without markers are not
+    changed. Raises ``ReportError`` for invalid cells and for pages with broken markers; then nothing is written.
     """
     try:
         from benchmarks.forgetting.grid.report.plot import draw
@@ -44,7 +45,7 @@ def write_report(
 def _texts(
     out: Path, root: Path, compared: Sequence[Panel], methods: Methods, ours: str, warned: Sequence[str]
 ) -> dict[Path, str]:
-    """New texts of the pages by path, all made before anything is written."""
+    """New texts of the pages by path. All are made before the first file is written."""
     results, readme = out / RESULTS, out / "README.md"
     texts = {results: between(results, full(compared, methods, ours, warned, out))}
     if readme.is_file() and block(readme):
