@@ -74,7 +74,7 @@ class RewriteState:
         """Whether the best rewrite has no oddities."""
         return self.ranks[self.faithful[0]][0] == 0
 
-    def settle(self, origin: str, response: str, finished: bool) -> None:
+    def decide(self, origin: str, response: str, finished: bool) -> None:
         self.origin, self.response, self.finished = origin, response, finished
 
 
@@ -122,7 +122,7 @@ class Regenerate:
         ]
         if self.mode == "source":
             for row in rows:
-                row.settle("reference", row.reference, False)
+                row.decide("reference", row.reference, False)
             return _with_columns(table, rows)
         self._draft(rows)
         for attempt in range(self.attempts):
@@ -147,7 +147,7 @@ class Regenerate:
             row.flags = [UNFINISHED] if reply.lost_in_thought else None
             question = question_of(row.prompt)
             if reply.finished and states(reply.text, row.reference, question, lang=self.lang, glossary=self.glossary):
-                row.settle("known", reply.text, True)
+                row.decide("known", reply.text, True)
 
     def _rewrite(self, rows: list[RewriteState], attempt: int) -> None:
         """Ask for rewrites with the attempt's prompt. In the first round of the prompts: the likeliest rewrite, free
@@ -271,9 +271,9 @@ class Regenerate:
     def _take(self, row: RewriteState, text: str) -> None:
         # With the reference in view the model changed no fact of its draft, so it already knew the answer.
         if same_facts(row.draft, text, question_of(row.prompt), lang=self.lang):
-            row.settle("known", row.draft, True)
+            row.decide("known", row.draft, True)
         else:
-            row.settle("rewritten" if self.mode == "rewrite" else "corrected", text, True)
+            row.decide("rewritten" if self.mode == "rewrite" else "corrected", text, True)
 
     def _reconsider(self, rows: list[RewriteState]) -> None:
         more = [
@@ -297,7 +297,7 @@ class Regenerate:
         if self.fallback == "drop":
             row.drop = "unfaithful"
         else:
-            row.settle("reference", row.reference, False)
+            row.decide("reference", row.reference, False)
 
     def _generate(self, asks: Sequence[Ask], temperature: float, seed: int) -> list[Reply]:
         """One reply per prompt; a prompt that leaves no room for an answer gives an empty, unfinished reply."""
