@@ -35,7 +35,7 @@ from curate.store.runner import Report
 from curate.text.questions import question_of
 
 STAGE = "made"
-VERSION = 4
+VERSION = 5
 
 Fits = Callable[[list[Message], str], bool]
 
