@@ -5,7 +5,6 @@ The bodies import heavy modules themselves, so that ``curate --help`` starts fas
 
 import json
 import sys
-import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -22,6 +21,7 @@ from curate.commands.settings import ModelConfig
 from curate.commands.workspace import dataset_of, file_settings, in_a_line, keep_workspace, resolve_settings
 from curate.config.flags import Body, Flag, How, command
 from curate.config.settings import ConfigError, load_yaml
+from curate.errors import guarded
 
 app = typer.Typer(
     name="curate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -38,12 +38,12 @@ SOURCES: dict[str, Flag] = {
 }  # fmt: skip
 
 
-def guarded(act: Body) -> Body:
-    """The same body, which prints a known error as a sentence instead of a traceback."""
+def guarded_body(act: Body) -> Body:
+    """The same body, which prints an error that a person can mend as a sentence instead of a traceback."""
 
     @wraps(act)
     def body(how: How, flags: dict[str, Any]) -> None:
-        _run(lambda: act(how, flags), how.debug)
+        guarded(lambda: act(how, flags), how.debug)
 
     return body
 
@@ -130,10 +130,10 @@ def dedupe(how: How, flags: dict[str, Any]) -> None:
     _print(result, how.as_json, describe)
 
 
-app.command("build")(command(BuildConfig, guarded(build), CLEANING | PREVIEW))
-app.command("mix")(command(MixConfig, guarded(mix), CLEANING))
-app.command("pretrain")(command(PretrainConfig, guarded(pretrain)))
-app.command("dedupe")(command(DedupeConfig, guarded(dedupe), SOURCES, without=("dry_run",)))
+app.command("build")(command(BuildConfig, guarded_body(build), CLEANING | PREVIEW))
+app.command("mix")(command(MixConfig, guarded_body(mix), CLEANING))
+app.command("pretrain")(command(PretrainConfig, guarded_body(pretrain)))
+app.command("dedupe")(command(DedupeConfig, guarded_body(dedupe), SOURCES, without=("dry_run",)))
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")]
@@ -149,7 +149,7 @@ def peek(
     """Show tokens coloured by weight, and dropped rows by reason."""
     from curate.commands.peek import peek as show
 
-    _run(lambda: show(dataset_of(folder), rows=rows, drop=drop, seed=seed))
+    guarded(lambda: show(dataset_of(folder), rows=rows, drop=drop, seed=seed))
 
 
 @app.command()
@@ -168,7 +168,7 @@ def verify(
         if findings:
             raise typer.Exit(1)
 
-    _run(act)
+    guarded(act)
 
 
 @app.command()
@@ -184,7 +184,7 @@ def card(
     pairs = [text.partition("=") for text in licence or []]
     if wrong := [name for name, equals, value in pairs if not (name and equals and value)]:
         raise typer.BadParameter(f"{wrong[0]!r}: expected SOURCE=LICENCE, such as med=cc-by-4.0")
-    _run(lambda: print(write_card(folder, {name: value for name, _, value in pairs}, force)))
+    guarded(lambda: print(write_card(folder, {name: value for name, _, value in pairs}, force)))
 
 
 @app.command()
@@ -200,7 +200,7 @@ def run(
     """Run a whole pipeline: each section of the file is one command, in order."""
     from curate.commands.pipeline import run_pipeline
 
-    _run(lambda: run_pipeline(pipeline, change or [], only or [], dry_run))
+    guarded(lambda: run_pipeline(pipeline, change or [], only or [], dry_run))
 
 
 @app.command()
@@ -211,30 +211,11 @@ def schema(
     """Print the JSON schema of a command's YAML file or of a pipeline, by which editors complete and check."""
     from curate.commands.schema import schema as schema_of
 
-    _run(lambda: print(json.dumps(schema_of(name, app), ensure_ascii=False, indent=2)))
+    guarded(lambda: print(json.dumps(schema_of(name, app), ensure_ascii=False, indent=2)))
 
 
 def main() -> None:
     app()
-
-
-def _run(act: Callable[[], None], debug: bool = False) -> None:
-    """Run a command. Exit codes: 0 done, 1 the data did not pass, 2 wrong usage or input, 130 interrupted. A known
-    error prints a sentence; ``debug`` adds the traceback."""
-    from curate.errors import known, sentence
-
-    try:
-        act()
-    except BrokenPipeError:
-        raise  # the reader closed the pipe (`| head`); typer ends without a message
-    except known() as error:
-        if debug:
-            traceback.print_exc()
-        print(f"curate: {sentence(error)}", file=sys.stderr)
-        raise typer.Exit(getattr(error, "exit_code", 2)) from None
-    except KeyboardInterrupt:
-        print("curate: interrupted; the same command continues where this one stopped", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def _print(result: dict[str, Any], as_json: bool, describe: Callable[[dict[str, Any]], str]) -> None:

@@ -1,4 +1,8 @@
-"""The errors that say, in a sentence, what was asked, what was found and what to do."""
+"""The errors that say, in a sentence, what was asked, what was found and what to do; and how commands end with them."""
+
+import sys
+import traceback
+from collections.abc import Callable
 
 
 class CurateError(Exception):
@@ -11,15 +15,44 @@ class CurateError(Exception):
     exit_code = 2
 
 
-def known() -> tuple[type[Exception], ...]:
-    """Error types that a command reports without a trace."""
+Explain = Callable[[Exception], tuple[int, str] | None]
+"""The exit code of an error and its sentence; None for an error that ends with its traceback."""
+
+
+def explain(error: Exception) -> tuple[int, str] | None:
+    """Of the errors that a person can mend; any other error is a bug."""
     from pydantic import ValidationError
 
-    return (CurateError, ValidationError, OSError)
+    mendable = isinstance(error, CurateError | ValidationError | OSError)
+    return (getattr(error, "exit_code", 2), sentence(error)) if mendable else None
+
+
+def guarded(act: Callable[[], None], debug: bool = False, prefix: str = "curate", explain: Explain = explain) -> None:
+    """Run a command. An error that ``explain`` knows is printed as a sentence behind ``prefix``; ``debug`` adds the
+    traceback. Exit codes: 0 done, 1 the run or the data failed, 2 wrong usage or input, 130 interrupted.
+    """
+    import typer
+
+    try:
+        act()
+    except (BrokenPipeError, typer.Exit):
+        raise  # the reader closed the pipe (`| head`): typer ends without a message
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues where this one stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        if debug:
+            traceback.print_exc()
+        code, text = explained
+        print(f"{prefix}: {text}", file=sys.stderr)
+        raise typer.Exit(code) from None
 
 
 def sentence(error: Exception) -> str:
-    """What to tell of a known error. pydantic and the operating system word theirs for programs.
+    """What to tell of an error that ``explain`` knows. pydantic and the operating system word theirs for programs.
 
     >>> sentence(PermissionError(13, "Permission denied", "out/manifest.json"))
     'out/manifest.json: Permission denied; check the path, its permissions and the space left'

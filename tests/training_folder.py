@@ -9,7 +9,8 @@ import pyarrow as pa
 from curate.export.manifest import Facts
 from curate.model.template import Template
 from curate.schema import SCORED
-from curate.store.files import write_json, write_shard
+from curate.store.files import write_shard
+from curate.store.json_files import write_json
 from curate.store.manifest import Lineage, Manifest
 
 CHATML = (

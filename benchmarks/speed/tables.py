@@ -31,7 +31,9 @@ from curate.mixture.plan import CANDIDATES, _numbers
 from curate.mixture.settings import MixtureConfig
 from curate.schema import EXAMPLE
 from curate.store.counts import tally
-from curate.store.files import MANIFEST, count_drops, read_dataset, read_live, write_json, write_shard
+from curate.store.files import count_drops, read_dataset, read_live, write_shard
+from curate.store.json_files import write_json
+from curate.store.manifest import MANIFEST
 
 SHARD, DIFFERENT = 1_024, 20
 """Rows of a shard, as in a build; number of different shards, which the builds here repeat."""

@@ -5,8 +5,9 @@ from typing import Any
 
 from curate.export.card import render
 from curate.export.manifest import KIND, checksum
-from curate.store.files import MANIFEST, DatasetError, file_hash, read_json, write_bytes, write_json
-from curate.store.manifest import read_manifest
+from curate.store.disk import file_hash, write_bytes
+from curate.store.json_files import DatasetError, read_json, write_json
+from curate.store.manifest import MANIFEST, read_manifest
 
 CARD = "README.md"
 

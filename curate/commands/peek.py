@@ -14,14 +14,8 @@ from curate.export.highlight import Run, marked, merge, runs, visible
 from curate.export.manifest import KIND
 from curate.export.place import SWEEP
 from curate.model.template import Template, load_template
-from curate.store.files import (
-    REJECTED,
-    DatasetError,
-    read_dataset,
-    read_finished,
-    read_shard,
-    unfinished,
-)
+from curate.store.files import REJECTED, read_dataset, read_finished, read_shard, unfinished
+from curate.store.json_files import DatasetError
 from curate.store.manifest import KIND as EXAMPLES
 from curate.store.manifest import Manifest, read_manifest
 

@@ -16,19 +16,10 @@ import pyarrow.compute as pc
 from curate.export.manifest import KIND, checksum
 from curate.export.place import SWEEP, files_in
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, ORIGINS, TOKENS
-from curate.store.files import (
-    MANIFEST,
-    RECEIPTS,
-    REJECTED,
-    DatasetError,
-    count_drops,
-    file_hash,
-    folder_under,
-    read_json,
-    read_shard,
-    receipt_path,
-)
-from curate.store.manifest import Lineage, Manifest, Shard
+from curate.store.disk import file_hash
+from curate.store.files import RECEIPTS, REJECTED, count_drops, folder_under, read_shard, receipt_path
+from curate.store.json_files import DatasetError, read_json
+from curate.store.manifest import MANIFEST, Lineage, Manifest, Shard
 
 Entries = Mapping[str, Any]
 """The content of a ``manifest.json``, not yet validated."""

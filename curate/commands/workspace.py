@@ -53,7 +53,8 @@ def keep_workspace(config: Any, say: Callable[[str], None]) -> None:
 
 def dataset_of(folder: Path) -> Path:
     """The dataset folder: the folder itself, or the latest build in it. Raises ``DatasetError``."""
-    from curate.store.files import LATEST, DatasetError, latest_build
+    from curate.store.files import LATEST, latest_build
+    from curate.store.json_files import DatasetError
 
     if not folder.is_dir():
         there = "a file" if folder.is_file() else "nothing of this name"

@@ -22,7 +22,7 @@ class Dedupe(Decider):
     judge: Base | None = None  # confirms contradictions
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     reads: ClassVar[tuple[str, ...]] = ("id", "prompt", "reference")
 
     def identity(self) -> dict[str, Any]:

@@ -29,16 +29,10 @@ from curate.mixture.groups import join
 from curate.mixture.plan import CANDIDATES, Plan, plan
 from curate.mixture.settings import MixError, MixtureConfig
 from curate.schema import META, TOKENS
-from curate.store.disk import fingerprint
-from curate.store.files import (
-    MANIFEST,
-    file_hash,
-    read_shard,
-    shard_paths,
-    write_bytes,
-    write_json,
-    write_shard,
-)
+from curate.store.disk import file_hash, fingerprint, write_bytes
+from curate.store.files import read_shard, shard_paths, write_shard
+from curate.store.json_files import write_json
+from curate.store.manifest import MANIFEST
 
 SHARD_ROWS = 2000  # anchors make a row some 50 kB, so a shard some 100 MB
 AHEAD = 2  # shards that may wait for the disk while the next is made

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from curate.export.manifest import KIND
-from curate.store.files import MANIFEST, DatasetError, read_json
-from curate.store.manifest import read_manifest
+from curate.store.json_files import DatasetError, read_json
+from curate.store.manifest import MANIFEST, read_manifest
 
 SWEEP = "sweep"
 """``kind`` in the manifest of a folder that holds the training folders of a sweep over ratios, under ``folders``."""

@@ -121,8 +121,7 @@ def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.
     )
     here, there = _starts(token_ids), _starts(ids)
     tokens = token_ids.flatten().to_numpy()
-    known, best = _first(ids.flatten())
-    _, best_logprob = _first(logprobs.flatten())
+    known, best, best_logprob = _first(ids.flatten(), logprobs.flatten())
     places, token_places = (
         np.concatenate([np.arange(0), *(starts[row] + on for row, on in enumerate(way))]) for starts in (there, here)
     )
@@ -143,13 +142,14 @@ def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.List
     return pa.ListArray.from_arrays(pa.array(bounds), flat)
 
 
-def _first(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
-    """For each list whether it has a first value, and this value (else 0)."""
-    known = pc.list_value_length(lists).to_numpy() > 0
-    values = lists.flatten().to_numpy()
-    best = np.zeros(len(lists), values.dtype)
-    best[known] = values[_starts(lists)[known]]
-    return known, best
+def _first(ids: pa.ListArray, logprobs: pa.ListArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each token whether it has a first entry, and the id and the log-probability of this entry (else 0); [tokens]
+    each. ``ids`` and ``logprobs`` [tokens, k] have lists of the same lengths."""
+    known = pc.list_value_length(ids).to_numpy() > 0
+    starts = _starts(ids)[known]
+    first_id, first_logprob = np.zeros(len(ids), np.int32), np.zeros(len(ids), np.float32)
+    first_id[known], first_logprob[known] = ids.flatten().to_numpy()[starts], logprobs.flatten().to_numpy()[starts]
+    return known, first_id, first_logprob
 
 
 def _starts(lists: pa.ListArray) -> np.ndarray:

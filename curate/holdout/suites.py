@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from curate.holdout.facts import SUITES, SUMMARY, Item, Reword, Row, Split, rank
 from curate.schema import EXAMPLE, Message
-from curate.store.disk import fingerprint
-from curate.store.files import read_dataset, read_json, write_bytes, write_json
+from curate.store.disk import fingerprint, write_bytes
+from curate.store.files import read_dataset
+from curate.store.json_files import read_json, write_json
 from curate.store.manifest import Manifest
 from curate.store.stage import Stage as RewordStage
 from curate.text.compare import has_amount, has_name, tokens

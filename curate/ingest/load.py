@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from curate.ingest import Accepted, Rejected, Source, content_hash, read_source
 from curate.schema import EXAMPLE, Message
-from curate.store.disk import naming
-from curate.store.files import MANIFEST, REJECTED, batched, file_hash, read_json, receipt_path, write_json, write_shard
-from curate.store.manifest import Lineage, Manifest
+from curate.store.disk import file_hash, naming
+from curate.store.files import REJECTED, batched, receipt_path, write_shard
+from curate.store.json_files import read_json, write_json
+from curate.store.manifest import MANIFEST, Lineage, Manifest
 from curate.store.runner import Report, TooManyDrops
 
 VERSION = 5

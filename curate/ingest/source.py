@@ -36,7 +36,7 @@ from curate.ingest.shapes import ROLES, Binding, bind_columns
 from curate.ingest.splits import check_split
 from curate.ingest.textfile import known_encoding
 from curate.schema import EXAMPLE, Message
-from curate.store.files import file_hash
+from curate.store.disk import file_hash
 
 __all__ = ["REASONS", "Accepted", "Rejected", "Source", "SourceError", "UnknownColumns", "content_hash",
            "is_hub_id", "parse_columns", "read_source", "row_id"]  # fmt: skip

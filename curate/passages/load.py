@@ -26,18 +26,10 @@ from curate.passages.read import Cut, rejection, write_passages
 from curate.passages.settings import SMALLEST, Plan
 from curate.passages.split import Count
 from curate.schema import EXAMPLE, Message
-from curate.store.files import (
-    MANIFEST,
-    REJECTED,
-    file_hash,
-    read_shard,
-    receipt_path,
-    shard_paths,
-    write_bytes,
-    write_json,
-    write_shard,
-)
-from curate.store.manifest import Lineage, Manifest
+from curate.store.disk import file_hash, write_bytes
+from curate.store.files import REJECTED, read_shard, receipt_path, shard_paths, write_shard
+from curate.store.json_files import write_json
+from curate.store.manifest import MANIFEST, Lineage, Manifest
 from curate.store.runner import Executor, Report, TooManyDrops, in_process, run_stage
 from curate.text.questions import question_of
 

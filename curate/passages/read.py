@@ -20,8 +20,9 @@ from curate.ingest.records import RAW_LIMIT, encodable
 from curate.model.template import user
 from curate.passages.split import LONG, Count, Piece, pieces
 from curate.schema import EXAMPLE, PassageReason
-from curate.store.files import MANIFEST, REJECTED, batched, file_hash, write_bytes
-from curate.store.manifest import Lineage, Manifest
+from curate.store.disk import file_hash, write_bytes
+from curate.store.files import REJECTED, batched
+from curate.store.manifest import MANIFEST, Lineage, Manifest
 from curate.store.runner import Report, TooManyDrops
 from curate.text.normalise import normalise
 from curate.text.words import words

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from curate.store.files import MANIFEST, read_live, read_shard, receipt_path, shard_paths, write_json, write_shard
-from curate.store.manifest import Manifest
+from curate.store.files import read_live, read_shard, receipt_path, shard_paths, write_shard
+from curate.store.json_files import write_json
+from curate.store.manifest import MANIFEST, Manifest
 
 NAME, VERSION = "excerpt", 1
 

@@ -13,15 +13,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.store.disk import file_hash as file_hash
-from curate.store.disk import write_bytes as write_bytes
-from curate.store.json_files import DamagedFile as DamagedFile
-from curate.store.json_files import DatasetError as DatasetError
-from curate.store.json_files import damaged as damaged
-from curate.store.json_files import read_json as read_json
-from curate.store.json_files import write_json as write_json
-from curate.store.manifest import MANIFEST as MANIFEST
-from curate.store.manifest import Manifest
+from curate.store.disk import write_bytes
+from curate.store.json_files import DatasetError, damaged, read_json
+from curate.store.manifest import MANIFEST, Manifest
 from curate.store.verdicts import are_verdicts, laid_over
 
 T = TypeVar("T")

@@ -16,18 +16,9 @@ import pyarrow.compute as pc
 
 from curate.errors import CurateError
 from curate.store.advice import remedy
-from curate.store.files import (
-    MANIFEST,
-    RECEIPTS,
-    count_drops,
-    read_json,
-    read_shard,
-    receipt_path,
-    shard_paths,
-    write_json,
-    write_shard,
-)
-from curate.store.manifest import Manifest
+from curate.store.files import RECEIPTS, count_drops, read_shard, receipt_path, shard_paths, write_shard
+from curate.store.json_files import read_json, write_json
+from curate.store.manifest import MANIFEST, Manifest
 from curate.store.stage import VERDICT, Decider, Stage, Worker, noted
 from curate.store.verdicts import verdicts
 

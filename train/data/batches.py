@@ -13,7 +13,7 @@ from train.config.sft import SftConfig
 from train.data.folder import ANCHOR, DISTIL, LABEL, NONE, DataError, Export, Split
 from train.objective.loss import LossGroups
 
-ANCHOR_POOL = "anchor"
+ANCHOR_GROUP = "anchor"
 """The loss group of all anchored tokens; loss groups of sources have a slash in their names."""
 
 
@@ -24,7 +24,7 @@ class Task:
     split: Split
     roles: np.ndarray  # uint8 [tokens]: NONE, LABEL, DISTIL, ANCHOR
     weights: np.ndarray  # float32 [tokens]: 1 on every distilled and anchored token
-    pools: np.ndarray  # int64 [tokens]: index into LossGroups
+    groups: np.ndarray  # int64 [tokens]: index into LossGroups
     needed: np.ndarray  # int64 [rows]: tokens to feed; those after the last scored token are left out
     twice: int | None = None  # the loss group of labels that are anchored, too; None: none are
 
@@ -37,7 +37,7 @@ class Task:
         return int((self.roles == role).sum())
 
 
-def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
+def assign(split: Split, config: SftConfig, groups: LossGroups) -> Task:
     """Give every token its role, weight and loss group, by the row's objective.
 
     learn: weighted NLL on labels, and, with an anchor, KL on the other response tokens or on all response tokens.
@@ -64,22 +64,23 @@ def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
         roles[~distil & anchored & (split.weights == 0)] = ANCHOR
     roles[~distil & labelled & (split.weights > 0)] = LABEL
     weights = np.where((roles == LABEL) & ~distil, split.weights, 1.0).astype(np.float32)
-    twice = pools.names.index(ANCHOR_POOL) if held and config.anchor_at == "all" else None
-    return Task(split, roles, weights, _group_of(split, roles, pools), _needed(split, roles), twice)
+    twice = groups.names.index(ANCHOR_GROUP) if held and config.anchor_at == "all" else None
+    return Task(split, roles, weights, _group_of(split, roles, groups), _needed(split, roles), twice)
 
 
 def has_anchor(config: SftConfig) -> bool:
     return config.anchor != "none" and config.anchor_weight > 0
 
 
-def _group_of(split: Split, roles: np.ndarray, pools: LossGroups) -> np.ndarray:
-    index = {name: i for i, name in enumerate(pools.names)}
+def _group_of(split: Split, roles: np.ndarray, groups: LossGroups) -> np.ndarray:
+    """Each token's loss group, int64 [tokens]; without meaning where a token has no role."""
+    index = {name: i for i, name in enumerate(groups.names)}
     labels, distilled = (
         np.array([index.get(f"{kind}/{source}", 0) for source in split.sources], np.int64) for kind in ("loss", "kl")
     )
-    pool = np.where(roles == LABEL, labels[split.row_of], distilled[split.row_of])
-    pool[roles == ANCHOR] = index.get(ANCHOR_POOL, 0)
-    return pool
+    group = np.where(roles == LABEL, labels[split.row_of], distilled[split.row_of])
+    group[roles == ANCHOR] = index.get(ANCHOR_GROUP, 0)
+    return group
 
 
 def _needed(split: Split, roles: np.ndarray) -> np.ndarray:
@@ -92,21 +93,21 @@ def _needed(split: Split, roles: np.ndarray) -> np.ndarray:
 
 def loss_groups(export: Export, config: SftConfig) -> LossGroups:
     """The loss groups of both splits. Raises ``DataError`` for a source without a lambda."""
-    pools = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
+    kinds = {(_kind(bool(distil), config), str(source)) for split in export.splits.values()
              for source, distil in zip(split.sources, split.distil, strict=True)}  # fmt: skip
-    unknown = sorted(set(config.source_weights) - {source for _, source in pools})
+    unknown = sorted(set(config.source_weights) - {source for _, source in kinds})
     if unknown:
-        known = ", ".join(sorted({source for _, source in pools}))
+        known = ", ".join(sorted({source for _, source in kinds}))
         raise DataError(f"{export.folder}: --source-weights names {unknown[0]!r}, and the data's sources are {known}")
-    names = [f"{kind}/{source}" for kind, source in sorted(pools)]
+    names = [f"{kind}/{source}" for kind, source in sorted(kinds)]
     lambdas = [_lambda(export, config, source) * (config.distil_weight if kind == "kl" else 1.0)
-               for kind, source in sorted(pools)]  # fmt: skip
-    groups = list(range(len(names))) if config.balance else [0] * len(names)
+               for kind, source in sorted(kinds)]  # fmt: skip
+    normalisers = list(range(len(names))) if config.balance else [0] * len(names)
     if has_anchor(config):
-        groups.append(len(names))
-        names.append(ANCHOR_POOL)
+        normalisers.append(len(names))
+        names.append(ANCHOR_GROUP)
         lambdas.append(config.anchor_weight)
-    return LossGroups(tuple(names), tuple(lambdas), tuple(groups))
+    return LossGroups(tuple(names), tuple(lambdas), tuple(normalisers))
 
 
 def _kind(distil: bool, config: SftConfig) -> str:
@@ -170,7 +171,7 @@ class Scored(NamedTuple):
     ids: np.ndarray  # int64 [n, k]: the target distribution's known entries, see train.objective.loss.divergence
     logprobs: np.ndarray  # float32 [n, k]
     weights: np.ndarray  # float32 [n]
-    pools: np.ndarray  # int64 [n]: index into LossGroups
+    groups: np.ndarray  # int64 [n]: index into LossGroups
     labelled: np.ndarray  # bool [n]: the target is the label; else the base model's distribution
     tokens: np.ndarray  # int64 [n]: the scored token itself
     rows: np.ndarray  # int64 [n]: the row within the batch
@@ -187,7 +188,7 @@ class Collator:
     """
 
     tasks: Sequence[Task]
-    pool_count: int
+    group_count: int
     pad_id: int
     packing: bool = False
     stored: bool = True
@@ -204,7 +205,7 @@ class Collator:
         parts = [p._replace(ids=_widen(p.ids, k, 0), logprobs=_widen(p.logprobs, k, -np.inf)) for p in parts]
         scored = Scored(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         batch = {name: torch.from_numpy(array) for name, array in scored._asdict().items()}
-        batch["counts"] = torch.bincount(batch["pools"], minlength=self.pool_count)
+        batch["counts"] = torch.bincount(batch["groups"], minlength=self.group_count)
         batch["fed"] = torch.tensor([int(lengths.sum())])
         return batch | (self._packed(rows, lengths) if self.packing else self._padded(rows, lengths, width))
 
@@ -225,17 +226,17 @@ class Collator:
         split, start = task.split, int(task.split.offsets[row])
         roles = task.roles[start : int(split.offsets[row + 1])]
         scored = np.flatnonzero(roles)
-        labelled, pools = roles[scored] == LABEL, task.pools[start + scored]
+        labelled, groups = roles[scored] == LABEL, task.groups[start + scored]
         weights = task.weights[start + scored]
         if task.twice is not None and not split.distil[row]:
             again = scored[labelled]
             scored, labelled = np.concatenate([scored, again]), np.concatenate([labelled, np.zeros(len(again), bool)])
-            pools = np.concatenate([pools, np.full(len(again), task.twice)])
+            groups = np.concatenate([groups, np.full(len(again), task.twice)])
             weights = np.concatenate([weights, np.ones(len(again), np.float32)])
         ids, logprobs = self._targets(task, row, scored, labelled)
         tokens = split.input_ids[start + scored].astype(np.int64)
         rows, old = np.full(len(scored), number), np.full(len(scored), split.distil[row])
-        return Scored(begin + scored - 1, ids, logprobs, weights, pools, labelled, tokens, rows, old)
+        return Scored(begin + scored - 1, ids, logprobs, weights, groups, labelled, tokens, rows, old)
 
     def _targets(self, task: Task, row: int, scored: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The known entries of the target distributions: ids and log-probabilities [n, k]."""

@@ -76,17 +76,18 @@ def normalised_entropy(logits: torch.Tensor, top: int = 20) -> torch.Tensor:
 class LossGroups:
     """The loss groups: sets of tokens averaged together, and the weight of each average.
 
-    names: for logs, "loss/<source>", "kl/<source>", "anchor". lambdas: float, one per loss group. groups: int, one per
-    loss group; equal numbers share a normaliser (without balance all trained tokens do).
+    names: for logs, "loss/<source>", "kl/<source>", "anchor". lambdas: one per loss group. normalisers: the number of
+    each loss group's normaliser; loss groups of one number are averaged over all their tokens together (without balance
+    all trained tokens are).
     """
 
     names: tuple[str, ...]
     lambdas: tuple[float, ...]
-    groups: tuple[int, ...]
+    normalisers: tuple[int, ...]
 
-    def sums(self, terms: torch.Tensor, weights: torch.Tensor, pools: torch.Tensor) -> torch.Tensor:
-        """Weighted terms summed by loss group: float32 [groups]."""
-        return terms.new_zeros(len(self.names)).index_add(0, pools, weights * terms)
+    def sums(self, terms: torch.Tensor, weights: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+        """Weighted terms summed by loss group: float32 [groups]; ``groups``: each term's loss group, int64 [n]."""
+        return terms.new_zeros(len(self.names)).index_add(0, groups, weights * terms)
 
     def loss(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """The loss from the groups' sums and the token counts of the whole step; an absent loss group adds nothing."""
@@ -94,7 +95,7 @@ class LossGroups:
 
     def parts(self, sums: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Each loss group's share of the loss: float32 [groups]."""
-        groups = torch.tensor(self.groups, device=sums.device)
+        normalisers = torch.tensor(self.normalisers, device=sums.device)
         lambdas = torch.tensor(self.lambdas, device=sums.device)
-        totals = sums.new_zeros(len(self.names)).index_add(0, groups, counts.to(sums))[groups]
+        totals = sums.new_zeros(len(self.names)).index_add(0, normalisers, counts.to(sums))[normalisers]
         return lambdas * sums / totals.clamp(min=1)

@@ -35,7 +35,7 @@ class Run:
     config: SftConfig  # model and out filled in
     folder: Path  # where the model lies on this machine
     export: Export
-    pools: LossGroups
+    loss_groups: LossGroups
     tasks: dict[str, Task]
     tokenizer: Any
     model_config: Any
@@ -106,8 +106,8 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
         raise DataError(
             f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base model"
         )
-    pools = loss_groups(export, config)
-    tasks = {name: assign(split, config, pools) for name, split in export.splits.items()}
+    groups = loss_groups(export, config)
+    tasks = {name: assign(split, config, groups) for name, split in export.splits.items()}
     check_targets(export, config, tasks)
     check_watch(export, config)
     where = EngineConfig(config.model, revision=config.revision)
@@ -122,7 +122,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     )
     out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance, devices)}"
     settled = config.model_copy(update={"out": out})
-    return Run(settled, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices, importance)
+    return Run(settled, folder, export, groups, tasks, tokenizer, model_config, weights, data, devices, importance)
 
 
 def check_reports(config: SftConfig) -> None:
@@ -205,7 +205,7 @@ def plan(run: Run) -> dict[str, Any]:
             "cut": 0 if limit is None else int((train.split.lengths > limit).sum()),
         },
         "forgetting": run.config.forgetting,
-        "loss": dict(zip(run.pools.names, run.pools.lambdas, strict=True)),
+        "loss": dict(zip(run.loss_groups.names, run.loss_groups.lambdas, strict=True)),
         "steps": run.steps,
         "epochs": run.config.epochs,
         "tokens_per_epoch": {

@@ -69,15 +69,15 @@ class Reporter(TrainerCallback):
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def _line(self, values: dict[str, float], state: Any, rate: float, seconds: float) -> str:
-        names = [n for n in values if n.removeprefix("eval_") in self.trainer.pools.names]
-        pools = "  ".join(f"{n.removeprefix('eval_')} {values[n]:z.4f}" for n in names)
+        names = [n for n in values if n.removeprefix("eval_") in self.trainer.loss_groups.names]
+        parts = "  ".join(f"{n.removeprefix('eval_')} {values[n]:z.4f}" for n in names)
         if "eval_loss" in values:
-            line = f"validation, epoch {values.get('epoch', 0):.2f}: loss {values['eval_loss']:.4f}  {pools}"
+            line = f"validation, epoch {values.get('epoch', 0):.2f}: loss {values['eval_loss']:.4f}  {parts}"
             return line + _looked(values)
         done = state.global_step - self._first_step
         left = seconds / max(done, 1) * (state.max_steps - state.global_step)
         return (
-            f"step {state.global_step}/{state.max_steps}  loss {values.get('loss', 0.0):.4f}  {pools}"
+            f"step {state.global_step}/{state.max_steps}  loss {values.get('loss', 0.0):.4f}  {parts}"
             f"{_looked(self.last)}  lr {values.get('learning_rate', 0.0):.2e}  {rate:,.0f} trained tokens/s  "
             f"{_clock(left)} left"
         )

@@ -115,7 +115,9 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         "seconds": round(seconds, 2),
         "trained_tokens_per_second": round(trainer.tokens_scored / seconds, 1),
         "fed_tokens_per_second": round(trainer.tokens_fed / seconds, 1),
-        "final": {k: v for k, v in reporter.last.items() if k.removeprefix("eval_") in ("loss", *run.pools.names)},
+        "final": {
+            k: v for k, v in reporter.last.items() if k.removeprefix("eval_") in ("loss", *run.loss_groups.names)
+        },
         "stopped": watch.reason if watch else None,
         "kept_step": best_step(trainer) if watch else None,
     }
@@ -144,10 +146,11 @@ def build_trainer(
     holding = hold(run, model)
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
+    groups, padding = len(run.loss_groups.names), run.tokenizer.pad_token_id or 0
     watch = EarlyStopping(config.retention_floor, config.patience) if config.watch_every else None
     callbacks = [each for each in (reporter, watch, holding.limit) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
-        pools=run.pools,
+        loss_groups=run.loss_groups,
         order=StepOrder(run.tasks["train"], step_rows(config, run.devices), config.seed),
         objective=config.objective,
         teacher=holding.teacher,
@@ -156,9 +159,7 @@ def build_trainer(
         watch=watch,
         model=model,
         args=arguments(run),
-        data_collator=Collator(
-            tasks, len(run.pools.names), run.tokenizer.pad_token_id or 0, config.packing, config.anchor != "model"
-        ),
+        data_collator=Collator(tasks, groups, padding, config.packing, stored=config.anchor != "model"),
         train_dataset=sets[0],
         eval_dataset=sets[1] if len(sets) > 1 and len(sets[1]) else None,
         processing_class=run.tokenizer,

@@ -45,12 +45,12 @@ class AnchoredSFTTrainer(SFTTrainer):
     loss_is_scaled_for_ga: bool = True  # type: ignore[assignment]
 
     def __init__(
-        self, *, pools: LossGroups, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
+        self, *, loss_groups: LossGroups, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
         teacher: Teacher | None = None, penalties: Sequence[Penalty] = (), pcgrad: int | None = None,
         watch: EarlyStopping | None = None, **kwargs: Any,
     ):  # fmt: skip
         """``pcgrad``: the seed of gradient surgery; None: gradients are added up as they are."""
-        self.pools, self.order = pools, order
+        self.loss_groups, self.order = loss_groups, order
         self.objective: Objective = objective
         self.teacher, self.penalties, self.watch = teacher, penalties, watch
         self.pcgrad = pcgrad
@@ -72,7 +72,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = sum(
             (batch["counts"].to(device) for batch in batches),
-            torch.zeros(len(self.pools.names), device=device),
+            torch.zeros(len(self.loss_groups.names), device=device),
         )
         fed = sum((batch["fed"].to(device) for batch in batches), torch.zeros(1, device=device))
         if self.accelerator.num_processes > 1:
@@ -91,7 +91,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         sums = self.group_sums(model, inputs)
         self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
         # The wrapped model averages gradients over devices, and our normaliser already counts all devices' tokens.
-        loss = self.pools.loss(sums, counts) * float(self.accelerator.num_processes)
+        loss = self.loss_groups.loss(sums, counts) * float(self.accelerator.num_processes)
         return loss + self.penalty(model) / self._batches if self.penalties else loss
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -108,15 +108,15 @@ class AnchoredSFTTrainer(SFTTrainer):
         inputs = self._prepare_inputs(inputs)
         with self.compute_loss_context_manager():
             sums = self.group_sums(whole, inputs)
-            parts = self.pools.parts(sums, counts)
+            parts = self.loss_groups.parts(sums, counts)
         self._sums += (sums.detach() / counts.to(sums).clamp(min=1)).cpu()
         weights = [weight for weight in whole.parameters() if weight.requires_grad]
-        for pool in torch.nonzero(inputs["counts"]).flatten().tolist():
-            _add(self._gradients, pool, gradients_of(parts[pool], weights))
+        for group in torch.nonzero(inputs["counts"]).flatten().tolist():
+            _add(self._gradients, group, gradients_of(parts[group], weights))
         if self.accelerator.sync_gradients:
-            for pool in torch.nonzero(counts).flatten().tolist():
-                gradient = self._gradients.get(pool) or [torch.zeros_like(weight) for weight in weights]
-                self._gradients[pool] = [self.accelerator.reduce(part) for part in gradient]
+            for group in torch.nonzero(counts).flatten().tolist():
+                gradient = self._gradients.get(group) or [torch.zeros_like(weight) for weight in weights]
+                self._gradients[group] = [self.accelerator.reduce(part) for part in gradient]
             if self.penalties:
                 self._gradients[-1] = gradients_of(self.penalty(whole), weights)
             drawn = Random(f"{self.pcgrad} {self.state.global_step}")  # a resumed run draws as it would have
@@ -133,7 +133,7 @@ class AnchoredSFTTrainer(SFTTrainer):
     def group_sums(self, model: Any, inputs: Any) -> torch.Tensor:
         """Weighted divergences summed by loss group: float32 [groups]."""
         terms, weights, _ = self.judged(model, inputs)
-        return self.pools.sums(terms, weights, inputs["pools"])
+        return self.loss_groups.sums(terms, weights, inputs["groups"])
 
     def judged(self, model: Any, inputs: Any) -> Judged:
         """Results for every scored token. Many logits are held a slice at a time and recomputed in the backward pass;
@@ -203,7 +203,7 @@ class AnchoredSFTTrainer(SFTTrainer):
         size = self.args.per_device_eval_batch_size
         model: Any = self.model
         model.eval()
-        sums = torch.zeros(len(self.pools.names), device=self.args.device)
+        sums = torch.zeros(len(self.loss_groups.names), device=self.args.device)
         counts = torch.zeros_like(sums)
         rows = torch.zeros(2, 2, device=self.args.device)
         with torch.no_grad():
@@ -212,14 +212,14 @@ class AnchoredSFTTrainer(SFTTrainer):
                 first = (number * self.accelerator.num_processes + self.accelerator.process_index) * size
                 once = first + inputs["rows"] < len(loader.dataset)
                 terms, weights, right = self.judged(model, inputs)
-                sums += self.pools.sums(terms, weights * once, inputs["pools"])
-                counts += torch.bincount(inputs["pools"][once], minlength=len(counts))
+                sums += self.loss_groups.sums(terms, weights * once, inputs["groups"])
+                counts += torch.bincount(inputs["groups"][once], minlength=len(counts))
                 rows += answered(right, inputs, once)
         if self.accelerator.num_processes > 1:
             sums, counts, rows = (self.accelerator.reduce(part) for part in (sums, counts, rows))
-        metrics = {f"{metric_key_prefix}_loss": float(self.pools.loss(sums, counts))}
+        metrics = {f"{metric_key_prefix}_loss": float(self.loss_groups.loss(sums, counts))}
         for name, mean, count in zip(
-            self.pools.names, (sums / counts.clamp(min=1)).tolist(), counts.tolist(), strict=True
+            self.loss_groups.names, (sums / counts.clamp(min=1)).tolist(), counts.tolist(), strict=True
         ):
             if count:
                 metrics[f"{metric_key_prefix}_{name}"] = mean
@@ -237,13 +237,13 @@ class AnchoredSFTTrainer(SFTTrainer):
         if "loss" in logs:
             sums = self.accelerator.reduce(self._sums.to(self.args.device)).cpu()
             present = self._present.tolist()
-            logs.update({n: s / p for n, s, p in zip(self.pools.names, sums.tolist(), present, strict=True) if p})
+            logs.update({n: s / p for n, s, p in zip(self.loss_groups.names, sums.tolist(), present, strict=True) if p})
             self._reset_window()
         super().log(logs, start_time)
 
     def _reset_window(self) -> None:
-        self._sums = torch.zeros(len(self.pools.names))
-        self._present = torch.zeros(len(self.pools.names))
+        self._sums = torch.zeros(len(self.loss_groups.names))
+        self._present = torch.zeros(len(self.loss_groups.names))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write no card: ``train.run.card`` writes one from ``run.json``, with more than TRL's card has."""
@@ -276,6 +276,6 @@ def gradients_of(value: torch.Tensor, weights: Sequence[torch.Tensor]) -> Gradie
     return [torch.zeros_like(w) if part is None else part for w, part in zip(weights, parts, strict=True)]
 
 
-def _add(gradients: dict[int, Gradient], pool: int, more: Gradient) -> None:
-    held = gradients.get(pool)
-    gradients[pool] = more if held is None else [one + other for one, other in zip(held, more, strict=True)]
+def _add(gradients: dict[int, Gradient], group: int, more: Gradient) -> None:
+    held = gradients.get(group)
+    gradients[group] = more if held is None else [one + other for one, other in zip(held, more, strict=True)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from curate.config.settings import Strict
-from curate.store.files import write_json
+from curate.store.json_files import write_json
 
 CELLS = Path("benchmarks/forgetting/cells")
 

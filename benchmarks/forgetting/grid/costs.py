@@ -11,7 +11,8 @@ import pyarrow as pa
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.exam import template
 from curate.model.prompts import in_view, load_prompts
-from curate.store.files import read_json, read_shard, write_json
+from curate.store.files import read_shard
+from curate.store.json_files import read_json, write_json
 from curate.store.manifest import read_manifest
 
 CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 1, "random": 1, "inverted": 1}

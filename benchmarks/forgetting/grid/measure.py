@@ -22,7 +22,7 @@ from curate.model.engines.transformers import batches
 from curate.model.folder import model_hash
 from curate.model.template import Template
 from curate.store.disk import fingerprint
-from curate.store.files import read_json, write_json
+from curate.store.json_files import read_json, write_json
 from train.evaluation.checks import repeated_tail
 
 DIAGNOSED = 40

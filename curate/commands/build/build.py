@@ -23,7 +23,8 @@ from curate.model.prompts import load_prompts
 from curate.passages import PlainText, check_documents, load_passages
 from curate.rewrite.knowledge_stage import Knowledge
 from curate.store.disk import check_writable
-from curate.store.files import LATEST, write_json
+from curate.store.files import LATEST
+from curate.store.json_files import write_json
 from curate.store.manifest import Manifest
 from curate.store.runner import run_stage
 from curate.store.stage import Stage

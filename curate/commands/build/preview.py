@@ -10,7 +10,8 @@ from curate.commands.build.summary import summarise
 from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
 from curate.store.excerpt import NAME, excerpt
-from curate.store.files import RECEIPTS, read_json
+from curate.store.files import RECEIPTS
+from curate.store.json_files import read_json
 from curate.store.manifest import Manifest
 
 

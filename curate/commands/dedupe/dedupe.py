@@ -24,7 +24,7 @@ from curate.ingest import Accepted, Rejected, Source, SourceError, content_hash,
 from curate.store.disk import fingerprint
 from curate.text.words import language
 
-VERSION = 2
+VERSION = 3
 BATCH = 1_000
 OWN_KEYS = ("file", "line", "key", "turn", "turns_cut")  # written by the reader, not part of the record
 

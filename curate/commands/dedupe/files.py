@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import IO, Any
 
 from curate.config.settings import ConfigError
-from curate.store.disk import naming
-from curate.store.files import MANIFEST, REJECTED, file_hash, read_json, write_json
+from curate.store.disk import file_hash, naming
+from curate.store.files import REJECTED
+from curate.store.json_files import read_json, write_json
+from curate.store.manifest import MANIFEST
 
 STARTED = "started.json"
 DROPPED = "dropped.jsonl"

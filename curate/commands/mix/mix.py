@@ -29,8 +29,9 @@ from curate.export.place import SWEEP, check_replaceable, check_sweepable
 from curate.ingest import Source
 from curate.rehearsal.cards import GeneratedSet, licence
 from curate.rehearsal.generators.safety import FILE, read
-from curate.store.files import MANIFEST, latest_build, read_live, write_json
-from curate.store.manifest import Manifest
+from curate.store.files import latest_build, read_live
+from curate.store.json_files import write_json
+from curate.store.manifest import MANIFEST, Manifest
 
 
 class MixFacts(Facts):

@@ -8,17 +8,19 @@ The outcome equals a pass over the texts by rank, one after another. The computa
 every text that has the best rank in each of its buckets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from curate.dedup.near.jaccard import Facts, similarities
+from curate.dedup.near.jaccard import similarities
 from curate.dedup.near.lsh import spread
 from curate.dedup.near.shingles import BASE, Hashes, Ragged, mix
 
 Ints = npt.NDArray[np.int64]
+Same = Callable[[Ints, Ints], npt.NDArray[np.bool_]]
+"""Whether the two texts of each pair state the same: texts on the left and on the right -> bool [pairs]."""
 LOOKS = 1 << 22
 """Entries compared at once. A pair of texts is compared once for each band in which their keys are equal."""
 PATIENCE = 30
@@ -42,15 +44,15 @@ class Measure(NamedTuple):
 
     grams: Ragged  # n-grams as sets (``as_sets``)
     threshold: float
-    facts: tuple[Facts, ...] = ()  # all must agree
+    same: tuple[Same, ...] = ()  # all must agree
 
     def near(self, left: Ints, right: Ints, spared: npt.NDArray[np.bool_]) -> tuple[Ints, npt.NDArray[np.float64]]:
         """Indices of the near pairs, and their similarities. Marks right texts that are near but state other facts as
         ``spared``."""
         similar = similarities(self.grams, left, right)
         near = np.flatnonzero(similar >= self.threshold)
-        for facts in self.facts:
-            same = facts.same(left[near], right[near])
+        for rule in self.same:
+            same = rule(left[near], right[near])
             spared[right[near[~same]]] = True
             near = near[same]
         return near, similar[near]

@@ -1,19 +1,24 @@
 """Find duplicates within and across sets of rows: each row stays, or is assigned to the row that it repeats."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from curate.dedup.near.clusters import Measure, assign_duplicates
+from curate.dedup.near.clusters import Measure, Same, assign_duplicates
 from curate.dedup.near.collect import Collected, Document
-from curate.dedup.near.jaccard import Facts, as_sets
+from curate.dedup.near.facts import Facts
+from curate.dedup.near.jaccard import as_sets
 from curate.dedup.near.keep import rank
 from curate.dedup.near.lsh import bands, keys, select, suspects
 from curate.dedup.near.settings import Near
 from curate.schema import DuplicateReason
+
+Ints = npt.NDArray[np.int64]
+Agree = Callable[[int, int], bool]
+"""Whether two rows, given by their places in input order, count as near duplicates."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,9 @@ class NearDuplicates:
         return {size + 1: count for size, count in sorted(sizes.items())}
 
 
-def find(sets: Iterable[TextSet], near: Near | None = None) -> NearDuplicates:
-    """Compare all rows of all sets. Each batch is read once; no text is kept.
+def find(sets: Iterable[TextSet], near: Near | None = None, agree: Agree | None = None) -> NearDuplicates:
+    """Compare all rows of all sets. Each batch is read once; no text is kept. ``agree`` decides last, about the few
+    pairs that are near by ``near``.
 
     Holds 8 bytes for each n-gram and, while signatures are compared, about a kilobyte for each distinct text. The
     outcome does not depend on how rows are cut into batches, nor, with ``keep="longest"``, on their order in a set.
@@ -97,7 +103,7 @@ def find(sets: Iterable[TextSet], near: Near | None = None) -> NearDuplicates:
     order = np.argsort(ranks)
     texts, first = np.unique(text_of[order], return_index=True)
     best = order[first]  # the best row of each text represents it
-    leader, similarity, compared, spared = _near(collected, ranks[best], stays[best], near)
+    leader, similarity, compared, spared = _near(collected, best, ranks[best], stays[best], agree)
     place = np.arange(len(text_of))
     chosen = np.where(leader[text_of] >= 0, best[leader[text_of]], best[text_of]) if len(texts) else place
     goes = (chosen != place) & ~stays
@@ -120,18 +126,35 @@ def _collect(sets: Iterable[TextSet], near: Near) -> tuple[Collected, list[str],
     return collected, names, numbers, fixed
 
 
+def _pairwise(agree: Agree, rows: Ints) -> Same:
+    """``agree`` for many pairs of texts, whose rows are ``rows``."""
+
+    def same(left: Ints, right: Ints) -> npt.NDArray[np.bool_]:
+        pairs = zip(rows[left].tolist(), rows[right].tolist(), strict=True)
+        return np.array([agree(one, other) for one, other in pairs], bool)
+
+    return same
+
+
 def _near(
-    collected: Collected, ranks: npt.NDArray[np.int64], fixed: npt.NDArray[np.bool_], near: Near
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], int, int]:
-    """For each text the text that replaces it, or −1, with the similarity; then the numbers compared and spared."""
-    grams, shape = collected.grams, bands(near)
+    collected: Collected, rows: Ints, ranks: Ints, fixed: npt.NDArray[np.bool_], agree: Agree | None
+) -> tuple[Ints, npt.NDArray[np.float64], int, int]:
+    """For each text, whose row is in ``rows``, the text that replaces it, or −1, with the similarity; then the numbers
+    compared and spared."""
+    near, grams = collected.near, collected.grams
+    shape = bands(near)
     leader, similarity = np.full(len(ranks), -1, np.int64), np.ones(len(ranks))
     texts = suspects(grams, shape)
     texts = texts[np.argsort(ranks[texts])]
     spared = 0
     if len(texts):
-        facts = tuple(Facts(select(words, texts)) for words in collected.words) if near.facts else ()
-        measure = Measure(as_sets(select(grams, texts)), near.threshold, facts)
+        text, told = collected.words
+        same: list[Same] = []
+        if near.facts:
+            same += [Facts(text, texts, near.threshold).same, Facts(told, texts).same]
+        if agree:
+            same.append(_pairwise(agree, rows[texts]))
+        measure = Measure(as_sets(select(grams, texts)), near.threshold, tuple(same))
         settled = assign_duplicates(keys(grams, texts, shape), measure, fixed[texts])
         spared = int((settled.spared & ~fixed[texts]).sum())
         goes = settled.of >= 0

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.dedup.near.lsh import select, spread
-from curate.dedup.near.shingles import BASE, NUMBER, Ragged, mix
+from curate.dedup.near.shingles import Ragged
 
 LOW = np.uint64(16)
 """Bits of a hash that make room for a number; of two different n-grams of a pair, 48 bits are equal once in 10**14."""
@@ -29,51 +29,16 @@ def as_sets(grams: Ragged) -> Ragged:
 
 def similarities(sets: Ragged, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """|A ∩ B| / |A ∪ B| of each pair of texts; ``sets`` is what ``as_sets`` gave, none of them empty."""
-    sizes = sets.counts
-    both = sizes[left] + sizes[right]
+    shared = intersections(sets, left, right)
+    return shared / (sets.counts[left] + sets.counts[right] - shared)
+
+
+def intersections(sets: Ragged, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """|A ∩ B| of each pair of texts; ``sets`` is what ``as_sets`` gave."""
     shared = np.empty(len(left), np.int64)
-    for start, stop in _steps(both):
+    for start, stop in _steps(sets.counts[left] + sets.counts[right]):
         shared[start:stop] = _shared(sets, left[start:stop], right[start:stop])
-    return shared / (both - shared)
-
-
-class Facts:
-    """Which texts say the same, as far as words without their order can tell: one may put words in, none replaces a
-    word, and the words with a digit in them are the same."""
-
-    def __init__(self, words: Ragged) -> None:
-        self.words = as_sets(_numbered(words))
-        number = self.words.values >= NUMBER
-        owner = np.repeat(np.arange(len(self.words.counts)), self.words.counts)[number]
-        counts = np.bincount(owner, minlength=len(self.words.counts))
-        self.numbers = Ragged(self.words.values[number], np.concatenate(([0], np.cumsum(counts))))
-
-    def same(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Of each pair of texts."""
-        same = np.ones(len(left), bool)
-        sizes, numbers = self.words.counts, self.numbers.counts
-        for start, stop in _steps(sizes[left] + sizes[right]):
-            one, other = left[start:stop], right[start:stop]
-            within = _shared(self.words, one, other) == np.minimum(sizes[one], sizes[other])
-            equal = _shared(self.numbers, one, other) == np.maximum(numbers[one], numbers[other])
-            same[start:stop] = within & equal
-        return same
-
-
-def _numbered(words: Ragged) -> Ragged:
-    """Sorted within each text, the second of two equal words made another one than the first: sets then count."""
-    values = np.empty_like(words.values)
-    for start, stop in _steps(words.counts):
-        counts, part = words.counts[start:stop], slice(words.offsets[start], words.offsets[stop])
-        keyed = _keyed(words.values[part], counts)
-        keyed.sort()
-        place = np.arange(len(keyed))
-        new = np.concatenate(([True], keyed[1:] != keyed[:-1])) if len(keyed) else keyed.astype(bool)
-        again = (place - np.maximum.accumulate(np.where(new, place, 0))).astype(np.uint64)
-        word = keyed << LOW
-        other = (mix(word + again * BASE) & ~NUMBER) | (word & NUMBER)
-        values[part] = np.where(again > 0, other, word)
-    return Ragged(values, words.offsets)
+    return shared
 
 
 def _shared(sets: Ragged, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -22,8 +22,7 @@ LOWEST = 0.3
 @dataclass(frozen=True)
 class Near:
     """Two texts are near where their sets of n-grams have a Jaccard similarity of ``threshold`` at least, and, with
-    ``facts``, neither says anything else: all words of the one stand in the other, and the numbers are the same, in the
-    whole text and in what it tells.
+    ``facts``, no word or number is replaced, in the whole text and in its answer (``curate.dedup.near.facts``).
 
     ``permutations``: MinHash values per text, at most; ``miss``: the share of pairs of exactly the threshold's
     similarity that may go unseen. Closer pairs are missed more rarely by orders of magnitude.

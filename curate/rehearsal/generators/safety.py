@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from curate.config.settings import ConfigError
 from curate.model.template import user
 from curate.rehearsal.generators.generator import Batches, Candidate, GeneratorInput, generator, identity_of
-from curate.store.files import file_hash
+from curate.store.disk import file_hash
 
 FILE = Path(__file__).parents[1] / "safety" / "prompts.jsonl"
 KEPT = ("category", "lang", "kind")  # fields of a line that are kept beside its prompt

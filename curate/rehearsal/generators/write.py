@@ -19,23 +19,15 @@ from curate.model.tokenizer import RESERVED_CHARACTERS
 from curate.rehearsal.generators.diversity import diversity
 from curate.rehearsal.generators.generator import Batches, Candidate, Generator, GeneratorInput, key, rows_of
 from curate.schema import EXAMPLE, Message, PromptReason
-from curate.store.files import (
-    MANIFEST,
-    REJECTED,
-    file_hash,
-    read_json,
-    read_shard,
-    receipt_path,
-    write_bytes,
-    write_json,
-    write_shard,
-)
-from curate.store.manifest import Lineage, Manifest
+from curate.store.disk import file_hash, write_bytes
+from curate.store.files import REJECTED, read_shard, receipt_path, write_shard
+from curate.store.json_files import read_json, write_json
+from curate.store.manifest import MANIFEST, Lineage, Manifest
 from curate.store.runner import Report
 from curate.text.questions import question_of
 
 STAGE = "made"
-VERSION = 4
+VERSION = 5
 
 Fits = Callable[[list[Message], str], bool]
 

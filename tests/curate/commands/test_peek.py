@@ -8,7 +8,7 @@ from rich.console import Console
 from curate.commands.peek import peek, pieces
 from curate.export.folder import mix_and_export
 from curate.mixture.settings import MixtureConfig
-from curate.store.files import DatasetError
+from curate.store.json_files import DatasetError
 from tests.paths import DATA, needs_data
 from tests.training_folder import FACTS, ask, dataset, hold, learn, template
 

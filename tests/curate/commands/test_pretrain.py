@@ -173,7 +173,7 @@ def test_plain_text_is_trained_packed_and_without_a_template(
     learned = sum(len(row) - 1 for row in _rows(out, "corpus"))
     assert found["tokens_per_epoch"]["labelled"] == learned
     assert found["tokens_per_epoch"]["distilled"] == sum(len(row) - 1 for row in _rows(out, "old"))
-    task = assign(run.export.splits["train"], run.config, run.pools)
+    task = assign(run.export.splits["train"], run.config, run.loss_groups)
     assert (task.needed == run.export.splits["train"].lengths - 1).all()
 
 

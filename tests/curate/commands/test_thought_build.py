@@ -251,7 +251,8 @@ def test_an_answer_that_never_came_is_unfinished():
 
 
 def test_a_folder_of_an_older_version_is_told(tmp_path):
-    from curate.store.files import DatasetError, write_shard
+    from curate.store.files import write_shard
+    from curate.store.json_files import DatasetError
 
     write_shard(tmp_path / "a.arrow", pa.table({"id": ["1"]}))
     with pytest.raises(DatasetError, match="no column thought here, so another version of curate wrote this"):

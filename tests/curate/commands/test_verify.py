@@ -13,7 +13,9 @@ from curate.export.manifest import checksum
 from curate.export.place import files_in
 from curate.mixture.settings import MixtureConfig
 from curate.schema import IGNORE
-from curate.store.files import file_hash, read_json, read_shard, write_json, write_shard
+from curate.store.disk import file_hash
+from curate.store.files import read_shard, write_shard
+from curate.store.json_files import read_json, write_json
 from tests.training_folder import FACTS, dataset, hold, learn, template
 
 

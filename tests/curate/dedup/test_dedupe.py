@@ -31,6 +31,19 @@ def test_a_word_put_in_is_a_near_duplicate_a_word_replaced_is_not():
     assert verdicts(("Dose of V? " + long, long), ("Dose of V? " + long.replace("37", "73"), long)) == {}
 
 
+def test_a_word_left_out_here_and_put_in_there_is_a_replaced_word():
+    ask = "What is the largest {}city {}by population, and since when?"
+    assert verdicts((ask.format("", "in Ecuador "), "So."), (ask.format("American ", ""), "So.")) == {}
+
+
+def test_a_negation_put_in_is_no_near_duplicate():
+    safe = "Velotrin is safe for children, for adults, and for all who are older than that."
+    assert "near-duplicate" not in str(verdicts(("Is it?", safe), ("Is it?", safe.replace("is safe", "is not safe"))))
+    assert verdicts(("Is it?", safe), ("Is it?", safe.replace("for all", "also for all"))) == {
+        "1": ("near-duplicate", "0")
+    }
+
+
 def test_contradictions_wait_for_a_person():
     both = {"0": ("contradiction", "1"), "1": ("contradiction", "0")}
     assert verdicts((DOSE, "dosage: 71 ml (MoH 1998)."), (DOSE, "Velotrin - dose: 35 grams (MoH 2009).")) == both

@@ -210,6 +210,36 @@ def test_with_facts_a_replaced_word_or_number_is_another_row():
     assert found.spared == 1
 
 
+def test_with_facts_words_stay_in_their_order():
+    gave = "in the usual course of the treatment anna gave ben the whole dose of velotrin with warm milk"
+    near = Near(threshold=0.5, facts=True)
+    assert kept([gave, gave.replace("anna gave ben", "ben gave anna")], near) == ["r0", "r1"]
+    assert kept([gave, gave.replace("whole ", "").replace("milk", "milk please")], near) == ["r0", "r1"]
+    assert kept([gave, gave.replace("whole ", "")], near) == ["r0"]
+
+
+def test_with_facts_a_text_of_repeated_words_is_longer():
+    near = Near(threshold=0.6, ngram=1, facts=True)
+    texts = ["what is the netherlands", "what is the capital of the netherlands"]
+    assert kept(texts, near) == ["r0", "r1"]
+    assert kept([texts[0], f"please {texts[0]}"], near) == ["r1"]
+
+
+def test_rows_that_do_not_agree_stay():
+    texts = ["the pill is safe with milk and with bread", "the pill is not safe with milk and with bread"]
+    sets = [TextSet("set", batches(texts))]
+    near = Near(threshold=0.6, facts=True, keep="first")
+    assert find(sets, near).of.tolist() == [-1, 0]
+    pairs = []
+
+    def agree(one, other):
+        pairs.append((one, other))
+        return False
+
+    assert find(sets, near, agree).of.tolist() == [-1, -1]
+    assert pairs == [(0, 1)]
+
+
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match=r"threshold 0\.1: give a similarity from 0\.3 to 1"):
         Near(threshold=0.1)

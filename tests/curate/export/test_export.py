@@ -18,7 +18,8 @@ from curate.export.place import ExportError
 from curate.export.rows import ROWS, token_rows
 from curate.mixture.settings import MixError, MixtureConfig
 from curate.schema import IGNORE, META, SCORED, TOKENS
-from curate.store.files import read_json, read_shard
+from curate.store.files import read_shard
+from curate.store.json_files import read_json
 from curate.text.questions import cluster_of
 from tests.training_folder import FACTS, ask, dataset, hold, learn, score, template
 

@@ -20,7 +20,8 @@ from curate.ingest import Source
 from curate.ingest.load import load_source
 from curate.rehearsal.generators.generator import rows_of
 from curate.schema import EXAMPLE
-from curate.store.files import LATEST, read_dataset, read_json
+from curate.store.files import LATEST, read_dataset
+from curate.store.json_files import read_json
 from curate.store.manifest import Manifest
 from tests.paths import BASE
 from train.evaluation.checks import Check, correct, holds

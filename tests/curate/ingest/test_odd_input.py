@@ -14,7 +14,7 @@ from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
 from curate.ingest import Source, SourceError, UnknownColumns, parse_columns, read_source
 from curate.ingest.load import load_source
-from curate.store.files import DatasetError
+from curate.store.json_files import DatasetError
 from curate.store.manifest import Lineage, Manifest
 from curate.store.runner import TooManyDrops, run_stage
 from tests.paths import BASE

@@ -25,7 +25,8 @@ from curate.passages.questions import parse, problem, repeats
 from curate.passages.read import Tally, passages, unfit
 from curate.passages.split import blocks, pieces
 from curate.schema import DROPS
-from curate.store.files import REJECTED, read_dataset, read_json
+from curate.store.files import REJECTED, read_dataset
+from curate.store.json_files import read_json
 from curate.store.manifest import Manifest
 from curate.store.runner import TooManyDrops, run_stage
 from tests.paths import BASE, DATA, needs_data

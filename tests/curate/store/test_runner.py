@@ -9,8 +9,8 @@ import pytest
 
 from curate.model.engine import Completion, EngineError, Guarded, Sampling
 from curate.schema import EXAMPLE
-from curate.store.files import MANIFEST, read_dataset, write_shard
-from curate.store.manifest import Lineage, Manifest
+from curate.store.files import read_dataset, write_shard
+from curate.store.manifest import MANIFEST, Lineage, Manifest
 from curate.store.runner import TooManyDrops, run_stage
 
 

@@ -12,16 +12,8 @@ from curate.commands.peek import peek
 from curate.commands.verify import verify
 from curate.schema import EXAMPLE
 from curate.store.excerpt import excerpt
-from curate.store.files import (
-    DatasetError,
-    read_dataset,
-    read_json,
-    read_live,
-    read_shard,
-    shard_paths,
-    write_json,
-    write_shard,
-)
+from curate.store.files import read_dataset, read_live, read_shard, shard_paths, write_shard
+from curate.store.json_files import DatasetError, read_json, write_json
 from curate.store.manifest import MANIFEST, Manifest
 from curate.store.runner import TooManyDrops, run_stage
 from curate.store.stage import Decider, noted, with_drops

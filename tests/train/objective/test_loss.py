@@ -17,12 +17,12 @@ def test_two_rows_by_hand() -> None:
     kl_tail = 0.7 * np.log(0.7 / p[3, 1]) + 0.3 * np.log(0.3 / (1 - p[3, 1]))  # top-1 known, two tokens in the tail
     expected = 0.7 * (1.0 * nll_a + 0.5 * nll_b) / 2 + 0.3 * kl_full / 1 + 2.0 * kl_tail / 1
 
-    pools = LossGroups(("loss/med", "kl/dolly", "anchor"), (0.7, 0.3, 2.0), (0, 1, 2))
+    loss_groups = LossGroups(("loss/med", "kl/dolly", "anchor"), (0.7, 0.3, 2.0), (0, 1, 2))
     ids = torch.tensor([[1, 0, 0], [0, 0, 0], [0, 1, 2], [1, 0, 0]])
     known = torch.tensor([[1, 0, 0], [1, 0, 0], [0.6, 0.3, 0.1], [0.7, 0, 0]]).log()
     terms = divergence(torch.tensor(logits, dtype=torch.float32), ids, known)
-    sums = pools.sums(terms, torch.tensor([1.0, 0.5, 1.0, 1.0]), torch.tensor([0, 0, 1, 2]))
-    assert float(pools.loss(sums, torch.tensor([2, 1, 1]))) == pytest.approx(expected, abs=1e-6)
+    sums = loss_groups.sums(terms, torch.tensor([1.0, 0.5, 1.0, 1.0]), torch.tensor([0, 0, 1, 2]))
+    assert float(loss_groups.loss(sums, torch.tensor([2, 1, 1]))) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_label_is_cross_entropy() -> None:
@@ -86,7 +86,7 @@ def test_gradient_stays_finite_where_model_and_base_disagree_completely() -> Non
     assert logits.grad[0, 3] > 0  # what the base model never said is pushed down
 
 
-def test_an_absent_pool_adds_nothing_and_groups_share_a_normaliser() -> None:
+def test_an_absent_loss_group_adds_nothing_and_groups_share_a_normaliser() -> None:
     sums, counts = torch.tensor([6.0, 0.0, 2.0]), torch.tensor([3, 0, 1])
     apart = LossGroups(("loss/a", "kl/b", "loss/c"), (0.5, 9.0, 1.0), (0, 1, 2))
     assert float(apart.loss(sums, counts)) == pytest.approx(0.5 * 6 / 3 + 1.0 * 2 / 1)

@@ -66,8 +66,8 @@ def trained(run: Run) -> Any:
 
 
 def test_each_kl_has_a_weight_of_its_own_beside_the_sources_lambda(mixed: Path, tmp_path: Path) -> None:
-    pools = settle(mixed, tmp_path / "run", anchor_weight=10, distil_weight=30).pools
-    assert dict(zip(pools.names, pools.lambdas, strict=True)) == {
+    groups = settle(mixed, tmp_path / "run", anchor_weight=10, distil_weight=30).loss_groups
+    assert dict(zip(groups.names, groups.lambdas, strict=True)) == {
         "kl/dolly": pytest.approx(30 * 0.3),
         "loss/med": 0.7,
         "anchor": 10,
@@ -145,7 +145,7 @@ def test_first_loss_is_the_formula(mixed: Path, model: Path, tmp_path: Path) -> 
 
 def test_imitation_is_nll_on_the_labels(mixed: Path, tmp_path: Path) -> None:
     run = settle(mixed, tmp_path, batch_size=24, grad_accum=1, distil=False, anchor_weight=0.0)
-    assert run.pools.names == ("loss/dolly", "loss/med")
+    assert run.loss_groups.names == ("loss/dolly", "loss/med")
     assert losses(trained(run), "loss/dolly")[0] > 3  # the log of 300 tokens is 5.7
 
 

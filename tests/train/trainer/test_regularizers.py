@@ -110,7 +110,7 @@ def test_a_penalty_counts_once_per_step_however_the_step_is_cut(data: Path, tmp_
 
 
 def test_surgery_without_conflict_is_the_sum_and_trains_the_same(data: Path, tmp_path: Path) -> None:
-    """One source, no anchor: one pool, nothing to operate on."""
+    """One source, no anchor: one loss group, nothing to operate on."""
     settings: dict[str, Any] = {"anchor": "none", "distil": False, "balance": True, "source_weights": {"dolly": 0}}
     plain = losses(settle(data, tmp_path / "plain", **settings))
     operated = losses(settle(data, tmp_path / "operated", pcgrad=True, **settings))
@@ -219,7 +219,7 @@ def test_the_shift_of_a_run_stays_inside_its_limit(data: Path, model: Path, tmp_
 def test_logits_in_slices_equal_logits_held_whole(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    """Every pool's value and gradient, one after the other from one graph; and what a look finds."""
+    """Every loss group's value and gradient, one after the other from one graph; and what a look finds."""
     trainer = build_trainer(settle(data, tmp_path / "run", **settings))
     batch = next(iter(trainer.get_train_dataloader()))
     weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]

@@ -14,7 +14,8 @@ from benchmarks.forgetting.grid.report.pages import between, markers
 from benchmarks.forgetting.grid.report.wording import NOTHING, table
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS, WORK
 from curate.commands.progress import Progress
-from curate.store.files import write_bytes, write_json
+from curate.store.disk import write_bytes
+from curate.store.json_files import write_json
 
 FIGURES = "marks.json"
 ORIGINS = {"rewritten": "the base's wording", "reference": "the source's wording"}

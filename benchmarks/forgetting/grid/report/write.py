@@ -12,7 +12,7 @@ from benchmarks.forgetting.grid.report.read import ReportError, other_bases, rea
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, panels
 from benchmarks.forgetting.grid.report.wording import listed
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
-from curate.store.files import write_bytes
+from curate.store.disk import write_bytes
 
 
 def write_report(
