@@ -1,7 +1,7 @@
-"""The prompts that put a reference in view. They are files; ``--prompts DIR`` replaces any of them.
+"""The prompts that show a reference to the model. Each is a file; ``--prompts DIR`` replaces any of them.
 
-Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn. Where a
-prompt has variants, ``curate.commands.build.calibrate`` finds the one that a model follows best.
+Each file is a Jinja template over ``question``, ``reference`` and ``draft``; its text becomes the last user turn. If a
+prompt has variants, ``curate.commands.build.calibrate`` finds the variant that a model follows best.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,9 @@ NAMES = ("rewrite", "correct", "rephrase", "question", "questions", "grounded")
 
 
 def load_prompts(folder: Path | None = None) -> dict[str, str]:
-    """The text of each prompt: the user's file where ``folder`` has one, else the shipped one. Of a prompt there may be
-    variants, ``rewrite-brief.jinja`` beside ``rewrite.jinja``; the user's stand in place of all shipped ones."""
+    """The text of each prompt by name: the user's file if ``folder`` has one, else the built-in file. A prompt may have
+    variants (``rewrite-brief.jinja`` beside ``rewrite.jinja``); a user's file replaces all built-in variants of its
+    prompt. Raises ``ConfigError``."""
     shipped = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
     if folder is None:
         return {name: _read(path) for name, path in shipped.items()}
@@ -35,7 +36,7 @@ def load_prompts(folder: Path | None = None) -> dict[str, str]:
 
 
 def variants(prompt_texts: Mapping[str, str], prompt: str) -> list[str]:
-    """The names of a prompt's variants, the plain one first; of equal texts one."""
+    """The names of a prompt's variants, the plain name first; of variants with equal texts only the first."""
     names = sorted((name for name in prompt_texts if _prompt(name) == prompt), key=lambda name: (name != prompt, name))
     first: dict[str, str] = {}
     for name in names:
@@ -44,12 +45,13 @@ def variants(prompt_texts: Mapping[str, str], prompt: str) -> list[str]:
 
 
 def _prompt(name: str) -> str:
-    """What a variant is a variant of."""
+    """The prompt's name without its variant: "rewrite" of "rewrite-brief"."""
     return name.split("-")[0]
 
 
 def in_view(prompt_text: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[Message]:
-    """The conversation with its last user turn replaced by the rendered prompt; after a tool turn a turn is added."""
+    """The conversation with its last user turn replaced by the rendered prompt; after a tool turn, the prompt is added
+    as a new turn."""
     text = (
         _environment().from_string(prompt_text).render(question=question_of(prompt), reference=reference, draft=draft)
     )
@@ -61,7 +63,7 @@ def _read(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     try:
         _environment().from_string(text).render(question="", reference="", draft="")
-    except Exception as error:  # jinja2: a syntax error, or a variable that will not be there
+    except Exception as error:  # jinja2: a syntax error or an unknown variable
         raise ConfigError(f"{path}: {error}; a prompt may use question, reference and draft") from error
     return text
 
