@@ -1,4 +1,4 @@
-"""The verbs of ``python -m train``. Heavy imports happen inside the commands."""
+"""The commands of ``python -m train``. Heavy imports happen inside the commands."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from train.report.pages import report_command
 from train.run.process import leave, prepare_process
 
 app = typer.Typer(
-    help="Train a model on exported shards, and judge what it learnt and forgot.",
+    help="Train a model on exported data, and measure what it learned and forgot.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -27,19 +27,19 @@ app = typer.Typer(
 
 @app.callback()
 def main() -> None:
-    """Train a model on exported shards, and judge what it learnt and forgot."""
+    """Train a model on exported data, and measure what it learned and forgot."""
 
 
 THRIFT = "lower --batch-size and raise --grad-accum as much, or give --grad-checkpointing"
 
 
 def sft(how: How, flags: dict[str, Any]) -> None:
-    """Train a base model on an exported dataset: full parameters, resumed by giving the same command again."""
+    """Train a base model on an exported dataset; the same command again resumes an interrupted run."""
     guarded(lambda: _sft(how, flags), how.debug, THRIFT)
 
 
 def fisher(how: How, flags: dict[str, Any]) -> None:
-    """Estimate how much each weight matters to what the base model can, for `train sft --ewc` or `--si`."""
+    """Estimate how much each weight matters to the base model's abilities, for `train sft --ewc` or `--si`."""
 
     def run() -> None:
         from rich.console import Console
@@ -55,7 +55,7 @@ def fisher(how: How, flags: dict[str, Any]) -> None:
 
 
 def merge(how: How, flags: dict[str, Any]) -> None:
-    """Fold a trained adapter into its base model: one folder that every engine can load."""
+    """Merge a trained adapter into its base model: one folder that every engine can load."""
 
     def run() -> None:
         from train.weights.merge import merge
@@ -66,7 +66,7 @@ def merge(how: How, flags: dict[str, Any]) -> None:
 
 
 def average(how: How, flags: dict[str, Any]) -> None:
-    """Mix a run's weights with its base model's, over a sweep of shares (WiSE-FT, arXiv 2109.01903)."""
+    """Average a run's weights with its base model's, for each of several shares (WiSE-FT, arXiv 2109.01903)."""
 
     def run() -> None:
         from train.weights.merge import average
@@ -77,7 +77,7 @@ def average(how: How, flags: dict[str, Any]) -> None:
 
 
 def explain(how: How, flags: dict[str, Any]) -> None:
-    """Trace lost items to the training rows that pushed them away; `report` shows them, `curate build` drops them."""
+    """Find the training rows that caused lost items; `report` shows the rows, `curate build --exclude` drops them."""
 
     def run() -> None:
         from train.evaluation.attribution import Search, explain
@@ -107,7 +107,7 @@ def explain(how: How, flags: dict[str, Any]) -> None:
 
 
 def items(how: How, flags: dict[str, Any]) -> None:
-    """Write the items that `evaluate` asks to files: to read, and for `curate mix --suites` to keep out of training."""
+    """Write the items of `evaluate` to files, to read or, by `curate mix --decontaminate`, to keep out of training."""
 
     def run() -> None:
         from train.evaluation.items import write_items

@@ -306,7 +306,7 @@ def _environment(escape: bool) -> "Environment":
 
 
 FOLDER: dict[str, Flag] = {
-    "folder": (Path | None, typer.Argument(help="What `evaluate --out` wrote. Default: report."), None),
+    "folder": (Path | None, typer.Argument(help="Folder that `evaluate --out` wrote. Default: report."), None),
 }  # fmt: skip
 
 
