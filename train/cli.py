@@ -121,13 +121,13 @@ def items(how: How, flags: dict[str, Any]) -> None:
 
 
 def settled(kind: type[Settings], how: How, flags: dict[str, Any]) -> Settings:
-    """The command's settings, once this process is prepared for the libraries that the command loads."""
+    """The command's settings. First prepares this process for the libraries that the command imports."""
     prepare_process()
     return load_settings(kind, how.config, flags)
 
 
 def shown(record: dict[str, Any], as_json: bool) -> None:
-    """Print the record as JSON on standard output, or else the folders that were written on standard error."""
+    """Print the record as JSON to standard output, else the folders that were written to standard error."""
     if as_json:
         print(json.dumps(record, ensure_ascii=False, sort_keys=True))
         return
@@ -183,7 +183,7 @@ def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
 
 
 def describe(plan: dict[str, Any]) -> list[str]:
-    """A plan as lines for a person."""
+    """A plan as lines to print."""
     rows, tokens = plan["rows"], plan["tokens_per_epoch"]
     words = {
         "nothing_to_train": "left out with nothing to train",
@@ -210,7 +210,7 @@ ALONE = (
 
 
 def duration(seconds: float) -> str:
-    """A rough length of time in words.
+    """A rough duration in words.
 
     >>> duration(40), duration(300), duration(9000)
     ('a minute', '5 minutes', '2.5 hours')

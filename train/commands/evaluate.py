@@ -1,4 +1,4 @@
-"""``python -m train evaluate``: settings from flags and a file, results as lines for a person."""
+"""``python -m train evaluate``: settings from flags and a file, results as lines to print."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def say(line: str) -> None:
 
 
 def describe(plan: dict[str, Any]) -> list[str]:
-    """A plan as lines for a person."""
+    """A plan as lines to print."""
     suites = ", ".join(f"{name} {items:,}" for name, items in plan["suites"].items())
     return [
         f"items: {sum(plan['suites'].values()):,} ({suites})",
@@ -77,7 +77,7 @@ def describe(plan: dict[str, Any]) -> list[str]:
 
 
 def show(results: "Results", out: Path) -> None:
-    """Print the table and the verdicts; without colour and 200 columns wide where the output is no terminal."""
+    """Print the table and the verdicts; without colour and 200 columns wide if the output is not a terminal."""
     from rich.console import Console
 
     from train.evaluation.results import RESULTS

@@ -26,7 +26,7 @@ class Task:
     weights: np.ndarray  # float32 [tokens]: 1 on every distilled and anchored token
     pools: np.ndarray  # int64 [tokens]: index into LossGroups
     needed: np.ndarray  # int64 [rows]: tokens to feed; those after the last scored token are left out
-    twice: int | None = None  # the loss group of labels that are anchored, too; None: none are
+    twice: int | None = None  # the loss group of anchored labels; None: no label is anchored
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -41,8 +41,8 @@ def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
     """Give every token its role, weight and loss group, by the row's objective.
 
     learn: weighted NLL on labels, and, with an anchor, KL on the other response tokens or on all response tokens.
-    distil: KL on all response tokens; or, when imitating, NLL on the labels with weight 1. Without a frozen copy of
-    the model a KL needs stored anchors. A row's first token is never scored.
+    distil: KL on all response tokens; without ``config.distil``, NLL on the labels with weight 1. Without a frozen copy
+    of the model, a KL needs stored anchors. A row's first token is never scored.
     """
     position, row = split.position, split.row_of
     inside = position >= 1
@@ -129,10 +129,10 @@ def _lambda(export: Export, config: SftConfig, source: str) -> float:
 def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int) -> np.ndarray:
     """The order of one epoch: a shuffle that spreads every source evenly, each step's rows longest first.
 
-    sources, lengths: [rows]. The epoch is cut into n equal parts for a source of n rows, one row in each, so that every
-    step has its share of every source. Rows are sorted by length within a step only: this saves
-    padding, and since a step's loss does not depend on how it is cut into batches, the sort changes no gradient.
-    Returns int64 [rows]; a function of seed and epoch alone, whatever the number of devices.
+    sources, lengths: [rows]. For a source of n rows, the epoch is cut into n equal parts with one of the rows in each,
+    so that every step has its share of every source. Rows are sorted by length within a step only, which saves padding;
+    since a step's loss does not depend on how the step is cut into batches, the sort changes no gradient. Returns int64
+    [rows]; a function of seed and epoch alone, whatever the number of devices.
     """
     random = np.random.default_rng([seed, epoch])
     place = np.empty(len(sources))
@@ -179,11 +179,11 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True)
 class Collator:
-    """Rows to one batch. The trainer's datasets hold only (split, row); the arrays are looked up here.
+    """Rows to one batch. The trainer's datasets contain only (split, row); the arrays are looked up here.
 
-    ``packing``: rows end to end in one sequence, with positions that restart in each row, by which attention
-    separates the rows; else one row per line, padded. ``stored``: targets come from the data; else a frozen copy of the
-    model computes the targets of the KL.
+    ``packing``: rows end to end in one sequence, with positions that restart in each row, by which attention separates
+    the rows; else one row per line, padded. ``stored``: targets come from the data; else a frozen copy of the model
+    computes the targets of the KL.
     """
 
     tasks: Sequence[Task]
@@ -268,7 +268,7 @@ def label_reach(split: Split) -> tuple[int, int]:
 
 
 def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> None:
-    """Raises ``DataError`` where the train split has nothing to learn, or rehearsal cannot be distilled."""
+    """Raises ``DataError`` if the train split has nothing to learn, or rehearsal cannot be distilled."""
     split, task = export.splits["train"], tasks["train"]
     if not (split.labels != IGNORE).any():
         raise DataError(

@@ -10,8 +10,8 @@ from train.data.folder import LABEL, DataError, Export
 
 
 def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
-    """Raises ``DataError`` where the model has another tokenizer, chat template or vocabulary than the data, or where
-    rows do not fit the model's context."""
+    """Raises ``DataError`` if the model's tokenizer, chat template or vocabulary differs from the data's, or if rows do
+    not fit the model's context."""
     text = model_config.get_text_config()
     check_tokenizer(export, model, tokenizer)
     check_template(export, model, tokenizer)
@@ -33,8 +33,8 @@ def check_tokenizer(export: Export, model: str, tokenizer: Any) -> None:
 
 
 def check_template(export: Export, model: str, tokenizer: Any) -> None:
-    """Raises ``DataError`` where the data were rendered with another chat template than the model's: at inference the
-    model would see other tokens than in training. Data without turns state no template."""
+    """Raises ``DataError`` if the data were rendered with another chat template than the model's: prompts at inference
+    would differ from those in training. Data without turns state no template."""
     from curate.model.template import Template, TemplateError
 
     stated = export.manifest.get("template_hash")
@@ -60,8 +60,8 @@ def check_vocabulary(export: Export, model: str, size: int) -> None:
 
 
 def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> None:
-    """Raises ``DataError`` where a labelled row does not end with an end-of-turn token: training on such rows
-    teaches the model not to stop. Data without turns state no template."""
+    """Raises ``DataError`` if a labelled row does not end with an end-of-turn token: training on such rows teaches the
+    model not to stop. Data without turns state no template."""
     stops = stop_ids(export, tokenizer)
     for name, task in tasks.items():
         split = task.split
@@ -78,7 +78,7 @@ def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> Non
 
 
 def stop_ids(export: Export, tokenizer: Any) -> list[int]:
-    """The tokens that end a turn: the manifest's, or else those that the chat template writes."""
+    """The tokens that end a turn: the manifest's, else those that the chat template writes."""
     from curate.model.template import Template
 
     if not export.manifest.get("template_hash"):

@@ -1,4 +1,4 @@
-"""The model card that lies beside a trained model; an evaluation fills in what was learned and lost."""
+"""The model card beside a trained model; ``train report`` adds the results of an evaluation."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ _BLOCK = re.compile(r"(<!-- evaluation:begin -->\n).*?(<!-- evaluation:end -->)"
 
 
 def write_card(out: Path, record: dict[str, Any]) -> None:
-    """Write the card of a finished run, whose record is ``record``."""
+    """Write the card of a finished run from its record."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
@@ -56,10 +56,9 @@ def trained(config: dict[str, Any]) -> str:
 
 
 def fill_in(model: Path, table: str) -> list[Path]:
-    """Put an evaluation's words into the cards of a model that we trained and of the data it was trained on.
+    """Put an evaluation's table into the card of a model trained here, and into the card of its training data.
 
-    Returns the cards that were filled in: none for a model of others, the model's alone where its data is not there
-    any more.
+    Returns the cards that were changed: none for any other model, the model's alone if the data are gone.
     """
     card, record = model / CARD, read_run(model)
     if record is None or not card.is_file():

@@ -1,4 +1,4 @@
-"""What a run would do, settled and checked before anything heavy is loaded."""
+"""Plan a run: resolve and check its settings, data and model before any weights are loaded."""
 
 import math
 import os
@@ -30,10 +30,10 @@ from train.weights.fisher import check_importance
 
 @dataclass(frozen=True)
 class Run:
-    """A run that can start: everything checked, nothing heavy loaded."""
+    """A run that is ready to start: everything is checked, no weights are loaded."""
 
     config: SftConfig  # model and out filled in
-    folder: Path  # where the model lies on this machine
+    folder: Path  # the model's folder on this machine
     export: Export
     pools: LossGroups
     tasks: dict[str, Task]
@@ -60,7 +60,7 @@ class Run:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps in one pass, as Trainer counts them: batches go round the devices, then accumulate."""
+        """Optimiser steps per epoch, counted as in Trainer: batches are spread over the devices, then accumulated."""
         batches = math.ceil(len(self.tasks["train"].rows) / self.config.batch_size)
         return math.ceil(math.ceil(batches / self.devices) / self.config.grad_accum)
 
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def bf16(self) -> bool:
-        """bfloat16 arithmetic where it is fast: on GPUs that have it. On CPU only when asked for."""
+        """Whether to compute in bfloat16: by default on GPUs that support bfloat16, else with ``--dtype bfloat16``."""
         import torch
 
         if self.config.dtype != "auto":
@@ -79,7 +79,8 @@ class Run:
 
 
 def run_fingerprint(config: SftConfig, data: str, model: str, importance: Sequence[str] = (), devices: int = 1) -> str:
-    """Of what shapes the weights: a step's rows, not how they are cut into batches or spread over devices."""
+    """Fingerprint of all that shapes the weights. The number of rows per step counts, not how these are cut into
+    batches or spread over devices."""
     shaping = config.shaping() | {"step_rows": step_rows(config, devices)}
     return fingerprint("sft", 2, shaping, data, model, *importance)
 
@@ -90,9 +91,9 @@ def step_rows(config: SftConfig, devices: int) -> int:
 
 
 def prepare(config: SftConfig, devices: int = 1) -> Run:
-    """Check settings, data and model against each other, before anything heavy is loaded.
+    """Check settings, data and model against each other, before any weights are loaded.
 
-    Raises ``ConfigError``, ``DataError`` or, where there is no such model, ``EngineError``.
+    Raises ``ConfigError``, ``DataError`` or, if there is no such model, ``EngineError``.
     """
     config = config.settled()
     check_writable(config.out or Path("runs"))
@@ -126,7 +127,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
 
 
 def check_reports(config: SftConfig) -> None:
-    """Raises ``ConfigError`` where a report goes to what is not installed."""
+    """Raises ``ConfigError`` for a name in ``--report-to`` that is unknown or whose package is not installed."""
     packages = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
     for name in config.report_to:
         if name not in packages:
@@ -136,7 +137,7 @@ def check_reports(config: SftConfig) -> None:
 
 
 def check_launch(config: SftConfig) -> None:
-    """Raises ``ConfigError`` where a launch keeps in pieces what an option reads whole."""
+    """Raises ``ConfigError`` if a setting needs whole weights or gradients, and FSDP or DeepSpeed shards these."""
     sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
     if config.pcgrad and (sharded or by_deepspeed):
         raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
@@ -149,7 +150,7 @@ def check_launch(config: SftConfig) -> None:
 
 
 def check_watch(export: Export, config: SftConfig) -> None:
-    """Raises ``ConfigError`` where early stopping has no rows to evaluate, or lacks a setting."""
+    """Raises ``ConfigError`` if early stopping has no rows to evaluate, or lacks a setting."""
     flag = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
     if flag and not config.watch_every:
         raise ConfigError(f"{flag} wants looks while training goes on; give --watch-every STEPS, too")
@@ -166,7 +167,7 @@ def check_watch(export: Export, config: SftConfig) -> None:
 
 
 def on_cpu() -> bool:
-    """Whether there is nothing better to compute on."""
+    """Whether there is no accelerator."""
     import torch
 
     return not torch.accelerator.is_available()
@@ -186,7 +187,7 @@ def is_main() -> bool:
 
 
 def plan(run: Run) -> dict[str, Any]:
-    """What the run would do: rows, steps, tokens by what they carry, an estimate of memory."""
+    """The plan of a run: rows, steps, tokens by role, estimates of memory in bytes and of time in seconds."""
     tasks = run.tasks
     train, validation = tasks["train"], tasks.get("validation")
     limit = run.config.max_length
@@ -231,15 +232,15 @@ def parameters(run: Run) -> int:
 
 
 EFFICIENCY = 0.35
-"""Of a device's speed at multiplying large matrices, what training reaches: 30 to 45 % is what large runs report
-(arXiv 2204.02311, table 3)."""
+"""Share of a device's speed at multiplying large matrices that training reaches. Large runs report 30 to 45 % (arXiv
+2204.02311, table 3)."""
 
 
 def seconds(run: Run) -> float:
-    """About how long training takes: 6 FLOPs per weight and token fed (arXiv 2001.08361, section 2.1), 2 more where
-    activations are recomputed, and 2 where a frozen copy is asked; at what this machine multiplies matrices with.
+    """Estimated time of training in seconds: 6 FLOPs per weight and token fed (arXiv 2001.08361, section 2.1), 2 more
+    if activations are recomputed, and 2 more if a frozen copy runs, at this machine's measured speed (``flops``).
 
-    A small model takes longer: what is not arithmetic weighs more there.
+    Small models take longer: arithmetic is a smaller share of their time.
     """
     per_token = 6 + 2 * run.config.grad_checkpointing + 2 * (run.config.anchor == "model")
     fed = run.config.epochs * float(run.tasks["train"].needed.sum())
@@ -255,7 +256,7 @@ def flops(bf16: bool, size: int = 1024) -> float:
     best = float("inf")
     for _ in range(4):
         began = time.perf_counter()
-        float((square @ square)[0, 0])  # read, so that it is done
+        float((square @ square)[0, 0])  # reading a value waits for the product
         best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best
 
@@ -264,8 +265,8 @@ def memory(run: Run) -> int:
     """Bytes on one device: weights, gradients and Adam's two moments in float32, activations, and logits.
 
     Activations: 34 bytes per token, layer and hidden unit in 16 bit (arXiv 2205.05198, eq. 2, without the attention
-    matrix, which is not kept); when recomputed, one layer of that and every layer's input. Logits: three float32 copies
-    of those at the scored positions of the widest batch, or of a slice of them (``train.objective.head``).
+    matrix, which is not stored); if recomputed, those of one layer and every layer's input. Logits: three float32
+    copies of those at the scored positions of the widest batch, or of a slice of them (``train.objective.head``).
     """
     text, size = run.model_config.get_text_config(), 1 if run.bf16 else 2
     task = run.tasks["train"]

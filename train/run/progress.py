@@ -14,7 +14,7 @@ from train.record import LOG, RunError
 
 
 class Reporter(TrainerCallback):
-    """Writes and shows what the trainer logs; stops a run whose loss is no longer a number."""
+    """Writes and shows what the trainer logs; stops a run whose loss is NaN or infinite."""
 
     def __init__(self, out: Path, console: Console):
         self.path, self.console = out / LOG, console
@@ -84,7 +84,7 @@ class Reporter(TrainerCallback):
 
 
 def _looked(values: dict[str, float]) -> str:
-    """The last validation: the share of new rows learned, and the share of rehearsal rows answered as before.
+    """The last validation in words: the share of new rows learned, and the share of rehearsal rows answered as before.
 
     >>> _looked({"eval_recall": 0.5, "eval_kept": 0.99})
     '  recall 50.0%  kept 99.0%'

@@ -23,9 +23,9 @@ class Holding:
 
 
 def hold(run: Run, model: Any) -> Holding:
-    """``model``: the base model's weights, as it is before training, and wrapped where an adapter trains.
+    """The regularizers of a run's settings. ``model``: the model before training, wrapped by PEFT if an adapter trains.
 
-    Raises ``DataError`` where an estimate of importance does not fit its weights.
+    Raises ``DataError`` if an estimate of importance does not fit the model's weights.
     """
     return Holding(_teacher(run, model), _penalties(run, model), _limit(run, model))
 
@@ -62,7 +62,7 @@ def _limit(run: Run, model: Any) -> TrainerCallback | None:
 
 
 class _AfterStep(TrainerCallback):
-    """Projects the weights into their limit after each optimiser step."""
+    """Projects the weights into the shift limit after each optimiser step."""
 
     def __init__(self, project: Callable[[Any], None]):
         self.project = project

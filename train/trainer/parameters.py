@@ -13,7 +13,7 @@ VIRTUAL = ("prefix", "prompt")
 
 
 def check_parts(config: SftConfig) -> None:
-    """Raises ``ConfigError`` where settings exclude each other or need a package that is not installed."""
+    """Raises ``ConfigError`` if settings exclude each other or need a package that is not installed."""
     held = config.freeze > 0 or bool(config.train_only)
     if config.adapter != "none" and held:
         raise ConfigError(f"--adapter {config.adapter} holds every other weight; leave out --freeze and --train-only")
@@ -52,9 +52,9 @@ def loading(config: SftConfig) -> dict[str, Any]:
 
 
 def choose_parts(model: Any, config: SftConfig) -> Any:
-    """The model with gradients required by the trainable weights alone; wrapped where an adapter trains.
+    """The model with its trainable parameters chosen (``requires_grad``); wrapped by PEFT if an adapter trains.
 
-    Raises ``ConfigError`` where a pattern matches no weight, or nothing would train.
+    Raises ``ConfigError`` if a pattern matches no weight, or nothing would train.
     """
     if config.adapter != "none":
         return _adapted(model, config)
