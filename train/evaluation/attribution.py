@@ -1,8 +1,8 @@
 """Why a model forgot: lost items by topic, the training rows nearest to each, and the rows near to most items.
 
-``train.evaluation.influence`` defines nearness. Row ids are those of the export's ``meta/``, which are those
-of the ``id`` column of the build that it was mixed from; the further ways of asking that ``curate build --wordings``
-adds have ids of their own there, "abc-w1" for a wording of the row "abc".
+``train.evaluation.influence`` defines nearness. Row ids are those of the export's ``meta/``, which equal the ``id``
+column of the build. Questions rephrased by ``curate build --wordings`` have ids of their own, "abc-w1" for a wording of
+row "abc".
 """
 
 from collections.abc import Callable, Sequence
@@ -37,15 +37,16 @@ from train.evaluation.results import Comparison, EvaluateError, Flip, Results
 from train.record import data_fingerprint, read_run
 
 STANDS_OUT, OF_WORST = 25.0, 0.5
-"""A row is a suspect of an item's loss from so many deviations, and from this share of the nearest row's similarity.
-Measured on the tiny base: rows that contradict a fact had 39 deviations and more; with these gone, the nearest of the
-others, which share a part of the wrong value, up to 21. By embedding the two lie alike, 3 to 6: there is no suspect."""
+"""A suspect row has at least ``STANDS_OUT`` deviations and at least ``OF_WORST`` of the nearest row's similarity.
+Measured on the tiny base: rows that contradict a fact have 39 deviations or more; without these rows, the nearest
+others, which share a part of the wrong value, have up to 21. By embedding, both kinds have 3 to 6, so embeddings give
+no suspects."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """How far to look, and by what: a comparison gets at most ``items`` lost items and ``rows`` rows, an item the
-    ``nearest`` rows. ``seed``: of the choice of rows and of the projection of gradients."""
+    """Limits of the search. At most ``items`` lost items and ``rows`` training rows per comparison; the ``nearest``
+    rows per item; ``by``: what is compared. ``seed``: of the random rows and the projection of gradients."""
 
     rows: int = 512
     items: int = 100
@@ -56,7 +57,7 @@ class Search:
 
 @dataclass(frozen=True)
 class _Data:
-    """A training folder for a model: the rows that may have caused a loss."""
+    """The rows of a training folder that may have caused a loss."""
 
     template: Template
     task: Task
@@ -80,10 +81,10 @@ def explain(
     results: Results, data: Path, model: Path | str, *, after: Path | None = None, search: Search | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Explanation:  # fmt: skip
-    """Look for the rows of ``data`` that took from ``model`` (the base) what the results say was lost.
+    """Find the rows of ``data`` that caused the losses in ``results``; ``model``: the base model.
 
-    ``after``: the trained model's folder. Its run.json says which tokens trained, else the defaults of ``train sft``
-    are taken; and of several comparisons only its own is explained. Raises ``EvaluateError``.
+    ``after``: the trained model's folder. Its run.json gives the training settings, else the defaults of ``train sft``
+    are used; of several comparisons, only the comparison of this model is explained. Raises ``EvaluateError``.
     """
     comparisons, search = _of_model(results, after), search or Search()
     try:
@@ -136,7 +137,7 @@ def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
 
 
 def _settings(export: Export, after: Path | None) -> SftConfig:
-    """What the run trained with. KL to the base has no gradient at the base, so anchors are left out."""
+    """The training settings, without anchors: KL to the base model has no gradient at the base model."""
     run = (read_run(after) if after else None) or {}
     stated, fingerprint = run.get("data_fingerprint"), data_fingerprint(export.manifest, export.folder)
     if stated and stated != fingerprint:
@@ -163,7 +164,7 @@ def _open(model: Path | str) -> Any:
 
 
 class _Look:
-    """An open model, and the embeddings and gradients computed so far: comparisons share rows."""
+    """An open model, and the rows' embeddings and gradients computed so far, since comparisons share rows."""
 
     def __init__(self, data: _Data, model: Any, search: Search):
         check_vocabulary(data.export, "the model", int(model.config.get_text_config().vocab_size))
@@ -171,7 +172,7 @@ class _Look:
         self.weight_name: str | None = None
         self.texts: dict[
             int, tuple[ScoredTokens, np.ndarray, np.ndarray]
-        ] = {}  # row → text, embedding, what is compared
+        ] = {}  # row → tokens, embedding, compared vector
         if search.by == "gradient":
             try:
                 self.weight_name, weight = last_matrix(model)
@@ -225,7 +226,7 @@ class _Look:
         return self.texts[row]
 
     def _near(self, looked: Sequence[int], similar: np.ndarray, background: np.ndarray) -> list[tuple[Near, ...]]:
-        """The rows nearest to each item; of gradients, the most negative."""
+        """The rows nearest to each item; by gradient, those with the most negative similarity."""
         harm = -similar if self.search.by == "gradient" else similar
         far = deviations(harm, background)
         order = np.argsort(-harm, axis=1, kind="stable")[:, : self.search.nearest]
@@ -251,7 +252,7 @@ def _lost(flip: Flip, near: tuple[Near, ...]) -> Lost:
 
 
 def _topics(flips: Sequence[Flip], places: np.ndarray, all_flips: Sequence[Flip]) -> tuple[Topic, ...]:
-    """Suite by suite, the largest topic first."""
+    """Topics of the lost items, suite by suite, the largest topic first."""
     prompts = [flip.prompt[-1][1] for flip in all_flips if flip.prompt]
     topics = []
     for suite in dict.fromkeys(flip.suite for flip in flips):
@@ -282,5 +283,6 @@ def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[
 
 
 def is_suspect(near: Near, worst: Near) -> bool:
-    """By gradients, of which a negative similarity is harm."""
+    """Whether a row probably caused a loss, by gradients, where a negative similarity is harm. ``worst``: the nearest
+    row."""
     return near.deviations >= STANDS_OUT and near.similarity < 0 and near.similarity <= OF_WORST * worst.similarity

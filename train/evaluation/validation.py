@@ -1,4 +1,4 @@
-"""Checks the harness's items before a model answers: the gold answer must pass, and an empty answer must fail."""
+"""Check the harness's items before a model answers: the gold answer must pass, and an empty answer must fail."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -8,16 +8,16 @@ from train.evaluation.harness import RIGHT, HarnessError, choices_of, document, 
 from train.evaluation.suites import Item, Suite
 
 FAR = -1e4  # log-probability of a rejected choice
-IN_SENTENCES = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})  # of IFEval
-MOST = 0.05  # of a suite's items that may be left out; more, and the task itself is broken
+IN_SENTENCES = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})  # in IFEval
+MOST = 0.05  # largest share of items to leave out; with more, the task itself is broken
 
 
 def prove(suite: Suite) -> tuple[Suite, list[str]]:
-    """The suite without the items that cannot be passed, or cannot be failed; and the ids of these.
+    """The suite without the items that cannot be passed or cannot be failed, and these items' ids.
 
-    (Three of NQ-open's answers are an article, which its metric ignores.) Of tasks without gold answers (IFEval) only
-    the empty answer is tried, and items that need nltk's sentences are left out where these are not here. Raises
-    ``HarnessError`` where so many fail that the file or the task is broken.
+    (Three gold answers of NQ-open are articles, which its metric ignores.) For tasks without gold answers (IFEval),
+    only the empty answer is tried. Items that need nltk's sentence data are left out if the data are not installed.
+    Raises ``HarnessError`` if more than ``MOST`` of the items fail, since then the file or the task is broken.
     """
     tasks = suite.harness.tasks(suite.name)
     blind = [item.id for item in suite.items if _lacks_sentences(document(suite, tasks, item)[1])]
@@ -57,7 +57,7 @@ def _has_sentences() -> bool:
 
 
 def _numbers(name: str) -> tuple[str, int]:
-    """Items in the order of their numbers within a task."""
+    """Sorts items by task and by number within the task."""
     task, _, number = name.rpartition("/")
     return task, int(number)
 
