@@ -1,4 +1,4 @@
-"""Results as words and as a table on the terminal."""
+"""Results in sentences, and as a table on the terminal."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ ALPHA = 0.05
 
 
 def percent(share: float) -> str:
-    """
+    """A share in percent, with one decimal.
+
     >>> percent(0.9876)
     '98.8'
     """
@@ -31,7 +32,8 @@ def points(difference: float) -> str:
 
 
 def span(interval: tuple[float, float]) -> str:
-    """
+    """An interval of changes, in percentage points.
+
     >>> span((-0.012, 0.004))
     '−1.2 to +0.4'
     """
@@ -43,7 +45,8 @@ def flips(change: SuiteChange | GroupChange) -> str:
 
 
 def p_value(p: float) -> str:
-    """
+    """A p-value, with three decimals.
+
     >>> p_value(0.0371), p_value(1e-9)
     ('0.037', '<0.001')
     """
@@ -51,30 +54,30 @@ def p_value(p: float) -> str:
 
 
 def coloured(change: SuiteChange | GroupChange) -> str:
-    """The change as rich draws the text: in colour where the change is beyond chance."""
+    """The change in rich's markup: coloured if significant."""
     colour = "red" if change.difference < 0 else "green" if change.difference > 0 else "dim"
     text = points(change.difference)
     return f"[{colour}]{text}[/]" if change.p < ALPHA or change.difference == 0 else text
 
 
 def detectable(change: SuiteChange | GroupChange) -> str:
-    """The least fall in points that the test would tell from chance; of a mean, nothing."""
+    """The smallest significant fall in points; empty for a mean."""
     return str(round(100 * change.detectable, 1)) if isinstance(change, SuiteChange) else ""
 
 
 Where = Literal["one", "many", "markdown"]
-"""Tables of suites: on the terminal, of one comparison or of many side by side; and in Markdown."""
+"""Tables of suites: on the terminal, of one comparison or of several side by side; or in Markdown."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column behind the accuracies, in some tables of suites. The HTML page (``report.html.jinja``) has a layout of
-    its own."""
+    """A column after the accuracies, in some tables of suites. The HTML page (``report.html.jinja``) has its own
+    layout."""
 
     head: str
     cell: Callable[[SuiteChange | GroupChange], str]
     where: tuple[Where, ...]
-    bold: bool = False  # in a mean's row of Markdown
+    bold: bool = False  # in a Markdown row of means
 
 
 COLUMNS = [
@@ -94,7 +97,7 @@ def columns(where: Where) -> list[Column]:
 
 
 def verdict(comparison: Comparison) -> str:
-    """A comparison's result, in one or two sentences."""
+    """The result of a comparison, in one or two sentences."""
     return " ".join([*_learned(comparison), *_kept(comparison)])
 
 
@@ -123,7 +126,7 @@ def _kept(comparison: Comparison) -> Iterator[str]:
 
 
 def comparison_table(results: Results) -> "Table":
-    """One row per suite, new knowledge first, then what was to be kept, means, and how answers end."""
+    """One row per suite, new knowledge first, then retention; means; and how answers end."""
     from rich import box
     from rich.table import Table
 
