@@ -204,8 +204,8 @@ def describe(plan: dict[str, Any]) -> list[str]:
 
 
 ALONE = (
-    "no rehearsal: the data hold new rows alone, and what these never touch may be lost; mix some in with "
-    "curate mix --rehearsal, or say --forgetting ignore"
+    "no rehearsal: the data have new rows only, so other abilities may be lost; mix some in with curate mix "
+    "--rehearsal, or give --forgetting ignore"
 )
 
 

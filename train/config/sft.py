@@ -142,7 +142,7 @@ class SftConfig(Machine, Stopping, Mixture, Trainable, Penalties, Loss, Optimise
         if self.forgetting == "ignore":
             held = [name for name in HOLDING if name in self.model_fields_set and getattr(self, name) != HOLDING[name]]
             if held:
-                raise ValueError(f"forgetting: ignore leaves out what {held[0]} asks for; give one of the two")
+                raise ValueError(f"forgetting: ignore switches {held[0]} off; give one of the two")
         return self
 
     def settled(self) -> Self:

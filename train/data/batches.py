@@ -285,8 +285,8 @@ def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> 
     undistilled = config.distil and split.distil.any() and not task.count(DISTIL)
     if undistilled and split.anchor_count.any() and config.max_length is not None:
         raise DataError(
-            f"{export.folder}: --max-length {config.max_length} cuts off every answer of the rehearsal, so nothing "
-            "would hold the model still; raise --max-length, or train with --no-distil"
+            f"{export.folder}: --max-length {config.max_length} cuts off every answer of the rehearsal, so no "
+            "rehearsal token would train; raise --max-length, or train with --no-distil"
         )
     if undistilled:
         raise DataError(

@@ -44,9 +44,9 @@ def check_template(export: Export, model: str, tokenizer: Any) -> None:
         actual = "none at all"
     if stated and stated != actual:
         raise DataError(
-            f"{export.folder} was rendered with the chat template {stated}, and {model} has another ({actual}): it "
-            f"would be asked in other words than it learned in; build the data with --model {model}, or put the "
-            "template back that they were built with"
+            f"{export.folder} was rendered with the chat template {stated}, and {model} has another ({actual}), "
+            f"so prompts would differ from those in training; build the data with --model {model}, or restore the "
+            "template that they were built with"
         )
 
 

@@ -94,7 +94,7 @@ def explain(
             blank = tuple(_blank(comparison) for comparison in comparisons)
             return Explanation(weight=None, comparisons=blank, **facts)
         if model_hash(EngineConfig(str(model))) != results.models[0].hash:
-            say(f"{model} is not, file by file, the {results.models[0].name!r} that was evaluated")
+            say(f"the files of {model} differ from those of {results.models[0].name!r}, which was evaluated")
         look = _Look(read, _open(model), search)
         explained = tuple(look.explain(comparison, say) for comparison in comparisons)
     except (DataError, EngineError, TemplateError) as error:
@@ -132,7 +132,7 @@ def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
     labelled = set(np.unique(split.row_of[(task.roles == LABEL) & (task.weights > 0)]).tolist())
     once = {split.ids[row]: row for row in sorted(labelled, reverse=True)}
     if not once:
-        raise EvaluateError(f"{data}: no row trains a label, and what is distilled from the base cannot be to blame")
+        raise EvaluateError(f"{data}: no row trains a label, and rows distilled from the base cannot be the cause")
     return _Data(template, task, sorted(once.values()), config.objective, export)
 
 

@@ -76,9 +76,9 @@ class Why(Record):
             return f"{self.after}: nothing was lost, so there is nothing to explain"
         if not self.explained:
             return f"{self.after}: {self.lost} items lost, none with a prompt and answers that can be read here"
-        counts = f"{self.after}: {self.lost} items lost, {self.explained} explained, {self.looked} rows looked at"
+        counts = f"{self.after}: {self.lost} items lost, {self.explained} explained, {self.looked} rows compared"
         if not self.suspects:
-            return f"{counts}; no row stands out as the one that did it"
+            return f"{counts}; no row stands out as the cause"
         return f"{counts}; {len(self.suspects)} rows stand out, the first for {len(self.suspects[0].items)} items"
 
 

@@ -14,7 +14,7 @@ def refuse_blind(config: EvaluateConfig, knowledge: Sequence[str], suites: int) 
             '--min-recall: no suite of new knowledge; give its items "role": "new", or give --knowledge'
         )
     if (config.max_drop, config.max_drop_suite) != (None, None) and (len(config.model) < 2 or len(knowledge) == suites):
-        raise EvaluateError("--max-drop: needs two models and a suite of what was to be kept")
+        raise EvaluateError("--max-drop: needs two models and a retention suite")
 
 
 def breaches(comparison: Comparison, config: EvaluateConfig) -> Iterator[str]:

@@ -120,7 +120,7 @@ def _task(name: str, model: str, suites: Sequence[Suite], config: EvaluateConfig
             for suite in suites
         ]
     except (ValueError, OSError) as error:  # TemplateError, and the errors of transformers for a broken folder
-        raise EvaluateError(f"{model}: this model cannot be asked: {error}") from error
+        raise EvaluateError(f"{model}: this model cannot be evaluated: {error}") from error
     hashed = model_hash(where)
     jobs = [
         Job(suite, prompts[suite.name], config.out / name / f"{suite.name}.jsonl", hashed, alike)

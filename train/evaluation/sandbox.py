@@ -106,8 +106,8 @@ def _missing() -> str | None:
         return f"generated code is run on {' and '.join(MACHINES)} with 64 bits; this is {machine}"
     if (version := landlock_version()) < 1:
         return (
-            f"this kernel has no Landlock ({os.strerror(-version)}), which keeps generated code from other files: it "
-            "takes Linux 5.13 with landlock among the lsm= of its command line, and a container that lets it through"
+            f"this kernel has no Landlock ({os.strerror(-version)}), which keeps generated code from other files; use "
+            "Linux 5.13 or later with landlock in the lsm= of its command line, and a container that permits Landlock"
         )
     return None if sys.executable else "generated code is run by sys.executable, which is not set"
 
@@ -160,7 +160,7 @@ def _run(code: str, limits: Limits, scratch: Path) -> Outcome:
     text = output.kept.decode("utf-8", "replace")
     if not message.startswith(READY):
         last = (text.strip().splitlines() or [stopped or f"status {process.returncode}"])[-1]
-        raise SandboxError(f"{sys.executable} could not lock itself in to run generated code: {last}")
+        raise SandboxError(f"{sys.executable} could not confine itself to run generated code: {last}")
     reason = _reason(message.removeprefix(READY), nonce, stopped, process.returncode, limits)
     return Outcome(reason == "passed", reason, text)
 
@@ -295,4 +295,4 @@ def _reason(message: bytes, nonce: bytes, stopped: str, status: int, limits: Lim
         return f"timed out after {limits.seconds:g} s of processor time"
     if status < 0:
         return f"killed by signal {-status} ({signal.strsignal(-status)})"
-    return f"failed: it ended itself with status {status} before its last line"
+    return f"failed: the code exited with status {status} before its last line"

@@ -116,11 +116,11 @@ def _kept(comparison: Comparison) -> Iterator[str]:
            f"({points(group.difference)} points, 95 % interval {span(group.interval)}):")  # fmt: skip
     fallen = [c.suite for c in comparison.suites if not c.knowledge and c.difference < 0 and c.p < ALPHA]
     if fallen:
-        yield (f"beyond chance fell {', '.join(fallen)}; the most, {group.worst} by "
-               f"{points(abs(group.worst_difference)).lstrip('+')}.")  # fmt: skip
+        yield (f"significant falls in {', '.join(fallen)}; the largest fall is {group.worst}, "
+               f"{points(group.worst_difference)}.")  # fmt: skip
     elif group.worst_difference < 0:
         fall = f"{group.worst}, {points(group.worst_difference)}"
-        yield f"no suite fell beyond chance; the largest fall is {fall}."
+        yield f"no significant fall; the largest fall is {fall}."
     else:
         yield "no suite fell."
 

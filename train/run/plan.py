@@ -153,11 +153,11 @@ def check_watch(export: Export, config: SftConfig) -> None:
     """Raises ``ConfigError`` if early stopping has no rows to evaluate, or lacks a setting."""
     flag = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
     if flag and not config.watch_every:
-        raise ConfigError(f"{flag} wants looks while training goes on; give --watch-every STEPS, too")
+        raise ConfigError(f"{flag} needs evaluations during training; give --watch-every STEPS, too")
     held = export.splits.get("validation")
     if config.watch_every and (held is None or not len(held)):
         raise ConfigError(
-            f"--watch-every: {export.folder} has no validation rows to look at; mix with --validation above 0"
+            f"--watch-every: {export.folder} has no validation rows to evaluate; mix with --validation above 0"
         )
     if config.retention_floor is not None and held is not None and not held.distil.any():
         raise ConfigError(

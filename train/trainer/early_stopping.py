@@ -52,7 +52,7 @@ class EarlyStopping(TrainerCallback):
             )  # fmt: skip
         idle = self._idle(state)
         if self.patience and idle >= self.patience:
-            self._end(control, f"no better look for {idle} looks, at step {state.global_step} (--patience)")
+            self._end(control, f"no improvement in {idle} evaluations, at step {state.global_step} (--patience)")
 
     def _idle(self, state: Any) -> int:
         """Evaluations since the best one; the newest is already in the history."""

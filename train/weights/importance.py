@@ -28,7 +28,8 @@ def old_rows(data: Path, most: int) -> list[Row]:
     held = np.flatnonzero(split.distil)
     if not len(held):
         raise DataError(
-            f"{data}: no rehearsal row stands in for what the base model can; mix some in with curate mix --rehearsal"
+            f"{data}: no rehearsal rows to estimate the base model's abilities from; mix some in with curate mix "
+            "--rehearsal"
         )
     chosen = np.random.default_rng(0).permutation(held)[:most]
     return [_row(split.input_ids[part], split.labels[part]) for part in

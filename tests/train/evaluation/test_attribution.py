@@ -113,7 +113,7 @@ def test_without_them_nobody_is_accused(tmp_path: Path) -> None:
     [why] = explain(results(*flips[:4]), export(tmp_path / "out", rows[PLANTED:]), BASE).comparisons
     assert [len(item.nearest) for item in why.items] == [5] * 4
     assert why.suspects == ()
-    assert why.said.endswith("no row stands out as the one that did it")
+    assert why.said.endswith("no row stands out as the cause")
 
 
 def test_what_is_written_can_be_read_and_excluded(found: Explanation, tmp_path: Path) -> None:
