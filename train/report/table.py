@@ -88,7 +88,7 @@ COLUMNS = [
     Column("lost", lambda change: str(change.lost), ("markdown",)),
     Column("gained", lambda change: str(change.gained), ("markdown",)),
     Column("p", lambda change: p_value(change.p), ("one", "markdown")),
-    Column("tells", detectable, ("markdown",)),
+    Column("detectable", detectable, ("markdown",)),
 ]
 
 

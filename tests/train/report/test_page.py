@@ -166,7 +166,7 @@ def why() -> dict[str, object]:
 def test_markdown_says_what_the_page_says(tmp_path: Path) -> None:
     html, markdown = write_report(full(tmp_path))
     page, text = html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
-    sections = ["How the manner of answers changed", "How far the distributions moved", "What flipped",
+    sections = ["How the style of answers changed", "How far the distributions moved", "What flipped",
                 "Why it forgot", "New knowledge, by three measures", "How answers end", "What is refused",
                 "What ran"]  # fmt: skip
     for section in sections:
