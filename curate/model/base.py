@@ -38,8 +38,8 @@ class Base:
 def find_base(config: EngineConfig) -> Base:
     """Resolve engine ``auto`` and the context length, and hash the model's files. Downloads a hub model; loads no
     weights. Raises ``EngineError``."""
-    settled = EngineConfig(**{**vars(config), "engine": resolve(config), "max_model_len": context_length(config)})
-    return Base(settled, model_hash(config))
+    resolved = EngineConfig(**{**vars(config), "engine": resolve(config), "max_model_len": context_length(config)})
+    return Base(resolved, model_hash(config))
 
 
 def context_length(config: EngineConfig) -> int:

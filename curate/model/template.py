@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import CurateError
-from curate.model.thought import Markers, Prompt, find_markers
+from curate.model.thought import Markers, PromptThought, find_markers
 from curate.model.thought import Reply as Reply  # the type that ``read`` returns, for importers of this module
 from curate.model.tokenizer import (
     CLOSES,
@@ -114,17 +114,17 @@ class Template:
     # ---- a thought before the answer
 
     @cached_property
-    def prompt_says(self) -> Prompt:
+    def prompt_thought(self) -> PromptThought:
         """How the generation prompt treats a thought."""
         prompt = self._place([user("?")], generation=True)
         opened, closed = (prompt.text.rfind(mark, prompt.end) for mark in (self._spelled.open, self._spelled.close))
-        return "says nothing" if opened == closed == -1 else "opens" if opened > closed else "closes"
+        return "none" if opened == closed == -1 else "opens" if opened > closed else "closes"
 
     @property
     def thinks(self) -> bool:
         """Whether the template shows that the model thinks before it answers."""
         known = self._markers.close in str(self.tokenizer.chat_template)
-        return self.prompt_says == "opens" or (self.prompt_says == "says nothing" and known)
+        return self.prompt_thought == "opens" or (self.prompt_thought == "none" and known)
 
     @property
     def has_switch(self) -> bool:
@@ -147,7 +147,7 @@ class Template:
 
     def read(self, completion: "Completion") -> Reply:
         """Split a completion into thought and answer."""
-        return self._markers.read(completion.ids, completion.finished, self.prompt_says, self.decode)
+        return self._markers.read(completion.ids, completion.finished, self.prompt_thought, self.decode)
 
     # ---- text and tokens
 
@@ -173,7 +173,7 @@ class Template:
         answered = [*messages, {"role": "assistant", "content": response}]
         whole = self._place(answered, generation=False)
         own_text = self._between(prompt, whole.text[: whole.start])
-        opening = self._spelled.opening(own_text, prompt, self.prompt_says, thought)
+        opening = self._spelled.opening(own_text, prompt, self.prompt_thought, thought)
         answer = whole.text[whole.start : whole.end] + self._end_of_turn(answered, whole)
         ids, offsets, length = self._behind(prompt, opening + answer)
         start = len(prompt) + len(opening)
@@ -223,7 +223,7 @@ class Template:
         If the generation prompt opens a thought and the template shows the answer without it, the text after the part
         that comes before the thought. Raises ``TemplateError`` for text that the model would have to write itself."""
         first, last = self._spelled.open, self._spelled.close
-        kept = before.startswith(prompt) or self.prompt_says == "says nothing"
+        kept = before.startswith(prompt) or self.prompt_thought == "none"
         stem = prompt if kept else prompt.rpartition(first)[0]
         if not before.startswith(stem.rstrip()):
             raise TemplateError("the chat template does not keep the prompt as it is once an answer follows, so the "

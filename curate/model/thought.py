@@ -26,9 +26,9 @@ the model's own thought, whose tokens are anchored and carry no label."""
 UNFINISHED = "unfinished-thought"
 """Flag of a row whose draft is an unfinished thought: the model used all its tokens before it began to answer."""
 
-Prompt = Literal["opens", "closes", "says nothing"]
-"""How a generation prompt treats the thought: it opens one; it contains a closed one, so that the model answers at
-once; or it contains no marker and leaves the thought to the model."""
+PromptThought = Literal["opens", "closes", "none"]
+"""How a generation prompt treats the thought. ``opens``: it opens a thought; ``closes``: it contains a closed thought,
+so that the model answers at once; ``none``: it contains no marker, and the model may think or not."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,11 @@ class Markers:
     ids: tuple[int, int] | None = None
 
     def read(
-        self, tokens: Sequence[int], finished: bool, prompt: Prompt, decode: Callable[[Sequence[int]], str]
+        self,
+        tokens: Sequence[int],
+        finished: bool,
+        prompt_thought: PromptThought,
+        decode: Callable[[Sequence[int]], str],
     ) -> Reply:
         """Split a completion: by tokens if the markers are tokens, else by text. A marker after other words, with no
         thought open, is part of the answer. A thought that never closes leaves an empty, unfinished answer."""
@@ -70,21 +74,21 @@ class Markers:
         written = before.lstrip().startswith(self.open)
         closed = after is not None
         # Some templates leave out the opening marker that the model was trained to find in its prompt.
-        orphan = closed and prompt == "says nothing" and self._orphan(tokens)
-        if not (written or prompt == "opens" or orphan or self._begins(tokens, decode)):
+        orphan = closed and prompt_thought == "none" and self._orphan(tokens)
+        if not (written or prompt_thought == "opens" or orphan or self._begins(tokens, decode)):
             return Reply(decode(tokens), None, finished)
         thought = before.lstrip().removeprefix(self.open) if written else before
         return Reply((after or "").lstrip(), thought, finished and closed)
 
-    def opening(self, own: str, prompt: str, says: Prompt, thought: str | None) -> str:
+    def opening(self, own: str, prompt: str, prompt_thought: PromptThought, thought: str | None) -> str:
         """The text between a generation prompt and the answer. ``own``: the template's own text there; ``thought``: ""
         for an empty thought, None for ``own`` unless the prompt opens a thought."""
-        if says == "closes":
+        if prompt_thought == "closes":
             return own.rpartition(self.close)[2]
-        if (says == "says nothing" and thought is None) or (self.close in own and not thought):
+        if (prompt_thought == "none" and thought is None) or (self.close in own and not thought):
             return own
         gap = own.rpartition(self.close)[2] if self.close in own else "\n\n"
-        if says == "opens":
+        if prompt_thought == "opens":
             return (thought or prompt.rpartition(self.open)[2]) + self.close + gap
         lead = own.partition(self.open)[0] if self.open in own else ""
         return lead + self.open + (thought or "\n\n") + self.close + gap
