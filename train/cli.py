@@ -46,7 +46,7 @@ def fisher(how: How, flags: dict[str, Any]) -> None:
 
         from train.weights.fisher import estimate
 
-        config = settled(FisherConfig, how, flags)
+        config = resolve_settings(FisherConfig, how, flags)
         record = estimate(config, Console(stderr=True, markup=False, highlight=False), how.dry_run)
         if how.as_json:
             print(json.dumps(record, ensure_ascii=False, sort_keys=True))
@@ -60,7 +60,7 @@ def merge(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.weights.merge import merge
 
-        shown(merge(settled(MergeConfig, how, flags), how.dry_run), how.as_json)
+        print_record(merge(resolve_settings(MergeConfig, how, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
@@ -71,7 +71,7 @@ def average(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.weights.merge import average
 
-        shown(average(settled(AverageConfig, how, flags), how.dry_run), how.as_json)
+        print_record(average(resolve_settings(AverageConfig, how, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
@@ -83,7 +83,7 @@ def explain(how: How, flags: dict[str, Any]) -> None:
         from train.evaluation.attribution import Search, explain
         from train.evaluation.results import load_results
 
-        config = settled(ExplainConfig, how, flags)
+        config = resolve_settings(ExplainConfig, how, flags)
         results = load_results(config.folder)
         if how.dry_run:
             lost = sum(flip.lost for comparison in results.comparisons for flip in comparison.flips)
@@ -112,21 +112,21 @@ def items(how: How, flags: dict[str, Any]) -> None:
     def run() -> None:
         from train.evaluation.items import write_items
 
-        record = write_items(settled(ItemsConfig, how, flags), how.dry_run)
+        record = write_items(resolve_settings(ItemsConfig, how, flags), how.dry_run)
         for suite, count in record["items"].items():
             print(f"{suite}: {count:,} items", file=sys.stderr)
-        shown(record, how.as_json)
+        print_record(record, how.as_json)
 
     guarded(run, how.debug)
 
 
-def settled(kind: type[Settings], how: How, flags: dict[str, Any]) -> Settings:
+def resolve_settings(kind: type[Settings], how: How, flags: dict[str, Any]) -> Settings:
     """The command's settings. First prepares this process for the libraries that the command imports."""
     prepare_process()
     return load_settings(kind, how.config, flags)
 
 
-def shown(record: dict[str, Any], as_json: bool) -> None:
+def print_record(record: dict[str, Any], as_json: bool) -> None:
     """Print the record as JSON to standard output, else the folders that were written to standard error."""
     if as_json:
         print(json.dumps(record, ensure_ascii=False, sort_keys=True))
@@ -147,7 +147,7 @@ app.command("report")(report_command)
 
 def _sft(how: How, flags: dict[str, Any]) -> None:
     """Train on one folder, or on each folder of a sweep."""
-    config = settled(SftConfig, how, flags)
+    config = resolve_settings(SftConfig, how, flags)
     from train.data.folder import swept
 
     exports = swept(config.data)
@@ -167,7 +167,7 @@ def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
     from train.run.sft import execute
 
     console = Console(stderr=True, quiet=not is_main(), markup=False, highlight=False)
-    console.print(defaults_taken(config, **config.consequences()), soft_wrap=True)
+    console.print(defaults_taken(config, **config.dependent_defaults()), soft_wrap=True)
     run = prepare(config, device_count())
     if config.model is None:
         console.print(f"model: {run.model}, as {config.data}/manifest.json says", soft_wrap=True)

@@ -138,23 +138,24 @@ class SftConfig(Machine, Stopping, Mixture, Trainable, Penalties, Loss, Optimise
     """A supervised run on an exported dataset."""
 
     @model_validator(mode="after")
-    def _ignoring_holds_nothing(self) -> Self:
+    def _ignore_without_regularizers(self) -> Self:
         if self.forgetting == "ignore":
-            held = [name for name in HOLDING if name in self.model_fields_set and getattr(self, name) != HOLDING[name]]
-            if held:
-                raise ValueError(f"forgetting: ignore switches {held[0]} off; give one of the two")
+            set_fields = self.model_fields_set
+            on = [name for name, off in REGULARIZERS.items() if name in set_fields and getattr(self, name) != off]
+            if on:
+                raise ValueError(f"forgetting: ignore switches {on[0]} off; give one of the two")
         return self
 
-    def settled(self) -> Self:
+    def resolved(self) -> Self:
         """A copy with a value for every default that depends on other settings."""
-        return self.model_copy(update=self.consequences())
+        return self.model_copy(update=self.dependent_defaults())
 
-    def consequences(self) -> dict[str, Any]:
+    def dependent_defaults(self) -> dict[str, Any]:
         """The values of defaults that depend on other settings."""
         alpha = (
             {"lora_alpha": self.lora_alpha or 2 * self.rank} if "lora" in self.adapter or self.adapter == "dora" else {}
         )
-        return {"lr": self.rate, **alpha, **(HOLDING if self.forgetting == "ignore" else {})}
+        return {"lr": self.rate, **alpha, **(REGULARIZERS if self.forgetting == "ignore" else {})}
 
     @property
     def rate(self) -> float:
@@ -171,7 +172,7 @@ RATES = {"lora": 2e-4, "qlora": 2e-4, "dora": 2e-4, "ia3": 2e-4, "prefix": 3e-2,
 """Peak learning rates of adapters: for LoRA about ten times the rate of full training or more (arXiv 2106.09685, table
 11), for virtual tokens higher still (arXiv 2101.00190, 2104.08691)."""
 
-HOLDING: dict[str, Any] = {
+REGULARIZERS: dict[str, Any] = {
     "anchor": "none", "distil": False, "balance": False, "ewc": None, "si": None, "l2_sp": 0.0, "shift_limit": None,
     "retention_floor": None,
 }  # fmt: skip

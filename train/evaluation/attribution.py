@@ -147,7 +147,7 @@ def _settings(export: Export, after: Path | None) -> SftConfig:
         )
     names = ("objective", "distil", "max_length", "forgetting")
     stated_settings = {name: value for name, value in (run.get("config") or {}).items() if name in names}
-    config = SftConfig.model_validate(stated_settings).settled()
+    config = SftConfig.model_validate(stated_settings).resolved()
     return config.model_copy(update={"anchor": "none", "balance": False})
 
 

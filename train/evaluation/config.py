@@ -126,7 +126,7 @@ class EvaluateConfig(Suites):
         None, ge=0, le=1, description="Gate: exit code 1 if a smaller share of new knowledge is right, 0 to 1."
     )
 
-    def asking(self) -> dict[str, Any]:
+    def recorded(self) -> dict[str, Any]:
         """The settings for ``results.json``: all but models, suites, folders and limits of the gate."""
         return self.model_dump(
             mode="json", exclude={"model", "suite", "data_dir", "out", "max_drop", "max_drop_suite", "min_recall"}
@@ -160,13 +160,13 @@ class ReportConfig(Strict):
     )
 
 
-def defaults_taken(config: Strict, **settled: Any) -> str:
-    """The settings left at their defaults, in one line. ``settled``: values that defaults resolved to.
+def defaults_taken(config: Strict, **resolved: Any) -> str:
+    """The settings left at their defaults, in one line. ``resolved``: values that defaults resolved to.
 
     >>> defaults_taken(ReportConfig(out="page.html"))
     'defaults taken: folder="report"'
     """
-    left = {**config.model_dump(mode="json"), **settled}
+    left = {**config.model_dump(mode="json"), **resolved}
     words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in left.items()
              if key not in config.model_fields_set and value not in (None, [], {})]  # fmt: skip
     return f"defaults taken: {', '.join(words) or 'none'}"

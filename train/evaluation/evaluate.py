@@ -63,7 +63,7 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
     comparisons = tuple(_compare(evaluation, scores, task, answers, say) for task in tasks[1:])
     results = Results(
         settings={
-            **config.asking(),
+            **config.recorded(),
             "engine": evaluation.engine,
             "knowledge": knowledge,
             "left_out": evaluation.left_out,

@@ -195,8 +195,8 @@ def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
     from curate.model.template import load_template
 
     if config.judge is None:
-        if asking := [s.name for s in suites if any(c.kind == "judge" for item in s.items for c in item.checks)]:
-            raise EvaluateError(f"suite {', '.join(asking)}: items ask for a judge; give one: --judge MODEL")
+        if judged_suites := [s.name for s in suites if any(c.kind == "judge" for item in s.items for c in item.checks)]:
+            raise EvaluateError(f"suite {', '.join(judged_suites)}: items ask for a judge; give one: --judge MODEL")
         return None
     where = EngineConfig(
         model=config.judge, engine=config.engine, dtype=config.dtype, trust_remote_code=config.trust_remote_code

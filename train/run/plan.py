@@ -95,7 +95,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
 
     Raises ``ConfigError``, ``DataError`` or, if there is no such model, ``EngineError``.
     """
-    config = config.settled()
+    config = config.resolved()
     check_writable(config.out or Path("runs"))
     check_reports(config)
     check_parts(config)
@@ -122,8 +122,8 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
         if place is not None
     )
     out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance, devices)}"
-    settled = config.model_copy(update={"out": out})
-    return Run(settled, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices, importance)
+    resolved = config.model_copy(update={"out": out})
+    return Run(resolved, folder, export, pools, tasks, tokenizer, model_config, weights, data, devices, importance)
 
 
 def check_reports(config: SftConfig) -> None:
