@@ -99,7 +99,7 @@ def explain(how: How, flags: dict[str, Any]) -> None:
         if how.as_json:
             print(explanation.model_dump_json())
         for why in explanation.comparisons:
-            print(why.said, file=sys.stderr)
+            print(why.summary, file=sys.stderr)
         print(f"{config.folder / 'why.json'}; to drop the rows that stand out: curate build --exclude "
               f"{config.folder / 'exclude.txt'} …", file=sys.stderr)  # fmt: skip
 

@@ -88,18 +88,18 @@ def explain(
     """
     comparisons, search = _of_model(results, after), search or Search()
     try:
-        read = _read(data, model, after)
-        facts = {"by": search.by, "data": str(data), "rows": len(read.rows), "seed": search.seed}
+        training = _read(data, model, after)
+        facts = {"by": search.by, "data": str(data), "rows": len(training.rows), "seed": search.seed}
         if not any(flip.lost for c in comparisons for flip in c.flips):
             blank = tuple(_blank(comparison) for comparison in comparisons)
             return Explanation(weight=None, comparisons=blank, **facts)
         if model_hash(EngineConfig(str(model))) != results.models[0].hash:
             say(f"the files of {model} differ from those of {results.models[0].name!r}, which was evaluated")
-        look = _Look(read, _open(model), search)
-        explained = tuple(look.explain(comparison, say) for comparison in comparisons)
+        searcher = _Searcher(training, _open(model), search)
+        explained = tuple(searcher.explain(comparison, say) for comparison in comparisons)
     except (DataError, EngineError, TemplateError) as error:
         raise EvaluateError(str(error)) from error
-    return Explanation(weight=look.weight_name, comparisons=explained, **facts)
+    return Explanation(weight=searcher.weight_name, comparisons=explained, **facts)
 
 
 def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
@@ -116,7 +116,7 @@ def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
 def _blank(comparison: Comparison) -> Why:
     return Why(
         before=comparison.before, after=comparison.after, lost=sum(flip.lost for flip in comparison.flips), explained=0,
-        unreadable=0, looked=0, topics=(), items=(), suspects=(),
+        unreadable=0, compared=0, topics=(), items=(), suspects=(),
     )  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def _open(model: Path | str) -> Any:
     return loaded.cuda() if torch.cuda.is_available() else loaded
 
 
-class _Look:
+class _Searcher:
     """An open model, and the rows' embeddings and gradients computed so far, since comparisons share rows."""
 
     def __init__(self, data: _Data, model: Any, search: Search):
@@ -190,21 +190,22 @@ class _Look:
         tokens = [self.data.tokens(row) for row in self.data.rows]
         words = [np.concatenate([item.before.ids, item.after.ids]) for item in items]
         picked, background = choose_rows(tokens, words, self.search.rows, self.search.seed)
-        looked = [self.data.rows[index] for index in picked]
-        say(f"{comparison.after}: {len(items)} of {len(lost)} lost items against {len(looked)} of {len(tokens)} rows")
-        row_vectors = [self._row(row) for row in looked]
-        places = np.array([embedding(self.model, item.before) for item in items])
-        there = np.array([each for _, each, _ in row_vectors])
-        middle = np.concatenate([places, there]).mean(0)  # shared by all prompts, mainly the chat template
+        compared = [self.data.rows[index] for index in picked]
+        say(f"{comparison.after}: {len(items)} of {len(lost)} lost items against {len(compared)} of {len(tokens)} rows")
+        row_vectors = [self._row(row) for row in compared]
+        item_embeddings = np.array([embedding(self.model, item.before) for item in items])
+        row_embeddings = np.array([each for _, each, _ in row_vectors])
+        # The part that all prompts share, mainly the chat template.
+        center = np.concatenate([item_embeddings, row_embeddings]).mean(0)
         if self.search.by == "gradient":
             changes = np.array([self.gradients.of_change(item.before, item.after) for item in items])
             similar = cosine(changes, np.array([each for _, _, each in row_vectors]))
         else:
-            similar = cosine(places - middle, there - middle)
-        near = self._near(looked, similar, background)
+            similar = cosine(item_embeddings - center, row_embeddings - center)
+        near = self._near(compared, similar, background)
         return blank.model_copy(update={
-            "explained": len(items), "looked": len(looked),
-            "topics": _topics([item.flip for item in items], places - middle, comparison.flips),
+            "explained": len(items), "compared": len(compared),
+            "topics": _topics([item.flip for item in items], item_embeddings - center, comparison.flips),
             "items": tuple(_lost(item.flip, each) for item, each in zip(items, near, strict=True)),
             "suspects": _suspects([item.flip for item in items], near) if self.search.by == "gradient" else (),
         })  # fmt: skip
@@ -225,13 +226,13 @@ class _Look:
             self.texts[row] = (text, where, self.gradients.of_row(text) if self.search.by == "gradient" else where)
         return self.texts[row]
 
-    def _near(self, looked: Sequence[int], similar: np.ndarray, background: np.ndarray) -> list[tuple[Near, ...]]:
+    def _near(self, compared: Sequence[int], similar: np.ndarray, background: np.ndarray) -> list[tuple[Near, ...]]:
         """The rows nearest to each item; by gradient, those with the most negative similarity."""
         harm = -similar if self.search.by == "gradient" else similar
         far = deviations(harm, background)
         order = np.argsort(-harm, axis=1, kind="stable")[:, : self.search.nearest]
         return [
-            tuple(self._shown(looked[j], float(similar[i, j]), float(far[i, j])) for j in line)
+            tuple(self._shown(compared[j], float(similar[i, j]), float(far[i, j])) for j in line)
             for i, line in enumerate(order)
         ]
 
@@ -251,13 +252,13 @@ def _lost(flip: Flip, near: tuple[Near, ...]) -> Lost:
     )
 
 
-def _topics(flips: Sequence[Flip], places: np.ndarray, all_flips: Sequence[Flip]) -> tuple[Topic, ...]:
+def _topics(flips: Sequence[Flip], embeddings: np.ndarray, all_flips: Sequence[Flip]) -> tuple[Topic, ...]:
     """Topics of the lost items, suite by suite, the largest topic first."""
     prompts = [flip.prompt[-1][1] for flip in all_flips if flip.prompt]
     topics = []
     for suite in dict.fromkeys(flip.suite for flip in flips):
         mine = [index for index, flip in enumerate(flips) if flip.suite == suite]
-        for group in cluster(places[mine]):
+        for group in cluster(embeddings[mine]):
             members = [flips[mine[index]] for index in group]
             words = topic_words([flip.prompt[-1][1] for flip in members], prompts)
             topics.append(Topic(suite=suite, words=words, items=tuple(flip.id for flip in members)))
@@ -265,11 +266,11 @@ def _topics(flips: Sequence[Flip], places: np.ndarray, all_flips: Sequence[Flip]
 
 
 def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[Suspect, ...]:
-    to: dict[str, list[tuple[Flip, Near]]] = {}
+    pairs_by_row: dict[str, list[tuple[Flip, Near]]] = {}
     for flip, line in zip(flips, near, strict=True):
         for each in line:
             if is_suspect(each, line[0]):
-                to.setdefault(each.id, []).append((flip, each))
+                pairs_by_row.setdefault(each.id, []).append((flip, each))
     suspects = [
         Suspect(
             id=name, source=pairs[0][1].source, rehearsal=pairs[0][1].rehearsal,
@@ -277,7 +278,7 @@ def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[
             deviations=round(sum(each.deviations for _, each in pairs) / len(pairs), 2),
             prompt=pairs[0][1].prompt, answer=pairs[0][1].answer,
         )
-        for name, pairs in to.items()
+        for name, pairs in pairs_by_row.items()
     ]  # fmt: skip
     return tuple(sorted(suspects, key=lambda suspect: (-len(suspect.items), -suspect.deviations, suspect.id)))
 

@@ -57,26 +57,26 @@ class Suspect(Record):
 class Why(Record):
     """The explanation of one comparison. ``lost``: number of lost items; ``explained``: of these, items that were
     compared with rows; ``unreadable``: items without a prompt or answer to render, as lm-evaluation-harness may give;
-    ``looked``: number of training rows compared."""
+    ``compared``: number of training rows compared with them."""
 
     before: str
     after: str
     lost: int
     explained: int
     unreadable: int
-    looked: int
+    compared: int
     topics: tuple[Topic, ...]
     items: tuple[Lost, ...]
     suspects: tuple[Suspect, ...]  # near to most items first
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The explanation as a sentence."""
         if not self.lost:
             return f"{self.after}: nothing was lost, so there is nothing to explain"
         if not self.explained:
             return f"{self.after}: {self.lost} items lost, none with a prompt and answers that can be read here"
-        counts = f"{self.after}: {self.lost} items lost, {self.explained} explained, {self.looked} rows compared"
+        counts = f"{self.after}: {self.lost} items lost, {self.explained} explained, {self.compared} rows compared"
         if not self.suspects:
             return f"{counts}; no row stands out as the cause"
         return f"{counts}; {len(self.suspects)} rows stand out, the first for {len(self.suspects[0].items)} items"

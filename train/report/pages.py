@@ -128,7 +128,7 @@ def render(results: Results, template: str, why: "dict[str, Why] | None" = None)
         why=why or {},
         measures=lenient_rows(results.models, results.settings.get("knowledge", [])),
         farthest=farthest(results.comparisons),
-        asked=question_settings(results.settings),
+        questions=question_settings(results.settings),
         **refusal_words(results),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
     )

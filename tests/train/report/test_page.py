@@ -155,7 +155,7 @@ def why() -> dict[str, object]:
     return {
         "by": "gradient", "weight": "w", "data": "out", "rows": 3, "seed": 0,
         "comparisons": [{
-            "before": MODELS[0], "after": MODELS[2], "lost": 9, "explained": 9, "unreadable": 0, "looked": 512,
+            "before": MODELS[0], "after": MODELS[2], "lost": 9, "explained": 9, "unreadable": 0, "compared": 512,
             "topics": [{"suite": "reading", "words": ["kidney", "higher"], "items": ["reading-1", "reading-2"]}],
             "items": [],
             "suspects": [{**row, "id": f"med-{n}", "items": ["reading/reading-1"]} for n in range(4)],
