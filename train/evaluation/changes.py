@@ -57,17 +57,19 @@ def passages(
     chosen = [p for text in texts for p in windows(read_text(text), task.template, text.stem, WINDOW, MOST)]
     jobs = [job for job in task.jobs if not job.suite.harness]
     for group, new in (("prompts, new knowledge", True), ("prompts, retention", False)):
-        chosen += _behind(task, [job for job in jobs if (job.suite.name in knowledge) == new], answers, group)
+        chosen += _prompt_passages(task, [job for job in jobs if (job.suite.name in knowledge) == new], answers, group)
     return chosen
 
 
-def _behind(task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answer]], group: str) -> "list[Passage]":
+def _prompt_passages(
+    task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answer]], group: str
+) -> "list[Passage]":
     """Prompts with the first model's answers, at most ``MOST`` in equal shares from the suites."""
     from train.evaluation.drift_texts import behind_prompts
 
     share = MOST // len(jobs) if jobs else 0
     pairs = [
-        (prompt, _said(task, item, answer))
+        (prompt, _answer_tokens(task, item, answer))
         for job in jobs
         for prompt, item, answer in list(zip(job.prompts, job.suite.items, answers[job.suite.name], strict=True))[
             : max(1, share)
@@ -80,7 +82,7 @@ def _behind(task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answ
     return behind_prompts(prompts, texts, group, task.template)
 
 
-def _said(task: Task, item: Item, answer: Answer) -> str | list[int]:
+def _answer_tokens(task: Task, item: Item, answer: Answer) -> str | list[int]:
     """The answer's tokens after its thought; without a thought, the answer's text."""
     if answer.thought is None:
         return answer.answer

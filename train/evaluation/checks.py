@@ -137,14 +137,14 @@ def code_of(answer: str) -> str:
 @kind("exact", fuzzy=True)
 def exact(check: Check, answer: str) -> bool:
     """The answer equals the value, blanks at both ends aside."""
-    return _found(check, rf"\A{re.escape(check.value.strip())}\Z", answer)
+    return _matches(check, rf"\A{re.escape(check.value.strip())}\Z", answer)
 
 
 @kind("contains", fuzzy=True)
 def contains(check: Check, answer: str) -> bool:
     """The answer contains the value as whole words, a number as a whole number ("2" is not in "12", "2.5" or "-2"), a
     name with its symbols ("C" is not in "C++"). For scripts without blanks between words, use ``regex``."""
-    return _found(check, whole(check.value.strip()), answer)
+    return _matches(check, whole(check.value.strip()), answer)
 
 
 @kind("not_contains")
@@ -162,7 +162,7 @@ def _pattern(check: Check) -> None:
 @kind("regex", _pattern)
 def regex(check: Check, answer: str) -> bool:
     """Python's ``re.search`` matches the value, a pattern, in the stripped answer."""
-    return _found(check, check.value, answer)
+    return _matches(check, check.value, answer)
 
 
 @kind("not_regex", _pattern)
@@ -251,7 +251,7 @@ def judge(check: Check, answer: str) -> bool:
     return bool(answer.strip())
 
 
-def _found(check: Check, pattern: str, answer: str) -> bool:
+def _matches(check: Check, pattern: str, answer: str) -> bool:
     return _compiled(pattern, check.ignore_case).search(answer.strip()) is not None
 
 

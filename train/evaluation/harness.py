@@ -64,8 +64,8 @@ class Harness:
         tasks = self.tasks(name)
         every = [(task, index) for task in tasks for index in range(len(tasks[task].eval_docs))]
         drawn = [every[index] for index in draw(name, len(every), limit, seed)]
-        alone = len(tasks) == 1
-        return Suite(name, tuple(_item(task, tasks[task], index, alone) for task, index in drawn), harness=self)
+        single = len(tasks) == 1
+        return Suite(name, tuple(_item(task, tasks[task], index, single) for task, index in drawn), harness=self)
 
     @lru_cache(maxsize=32)  # noqa: B019 - a run has one of these, and MMLU takes seconds to load
     def tasks(self, name: str) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def ask(suite: Suite, model: "LM") -> list[Answer]:
         first = samples[0]["filter"]  # a task may extract answers in several ways: its first
         for sample in samples:
             if sample["filter"] == first:
-                by_id[_id(name, sample["doc_id"], alone=len(tasks) == 1)] = _answer(tasks[name], sample)
+                by_id[_id(name, sample["doc_id"], single=len(tasks) == 1)] = _answer(tasks[name], sample)
     return [by_id[item.id].model_copy(update={"id": item.id}) for item in suite.items]
 
 
@@ -217,18 +217,18 @@ def _indices(suite: Suite, tasks: Mapping[str, Any]) -> dict[str, list[int]]:
     return indices
 
 
-def _id(task: str, number: int, alone: bool) -> str:
-    return str(number) if alone else f"{task}/{number}"
+def _id(task: str, number: int, single: bool) -> str:
+    return str(number) if single else f"{task}/{number}"
 
 
 # --- documents to items ------------------------------------------------------------------------------------------
 
 
-def _item(name: str, task: Any, index: int, alone: bool) -> Item:
+def _item(name: str, task: Any, index: int, single: bool) -> Item:
     doc = task.eval_docs[index]
     text = task.doc_to_text(doc)  # once: the harness compiles its template each time
     return Item.model_construct(
-        id=_id(name, index, alone), suite=name, checks=(), expected=_expected(task, doc, text),
+        id=_id(name, index, single), suite=name, checks=(), expected=_expected(task, doc, text),
         prompt=(Message(role="user", content=_shown(task, doc, text)),),
     )  # fmt: skip
 
@@ -266,8 +266,8 @@ def _expected(task: Any, doc: Any, text: Any) -> str | None:
 def _answer(task: Any, sample: Sample) -> Answer:
     score = score_of(task, sample, sample["metrics"])
     return Answer(
-        id=str(sample["doc_id"]), answer=_said(task, sample), finished=True, repeated=False, correct=score >= RIGHT,
-        score=score, n_tokens=0, lenient=score >= RIGHT,
+        id=str(sample["doc_id"]), answer=_answer_text(task, sample), finished=True, repeated=False, score=score,
+        correct=score >= RIGHT, lenient=score >= RIGHT, n_tokens=0,
     )  # fmt: skip
 
 
@@ -290,7 +290,7 @@ def score_of(task: Any, values: Mapping[str, Any], metrics: Sequence[str]) -> fl
     return min(1.0, max(0.0, value / 100 if value > 1 else value))
 
 
-def _said(task: Any, sample: Sample) -> str:
+def _answer_text(task: Any, sample: Sample) -> str:
     """The chosen answer, or the generated text; for a scored continuation, its log-probability in nats."""
     if task.OUTPUT_TYPE == "multiple_choice":
         choices = choices_of(task, sample["doc"])

@@ -76,7 +76,7 @@ class Judge:
         say(f"judge: loading {self.config.model} ({self.config.engine})")
         engine = open_engine(self.config)
         for job, answers in pairs:
-            by_answer = self._asked(job, answers)
+            by_answer = self._prompts(job, answers)
             replies = iter(self._ask([ids for prompts in by_answer for ids in prompts], engine))
             replies_by_answer = [[next(replies) for _ in prompts] for prompts in by_answer]
             verdicts = [None if not one or None in one else all(one) for one in replies_by_answer]
@@ -89,12 +89,12 @@ class Judge:
         judged."""
         try:
             record = json.loads(_path(job).read_text(encoding="utf-8"))
-            same = record["key"] == digest([self.hash, self._asked(job, answers)])
+            same = record["key"] == digest([self.hash, self._prompts(job, answers)])
             return record["verdicts"] if same else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def _asked(self, job: Job, answers: Sequence[Answer]) -> list[list[list[int]]]:
+    def _prompts(self, job: Job, answers: Sequence[Answer]) -> list[list[list[int]]]:
         """The prompts about each answer, none about an empty answer. Raises ``EvaluateError`` for a prompt that is too
         long."""
         room = self.template.room(WORDS, THINKING)

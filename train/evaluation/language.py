@@ -28,7 +28,7 @@ _MERGED = {
 }  # fmt: skip
 
 # How a prompt names a language, code first: "*" is any ending, "_" a blank.
-_ASKED = """
+_LANGUAGE_NAMES = """
 ar arabic arabisch* arabe árabe arabo العربية 阿拉伯语
 bg bulgarian bulgarisch* български
 ca catalan katalanisch* català
@@ -76,7 +76,7 @@ km khmer, kn kannada, lb luxembourgish, lo lao, lt lithuanian, lv latvian, mk ma
 mr marathi, my burmese, ne nepali, pa punjabi, sa sanskrit, si sinhala, sl slovenian slovene, so somali, sq albanian
 ta tamil, te telugu, uz uzbek, yo yoruba, zu zulu
 """
-_ANY = re.compile(
+_TRANSLATION = re.compile(
     r"translat|übersetz|traduc|traduz|tradui|tradurre|перевед|перевод|翻译|翻譯|翻訳|(?<!\w)dịch|vertaal"
     r"|(?:another|other|different|foreign)\s+language|(?<!programming )languages\b",
     re.IGNORECASE,
@@ -145,10 +145,10 @@ def switched(prompt: str, answer: str) -> bool:
     >>> switched("What is the highest mountain?", "最高的山是珠穆朗玛峰。"), switched("Wie heißt 'mountain'?", "山")
     (True, False)
     """
-    languages = _asked(prompt)
+    languages = _requested(prompt)
     if languages is None:
         return False
-    pieces = _pieces(_GLOSS.sub(" ", _said(answer)))
+    pieces = _pieces(_GLOSS.sub(" ", _plain_prose(answer)))
     foreign = sum(weight for piece, weight in pieces if weight >= LEAST and _foreign(piece, prompt, languages))
     return foreign >= max(LEAST, SHARE * sum(weight for _, weight in pieces))
 
@@ -157,7 +157,9 @@ def _foreign(piece: str, prompt: str, languages: frozenset[str]) -> bool:
     script, known = _main(piece), _letters(prompt)
     if known and script not in known:
         return not languages or _outside(_languages(piece), languages)
-    return (script != "Latin" or _reads_on(piece)) and _outside(_languages(piece), languages | _spoken(prompt))
+    if script == "Latin" and not _is_running_text(piece):
+        return False
+    return _outside(_languages(piece), languages | _possible_languages(prompt))
 
 
 def _outside(probabilities: Mapping[str, float], home: frozenset[str]) -> bool:
@@ -166,32 +168,32 @@ def _outside(probabilities: Mapping[str, float], home: frozenset[str]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _letters(prompt: str) -> frozenset[str]:
-    return frozenset(scripts(_said(prompt)))
+    return frozenset(scripts(_plain_prose(prompt)))
 
 
-def _said(text: str) -> str:
+def _plain_prose(text: str) -> str:
     return prose(_CODE.sub(" ", without_code(text)))
 
 
 @lru_cache(maxsize=4096)
-def _spoken(prompt: str) -> frozenset[str]:
+def _possible_languages(prompt: str) -> frozenset[str]:
     """The languages that a prompt, or a sentence of it, may be in: many for a short prompt."""
-    text = _said(prompt)
+    text = _plain_prose(prompt)
     whole = _languages(text)
     codes = {identify(piece) for piece, _ in _pieces(text)} - {""}
     return frozenset(codes | {code for code, value in whole.items() if value >= POSSIBLE * max(whole.values())})
 
 
 @lru_cache(maxsize=4096)
-def _asked(prompt: str) -> frozenset[str] | None:
+def _requested(prompt: str) -> frozenset[str] | None:
     """The languages that a prompt names; None, for any, if it asks for a translation and names only its own."""
     named = frozenset(code for code, pattern in _patterns().items() if pattern.search(prompt))
-    return None if _ANY.search(prompt) and not named - _spoken(prompt) else named
+    return None if _TRANSLATION.search(prompt) and not named - _possible_languages(prompt) else named
 
 
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
-    rows = [row.split() for row in re.split("[,\n]", _ASKED.strip())]
+    rows = [row.split() for row in re.split("[,\n]", _LANGUAGE_NAMES.strip())]
     return {code: re.compile("|".join(map(_word, names)), re.IGNORECASE) for code, *names in rows}
 
 
@@ -262,7 +264,7 @@ def _identifier() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _reads_on(text: str) -> bool:
+def _is_running_text(text: str) -> bool:
     """Whether a text in Latin script is running text, not a list: at least two words in five are in lower case, and
     there are at least three words per comma."""
     words = re.findall(r"[^\W\d_]+", text)

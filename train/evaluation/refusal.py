@@ -262,7 +262,7 @@ def _own_words(text: str) -> str:
     '(…) said anna. she is fine.'
     """
     for pattern in QUOTES:
-        text = pattern.sub(lambda found: found[1] if len(found[1].split()) < 3 else "(…)", text)
+        text = pattern.sub(lambda match: match[1] if len(match[1].split()) < 3 else "(…)", text)
     if len(SPEAKER.findall(text)) > 1:
         text = SPEAKER.sub("(…)", text)
     return SAMPLE.sub("(…)", text)

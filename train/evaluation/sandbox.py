@@ -62,7 +62,7 @@ class SandboxError(RuntimeError):
 
 DEFAULT = Limits()
 START_SECONDS = 60.0  # for the interpreter's start, which is slow on a busy machine; not part of ``Limits.seconds``
-LOOK_SECONDS = 0.2  # between two checks of the scratch folder's size and the number of threads
+CHECK_SECONDS = 0.2  # between two checks of the scratch folder's size and the number of threads
 SCRATCH_FILES, SCRATCH_ENTRIES, THREADS = 8, 2000, 256
 CHILD = "import sys; sys.path.append(sys.argv.pop()); from sandbox_child import child; sys.path.pop(); child()"
 READABLE = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/zero", "/dev/random", "/dev/urandom")
@@ -121,7 +121,7 @@ def _trial() -> str | None:
     return None if outcome.passed else f"an empty program did not pass in the sandbox: {outcome.reason}"
 
 
-class _Ear:
+class _PipeReader:
     """Keeps the first bytes of a pipe and discards the rest, so that output cannot fill the memory."""
 
     def __init__(self, pipe: int, most: int) -> None:
@@ -141,17 +141,17 @@ class _Ear:
 def _run(code: str, limits: Limits, scratch: Path) -> Outcome:
     """Start the child, read its report and output, and leave no process behind."""
     nonce = secrets.token_hex(16).encode()
-    hear, tell = os.pipe()
-    with open(hear, "rb", buffering=0):
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb", buffering=0):
         try:
-            process = _start(code, limits, scratch, nonce, tell)
+            process = _start(code, limits, scratch, nonce, write_end)
         finally:
-            os.close(tell)
+            os.close(write_end)
         with process:
             assert process.stdout is not None
-            report, output = _Ear(hear, 4096), _Ear(process.stdout.fileno(), limits.output)
+            report, output = _PipeReader(read_end, 4096), _PipeReader(process.stdout.fileno(), limits.output)
             try:
-                stopped = _listen(process.pid, report, output, limits, scratch)
+                stopped = _wait(process.pid, report, output, limits, scratch)
             finally:
                 _kill(process)
             while report.read() or output.read():
@@ -165,12 +165,12 @@ def _run(code: str, limits: Limits, scratch: Path) -> Outcome:
     return Outcome(reason == "passed", reason, text)
 
 
-def _start(code: str, limits: Limits, scratch: Path, nonce: bytes, tell: int) -> "subprocess.Popen[bytes]":
+def _start(code: str, limits: Limits, scratch: Path, nonce: bytes, write_end: int) -> "subprocess.Popen[bytes]":
     """Start the child. Its job is on stdin, an unnamed file: unlike a pipe, a file cannot block if the child dies
     early."""
     packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     job = {
-        **{"code": code.encode("utf-8", "surrogatepass"), "nonce": nonce, "tell": tell, "parent": os.getpid()},
+        **{"code": code.encode("utf-8", "surrogatepass"), "nonce": nonce, "report": write_end, "parent": os.getpid()},
         **{"seconds": limits.seconds, "memory": limits.memory, "files": limits.files, "threads": _tasks() + THREADS},
         **{"scratch": str(scratch), "packages": packages, "readable": [*READABLE, *_python(), *packages]},
     }
@@ -184,7 +184,7 @@ def _start(code: str, limits: Limits, scratch: Path, nonce: bytes, tell: int) ->
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[tell],
+                pass_fds=[write_end],
                 cwd=scratch,
                 env=_environment(scratch),
                 start_new_session=True,
@@ -211,25 +211,25 @@ def _tasks() -> int:
     return int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
 
 
-def _listen(child: int, report: _Ear, output: _Ear, limits: Limits, scratch: Path) -> str:
+def _wait(child: int, report: _PipeReader, output: _PipeReader, limits: Limits, scratch: Path) -> str:
     """Wait until the child ends by itself, and return ""; or until it must be stopped, and return the reason."""
-    ears = {ear.pipe: ear for ear in (report, output)}
+    readers = {reader.pipe: reader for reader in (report, output)}
     death = os.pidfd_open(child)
     with open(death, "rb", buffering=0):
         poller = select.poll()
-        for pipe in (*ears, death):
+        for pipe in (*readers, death):
             poller.register(pipe, select.POLLIN)
-        ready, look, end = False, 0.0, time.monotonic() + START_SECONDS
+        ready, next_check, end = False, 0.0, time.monotonic() + START_SECONDS
         while (now := time.monotonic()) < end:
-            for pipe, _ in poller.poll(1000 * min(end - now, LOOK_SECONDS)):
+            for pipe, _ in poller.poll(1000 * min(end - now, CHECK_SECONDS)):
                 if pipe == death:
                     return ""
-                if not ears[pipe].read():
+                if not readers[pipe].read():
                     poller.unregister(pipe)
             if not ready and report.kept.startswith(READY):
                 ready, end = True, time.monotonic() + limits.seconds
-            if now > look:
-                look = now + LOOK_SECONDS
+            if now > next_check:
+                next_check = now + CHECK_SECONDS
                 if excess := _excess(child, scratch, SCRATCH_FILES * limits.files):
                     return f"blocked: {excess}"
     return f"timed out after {limits.seconds if ready else START_SECONDS:g} s"

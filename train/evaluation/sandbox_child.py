@@ -64,7 +64,7 @@ CONDITIONAL = """
     open=2/- openat=257/56 clone=56/220 kill=62/129 tgkill=234/131 prlimit64=302/261 fcntl=72/25 ioctl=16/29
     prctl=157/167 socketpair=53/199
 """
-YOUNG = 424  # calls from this number on get ENOSYS: they are new, so the C library has a fallback
+NEW_CALLS = 424  # calls from this number on get ENOSYS: they are new, so the C library has a fallback
 
 
 def child() -> NoReturn:
@@ -74,7 +74,7 @@ def child() -> NoReturn:
     del sys.modules["sandbox_child"]
     sys.argv, sys.path = [PROGRAM], sys.path + job["packages"]
     _lock(job)
-    execute(job["code"].decode("utf-8", "surrogatepass"), job["tell"], job["nonce"])
+    execute(job["code"].decode("utf-8", "surrogatepass"), job["report"], job["nonce"])
 
 
 def _lock(job: dict[str, Any]) -> None:
@@ -169,7 +169,7 @@ def system_calls(machine: str, pid: int) -> bytes:
     for name, number in _numbers(CONDITIONAL, column).items():
         block = [line for condition in _conditions(pid)[name] for line in _check(*condition, refuse)]
         lines += [_line(EQUAL, number, 0, len(block) + 1), *block, _line(RETURN, allow)]
-    return b"".join([*lines, _line(AT_LEAST, YOUNG, 0, 1), _line(RETURN, unknown), _line(RETURN, refuse)])
+    return b"".join([*lines, _line(AT_LEAST, NEW_CALLS, 0, 1), _line(RETURN, unknown), _line(RETURN, refuse)])
 
 
 LOAD, MASK, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
@@ -217,7 +217,7 @@ def _conditions(pid: int) -> dict[str, list[tuple[int, int, tuple[int, ...]]]]:
     }
 
 
-def execute(code: str, tell: int, nonce: bytes) -> NoReturn:
+def execute(code: str, report: int, nonce: bytes) -> NoReturn:
     """Run the code and report. The token is written in one place only, after the last line of the code.
 
     Functions for the report are bound first, since the code may replace builtins and modules.
@@ -226,18 +226,18 @@ def execute(code: str, tell: int, nonce: bytes) -> NoReturn:
     main = ModuleType("__main__")
     main.__file__, sys.modules["__main__"] = PROGRAM, main
     linecache.cache[PROGRAM] = (len(code), None, code.splitlines(keepends=True), PROGRAM)
-    write(tell, READY)
+    write(report, READY)
     try:
         exec(compile(code, PROGRAM, "exec", dont_inherit=True), main.__dict__)
     except BaseException as error:
-        write(tell, _explain(error))
+        write(report, _explain(error))
         _flush(streams)
         with suppress(BaseException):
             trace = error.__traceback__ and error.__traceback__.tb_next
             traceback.print_exception(type(error), error, trace, file=streams[1])
         _flush(streams)
         leave(1)
-    write(tell, nonce)
+    write(report, nonce)
     _flush(streams)
     leave(0)
 

@@ -20,18 +20,18 @@ def prove(suite: Suite) -> tuple[Suite, list[str]]:
     Raises ``HarnessError`` if more than ``MOST`` of the items fail, since then the file or the task is broken.
     """
     tasks = suite.harness.tasks(suite.name)
-    blind = [item.id for item in suite.items if _lacks_sentences(document(suite, tasks, item)[1])]
-    suite = replace(suite, items=tuple(item for item in suite.items if item.id not in set(blind)))
-    failed = [item.id for item in suite.items if not _tells(*document(suite, tasks, item), item)]
+    unsupported = [item.id for item in suite.items if _lacks_sentences(document(suite, tasks, item)[1])]
+    suite = replace(suite, items=tuple(item for item in suite.items if item.id not in set(unsupported)))
+    failed = [item.id for item in suite.items if not _discriminates(*document(suite, tasks, item), item)]
     if len(failed) > MOST * len(suite.items):
         raise HarnessError(f"--suite {suite.name}: the gold answer is not right, or an empty or wrong one is, in "
                            f"{len(failed)} of {len(suite.items)} items ({', '.join(failed[:5])} …); the file or the "
                            "task is broken")  # fmt: skip
     left = replace(suite, items=tuple(item for item in suite.items if item.id not in set(failed)))
-    return left, sorted(blind + failed, key=_numbers)
+    return left, sorted(unsupported + failed, key=_numbers)
 
 
-def _tells(task: Any, doc: Any, item: Item) -> bool:
+def _discriminates(task: Any, doc: Any, item: Item) -> bool:
     if task.OUTPUT_TYPE not in _ANSWERS:
         return True
     if item.expected is None:
@@ -83,7 +83,7 @@ def _continue(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
     return [(0.0, True)], [(FAR, False)]
 
 
-def _say(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
+def _generate(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
     """The gold answer and an empty answer, each after the task's filters."""
     return [_filtered(task, doc, _gold(task, doc))], [_filtered(task, doc, "")]
 
@@ -103,4 +103,4 @@ def _filtered(task: Any, doc: Any, text: str) -> Any:
     return next(iter(one.filtered_resps.values()))
 
 
-_ANSWERS = {"multiple_choice": _pick, "loglikelihood": _continue, "generate_until": _say}
+_ANSWERS = {"multiple_choice": _pick, "loglikelihood": _continue, "generate_until": _generate}

@@ -461,7 +461,7 @@ def test_the_child_dies_with_its_parent(tmp_path):
     """Killed with a signal that it cannot handle, the parent leaves no process."""
     code = "import os, time\nprint(os.getpid(), flush=True); time.sleep(60)"
     program = "import time\nfrom train.evaluation import sandbox\n" + (
-        "def listen(child, *rest):\n    print(child, flush=True); time.sleep(60)\nsandbox._listen = listen\n"
+        "def listen(child, *rest):\n    print(child, flush=True); time.sleep(60)\nsandbox._wait = listen\n"
     ) + f"sandbox.run_python({code!r})"  # fmt: skip
     parent = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
