@@ -59,12 +59,12 @@ def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
         roles[distil & anchored] = DISTIL
     else:
         roles[distil & labelled] = LABEL
-    held = has_anchor(config)
-    if held:
+    anchoring = has_anchor(config)
+    if anchoring:
         roles[~distil & anchored & (split.weights == 0)] = ANCHOR
     roles[~distil & labelled & (split.weights > 0)] = LABEL
     weights = np.where((roles == LABEL) & ~distil, split.weights, 1.0).astype(np.float32)
-    twice = pools.names.index(ANCHOR_POOL) if held and config.anchor_at == "all" else None
+    twice = pools.names.index(ANCHOR_POOL) if anchoring and config.anchor_at == "all" else None
     return Task(split, roles, weights, _group_of(split, roles, pools), _needed(split, roles), twice)
 
 
@@ -239,10 +239,10 @@ class Collator:
 
     def _targets(self, task: Task, row: int, scored: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The known entries of the target distributions: ids and log-probabilities [n, k]."""
-        split, held = task.split, scored[~labelled]
-        ids, logprobs = np.zeros((len(held), 1), np.int64), np.full((len(held), 1), -np.inf, np.float32)
+        split, unlabelled = task.split, scored[~labelled]
+        ids, logprobs = np.zeros((len(unlabelled), 1), np.int64), np.full((len(unlabelled), 1), -np.inf, np.float32)
         if self.stored:
-            ids, logprobs = split.anchors.take(row, held - split.anchor_start[row])
+            ids, logprobs = split.anchors.take(row, unlabelled - split.anchor_start[row])
         targets = np.zeros((len(scored), ids.shape[1]), np.int64)
         log_p0 = np.full(targets.shape, -np.inf, np.float32)
         targets[~labelled], log_p0[~labelled] = ids, logprobs

@@ -2,9 +2,9 @@
 
 Drift is measured on text outside the training data, and shows changes before any answer changes. The KL per token is
 exact over the whole vocabulary. Both models are in memory at once, each with the hidden states of one batch. Of the
-logits, only ``train.objective.head.HELD`` values per model are in memory at a time, never [all positions, vocab]. So
-memory beside the models stays below 1 GiB for any number of tokens (measured on a CPU with 152,000 entries: 0.4 GiB in
-float32, 0.6 GiB in bfloat16).
+logits, only ``train.objective.head.MAX_LOGITS`` values per model are in memory at a time, never [all positions, vocab].
+So memory beside the models stays below 1 GiB for any number of tokens (measured on a CPU with 152,000 entries: 0.4 GiB
+in float32, 0.6 GiB in bfloat16).
 """
 
 import math

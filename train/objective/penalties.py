@@ -29,7 +29,7 @@ def quadratic(start: Weights, strength: float, importance: Weights | None = None
     """
 
     def penalty(model: Any) -> Tensor:
-        moved = ((name, (weight - start[name]).square()) for name, weight in _held(model, start, importance or {}))
+        moved = ((name, (weight - start[name]).square()) for name, weight in _selected(model, start, importance or {}))
         return strength * _total(square * importance[name] if importance else square for name, square in moved)
 
     return penalty
@@ -44,7 +44,7 @@ def projection(start: Weights, limit: float, scope: Scope = "tensor") -> Callabl
 
     @torch.no_grad()
     def project(model: Any) -> None:
-        trained = list(_held(model, start))
+        trained = list(_selected(model, start))
         parts = [[pair] for pair in trained] if scope == "tensor" else [trained]
         for part in parts:
             moved = _norm(weight - start[name] for name, weight in part)
@@ -56,17 +56,17 @@ def projection(start: Weights, limit: float, scope: Scope = "tensor") -> Callabl
     return project
 
 
-def _held(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
+def _selected(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
     """The model's weights that the first of ``values`` names; moves all values to the weights' devices."""
     for name, weight in model.named_parameters():
         if name in values[0]:
             for each in values:
                 if name in each:
-                    each[name] = lying_as(weight, each[name])
+                    each[name] = placed_like(weight, each[name])
             yield name, weight
 
 
-def lying_as(weight: Tensor, values: Tensor) -> Tensor:
+def placed_like(weight: Tensor, values: Tensor) -> Tensor:
     """``values`` on the weight's device, sharded over processes like the weight."""
     mesh: Any = getattr(weight, "device_mesh", None)
     if mesh is None or hasattr(values, "device_mesh"):

@@ -21,7 +21,7 @@ from train.data.batches import Task, assign, check_targets, loss_groups
 from train.data.compatibility import check_fit
 from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
 from train.data.tokenizer import open_tokenizer
-from train.objective.head import HELD
+from train.objective.head import MAX_LOGITS
 from train.objective.loss import LossGroups
 from train.record import data_fingerprint
 from train.trainer.parameters import check_parts
@@ -141,11 +141,11 @@ def check_launch(config: SftConfig) -> None:
     sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
     if config.pcgrad and (sharded or by_deepspeed):
         raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
-    held = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
-    if held and by_deepspeed:
+    penalties = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    if penalties and by_deepspeed:
         raise ConfigError(
-            f"--{held[0].replace('_', '-')} reads the weights, which DeepSpeed keeps in pieces of its own; launch with "
-            "FSDP2 (pipelines/accelerate/fsdp2.yaml)"
+            f"--{penalties[0].replace('_', '-')} needs whole weights, which DeepSpeed shards in its own way; launch "
+            "with FSDP2 (pipelines/accelerate/fsdp2.yaml)"
         )
 
 
@@ -154,12 +154,12 @@ def check_watch(export: Export, config: SftConfig) -> None:
     flag = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
     if flag and not config.watch_every:
         raise ConfigError(f"{flag} needs evaluations during training; give --watch-every STEPS, too")
-    held = export.splits.get("validation")
-    if config.watch_every and (held is None or not len(held)):
+    validation = export.splits.get("validation")
+    if config.watch_every and (validation is None or not len(validation)):
         raise ConfigError(
             f"--watch-every: {export.folder} has no validation rows to evaluate; mix with --validation above 0"
         )
-    if config.retention_floor is not None and held is not None and not held.distil.any():
+    if config.retention_floor is not None and validation is not None and not validation.distil.any():
         raise ConfigError(
             f"--retention-floor: no validation row of {export.folder} is rehearsal, so there is nothing to keep; "
             "mix with --rehearsal, or a larger --validation"
@@ -276,4 +276,4 @@ def memory(run: Run) -> int:
     layers = int(text.num_hidden_layers)
     per_unit = 34 + 2 * layers if run.config.grad_checkpointing else 34 * layers
     activations = per_unit * size * tokens * int(text.hidden_size)
-    return 16 * parameters(run) + activations + 12 * min(scored * int(text.vocab_size), HELD)
+    return 16 * parameters(run) + activations + 12 * min(scored * int(text.vocab_size), MAX_LOGITS)

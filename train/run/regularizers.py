@@ -14,7 +14,7 @@ from train.weights.fisher import load_importance
 
 
 @dataclass(frozen=True)
-class Holding:
+class Regularizers:
     """The regularizers of a run; each may be absent."""
 
     teacher: Teacher | None
@@ -22,12 +22,12 @@ class Holding:
     limit: TrainerCallback | None
 
 
-def hold(run: Run, model: Any) -> Holding:
+def build_regularizers(run: Run, model: Any) -> Regularizers:
     """The regularizers of a run's settings. ``model``: the model before training, wrapped by PEFT if an adapter trains.
 
     Raises ``DataError`` if an estimate of importance does not fit the model's weights.
     """
-    return Holding(_teacher(run, model), _penalties(run, model), _limit(run, model))
+    return Regularizers(_teacher(run, model), _penalties(run, model), _limit(run, model))
 
 
 def _teacher(run: Run, model: Any) -> Teacher | None:

@@ -135,23 +135,23 @@ def build_trainer(
     import datasets
     from transformers.trainer_callback import PrinterCallback
 
-    from train.run.regularizers import hold
+    from train.run.regularizers import build_regularizers
     from train.trainer.early_stopping import EarlyStopping
     from train.trainer.trainer import AnchoredSFTTrainer
 
     config, model = run.config, _load(run)
     model = change_model(model) if change_model else model
-    holding = hold(run, model)
+    regularizers = build_regularizers(run, model)
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
     watch = EarlyStopping(config.retention_floor, config.patience) if config.watch_every else None
-    callbacks = [each for each in (reporter, watch, holding.limit) if each]
+    callbacks = [each for each in (reporter, watch, regularizers.limit) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
         pools=run.pools,
         order=StepOrder(run.tasks["train"], step_rows(config, run.devices), config.seed),
         objective=config.objective,
-        teacher=holding.teacher,
-        penalties=holding.penalties,
+        teacher=regularizers.teacher,
+        penalties=regularizers.penalties,
         pcgrad=config.seed if config.pcgrad else None,
         watch=watch,
         model=model,
@@ -211,7 +211,7 @@ def arguments(run: Run) -> Any:
         use_cpu=on_cpu(),  # explicit: else Trainer refuses bfloat16 and several processes on a CPU
         gradient_checkpointing=config.grad_checkpointing,
         save_total_limit=2,
-        **looking(run),
+        **evaluation_schedule(run),
         logging_steps=config.log_every or max(1, run.steps // 50),
         logging_nan_inf_filter=False,  # ``Reporter`` must see a loss that is not a number
         report_to=list(config.report_to) or "none",
@@ -223,7 +223,7 @@ def arguments(run: Run) -> Any:
     )
 
 
-def looking(run: Run) -> dict[str, Any]:
+def evaluation_schedule(run: Run) -> dict[str, Any]:
     """When the trainer saves and evaluates. With early stopping, the trainer evaluates the base model first, saves at
     every evaluation, and ends with the weights of the best one."""
     from train.trainer.early_stopping import TRADE_OFF

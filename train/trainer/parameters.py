@@ -14,12 +14,12 @@ VIRTUAL = ("prefix", "prompt")
 
 def check_parts(config: SftConfig) -> None:
     """Raises ``ConfigError`` if settings exclude each other or need a package that is not installed."""
-    held = config.freeze > 0 or bool(config.train_only)
-    if config.adapter != "none" and held:
+    selected = config.freeze > 0 or bool(config.train_only)
+    if config.adapter != "none" and selected:
         raise ConfigError(f"--adapter {config.adapter} freezes all other weights; leave out --freeze and --train-only")
-    pulled = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
-    if config.adapter != "none" and pulled:
-        flag = pulled[0].replace("_", "-")
+    penalties = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    if config.adapter != "none" and penalties:
+        flag = penalties[0].replace("_", "-")
         raise ConfigError(f"--{flag} limits changes of the base model's weights, and --adapter {config.adapter} "
                           "changes none of them; give one of the two")  # fmt: skip
     if config.freeze and config.train_only:

@@ -174,15 +174,15 @@ class AnchoredSFTTrainer(SFTTrainer):
         """Each scored token's divergence from its target: float32 [n]. Without a label, the target is the teacher's
         distribution if there is a teacher, else the stored one."""
         terms = divergence(logits, inputs["ids"], inputs["logprobs"])
-        held = ~inputs["labelled"]
-        if self.teacher is None or not held.any():
+        unlabelled = ~inputs["labelled"]
+        if self.teacher is None or not unlabelled.any():
             return terms
         with torch.no_grad():
             if "old_hidden" in inputs:
-                old = self.teacher.logits(inputs["old_hidden"][held])
+                old = self.teacher.logits(inputs["old_hidden"][unlabelled])
             else:
-                old = self.teacher(inputs, inputs["places"][held])
-        return terms.masked_scatter(held, full_divergence(old, logits[held]))
+                old = self.teacher(inputs, inputs["places"][unlabelled])
+        return terms.masked_scatter(unlabelled, full_divergence(old, logits[unlabelled]))
 
     def token_weights(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
         """Weights of the scored tokens, float32 [n]: the data's, times the objective's on labels; logits [n, vocab]."""
@@ -279,5 +279,5 @@ def gradients_of(value: torch.Tensor, weights: Sequence[torch.Tensor]) -> Gradie
 
 
 def _add(gradients: dict[int, Gradient], pool: int, more: Gradient) -> None:
-    held = gradients.get(pool)
-    gradients[pool] = more if held is None else [one + other for one, other in zip(held, more, strict=True)]
+    known = gradients.get(pool)
+    gradients[pool] = more if known is None else [one + other for one, other in zip(known, more, strict=True)]

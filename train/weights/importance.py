@@ -25,13 +25,13 @@ def old_rows(data: Path, most: int) -> list[Row]:
     """At most ``most`` rehearsal rows of a training folder, always the same sample. Raises ``DataError`` if the folder
     has none."""
     split = load_export(data).splits["train"]
-    held = np.flatnonzero(split.distil)
-    if not len(held):
+    rehearsal = np.flatnonzero(split.distil)
+    if not len(rehearsal):
         raise DataError(
             f"{data}: no rehearsal rows to estimate the base model's abilities from; mix some in with curate mix "
             "--rehearsal"
         )
-    chosen = np.random.default_rng(0).permutation(held)[:most]
+    chosen = np.random.default_rng(0).permutation(rehearsal)[:most]
     return [_row(split.input_ids[part], split.labels[part]) for part in
             (slice(split.offsets[row], split.offsets[row + 1]) for row in chosen)]  # fmt: skip
 

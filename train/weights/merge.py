@@ -27,7 +27,7 @@ def merge(config: MergeConfig, dry_run: bool = False) -> dict[str, Any]:
     out = config.out or config.run.with_name(f"{config.run.name}-merged")
     summary = {"run": str(config.run), "base": kind.base_model_name_or_path, "out": str(out)}
     mark = {"merged": str(config.run), "of": record.get("fingerprint")}
-    if dry_run or _there(out, mark):
+    if dry_run or _is_written(out, mark):
         return summary
     base = _load(Path(str(kind.base_model_name_or_path)), "auto")
     adapted: Any = PeftModel.from_pretrained(base, str(config.run))
@@ -56,7 +56,7 @@ def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
     base = _load(locate_model(EngineConfig(name, revision=revision)), torch.float32).state_dict()
     for share, place in places.items():
         mark = {"averaged": str(config.run), "share": share, "of": record.get("fingerprint")}
-        if _there(place, mark):
+        if _is_written(place, mark):
             continue
         model = _load(config.run, torch.float32)
         _mix(model, base, share, name, config.run)
@@ -74,7 +74,7 @@ def _mix(model: Any, base: dict[str, Any], share: float, name: str, run: Path) -
             value.copy_(torch.lerp(base[key], value, share))
 
 
-def _there(out: Path, mark: dict[str, Any]) -> bool:
+def _is_written(out: Path, mark: dict[str, Any]) -> bool:
     """Whether ``out`` has this result already. Raises ``DataError`` if ``out`` has other files."""
     if not out.exists() or not any(out.iterdir()):
         return False

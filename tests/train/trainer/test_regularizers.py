@@ -232,7 +232,7 @@ def test_logits_in_slices_equal_logits_held_whole(
         for weight in weights:
             weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
     whole, look = found()
-    monkeypatch.setattr(train.objective.head, "HELD", 7 * VOCAB)
+    monkeypatch.setattr(train.objective.head, "MAX_LOGITS", 7 * VOCAB)
     sliced, again = found()
     assert any(part.abs().sum() > 0 for part in whole[0])
     for one, other in zip(whole, sliced, strict=True):
