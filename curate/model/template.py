@@ -1,4 +1,4 @@
-"""Messages to tokens: the one place that renders conversations, with the characters of each response token.
+"""Messages to tokens, and the characters of each response token: the only module that renders conversations.
 
 The tokenizer's own chat template renders the text, and the tokenizer's own pipeline encodes the whole text in one pass,
 so the tokens equal those of ``apply_chat_template``. One difference is deliberate: the name of a control token inside a
@@ -219,9 +219,11 @@ class Template:
         return [*first, *apart.ids[length + 1 :]], offsets, length
 
     def _between(self, prompt: str, before: str) -> str:
-        """The text that the template writes between the prompt and the answer. ``before``: all text before the answer.
-        If the generation prompt opens a thought and the template shows the answer without it, the text after the part
-        that comes before the thought. Raises ``TemplateError`` for text that the model would have to write itself."""
+        """The text that the template writes between the prompt and the answer; ``before``: all text before the answer.
+
+        If the generation prompt opens a thought and the template shows the answer without that thought, the result
+        begins where the thought would. Raises ``TemplateError`` for text that the model would have to write itself.
+        """
         first, last = self._spelled.open, self._spelled.close
         kept = before.startswith(prompt) or self.prompt_thought == "none"
         stem = prompt if kept else prompt.rpartition(first)[0]

@@ -94,7 +94,7 @@ class Markers:
         return lead + self.open + (thought or "\n\n") + self.close + gap
 
     def _parts(self, tokens: Sequence[int], decode: Callable[[Sequence[int]], str]) -> tuple[str, str | None]:
-        """The text before the first closing marker and the text behind it, None without one."""
+        """The text before the first closing marker and the text after it; None for the second without a marker."""
         if self.ids and self.ids[1] in tokens:
             place = tokens.index(self.ids[1])
             return decode(tokens[:place]), decode(tokens[place + 1 :])

@@ -54,10 +54,12 @@ def _evaluate(how: How, flags: dict[str, Any]) -> None:
 
 
 def gated(config: "EvaluateConfig") -> bool:
+    """Whether a limit of the gate is set."""
     return any(limit is not None for limit in (config.max_drop, config.max_drop_suite, config.min_recall))
 
 
 def say(line: str) -> None:
+    """Print a line to standard error."""
     typer.echo(line, err=True)
 
 

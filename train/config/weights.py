@@ -29,6 +29,7 @@ class FisherConfig(Strict):
     seed: int = Field(0, ge=0, description="Seed of all random draws.")
 
     def shaping(self) -> dict[str, object]:
+        """The settings that shape the estimate; they enter its fingerprint."""
         skipped = {"data", "model", "revision", "trust_remote_code", "out"}
         unused = {"steps", "batch_size", "lr"} if self.kind == "ewc" else set()
         return self.model_dump(mode="json", exclude=skipped | unused)

@@ -34,6 +34,7 @@ class Task:
         return np.flatnonzero(self.needed > 0)
 
     def count(self, role: int) -> int:
+        """Number of tokens with this role."""
         return int((self.roles == role).sum())
 
 
@@ -69,6 +70,7 @@ def assign(split: Split, config: SftConfig, pools: LossGroups) -> Task:
 
 
 def has_anchor(config: SftConfig) -> bool:
+    """Whether the settings anchor tokens of new answers."""
     return config.anchor != "none" and config.anchor_weight > 0
 
 

@@ -21,6 +21,7 @@ def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: 
 
 
 def check_tokenizer(export: Export, model: str, tokenizer: Any) -> None:
+    """Raises ``DataError`` if the data were tokenised with another tokenizer than the model's."""
     from curate.model.tokenizer import tokenizer_hash
 
     stated, actual = export.manifest.get("tokenizer") or {}, tokenizer_hash(tokenizer)
@@ -51,6 +52,7 @@ def check_template(export: Export, model: str, tokenizer: Any) -> None:
 
 
 def check_vocabulary(export: Export, model: str, size: int) -> None:
+    """Raises ``DataError`` if the data have a token id outside the model's vocabulary of ``size`` entries."""
     largest = max(max(int(s.input_ids.max(initial=0)), s.anchors.largest_id()) for s in export.splits.values())
     if largest >= size:
         raise DataError(
@@ -88,6 +90,7 @@ def stop_ids(export: Export, tokenizer: Any) -> list[int]:
 
 
 def check_length(export: Export, tasks: Mapping[str, Task], model: str, room: int | None) -> None:
+    """Raises ``DataError`` if a row has more tokens than the model's context, ``room``; None: no limit."""
     longest = max(int(task.needed.max(initial=0)) for task in tasks.values())
     if room and longest > room:
         raise DataError(

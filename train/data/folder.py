@@ -34,6 +34,7 @@ class AnchorShard:
     logprobs: np.ndarray  # float32 [entries]
 
     def take(self, row: int, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As ``Anchors.take``, for a row of this shard."""
         tokens = self.rows[row] + entries
         starts, widths = self.tokens[tokens].astype(np.int64), self.tokens[tokens + 1] - self.tokens[tokens]
         columns = np.arange(max(1, int(widths.max(initial=1))))
@@ -165,6 +166,7 @@ def check_bytes(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def load_split(folder: Path, name: str) -> Split:
+    """Read one split. Raises ``DataError`` if its files or rows break the export's format."""
     tokens, shards = _read_tokens(folder, name), _read_meta(folder, name)
     meta_rows = sum(shard.num_rows for shard in shards)
     if meta_rows != tokens.num_rows:

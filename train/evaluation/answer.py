@@ -167,6 +167,7 @@ def answer_suite(job: Job, answers: Sequence[Answer], template: "Template", engi
 
 
 def answer_chunk(job: Job, chunk: slice, template: "Template", engine: Engine) -> list[Answer]:
+    """Ask one chunk of items and check the answers. Raises ``EvaluateError`` if an answer is missing."""
     sampling = Sampling(max_tokens=job.conditions.max_tokens, stop_ids=job.conditions.stop_ids)
     prompts = job.prompts[chunk]
     completions = engine.generate(prompts, sampling)

@@ -52,6 +52,8 @@ def measure_drift(
 def passages(
     task: Task, answers: Mapping[str, Sequence[Answer]], knowledge: Sequence[str], texts: Sequence[Path]
 ) -> "list[Passage]":
+    """Passages of the texts, at most ``MOST`` windows each, and of the suites' prompts with the first model's
+    answers."""
     from train.evaluation.drift_texts import windows
 
     chosen = [p for text in texts for p in windows(read_text(text), task.template, text.stem, WINDOW, MOST)]
@@ -91,6 +93,7 @@ def _answer_tokens(task: Task, item: Item, answer: Answer) -> str | list[int]:
 
 
 def read_text(path: Path) -> str:
+    """The text of a UTF-8 file. Raises ``EvaluateError``."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

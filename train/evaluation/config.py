@@ -39,6 +39,7 @@ def named_models(given: Any) -> Any:
 
 
 def folder_name(name: str) -> str:
+    """The name of a model, which also names a folder. Raises ``EvaluateError``."""
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise EvaluateError(f"model: {name!r} cannot name a folder for its answers; give it a name: --model NAME=PATH")
     return name

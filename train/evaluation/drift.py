@@ -116,6 +116,7 @@ def batches(passages: Sequence[Passage], budget: int) -> Iterator[list[Passage]]
 
 
 def measure_batch(pair: Pair, batch: Sequence[Passage]) -> list[PassageDrift]:
+    """The drift of each passage of a batch. Raises ``EvaluateError`` for a loss or KL that is not finite."""
     import torch
 
     from train.objective.head import logits_of, scored_hidden, slices

@@ -34,6 +34,8 @@ class Near(Record):
 
 
 class Lost(Record):
+    """A lost item with both models' answers and the nearest training rows."""
+
     suite: str
     id: str
     prompt: str  # the last turn

@@ -244,6 +244,7 @@ def _shown(task: Any, doc: Any, text: Any) -> str:
 
 
 def choices_of(task: Any, doc: Any) -> list[str]:
+    """The choices of a multiple-choice document; empty for other tasks."""
     return [str(choice) for choice in task.doc_to_choice(doc)] if task.OUTPUT_TYPE == "multiple_choice" else []
 
 

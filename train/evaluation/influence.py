@@ -124,6 +124,7 @@ class Gradients:
 
 
 def open_gradients(model: Any, weight: torch.nn.Parameter, seed: int, objective: str = "nll") -> Gradients:
+    """Gradients of ``weight``: freezes the model's other weights, and draws the projections by the seed."""
     model.requires_grad_(False)
     weight.requires_grad_(True)
     random = torch.Generator().manual_seed(seed)

@@ -207,6 +207,7 @@ def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
 
 
 def installed(package: str) -> str:
+    """The version of a package, "none" if it is not installed."""
     for name in (package, f"{package}-cpu"):  # the name of vLLM's CPU build
         try:
             return version(name)

@@ -63,6 +63,8 @@ class Receipt(Record):
 
 
 class SuiteScore(Record):
+    """One model's results on one suite."""
+
     suite: str
     items: int
     correct: int
@@ -121,6 +123,8 @@ class GroupChange(Record):
 
 
 class Flip(Record):
+    """An item that one model of a comparison answers right and the other wrong. ``lost``: right before, wrong after."""
+
     suite: str
     id: str
     lost: bool
@@ -162,6 +166,8 @@ class GroupDrift(Record):
 
 
 class Drift(Record):
+    """Drift of the second model's next-token distributions from the first model's."""
+
     before: str  # hashes of the models' files
     after: str
     dtype: str
@@ -195,6 +201,8 @@ class StyleChange(Record):
 
 
 class Comparison(Record):
+    """Two models on the same items; ``before``, ``after``: their names."""
+
     before: str
     after: str
     suites: tuple[SuiteChange, ...]
@@ -218,6 +226,7 @@ class Results(Record):
 
 
 def load_results(folder: Path) -> Results:
+    """Read ``results.json``. Raises ``EvaluateError`` if the file is missing or has another format."""
     path = folder / RESULTS
     if not path.is_file():
         raise EvaluateError(f"{path}: no such file; run `python -m train evaluate --out {folder} …` first")

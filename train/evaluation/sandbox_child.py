@@ -68,6 +68,7 @@ NEW_CALLS = 424  # calls from this number on get ENOSYS: they are new, so the C 
 
 
 def child() -> NoReturn:
+    """Run in the child: read the job from stdin, apply the restrictions, run the code."""
     job = marshal.load(sys.stdin.buffer)
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)

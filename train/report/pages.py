@@ -79,6 +79,8 @@ class Group:
 
 @dataclass(frozen=True)
 class FlipGroup:
+    """The flips of one suite; ``shown``: at most ``MOST_FLIPS`` of them."""
+
     suite: str
     lost: int
     gained: int
@@ -221,6 +223,7 @@ def direction(change: SuiteChange | GroupChange) -> str:
 
 
 def total(model: ModelScore, field: str) -> int:
+    """The sum of a field over the model's suites."""
     return sum(int(getattr(score, field)) for score in model.suites)
 
 

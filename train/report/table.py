@@ -41,6 +41,7 @@ def span(interval: tuple[float, float]) -> str:
 
 
 def flips(change: SuiteChange | GroupChange) -> str:
+    """Numbers of lost and gained items."""
     return f"−{change.lost} +{change.gained}"
 
 
@@ -93,6 +94,7 @@ COLUMNS = [
 
 
 def columns(where: Where) -> list[Column]:
+    """The columns of one kind of table."""
     return [column for column in COLUMNS if where in column.where]
 
 

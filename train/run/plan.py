@@ -181,6 +181,7 @@ def device_count() -> int:
 
 
 def is_main() -> bool:
+    """Whether this is the first process of the launch, which alone writes files."""
     from accelerate import PartialState
 
     return bool(PartialState(cpu=on_cpu()).is_main_process)

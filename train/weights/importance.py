@@ -94,6 +94,7 @@ def path_importance(
 
 
 def normalised(credit: Weights, moved: Weights) -> dict[str, Tensor]:
+    """Ω from ω (``credit``) and the weights' changes (``moved``), as in ``path_importance``."""
     count = sum(each.numel() for each in moved.values())
     damping = sum(float(each.square().sum()) for each in moved.values()) / count
     return {name: credit[name].clamp(min=0) / (moved[name].square() + damping) for name in credit}

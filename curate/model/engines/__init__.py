@@ -12,7 +12,7 @@ from typing import TypeVar
 from curate.model.engine import Engine, EngineConfig, EngineError
 
 Opener = Callable[[EngineConfig], Engine]
-"""Loads the model of a configuration. Raises ``EngineError`` if it cannot; the message says what to do."""
+"""Loads the model of a configuration. Raises ``EngineError`` if that fails; the message says what to do."""
 
 ENGINES: dict[str, Opener] = {}
 """Openers by name: those of the modules imported so far, and those registered from outside this package."""
