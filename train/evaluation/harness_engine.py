@@ -99,7 +99,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
                 results.append((float(score.logprobs.sum(dtype=float)), greedy))
                 if key is not None:
                     self.cache_hook.add_partial("loglikelihood", key, results[-1])
-            self._tell(done, len(requests))
+            self._report_progress(done, len(requests))
         return results
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
@@ -130,7 +130,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
                 for index, text in zip(chunk, texts, strict=True):
                     answers[index] = text
                     self.cache_hook.add_partial("generate_until", requests[index].args, text)
-                self._tell(done, len(indices))
+                self._report_progress(done, len(indices))
         return [answers[index] for index in range(len(requests))]
 
     def _generate(self, contexts: Sequence[str], arguments: dict[str, Any]) -> list[str]:
@@ -179,6 +179,6 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
             chunk = items[start : start + CHUNK]
             yield start + len(chunk), chunk
 
-    def _tell(self, done: int, every: int) -> None:
+    def _report_progress(self, done: int, every: int) -> None:
         if every > CHUNK:
             self.say(f"{done:,} of {every:,} requests")
