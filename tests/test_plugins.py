@@ -227,7 +227,7 @@ def tables():
 def test_a_report_column(moved):
     terminal, markdown = tables()
     assert terminal.split("\n")[2].split()[-3:] == ["flips", "p", "moved"]
-    assert "| p | tells | moved |" in markdown
+    assert "| p | detectable | moved |" in markdown
     assert "| sums | 40 | 25.0 | 10.0 | −15.0 | −26.9 to −3.1 | 6 | 0 | 0.031 | 15.0 | 6 |" in markdown
 
 

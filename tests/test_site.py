@@ -125,7 +125,7 @@ def test_a_flag_shows_its_value_and_default(site):
     text = (site / "commands" / "train.html").read_text(encoding="utf-8")
     row = re.search(r"<tr>\s*<td><code>--anchor-weight</code></td>.*?</tr>", text, re.DOTALL)
     cells = re.findall(r"<td>(.*?)</td>", row[0], re.DOTALL)
-    assert cells == ["<code>--anchor-weight</code>", "number ≥ 0", "3", "Weight of that KL."]
+    assert cells == ["<code>--anchor-weight</code>", "number ≥ 0", "3", "Weight of the KL on anchored tokens."]
 
 
 @pytest.mark.parametrize("package", FLOW)

@@ -1,1 +1,1 @@
-"""Training and judging a model on the shards that ``curate`` exports."""
+"""Train a model on the data that ``curate`` exports, and evaluate it."""

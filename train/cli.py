@@ -1,4 +1,4 @@
-"""The verbs of ``python -m train``. Heavy imports happen inside the commands."""
+"""The commands of ``python -m train``. Heavy imports happen inside the commands."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from train.report.pages import report_command
 from train.run.process import leave, prepare_process
 
 app = typer.Typer(
-    help="Train a model on exported shards, and judge what it learnt and forgot.",
+    help="Train a model on exported data, and measure what it learned and forgot.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -27,26 +27,26 @@ app = typer.Typer(
 
 @app.callback()
 def main() -> None:
-    """Train a model on exported shards, and judge what it learnt and forgot."""
+    """Train a model on exported data, and measure what it learned and forgot."""
 
 
 THRIFT = "lower --batch-size and raise --grad-accum as much, or give --grad-checkpointing"
 
 
 def sft(how: How, flags: dict[str, Any]) -> None:
-    """Train a base model on an exported dataset: full parameters, resumed by giving the same command again."""
+    """Train a base model on an exported dataset; the same command again resumes an interrupted run."""
     guarded(lambda: _sft(how, flags), how.debug, THRIFT)
 
 
 def fisher(how: How, flags: dict[str, Any]) -> None:
-    """Estimate how much each weight matters to what the base model can, for `train sft --ewc` or `--si`."""
+    """Estimate how much each weight matters to the base model's abilities, for `train sft --ewc` or `--si`."""
 
     def run() -> None:
         from rich.console import Console
 
         from train.weights.fisher import estimate
 
-        config = settled(FisherConfig, how, flags)
+        config = resolve_settings(FisherConfig, how, flags)
         record = estimate(config, Console(stderr=True, markup=False, highlight=False), how.dry_run)
         if how.as_json:
             print(json.dumps(record, ensure_ascii=False, sort_keys=True))
@@ -55,35 +55,35 @@ def fisher(how: How, flags: dict[str, Any]) -> None:
 
 
 def merge(how: How, flags: dict[str, Any]) -> None:
-    """Fold a trained adapter into its base model: one folder that every engine can load."""
+    """Merge a trained adapter into its base model: one folder that every engine can load."""
 
     def run() -> None:
         from train.weights.merge import merge
 
-        shown(merge(settled(MergeConfig, how, flags), how.dry_run), how.as_json)
+        print_record(merge(resolve_settings(MergeConfig, how, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
 
 def average(how: How, flags: dict[str, Any]) -> None:
-    """Mix a run's weights with its base model's, over a sweep of shares (WiSE-FT, arXiv 2109.01903)."""
+    """Average a run's weights with its base model's, for each of several shares (WiSE-FT, arXiv 2109.01903)."""
 
     def run() -> None:
         from train.weights.merge import average
 
-        shown(average(settled(AverageConfig, how, flags), how.dry_run), how.as_json)
+        print_record(average(resolve_settings(AverageConfig, how, flags), how.dry_run), how.as_json)
 
     guarded(run, how.debug)
 
 
 def explain(how: How, flags: dict[str, Any]) -> None:
-    """Trace lost items to the training rows that pushed them away; `report` shows them, `curate build` drops them."""
+    """Find the training rows that caused lost items; `report` shows the rows, `curate build --exclude` drops them."""
 
     def run() -> None:
         from train.evaluation.attribution import Search, explain
         from train.evaluation.results import load_results
 
-        config = settled(ExplainConfig, how, flags)
+        config = resolve_settings(ExplainConfig, how, flags)
         results = load_results(config.folder)
         if how.dry_run:
             lost = sum(flip.lost for comparison in results.comparisons for flip in comparison.flips)
@@ -99,7 +99,7 @@ def explain(how: How, flags: dict[str, Any]) -> None:
         if how.as_json:
             print(explanation.model_dump_json())
         for why in explanation.comparisons:
-            print(why.said, file=sys.stderr)
+            print(why.summary, file=sys.stderr)
         print(f"{config.folder / 'why.json'}; to drop the rows that stand out: curate build --exclude "
               f"{config.folder / 'exclude.txt'} …", file=sys.stderr)  # fmt: skip
 
@@ -107,27 +107,27 @@ def explain(how: How, flags: dict[str, Any]) -> None:
 
 
 def items(how: How, flags: dict[str, Any]) -> None:
-    """Write the items that `evaluate` asks to files: to read, and for `curate mix --suites` to keep out of training."""
+    """Write the items of `evaluate` to files, to read or, by `curate mix --decontaminate`, to keep out of training."""
 
     def run() -> None:
         from train.evaluation.items import write_items
 
-        record = write_items(settled(ItemsConfig, how, flags), how.dry_run)
+        record = write_items(resolve_settings(ItemsConfig, how, flags), how.dry_run)
         for suite, count in record["items"].items():
             print(f"{suite}: {count:,} items", file=sys.stderr)
-        shown(record, how.as_json)
+        print_record(record, how.as_json)
 
     guarded(run, how.debug)
 
 
-def settled(kind: type[Settings], how: How, flags: dict[str, Any]) -> Settings:
-    """The command's settings, once this process is prepared for the libraries that the command loads."""
+def resolve_settings(kind: type[Settings], how: How, flags: dict[str, Any]) -> Settings:
+    """The command's settings. First prepares this process for the libraries that the command imports."""
     prepare_process()
     return load_settings(kind, how.config, flags)
 
 
-def shown(record: dict[str, Any], as_json: bool) -> None:
-    """Print the record as JSON on standard output, or else the folders that were written on standard error."""
+def print_record(record: dict[str, Any], as_json: bool) -> None:
+    """Print the record as JSON to standard output, else the folders that were written to standard error."""
     if as_json:
         print(json.dumps(record, ensure_ascii=False, sort_keys=True))
         return
@@ -147,7 +147,7 @@ app.command("report")(report_command)
 
 def _sft(how: How, flags: dict[str, Any]) -> None:
     """Train on one folder, or on each folder of a sweep."""
-    config = settled(SftConfig, how, flags)
+    config = resolve_settings(SftConfig, how, flags)
     from train.data.folder import swept
 
     exports = swept(config.data)
@@ -167,7 +167,7 @@ def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
     from train.run.sft import execute
 
     console = Console(stderr=True, quiet=not is_main(), markup=False, highlight=False)
-    console.print(defaults_taken(config, **config.consequences()), soft_wrap=True)
+    console.print(defaults_taken(config, **config.dependent_defaults()), soft_wrap=True)
     run = prepare(config, device_count())
     if config.model is None:
         console.print(f"model: {run.model}, as {config.data}/manifest.json says", soft_wrap=True)
@@ -183,7 +183,7 @@ def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
 
 
 def describe(plan: dict[str, Any]) -> list[str]:
-    """A plan as lines for a person."""
+    """A plan as lines to print."""
     rows, tokens = plan["rows"], plan["tokens_per_epoch"]
     words = {
         "nothing_to_train": "left out with nothing to train",
@@ -204,13 +204,13 @@ def describe(plan: dict[str, Any]) -> list[str]:
 
 
 ALONE = (
-    "no rehearsal: the data hold new rows alone, and what these never touch may be lost; mix some in with "
-    "curate mix --rehearsal, or say --forgetting ignore"
+    "no rehearsal: the data have new rows only, so other abilities may be lost; mix some in with curate mix "
+    "--rehearsal, or give --forgetting ignore"
 )
 
 
 def duration(seconds: float) -> str:
-    """A rough length of time in words.
+    """A rough duration in words.
 
     >>> duration(40), duration(300), duration(9000)
     ('a minute', '5 minutes', '2.5 hours')

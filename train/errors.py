@@ -1,4 +1,4 @@
-"""Every error of a command becomes one paragraph and an exit code."""
+"""Turn every error of a command into one paragraph and an exit code."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What ran: fingerprints before a run, ``run.json`` beside the model after it."""
+"""The record of a run: fingerprints of its inputs, and ``run.json`` beside the model."""
 
 import json
 import platform
@@ -16,7 +16,7 @@ LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenize
 
 
 class RunError(CurateError):
-    """The run failed its own checks; the message says what to do."""
+    """The run failed; the message says what to do."""
 
     exit_code = 1
 
@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor and the instructions that torch uses of it: another one rounds sums otherwise."""
+    """The processor's name and the instruction set that torch uses: sums are rounded differently on another one."""
     import torch
 
     known = Path("/proc/cpuinfo")
@@ -53,7 +53,7 @@ def processor() -> str:
 
 
 def read_run(out: Path) -> dict[str, Any] | None:
-    """The record in a run's folder; None where there is none, or only half of one."""
+    """The record in a run's folder; None if there is no record or an incomplete one."""
     try:
         return dict(json.loads((out / RUN).read_text(encoding="utf-8")))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -61,20 +61,21 @@ def read_run(out: Path) -> dict[str, Any] | None:
 
 
 def open_up(folder: Path, like: str) -> None:
-    """Give the weights in a folder the permissions of a file beside them: safetensors writes files that only their
-    owner may read, whatever the umask says."""
+    """Give the weights in a folder the permissions of the file ``like`` beside them: safetensors ignores the umask and
+    writes files that only their owner may read."""
     mode = stat.S_IMODE((folder / like).stat().st_mode)
     for path in folder.glob("*.safetensors"):
         path.chmod(mode)
 
 
 def write_run(out: Path, record: dict[str, Any]) -> None:
-    """Replace the record in one move."""
+    """Write ``run.json``, atomically."""
     write_bytes(out / RUN, (json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def last_checkpoint(out: Path) -> Path | None:
-    """The newest whole checkpoint: its trainer state, written last, parses. A half-written one is passed over."""
+    """The newest complete checkpoint, None if there is none. Its trainer state is written last, so a checkpoint is
+    complete if that file can be read."""
     checkpoints = sorted(out.glob("checkpoint-*"), key=lambda path: _step(path), reverse=True)
     return next((path for path in checkpoints if _step(path) >= 0 and _whole(path)), None)
 
@@ -93,7 +94,7 @@ def _whole(checkpoint: Path) -> bool:
 
 
 def trim_log(out: Path, step: int) -> None:
-    """Forget log lines beyond a step: a resumed run writes them again."""
+    """Remove log lines after a step: a resumed run writes these lines again."""
     path = out / LOG
     if not path.is_file():
         return

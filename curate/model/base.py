@@ -1,4 +1,4 @@
-"""The base model as the stages see it: where it runs, what it is by content, and its chat template."""
+"""The base model as the stages use it: its engine, the hash of its files, and its chat template."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,18 +10,18 @@ from curate.model.open import open_engine, resolve
 from curate.model.template import Template, load_template
 
 MAX_CONTEXT = 4096
-"""The context taken where a model allows more and ``--max-model-len`` does not say."""
+"""The context length, in tokens, if the model allows more and ``--max-model-len`` is not given."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base model. Opening it is cached, so the stages of one process share one engine."""
+    """A base model. The opened engine is cached, so all stages of one process share one engine."""
 
     config: EngineConfig
     hash: str  # of the weights, configuration and tokenizer files
 
     def identity(self) -> dict[str, Any]:
-        """What of the model shapes a stage's output; where it lies does not."""
+        """The settings and the hash that shape a stage's output; the model's path does not."""
         c = self.config
         arguments = {"template_args": dict(c.template_args)} if c.template_args else {}
         return {"model": self.hash, "engine": c.engine, "dtype": c.dtype, "max_model_len": c.max_model_len, **arguments}
@@ -36,13 +36,15 @@ class Base:
 
 
 def find_base(config: EngineConfig) -> Base:
-    """Resolve ``auto``, the context length and the content hash; downloads a hub model, loads nothing yet."""
-    settled = EngineConfig(**{**vars(config), "engine": resolve(config), "max_model_len": context_length(config)})
-    return Base(settled, model_hash(config))
+    """Resolve engine ``auto`` and the context length, and hash the model's files. Downloads a hub model; loads no
+    weights. Raises ``EngineError``."""
+    resolved = EngineConfig(**{**vars(config), "engine": resolve(config), "max_model_len": context_length(config)})
+    return Base(resolved, model_hash(config))
 
 
 def context_length(config: EngineConfig) -> int:
-    """``max_model_len`` as asked, else what the model's configuration allows, at most ``MAX_CONTEXT``."""
+    """The context length in tokens: ``max_model_len`` if set, else the model's own, at most ``MAX_CONTEXT``. Raises
+    ``EngineError`` if the model's own is shorter than ``max_model_len``."""
     allowed = positions(locate_model(config))
     if allowed and config.max_model_len > allowed:
         raise EngineError(f"--max-model-len {config.max_model_len}: {config.model} has positions for {allowed} tokens; "

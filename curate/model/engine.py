@@ -1,8 +1,7 @@
-"""The engine seam: how the product talks to a base model.
+"""The engine interface: how the stages call a base model.
 
-Everything crosses it as token ids, so that the same rendering (``curate.model.template``) decides about tokens
-whichever engine runs. The engines behind the seam are the modules of ``curate.model.engines``; a test passes any object
-with the two methods of ``Engine``.
+Prompts and completions are token ids, so that for every engine ``curate.model.template`` alone turns text into tokens.
+The engines are the modules of ``curate.model.engines``; a test passes any object with the two methods of ``Engine``.
 """
 
 from collections import Counter
@@ -21,8 +20,8 @@ WeightsDtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. ``temperature`` 0 is greedy; ``seed`` makes a sampled completion repeatable per prompt. A prompt
-    that stands in one call several times is answered anew each time."""
+    """How to sample. ``temperature`` 0 is greedy; ``seed`` makes a sampled completion repeatable per prompt. If one
+    call contains the same prompt several times, each copy gets a sample of its own."""
 
     max_tokens: int
     temperature: float = 0.0
@@ -33,7 +32,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model said: ``ids`` without the stop token; ``finished`` if a stop token ended it, not the limit."""
+    """A completion: ``ids`` without the stop token; ``finished`` if a stop token ended it, not ``max_tokens``."""
 
     ids: tuple[int, ...]
     finished: bool
@@ -41,9 +40,9 @@ class Completion:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What the model thinks of the last n tokens of a sequence.
+    """The model's log-probabilities of the last n tokens of a sequence.
 
-    logprobs: float32 [n], nats; top_ids: int32 [n, k] and top_logprobs: float32 [n, k], best first.
+    logprobs: float32 [n], nats; top_ids: int32 [n, k] and top_logprobs: float32 [n, k], the likeliest token first.
     """
 
     logprobs: "np.ndarray"
@@ -52,8 +51,8 @@ class TokenScores:
 
 
 def seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:
-    """A seed for each prompt, where an engine samples each by itself: with one seed, equal prompts would get equal
-    answers.
+    """A seed for each prompt, for engines that take one seed per prompt: with the same seed, equal prompts would get
+    equal answers.
 
     >>> seeds([[1], [2], [1]], 3)
     [3, 3, 1000006]
@@ -67,18 +66,18 @@ def seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:
 
 
 class Engine(Protocol):
-    """A base model. Give it everything at once: it batches by itself, and answers in the order asked."""
+    """A base model. An engine batches by itself: give it all inputs in one call. Results keep the inputs' order."""
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]: ...
 
     def score(self, sequences: Sequence[Sequence[int]], starts: Sequence[int], top_k: int) -> list[TokenScores]:
-        """Log-probabilities of ``sequence[start:]`` given what stands before; ``start`` ≥ 1, ``top_k`` ≥ 1."""
+        """Log-probabilities of ``sequence[start:]`` given the tokens before; ``start`` ≥ 1, ``top_k`` ≥ 1."""
         ...
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Which model, where, and how large. ``dtype`` and ``max_model_len`` shape the output; batch sizes do not."""
+    """Which model to open, and how. ``dtype``, ``max_model_len`` and ``template_args`` shape the output."""
 
     model: str
     engine: str = "auto"  # or a name of curate.model.engines
@@ -91,17 +90,18 @@ class EngineConfig:
 
 
 class EngineError(CurateError):
-    """The engine cannot do what was asked; the message says what to do."""
+    """The engine cannot carry out a request; the message says what to do."""
 
 
 class EngineFailure(EngineError):
-    """The engine broke down at work; nothing that was asked of it is at fault."""
+    """The engine failed at run time, although the request was valid."""
 
     exit_code = 1
 
 
 class Guarded:
-    """An engine whose every failure is an ``EngineError``, so that nobody takes the failure for the fault of a row."""
+    """Wraps an engine and raises each of its failures as ``EngineError``, so that no caller mistakes the failure for a
+    defect of a row."""
 
     def __init__(self, engine: Engine):
         self.engine = engine

@@ -1,4 +1,4 @@
-"""The folder of a model: where it lies, what names it, how long its sequences may be."""
+"""The folder of a model: its path, the hash of its files, and the length of its longest sequence."""
 
 import hashlib
 import json
@@ -8,18 +8,18 @@ from pathlib import Path
 from curate.model.engine import EngineConfig, EngineError
 
 WEIGHTS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
-"""What is taken of a hub repository: safetensors, never pickles; no code unless asked."""
+"""Files downloaded from a hub repository: safetensors, never pickles; code only with ``trust_remote_code``."""
 
 
 def positions(folder: Path) -> int | None:
-    """Tokens that the model in this folder has positions for; None where its configuration does not say."""
+    """The longest sequence, in tokens, of the model in this folder; None if its configuration states none."""
     facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     room = {**facts, **(facts.get("text_config") or {})}.get("max_position_embeddings")
     return None if room is None else int(room)
 
 
 def locate_model(config: EngineConfig) -> Path:
-    """The folder that holds the model: the path given, or a download of the hub id."""
+    """The model's folder: the path given, or a download of the hub id. Raises ``EngineError``."""
     folder = Path(config.model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -36,7 +36,7 @@ def _download(config: EngineConfig) -> Path:
     patterns = [*WEIGHTS, *(["*.py"] if config.trust_remote_code else [])]
     try:
         return Path(snapshot_download(config.model, revision=config.revision, allow_patterns=patterns))
-    except Exception as error:  # the hub client's many errors (offline, gated, absent) all mean: no model
+    except Exception as error:  # the hub client raises many types: offline, gated, absent
         raise EngineError(
             f"{config.model}: this hub model cannot be downloaded ({type(error).__name__}: {error}); check the name "
             "and the connection, or give --model a local folder"
@@ -44,7 +44,7 @@ def _download(config: EngineConfig) -> Path:
 
 
 def model_hash(config: EngineConfig) -> str:
-    """Names a model by content, so that the same weights have the same name on every machine: 16 hex digits."""
+    """Hash of a model's files, 16 hex digits: the same on every machine for the same files."""
     digest = hashlib.sha256()
     folder = locate_model(config)
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json", ".jinja", ".model")):

@@ -1,4 +1,4 @@
-"""Which engine a model is opened with."""
+"""Choose the engine for a model, and open it."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ ENGINE_HELP = f"auto (vLLM where installed), or one of: {', '.join(names())}."
 
 
 def resolve(config: EngineConfig) -> str:
-    """The engine that ``auto`` means here: a server where a URL is given, vLLM where installed, else transformers."""
+    """The engine's name. ``auto`` is the server if a URL is given, else vLLM if installed, else transformers."""
     from importlib.util import find_spec
 
     if config.engine != "auto":
@@ -32,5 +32,5 @@ def resolve(config: EngineConfig) -> str:
 
 
 def open_engine(config: EngineConfig) -> Engine:
-    """Load the model; heavy, once per process. Raises ``EngineError`` with what to do where it cannot."""
+    """Load the model; slow, so done once per process. Raises ``EngineError`` if the model cannot be loaded."""
     return opener(resolve(config))(config)

@@ -1,4 +1,4 @@
-"""Log-probabilities of answers behind prompts, in one call of the engine for all rows that fit the context."""
+"""Log-probabilities of responses after prompts, in one engine call for all rows that fit the context."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,22 @@ from curate.schema import Message
 
 
 def render(base: Base, prompt: Sequence[Message], response: str, thought: str | None = None) -> Rendered | None:
-    """The conversation as tokens; None where it does not fit the context. Raises ``TemplateError`` for a conversation
-    that the template cannot take."""
+    """The conversation as tokens; None if it does not fit the context. Raises ``TemplateError`` for a conversation that
+    the chat template refuses."""
     rendered = base.template.render(prompt, response, thought)
     return rendered if len(rendered.ids) < base.config.max_model_len else None
 
 
 def view(base: Base, prompt_text: str, prompt: Sequence[Message], reference: str, draft: str = "") -> list[int]:
-    """The prompt's tokens with a reference in view."""
+    """Tokens of a prompt that shows the model a reference (``curate.model.prompts.in_view``)."""
     return base.template.prompt_ids(in_view(prompt_text, prompt, reference, draft))
 
 
 def behind(
     base: Base, prompts: Sequence[Sequence[int] | None], rendered: Sequence[Rendered | None], top_k: int = 1
 ) -> list[TokenScores | None]:
-    """What the base model thinks of each response behind each prompt; None where there is none or it does not fit."""
+    """Log-probabilities of each response after its prompt; None if prompt or response is None, or both together do not
+    fit the context."""
     limit = base.config.max_model_len
     sequences, starts, places = [], [], []
     for index, (prompt, row) in enumerate(zip(prompts, rendered, strict=True)):
@@ -40,5 +41,5 @@ def behind(
 
 
 def closed_book(base: Base, rendered: Sequence[Rendered | None], top_k: int = 1) -> list[TokenScores | None]:
-    """``behind`` the prompts with which they were rendered."""
+    """Log-probabilities of each response after its own prompt, without a reference."""
     return behind(base, [row.ids[: row.prompt_length] if row else None for row in rendered], rendered, top_k)

@@ -1,13 +1,13 @@
-"""Messages to tokens, in one place: which token came from which character of the response.
+"""Messages to tokens, and the characters of each response token: the only module that renders conversations.
 
-The tokenizer's own chat template does the rendering, and the tokenizer's own pipeline the encoding, in one pass over
-the whole text, so the result equals ``apply_chat_template``. The one difference is deliberate: text that *looks* like a
-control token inside a message (``<|im_end|>``, ``</s>``) stays text. To get there the control tokens of a copy of
-the tokenizer are spelled with a Unicode noncharacter, the template's own control text is re-spelled likewise, and
-message text is refused if it holds that noncharacter. What data can never spell, data can never become.
+The tokenizer's own chat template renders the text, and the tokenizer's own pipeline encodes the whole text in one pass,
+so the tokens equal those of ``apply_chat_template``. One difference is deliberate: the name of a control token inside a
+message (``<|im_end|>``, ``</s>``) stays text. For this, a copy of the tokenizer spells its control tokens with a
+Unicode noncharacter, control tokens that the template writes are spelled the same way, and a message that contains the
+noncharacter is refused. So no message can produce a control token.
 
-A response stands where the model writes one at inference: behind the generation prompt and, if the model thinks before
-it answers, behind a thought, the model's own or an empty one (docs/reasoning.md).
+A response begins where the model begins one at inference: after the generation prompt and, if the model thinks before
+it answers, after a thought, either the model's own or an empty one (docs/reasoning.md).
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import CurateError
-from curate.model.thought import Markers, Prompt, find_markers
-from curate.model.thought import Reply as Reply  # what ``read`` gives, for who takes nothing from here but the template
+from curate.model.thought import Markers, PromptThought, find_markers
+from curate.model.thought import Reply as Reply  # the type that ``read`` returns, for importers of this module
 from curate.model.tokenizer import (
     CLOSES,
     OPENS,
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 
 
 class TemplateError(CurateError, ValueError):
-    """This conversation cannot be rendered faithfully; the message says why."""
+    """A conversation cannot be rendered without changes; the message says why."""
 
 
 @dataclass(frozen=True)
 class Rendered:
     """A conversation as tokens. ``ids[prompt_length:]`` is the response, its last token the end of turn.
 
-    ``starts`` / ``ends``: half-open character offsets in the response, one pair per response token; the
-    end-of-turn token has both equal to the response's length. The response begins with ``thought_length`` tokens of
-    the thought, empty or not, with the marker that closes it; their offsets are 0.
+    ``starts`` / ``ends``: half-open character offsets in the response, one pair per response token; for the end-of-turn
+    token, both are the response's length. The first ``thought_length`` response tokens are the thought, which may be
+    empty, and the marker that closes it; their offsets are 0.
     """
 
     ids: list[int]
@@ -62,7 +62,7 @@ class Rendered:
 
 
 class _Place(NamedTuple):
-    """A conversation's text, control tokens re-spelled, and where its last message stands in it."""
+    """A conversation's text with control tokens re-spelled, and the character range of its last message."""
 
     text: str
     start: int
@@ -70,8 +70,8 @@ class _Place(NamedTuple):
 
 
 class Template:
-    """A tokenizer's chat template, rendered so that data stays data. ``arguments``: the template's own variables, such
-    as ``enable_thinking``; one that it does not know raises ``TemplateError``."""
+    """A tokenizer's chat template, rendered so that no message can produce a control token. ``arguments``: variables of
+    the template, such as ``enable_thinking``; an unknown variable raises ``TemplateError``."""
 
     def __init__(self, tokenizer: Any, arguments: Mapping[str, Any] | None = None):
         if not getattr(tokenizer, "chat_template", None):
@@ -93,7 +93,7 @@ class Template:
 
     @cached_property
     def hash(self) -> str:
-        """Names the template with its arguments."""
+        """Hash of the template and its arguments, 16 hex digits."""
         arguments = json.dumps(self.arguments, sort_keys=True) if self.arguments else ""
         return hashlib.sha256(f"{self.tokenizer.chat_template}{arguments}".encode()).hexdigest()[:16]
 
@@ -103,28 +103,28 @@ class Template:
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
-        """What ends a turn: the token that the template writes after an answer, and the tokenizer's own eos."""
+        """The tokens that end a turn: the token that the template writes after an answer, and the tokenizer's eos."""
         eos = self.tokenizer.eos_token_id
         return tuple(dict.fromkeys([self.render([user("?")], "!").ids[-1], *([] if eos is None else [eos])]))
 
     def check(self) -> None:
-        """Raises ``TemplateError`` where a conversation cannot be rendered: to be asked before the model does work."""
+        """Raises ``TemplateError`` if the template cannot render a conversation; call this before the model works."""
         _ = self.stop_ids
 
     # ---- a thought before the answer
 
     @cached_property
-    def prompt_says(self) -> Prompt:
-        """What the generation prompt does about a thought."""
+    def prompt_thought(self) -> PromptThought:
+        """How the generation prompt treats a thought."""
         prompt = self._place([user("?")], generation=True)
         opened, closed = (prompt.text.rfind(mark, prompt.end) for mark in (self._spelled.open, self._spelled.close))
-        return "says nothing" if opened == closed == -1 else "opens" if opened > closed else "closes"
+        return "none" if opened == closed == -1 else "opens" if opened > closed else "closes"
 
     @property
     def thinks(self) -> bool:
-        """Whether the model is to think before it answers, as far as the template tells."""
+        """Whether the template shows that the model thinks before it answers."""
         known = self._markers.close in str(self.tokenizer.chat_template)
-        return self.prompt_says == "opens" or (self.prompt_says == "says nothing" and known)
+        return self.prompt_thought == "opens" or (self.prompt_thought == "none" and known)
 
     @property
     def has_switch(self) -> bool:
@@ -132,21 +132,22 @@ class Template:
         return "enable_thinking" in str(self.tokenizer.chat_template)
 
     def writes_thought(self, text: str) -> bool:
-        """Whether a text holds what begins or ends a thought of this model."""
+        """Whether a text contains a thought marker of this model."""
         return self.thinks and (self._markers.open in text or self._markers.close in text)
 
     @property
     def thought_ends(self) -> str | None:
-        """What closes a thought, as text; None where the model does not think."""
+        """The marker that closes a thought, as text; None if the model does not think."""
         return self._markers.close if self.thinks else None
 
     def room(self, tokens: int, thinking: int) -> int:
-        """Tokens to allow for an answer of so many; ``thinking``: for both, where the model thinks first."""
+        """Most tokens to generate for an answer of ``tokens`` tokens; ``thinking``: for thought and answer together, if
+        the model thinks."""
         return max(tokens, thinking) if self.thinks else tokens
 
     def read(self, completion: "Completion") -> Reply:
-        """What the model said, its thought apart."""
-        return self._markers.read(completion.ids, completion.finished, self.prompt_says, self.decode)
+        """Split a completion into thought and answer."""
+        return self._markers.read(completion.ids, completion.finished, self.prompt_thought, self.decode)
 
     # ---- text and tokens
 
@@ -159,19 +160,20 @@ class Template:
         return list(self._encode(self._place(messages, generation=False).text).ids)
 
     def render(self, messages: Sequence[Message], response: str, thought: str | None = None) -> Rendered:
-        """Prompt and response, cut after the end-of-turn token: the generation prompt's tokens, then the thought, then
-        the answer. ``thought``: the model's own; "" for an empty one; None for the template's own way, which is an
-        empty one at least where the generation prompt begins a thought.
+        """Tokens of the generation prompt, the thought and the answer, up to the end-of-turn token.
 
-        Raises ``TemplateError`` where the template does not keep the prompt as it is once an answer follows, writes
-        what is no thought between them, or writes no control token after the answer.
+        ``thought``: the model's own; "" for an empty thought; None for what the template itself writes, or an empty
+        thought if the generation prompt opens one.
+
+        Raises ``TemplateError`` if the template changes the prompt once an answer follows, writes text other than a
+        thought between prompt and answer, or writes no control token after the answer.
         """
         _refuse_reserved(thought or "")
         prompt = self._place(messages, generation=True).text
         answered = [*messages, {"role": "assistant", "content": response}]
         whole = self._place(answered, generation=False)
         own_text = self._between(prompt, whole.text[: whole.start])
-        opening = self._spelled.opening(own_text, prompt, self.prompt_says, thought)
+        opening = self._spelled.opening(own_text, prompt, self.prompt_thought, thought)
         answer = whole.text[whole.start : whole.end] + self._end_of_turn(answered, whole)
         ids, offsets, length = self._behind(prompt, opening + answer)
         start = len(prompt) + len(opening)
@@ -183,11 +185,11 @@ class Template:
         return Rendered(ids, length, starts, ends, sum(e <= start for _, e in offsets[:-1]) if thinking else 0)
 
     def text_ids(self, text: str) -> list[int]:
-        """Tokens of a text on its own; a control token's name in it is text."""
+        """Tokens of a text without the chat template; the name of a control token in it is text."""
         return list(self._encode(text).ids)
 
     def count(self, text: str) -> int:
-        """How many tokens a text has on its own."""
+        """The number of tokens of a text without the chat template."""
         return len(self.text_ids(text))
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -198,10 +200,11 @@ class Template:
         return self._encoder.encode(text, add_special_tokens=False)
 
     def _behind(self, prompt: str, rest: str) -> tuple[list[int], list[tuple[int, int]], int]:
-        """Tokens of both texts, the offsets of the second's tokens in both, and the number of the first's.
+        """Tokens of both texts, the offsets of ``rest``'s tokens in ``prompt + rest``, and the number of prompt tokens.
 
-        The prompt's tokens are those of the prompt alone, as at inference. Where in one pass a token would reach over
-        its end (``<think>\\n`` and ``\\n</think>``), a control token between them keeps them apart, and is taken out.
+        The prompt's tokens are those of the prompt alone, as at inference. If one pass would merge the end of the
+        prompt with the beginning of ``rest`` into one token (``<think>\\n`` and ``\\n</think>``), a control token is
+        put between the texts to keep them apart, and is removed from the result.
         """
         first, both = self._encode(prompt).ids, self._encode(prompt + rest)
         length = len(first)
@@ -216,11 +219,13 @@ class Template:
         return [*first, *apart.ids[length + 1 :]], offsets, length
 
     def _between(self, prompt: str, before: str) -> str:
-        """The template's own text between prompt and answer: behind the prompt or, where it shows an answer without the
-        thought that its generation prompt begins, behind what stands before that. ``before``: all that it writes before
-        an answer. Raises ``TemplateError`` for what a model would have to write there itself."""
+        """The text that the template writes between the prompt and the answer; ``before``: all text before the answer.
+
+        If the generation prompt opens a thought and the template shows the answer without that thought, the result
+        begins where the thought would. Raises ``TemplateError`` for text that the model would have to write itself.
+        """
         first, last = self._spelled.open, self._spelled.close
-        kept = before.startswith(prompt) or self.prompt_says == "says nothing"
+        kept = before.startswith(prompt) or self.prompt_thought == "none"
         stem = prompt if kept else prompt.rpartition(first)[0]
         if not before.startswith(stem.rstrip()):
             raise TemplateError("the chat template does not keep the prompt as it is once an answer follows, so the "
@@ -234,8 +239,8 @@ class Template:
         return own_text
 
     def _end_of_turn(self, answered: list[Message], whole: _Place) -> str:
-        """What stands behind the answer, up to the control token that ends its turn: its own, or the one that begins
-        the next turn (GLM-4.5)."""
+        """The text after the answer up to the control token that ends the turn; if there is none, up to the control
+        token that begins the next turn (GLM-4.5)."""
         control = f"{RESERVED}[0-9a-f]+{RESERVED}"
         match = re.compile(f".*?{control}", re.DOTALL).match(whole.text, whole.end)
         if not match:
@@ -256,7 +261,7 @@ class Template:
         return self._controls.sub(lambda m: spell(m.group()), text)
 
     def _mark(self, messages: Sequence[Message], generation: bool) -> tuple[str, list[tuple[int, int]]]:
-        """The rendered text with control tokens re-spelled, and each message's place in it."""
+        """The rendered text with control tokens re-spelled, and the character range of each message."""
         for message in messages:
             _refuse_reserved(message["content"])
         marked = self._apply([{**m, "content": wrap(m["content"])} for m in messages], generation)
@@ -294,7 +299,7 @@ def load_template(
     model: str, revision: str | None = None, trust_remote_code: bool = False,
     arguments: Mapping[str, Any] | None = None,
 ) -> Template:  # fmt: skip
-    """The template of a model folder or hub id."""
+    """The chat template of a model folder or hub id. Raises ``TemplateError`` if there is none."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code)

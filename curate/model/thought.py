@@ -1,8 +1,8 @@
 """Where a model's thought ends and its answer begins.
 
-A reasoning model writes a thought between two markers before it answers. The markers are tokens of their own in most
-(Qwen3, DeepSeek-R1, GLM-4.5) and plain text in some; some chat templates write the first marker into the generation
-prompt, so that a completion begins inside the thought.
+A reasoning model writes a thought between two markers before it answers. In most models the markers are tokens of their
+own (Qwen3, DeepSeek-R1, GLM-4.5), in some they are plain text. Some chat templates write the first marker into the
+generation prompt, so that a completion begins inside the thought.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,26 +16,25 @@ PAIRS = (
     ("[THINK]", "[/THINK]"),  # Magistral
     ("◁think▷", "◁/think▷"),  # Kimi-VL-Thinking
 )
-"""How models spell the markers. The first pair is looked for in completions of every model, since fine-tuned ones
-often keep a chat template that does not know of thoughts."""
+"""Spellings of the markers. The first pair is the default for a model whose template and tokenizer name none, since
+fine-tuned models often keep a chat template without thoughts."""
 
 Thoughts = Literal["drop", "anchor"]
-"""``drop``: training rows show an empty thought, or none where the model has none. ``anchor``: the model's own, as
-tokens that carry no label and are held."""
+"""``drop``: training rows show an empty thought, or none if the model does not think. ``anchor``: training rows show
+the model's own thought, whose tokens are anchored and carry no label."""
 
 UNFINISHED = "unfinished-thought"
-"""Flag of a row on whose draft the model spent all its tokens before it began to answer."""
+"""Flag of a row whose draft is an unfinished thought: the model used all its tokens before it began to answer."""
 
-Prompt = Literal["opens", "closes", "says nothing"]
-"""What a generation prompt does about the thought: it ends inside one; it holds one that is closed already, so that the
-model answers at once; or it leaves the thought to the model."""
+PromptThought = Literal["opens", "closes", "none"]
+"""How a generation prompt treats the thought. ``opens``: it opens a thought; ``closes``: it contains a closed thought,
+so that the model answers at once; ``none``: it contains no marker, and the model may think or not."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A completion taken apart. ``text`` is the answer alone. ``thought``: what stands between the markers, white space
-    included; None where the model did not think. ``finished``: the model ended its turn, and its thought before that.
-    """
+    """A completion, split in two. ``text``: the answer alone. ``thought``: the text between the markers with its white
+    space; None if the model did not think. ``finished``: the model ended its thought and its turn."""
 
     text: str
     thought: str | None
@@ -47,7 +46,8 @@ class Reply:
         return self.thought is not None and not self.finished and not self.text
 
     def kept(self, thoughts: Thoughts) -> str | None:
-        """The thought that a training row shows (``curate.schema``). One that never ended is none to show."""
+        """The thought that a training row shows (``curate.schema``): None if the model did not think; "" with ``drop``,
+        or if the thought is unfinished."""
         if self.thought is None:
             return None
         return self.thought if thoughts == "anchor" and not self.lost_in_thought else ""
@@ -55,44 +55,46 @@ class Reply:
 
 @dataclass(frozen=True)
 class Markers:
-    """``ids``: of both markers where the tokenizer has them as tokens of their own."""
+    """The two markers of a thought. ``ids``: their token ids, if both are tokens of their own; else None."""
 
     open: str
     close: str
     ids: tuple[int, int] | None = None
 
     def read(
-        self, tokens: Sequence[int], finished: bool, prompt: Prompt, decode: Callable[[Sequence[int]], str]
+        self,
+        tokens: Sequence[int],
+        finished: bool,
+        prompt_thought: PromptThought,
+        decode: Callable[[Sequence[int]], str],
     ) -> Reply:
-        """Take a completion apart: by tokens where the markers are tokens, else by text. A marker that is only spoken
-        of (behind other words, where no thought is open) is part of the answer. A thought that never closes leaves an
-        empty, unfinished answer.
-        """
+        """Split a completion: by tokens if the markers are tokens, else by text. A marker after other words, with no
+        thought open, is part of the answer. A thought that never closes leaves an empty, unfinished answer."""
         before, after = self._parts(tokens, decode)
         written = before.lstrip().startswith(self.open)
         closed = after is not None
         # Some templates leave out the opening marker that the model was trained to find in its prompt.
-        orphan = closed and prompt == "says nothing" and self._orphan(tokens)
-        if not (written or prompt == "opens" or orphan or self._begins(tokens, decode)):
+        orphan = closed and prompt_thought == "none" and self._orphan(tokens)
+        if not (written or prompt_thought == "opens" or orphan or self._begins(tokens, decode)):
             return Reply(decode(tokens), None, finished)
         thought = before.lstrip().removeprefix(self.open) if written else before
         return Reply((after or "").lstrip(), thought, finished and closed)
 
-    def opening(self, own: str, prompt: str, says: Prompt, thought: str | None) -> str:
-        """The text between a generation prompt and the answer. ``own``: what the template itself writes there;
-        ``thought``: "" for an empty one, None for the template's own way."""
-        if says == "closes":
+    def opening(self, own: str, prompt: str, prompt_thought: PromptThought, thought: str | None) -> str:
+        """The text between a generation prompt and the answer. ``own``: the template's own text there; ``thought``: ""
+        for an empty thought, None for ``own`` unless the prompt opens a thought."""
+        if prompt_thought == "closes":
             return own.rpartition(self.close)[2]
-        if (says == "says nothing" and thought is None) or (self.close in own and not thought):
+        if (prompt_thought == "none" and thought is None) or (self.close in own and not thought):
             return own
         gap = own.rpartition(self.close)[2] if self.close in own else "\n\n"
-        if says == "opens":
+        if prompt_thought == "opens":
             return (thought or prompt.rpartition(self.open)[2]) + self.close + gap
         lead = own.partition(self.open)[0] if self.open in own else ""
         return lead + self.open + (thought or "\n\n") + self.close + gap
 
     def _parts(self, tokens: Sequence[int], decode: Callable[[Sequence[int]], str]) -> tuple[str, str | None]:
-        """The text before the first closing marker and the text behind it, None without one."""
+        """The text before the first closing marker and the text after it; None for the second without a marker."""
         if self.ids and self.ids[1] in tokens:
             place = tokens.index(self.ids[1])
             return decode(tokens[:place]), decode(tokens[place + 1 :])
@@ -100,18 +102,18 @@ class Markers:
         return before, after if marker else None
 
     def _begins(self, tokens: Sequence[int], decode: Callable[[Sequence[int]], str]) -> bool:
-        """Whether nothing but white space stands before the opening marker's token, which decoding may leave out."""
+        """Whether the opening marker's token comes first, white space aside. Decoding may leave that token out."""
         if not (self.ids and self.ids[0] in tokens):
             return False
         return not decode(tokens[: tokens.index(self.ids[0])]).strip()
 
     def _orphan(self, tokens: Sequence[int]) -> bool:
-        """Whether there is a closing token without an opening one before it."""
+        """Whether there is a closing token without an opening token before it."""
         return bool(self.ids and self.ids[1] in tokens and self.ids[0] not in tokens[: tokens.index(self.ids[1])])
 
 
 def find_markers(chat_template: str, added: Mapping[str, int]) -> Markers:
-    """The markers that this chat template writes or cuts at, else those that the tokenizer has tokens for, else the
+    """The markers that this chat template writes or splits at, else those that are tokens of the tokenizer, else the
     most common ones. ``added``: the tokenizer's added tokens and their ids.
 
     >>> find_markers("…split('</thought>')[-1]…", {"<think>": 7, "</think>": 8})

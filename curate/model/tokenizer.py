@@ -1,4 +1,4 @@
-"""Tokenizers: texts in which what looks like a control token is text, and what names a tokenizer."""
+"""Tokenizers: encode text in which the name of a control token stays text, and hash a tokenizer."""
 
 import copy
 import hashlib
@@ -6,17 +6,17 @@ import json
 from typing import Any
 
 RESERVED = "\ufdd0"
-"""A Unicode noncharacter, never valid in interchanged text; ingest rejects rows that hold it."""
+"""A Unicode noncharacter, not valid in interchanged text; ingest rejects rows that contain it."""
 
-OPENS, CLOSES = "\ufdd1", "\ufdd2"  # noncharacters too: they mark where a message begins and ends while rendering
+OPENS, CLOSES = "\ufdd1", "\ufdd2"  # noncharacters, too: while rendering, they mark where a message begins and ends
 
 
 RESERVED_CHARACTERS = (RESERVED, OPENS, CLOSES)
-"""What no message may hold."""
+"""Characters that no message may contain."""
 
 
 def spell(token: str) -> str:
-    """How a control token is written where data must not be able to write it.
+    """A control token in a spelling that no message can contain.
 
     >>> spell("</s>") == RESERVED + "3c2f733e" + RESERVED
     True
@@ -25,7 +25,8 @@ def spell(token: str) -> str:
 
 
 def text_encoder(tokenizer: Any) -> Any:
-    """A ``tokenizers.Tokenizer`` to which a control token's name is text like any other; only ``spell`` writes one."""
+    """A ``tokenizers.Tokenizer`` that encodes the name of a control token as text; only ``spell``'s spelling gives the
+    control token."""
     from tokenizers import Tokenizer
 
     spec = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -33,7 +34,8 @@ def text_encoder(tokenizer: Any) -> Any:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Names a tokenizer by what it does to text: its pipeline, vocabulary and added tokens; not where it lies."""
+    """Hash of a tokenizer's pipeline, vocabulary and added tokens, 16 hex digits; its path and its settings for
+    truncation and padding do not count."""
     spec = json.loads(tokenizer.backend_tokenizer.to_str())
     for transient in ("truncation", "padding"):
         spec.pop(transient, None)
@@ -41,7 +43,8 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 
 def wrap(content: str) -> str:
-    """Marks inside the white space, so that a template's ``| trim`` still finds the white space to trim."""
+    """The message between marks, which stand inside its outer white space, so that a template's ``| trim`` still finds
+    the white space to trim."""
     core = content.strip()
     if not core:
         return content + OPENS + CLOSES
@@ -68,7 +71,8 @@ def _respell(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_specials(processor: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Post-processors that add special tokens go (the template writes them); what trims offsets stays."""
+    """The post-processor without the parts that add special tokens, which the template writes; parts that trim offsets
+    are kept."""
     if processor is None or processor["type"] == "ByteLevel":
         return processor
     if processor["type"] == "Sequence":

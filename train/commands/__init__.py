@@ -1,1 +1,1 @@
-"""Commands whose flags stand for more than one settings model."""
+"""Commands with a module of their own."""

@@ -1,4 +1,4 @@
-"""``python -m train evaluate``: settings from flags and a file, results as lines for a person."""
+"""``python -m train evaluate``: settings from flags and a file, results as lines to print."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from train.evaluation.results import Results
 
 NEEDED = {
-    "model": "evaluate needs models to ask: give --model NAME=PATH (a folder or a hub id), the one from before first, "
+    "model": "evaluate needs models: give --model NAME=PATH (a folder or a hub id), the model before training first, "
     "or, in the --config file, model: {NAME: PATH}",
     "suite": "evaluate needs questions: give --suite PATH (a JSONL file or a folder of them) or a task name (mmlu), "
     "or, in the --config file, suite: PATH",
@@ -54,22 +54,24 @@ def _evaluate(how: How, flags: dict[str, Any]) -> None:
 
 
 def gated(config: "EvaluateConfig") -> bool:
+    """Whether a limit of the gate is set."""
     return any(limit is not None for limit in (config.max_drop, config.max_drop_suite, config.min_recall))
 
 
 def say(line: str) -> None:
+    """Print a line to standard error."""
     typer.echo(line, err=True)
 
 
 def describe(plan: dict[str, Any]) -> list[str]:
-    """A plan as lines for a person."""
+    """A plan as lines to print."""
     suites = ", ".join(f"{name} {items:,}" for name, items in plan["suites"].items())
     return [
         f"items: {sum(plan['suites'].values()):,} ({suites})",
-        *(f"{name}: {len(ids)} items left out, which no answer or every answer passes, or that need data not here: "
+        *(f"{name}: {len(ids)} items left out, since no answer or every answer passes, or data are not installed: "
           f"{', '.join(ids[:5])}" for name, ids in plan["left_out"].items()),
         f"new knowledge: {', '.join(plan['knowledge']) or 'no suite'}",
-        *(f"{m['name']}: {m['model']}: {m['prompt_tokens']:,} tokens of prompts; {m['answered']:,} answers are there, "
+        *(f"{m['name']}: {m['model']}: {m['prompt_tokens']:,} tokens of prompts; {m['answered']:,} answers stored, "
           f"{m['pending']:,} pending, of at most {m['answer_tokens']:,} tokens" for m in plan["models"]),
         f"engine: {plan['engine']}",
         f"out: {plan['out']}",
@@ -77,7 +79,7 @@ def describe(plan: dict[str, Any]) -> list[str]:
 
 
 def show(results: "Results", out: Path) -> None:
-    """Print the table and the verdicts; without colour and 200 columns wide where the output is no terminal."""
+    """Print the table and the verdicts; without colour and 200 columns wide if the output is not a terminal."""
     from rich.console import Console
 
     from train.evaluation.results import RESULTS

@@ -12,10 +12,10 @@ Settings = TypeVar("Settings", bound=Strict)
 def load_settings(
     kind: type[Settings], file: Path | None, flags: dict[str, Any], needed: Mapping[str, str] | None = None
 ) -> Settings:
-    """The file's settings, overlaid by the flags. ``needed``: settings without a default, and what to say where one is
-    missing. Raises ``ConfigError``."""
+    """The settings in ``file``, replaced by ``flags`` where both have a key. ``needed``: required settings and the
+    error message of each if it is missing. Raises ``ConfigError``."""
     settings = load_yaml(file) if file else {}
     missing = [words for key, words in (needed or {}).items() if not (flags.get(key) or settings.get(key))]
-    if missing and set(settings) <= set(kind.model_fields):  # else the unknown key says more
+    if missing and set(settings) <= set(kind.model_fields):  # else report the unknown key, which explains more
         raise ConfigError("\n".join(missing))
     return validate_command(kind, settings, flags, where=str(file) if file else "settings")

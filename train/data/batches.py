@@ -26,7 +26,7 @@ class Task:
     weights: np.ndarray  # float32 [tokens]: 1 on every distilled and anchored token
     groups: np.ndarray  # int64 [tokens]: index into LossGroups
     needed: np.ndarray  # int64 [rows]: tokens to feed; those after the last scored token are left out
-    twice: int | None = None  # the loss group of labels that are anchored, too; None: none are
+    twice: int | None = None  # the loss group of anchored labels; None: no label is anchored
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -34,6 +34,7 @@ class Task:
         return np.flatnonzero(self.needed > 0)
 
     def count(self, role: int) -> int:
+        """Number of tokens with this role."""
         return int((self.roles == role).sum())
 
 
@@ -41,8 +42,8 @@ def assign(split: Split, config: SftConfig, groups: LossGroups) -> Task:
     """Give every token its role, weight and loss group, by the row's objective.
 
     learn: weighted NLL on labels, and, with an anchor, KL on the other response tokens or on all response tokens.
-    distil: KL on all response tokens; or, when imitating, NLL on the labels with weight 1. Without a frozen copy of
-    the model a KL needs stored anchors. A row's first token is never scored.
+    distil: KL on all response tokens; without ``config.distil``, NLL on the labels with weight 1. Without a frozen copy
+    of the model, a KL needs stored anchors. A row's first token is never scored.
     """
     position, row = split.position, split.row_of
     inside = position >= 1
@@ -59,16 +60,17 @@ def assign(split: Split, config: SftConfig, groups: LossGroups) -> Task:
         roles[distil & anchored] = DISTIL
     else:
         roles[distil & labelled] = LABEL
-    held = has_anchor(config)
-    if held:
+    anchoring = has_anchor(config)
+    if anchoring:
         roles[~distil & anchored & (split.weights == 0)] = ANCHOR
     roles[~distil & labelled & (split.weights > 0)] = LABEL
     weights = np.where((roles == LABEL) & ~distil, split.weights, 1.0).astype(np.float32)
-    twice = groups.names.index(ANCHOR_GROUP) if held and config.anchor_at == "all" else None
+    twice = groups.names.index(ANCHOR_GROUP) if anchoring and config.anchor_at == "all" else None
     return Task(split, roles, weights, _group_of(split, roles, groups), _needed(split, roles), twice)
 
 
 def has_anchor(config: SftConfig) -> bool:
+    """Whether the settings anchor tokens of new answers."""
     return config.anchor != "none" and config.anchor_weight > 0
 
 
@@ -130,10 +132,10 @@ def _lambda(export: Export, config: SftConfig, source: str) -> float:
 def epoch_order(sources: np.ndarray, lengths: np.ndarray, step_rows: int, seed: int, epoch: int) -> np.ndarray:
     """The order of one epoch: a shuffle that spreads every source evenly, each step's rows longest first.
 
-    sources, lengths: [rows]. The epoch is cut into n equal parts for a source of n rows, one row in each, so that every
-    step has its share of every source. Rows are sorted by length within a step only: this saves
-    padding, and since a step's loss does not depend on how it is cut into batches, the sort changes no gradient.
-    Returns int64 [rows]; a function of seed and epoch alone, whatever the number of devices.
+    sources, lengths: [rows]. For a source of n rows, the epoch is cut into n equal parts with one of the rows in each,
+    so that every step has its share of every source. Rows are sorted by length within a step only, which saves padding;
+    since a step's loss does not depend on how the step is cut into batches, the sort changes no gradient. Returns int64
+    [rows]; a function of seed and epoch alone, whatever the number of devices.
     """
     random = np.random.default_rng([seed, epoch])
     place = np.empty(len(sources))
@@ -180,11 +182,11 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True)
 class Collator:
-    """Rows to one batch. The trainer's datasets hold only (split, row); the arrays are looked up here.
+    """Rows to one batch. The trainer's datasets contain only (split, row); the arrays are looked up here.
 
-    ``packing``: rows end to end in one sequence, with positions that restart in each row, by which attention
-    separates the rows; else one row per line, padded. ``stored``: targets come from the data; else a frozen copy of the
-    model computes the targets of the KL.
+    ``packing``: rows end to end in one sequence, with positions that restart in each row, by which attention separates
+    the rows; else one row per line, padded. ``stored``: targets come from the data; else a frozen copy of the model
+    computes the targets of the KL.
     """
 
     tasks: Sequence[Task]
@@ -240,10 +242,10 @@ class Collator:
 
     def _targets(self, task: Task, row: int, scored: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The known entries of the target distributions: ids and log-probabilities [n, k]."""
-        split, held = task.split, scored[~labelled]
-        ids, logprobs = np.zeros((len(held), 1), np.int64), np.full((len(held), 1), -np.inf, np.float32)
+        split, unlabelled = task.split, scored[~labelled]
+        ids, logprobs = np.zeros((len(unlabelled), 1), np.int64), np.full((len(unlabelled), 1), -np.inf, np.float32)
         if self.stored:
-            ids, logprobs = split.anchors.take(row, held - split.anchor_start[row])
+            ids, logprobs = split.anchors.take(row, unlabelled - split.anchor_start[row])
         targets = np.zeros((len(scored), ids.shape[1]), np.int64)
         log_p0 = np.full(targets.shape, -np.inf, np.float32)
         targets[~labelled], log_p0[~labelled] = ids, logprobs
@@ -269,7 +271,7 @@ def label_reach(split: Split) -> tuple[int, int]:
 
 
 def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> None:
-    """Raises ``DataError`` where the train split has nothing to learn, or rehearsal cannot be distilled."""
+    """Raises ``DataError`` if the train split has nothing to learn, or rehearsal cannot be distilled."""
     split, task = export.splits["train"], tasks["train"]
     if not (split.labels != IGNORE).any():
         raise DataError(
@@ -286,8 +288,8 @@ def check_targets(export: Export, config: SftConfig, tasks: dict[str, Task]) -> 
     undistilled = config.distil and split.distil.any() and not task.count(DISTIL)
     if undistilled and split.anchor_count.any() and config.max_length is not None:
         raise DataError(
-            f"{export.folder}: --max-length {config.max_length} cuts off every answer of the rehearsal, so nothing "
-            "would hold the model still; raise --max-length, or train with --no-distil"
+            f"{export.folder}: --max-length {config.max_length} cuts off every answer of the rehearsal, so no "
+            "rehearsal token would train; raise --max-length, or train with --no-distil"
         )
     if undistilled:
         raise DataError(

@@ -10,8 +10,8 @@ from train.data.folder import LABEL, DataError, Export
 
 
 def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
-    """Raises ``DataError`` where the model has another tokenizer, chat template or vocabulary than the data, or where
-    rows do not fit the model's context."""
+    """Raises ``DataError`` if the model's tokenizer, chat template or vocabulary differs from the data's, or if rows do
+    not fit the model's context."""
     text = model_config.get_text_config()
     check_tokenizer(export, model, tokenizer)
     check_template(export, model, tokenizer)
@@ -21,6 +21,7 @@ def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: 
 
 
 def check_tokenizer(export: Export, model: str, tokenizer: Any) -> None:
+    """Raises ``DataError`` if the data were tokenised with another tokenizer than the model's."""
     from curate.model.tokenizer import tokenizer_hash
 
     stated, actual = export.manifest.get("tokenizer") or {}, tokenizer_hash(tokenizer)
@@ -33,8 +34,8 @@ def check_tokenizer(export: Export, model: str, tokenizer: Any) -> None:
 
 
 def check_template(export: Export, model: str, tokenizer: Any) -> None:
-    """Raises ``DataError`` where the data were rendered with another chat template than the model's: at inference the
-    model would see other tokens than in training. Data without turns state no template."""
+    """Raises ``DataError`` if the data were rendered with another chat template than the model's: prompts at inference
+    would differ from those in training. Data without turns state no template."""
     from curate.model.template import Template, TemplateError
 
     stated = export.manifest.get("template_hash")
@@ -44,13 +45,14 @@ def check_template(export: Export, model: str, tokenizer: Any) -> None:
         actual = "none at all"
     if stated and stated != actual:
         raise DataError(
-            f"{export.folder} was rendered with the chat template {stated}, and {model} has another ({actual}): it "
-            f"would be asked in other words than it learned in; build the data with --model {model}, or put the "
-            "template back that they were built with"
+            f"{export.folder} was rendered with the chat template {stated}, and {model} has another ({actual}), "
+            f"so prompts would differ from those in training; build the data with --model {model}, or restore the "
+            "template that they were built with"
         )
 
 
 def check_vocabulary(export: Export, model: str, size: int) -> None:
+    """Raises ``DataError`` if the data have a token id outside the model's vocabulary of ``size`` entries."""
     largest = max(max(int(s.input_ids.max(initial=0)), s.anchors.largest_id()) for s in export.splits.values())
     if largest >= size:
         raise DataError(
@@ -60,8 +62,8 @@ def check_vocabulary(export: Export, model: str, size: int) -> None:
 
 
 def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> None:
-    """Raises ``DataError`` where a labelled row does not end with an end-of-turn token: training on such rows
-    teaches the model not to stop. Data without turns state no template."""
+    """Raises ``DataError`` if a labelled row does not end with an end-of-turn token: training on such rows teaches the
+    model not to stop. Data without turns state no template."""
     stops = stop_ids(export, tokenizer)
     for name, task in tasks.items():
         split = task.split
@@ -78,7 +80,7 @@ def check_ends(export: Export, tasks: Mapping[str, Task], tokenizer: Any) -> Non
 
 
 def stop_ids(export: Export, tokenizer: Any) -> list[int]:
-    """The tokens that end a turn: the manifest's, or else those that the chat template writes."""
+    """The tokens that end a turn: the manifest's, else those that the chat template writes."""
     from curate.model.template import Template
 
     if not export.manifest.get("template_hash"):
@@ -88,6 +90,7 @@ def stop_ids(export: Export, tokenizer: Any) -> list[int]:
 
 
 def check_length(export: Export, tasks: Mapping[str, Task], model: str, room: int | None) -> None:
+    """Raises ``DataError`` if a row has more tokens than the model's context, ``room``; None: no limit."""
     longest = max(int(task.needed.max(initial=0)) for task in tasks.values())
     if room and longest > room:
         raise DataError(

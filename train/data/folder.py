@@ -1,6 +1,6 @@
 """Read exported training folders: check the format, and return the rows as arrays.
 
-Tokens are few and are held in memory, flat; anchors (top-k log-probabilities) are many and stay memory-mapped.
+Tokens are few and are read into memory, flat; anchors (top-k log-probabilities) are many and stay memory-mapped.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from curate.schema import IGNORE, META, TOKENS
 from curate.store.disk import file_hash
 
 NONE, LABEL, DISTIL, ANCHOR = 0, 1, 2, 3
-"""What a token carries: nothing, a weighted label, KL on a rehearsal row, KL on an unlabelled token of a learnt row."""
+"""Roles of a token: no loss; a weighted label; KL on a rehearsal row; KL on an unlabelled token of a new row."""
 
 
 class DataError(CurateError, ValueError):
-    """The dataset cannot be trained on; the message says what was found and what to do."""
+    """The dataset cannot be trained on; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class AnchorShard:
     logprobs: np.ndarray  # float32 [entries]
 
     def take(self, row: int, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As ``Anchors.take``, for a row of this shard."""
         tokens = self.rows[row] + entries
         starts, widths = self.tokens[tokens].astype(np.int64), self.tokens[tokens + 1] - self.tokens[tokens]
         columns = np.arange(max(1, int(widths.max(initial=1))))
@@ -88,7 +89,7 @@ class Split:
 
     @cached_property
     def position(self) -> np.ndarray:
-        """Each token's place in its row: int32 [tokens]."""
+        """Each token's position in its row: int32 [tokens]."""
         return np.asarray(np.arange(len(self.input_ids)) - self.offsets[self.row_of], np.int32)
 
 
@@ -110,7 +111,7 @@ class Export:
 
 
 def swept(folder: Path) -> dict[str, Path]:
-    """The training folders of a sweep (`curate mix --sweep`) by their names; empty for a single one."""
+    """The training folders of a sweep (`curate mix --sweep`) by their names; empty if the folder is no sweep."""
     import json
 
     path = folder / "manifest.json"
@@ -155,8 +156,8 @@ def load_export(folder: Path) -> Export:
 
 
 def check_bytes(folder: Path, manifest: dict[str, Any]) -> None:
-    """Raises ``DataError`` where a shard's bytes do not match the manifest. No other check would find a flipped bit in
-    a weight or an anchor, since the result is a valid number."""
+    """Raises ``DataError`` if a shard's bytes do not match the manifest. No other check would find a flipped bit in a
+    weight or an anchor, since the result is a valid number."""
     for name, expected in (manifest.get("files") or {}).items():
         path = folder / name
         if name.endswith(".arrow") and path.is_file() and file_hash(path) != expected:
@@ -165,6 +166,7 @@ def check_bytes(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def load_split(folder: Path, name: str) -> Split:
+    """Read one split. Raises ``DataError`` if its files or rows break the export's format."""
     tokens, shards = _read_tokens(folder, name), _read_meta(folder, name)
     meta_rows = sum(shard.num_rows for shard in shards)
     if meta_rows != tokens.num_rows:

@@ -7,7 +7,7 @@ from train.data.folder import DataError
 
 
 def open_tokenizer(folder: Path, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """Tokenizer and configuration of a model folder; loads no weights."""
+    """Tokenizer and configuration of a model folder; loads no weights. Raises ``DataError``."""
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -22,7 +22,7 @@ def open_tokenizer(folder: Path, trust_remote_code: bool = False) -> tuple[Any, 
 
 
 def saved_dtype(model_config: Any) -> Any:
-    """The torch dtype in which a model of this configuration is saved; float32 where it names none."""
+    """The torch dtype in which a model of this configuration is saved; float32 if it names none."""
     import torch
 
     named = getattr(model_config, "dtype", None) or torch.float32

@@ -1,7 +1,7 @@
-"""How far the rules of `refuses` agree with labels: a packaged sample, half to tune on, half to measure on.
+"""Agreement of the rules of ``refuses`` with labels, on a packaged sample: half to tune the rules, half to measure.
 
-The answers were written for it in the manner of many models, the hard ones on purpose, and labelled by the same
-hand: a model's own answers may be easier, or decline in ways that are not here.
+The answers were written for the sample in the manner of many models, with hard cases on purpose, and labelled by their
+author: real answers may be easier, or decline in ways that the sample lacks.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Split = Literal["dev", "test"]
 
 
 class Labelled(Strict):
-    """One answer, and whether it declines its prompt. ``kind`` says what makes it easy or hard."""
+    """One answer, and whether it declines its prompt. ``kind``: why the answer is easy or hard to judge."""
 
     id: str
     split: Split
@@ -32,8 +32,9 @@ class Labelled(Strict):
 class Agreement:
     """The rules against the labels of one split.
 
-    ``kappa`` is Cohen's (1960, Educ. Psychol. Meas. 20:37): 0 is what chance gives, 1 is full agreement.
-    ``false_refusals``: ids of answers taken for refusals that are none; ``missed_refusals``: the other way.
+    ``share``: answers on which rules and labels agree. ``kappa``: Cohen's (1960, Educ. Psychol. Meas. 20:37), 0 at
+    chance level, 1 at full agreement. ``false_refusals``: ids of answers that are refusals by the rules alone;
+    ``missed_refusals``: by the labels alone.
     """
 
     items: int
@@ -44,13 +45,13 @@ class Agreement:
 
 
 def labelled(split: Split) -> list[Labelled]:
-    """The labelled answers of one half: rules are tuned on ``dev`` alone, and judged on ``test``."""
+    """The labelled answers of one split: rules are tuned on ``dev`` alone, and measured on ``test``."""
     lines = LABELS.read_text(encoding="utf-8").splitlines()
     return [item for item in map(Labelled.model_validate_json, lines) if item.split == split]
 
 
 def agreement(split: Split = "test") -> Agreement:
-    """Judges every labelled answer of the split by the rules."""
+    """Apply the rules to every labelled answer of the split."""
     items = labelled(split)
     judged = [(item, refuses(item.answer)) for item in items]
     false = tuple(item.id for item, verdict in judged if verdict and not item.refuses)
@@ -65,7 +66,7 @@ def agreement(split: Split = "test") -> Agreement:
 
 
 def kappa(left: Sequence[bool], right: Sequence[bool]) -> float:
-    """Agreement beyond chance; 1 where both say the same one thing throughout.
+    """Cohen's kappa: agreement beyond chance; 1 for equal sequences, even of a single value.
 
     >>> kappa([True, True, False, False], [True, False, False, False])
     0.5

@@ -25,15 +25,15 @@ Open = Callable[[EngineConfig], Engine]
 Say = Callable[[str], None]
 
 VERSION = 3
-"""Raise it when an answer's line or a check's meaning changes."""
+"""Version of the answers' format and of the checks' meaning; increase the number when either changes."""
 
 CHUNK = 256
-"""Items an engine gets at once, and so the most that a kill loses: what vLLM keeps busy with by default."""
+"""Items per engine call, and the most answers that a killed run loses. vLLM runs this number at once by default."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One suite for one model: rendered prompts, and where the answers go."""
+    """One suite for one model: rendered prompts, and the path of the answers."""
 
     suite: Suite
     prompts: tuple[tuple[int, ...], ...]
@@ -60,7 +60,7 @@ def receipt_path(job: Job) -> Path:
 
 
 def is_done(job: Job) -> bool:
-    """Whether the answers on disk are whole, and are this model's under these conditions."""
+    """Whether the answers on disk are complete, and of this model under these conditions."""
     try:
         receipt = Receipt.model_validate_json(receipt_path(job).read_bytes())
         checksum = hashlib.sha256(job.path.read_bytes()).hexdigest()
@@ -79,10 +79,10 @@ def part_path(job: Job) -> Path:
 
 
 def resumed_answers(job: Job) -> list[Answer]:
-    """What a run that was killed had answered under the same conditions, in whole chunks.
+    """Answers of a killed run under the same conditions: complete chunks, up to the first incomplete line.
 
-    Whole ones, because what shares a batch may shape an answer's last bits: as no chunk is ever asked in part, the
-    answers are those of a run that was never killed. A torn line ends what counts.
+    Only complete chunks count, because the rows of a batch affect an answer's rounding: every chunk is asked as a
+    whole, so the answers equal those of an uninterrupted run.
     """
     if not part_path(job).is_file():
         return []
@@ -115,10 +115,10 @@ def run_task(task: Task, open_engine: Open, say: Say) -> None:
 
 
 def run_apart(name: str, work: Callable[[Say], None], say: Say) -> None:
-    """Work in a process of its own: vLLM gives its memory back only when its process ends.
+    """Run ``work`` in a separate process, since vLLM frees its memory only when its process ends.
 
-    ``work`` must be importable by name, with what is bound to it. What the process raises is raised here, and a death
-    that leaves no word (the kernel's, for want of memory) is an ``EngineError``.
+    ``work`` and its bound arguments must be picklable. An exception in the process is raised here as ``EngineError``;
+    so is the death of the process without an exception (killed by the kernel for lack of memory).
     """
     from multiprocessing import get_context
 
@@ -141,7 +141,7 @@ def run_apart(name: str, work: Callable[[Say], None], say: Say) -> None:
 
 
 def _apart(name: str, work: Callable[[Say], None], to: "Connection") -> None:
-    """Send a line per suite, then None or what was raised."""
+    """Send a line per suite, then None or the exception."""
     try:
         work(to.send)
     except EngineError as error:
@@ -154,7 +154,7 @@ def _apart(name: str, work: Callable[[Say], None], to: "Connection") -> None:
 
 
 def answer_suite(job: Job, answers: Sequence[Answer], template: "Template", engine: Engine) -> list[Answer]:
-    """Go on from ``answers``, the suite's first, and append each chunk to the part file."""
+    """Answer the rest of a suite after its first ``answers``, and append each chunk to the part file."""
     answers = list(answers)
     write_text(part_path(job), f"{_head(job)}\n{_lines(answers)}")
     with part_path(job).open("ab") as part:
@@ -167,6 +167,7 @@ def answer_suite(job: Job, answers: Sequence[Answer], template: "Template", engi
 
 
 def answer_chunk(job: Job, chunk: slice, template: "Template", engine: Engine) -> list[Answer]:
+    """Ask one chunk of items and check the answers. Raises ``EvaluateError`` if an answer is missing."""
     sampling = Sampling(max_tokens=job.conditions.max_tokens, stop_ids=job.conditions.stop_ids)
     prompts = job.prompts[chunk]
     completions = engine.generate(prompts, sampling)
@@ -177,7 +178,7 @@ def answer_chunk(job: Job, chunk: slice, template: "Template", engine: Engine) -
 
 
 def judge(item: Item, reply: "Reply", completion: Completion) -> Answer:
-    """The checks see the answer without its thought."""
+    """Check an answer without its thought, and record the result."""
     text = reply.text
     right = correct(item.checks, text)
     return Answer(
@@ -188,7 +189,7 @@ def judge(item: Item, reply: "Reply", completion: Completion) -> Answer:
 
 
 def save(job: Job, answers: Sequence[Answer]) -> None:
-    """The answers, then the receipt that makes them count."""
+    """Write the answers, then the receipt that marks the answers as complete."""
     sha256 = write_text(job.path, _lines(answers))
     receipt = Receipt(version=VERSION, model=job.model, conditions=job.conditions, sha256=sha256)
     write_text(receipt_path(job), receipt.model_dump_json(indent=2) + "\n")
@@ -196,11 +197,11 @@ def save(job: Job, answers: Sequence[Answer]) -> None:
 
 
 def _head(job: Job) -> str:
-    """First line of a part file: who was asked what, and how."""
+    """First line of a part file: hash of the version, the model and the conditions."""
     return digest([VERSION, job.model, job.conditions.model_dump(mode="json")])
 
 
 def _lines(answers: Sequence[Answer]) -> str:
-    """A line each; only one with a thought has a field for it."""
+    """One JSON line per answer; the field ``thought`` only if there is a thought."""
     dumped = (answer.model_dump(exclude=None if answer.thought else {"thought"}) for answer in answers)
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in dumped)

@@ -1,8 +1,8 @@
 """Why a model forgot: lost items by topic, the training rows nearest to each, and the rows near to most items.
 
-``train.evaluation.influence`` defines nearness. Row ids are those of the export's ``meta/``, which are those
-of the ``id`` column of the build that it was mixed from; the further ways of asking that ``curate build --wordings``
-adds have ids of their own there, "abc-w1" for a wording of the row "abc".
+``train.evaluation.influence`` defines nearness. Row ids are those of the export's ``meta/``, which equal the ``id``
+column of the build. Questions rephrased by ``curate build --wordings`` have ids of their own, "abc-w1" for a wording of
+row "abc".
 """
 
 from collections.abc import Callable, Sequence
@@ -37,15 +37,16 @@ from train.evaluation.results import Comparison, EvaluateError, Flip, Results
 from train.record import data_fingerprint, read_run
 
 STANDS_OUT, OF_WORST = 25.0, 0.5
-"""A row is a suspect of an item's loss from so many deviations, and from this share of the nearest row's similarity.
-Measured on the tiny base: rows that contradict a fact had 39 deviations and more; with these gone, the nearest of the
-others, which share a part of the wrong value, up to 21. By embedding the two lie alike, 3 to 6: there is no suspect."""
+"""A suspect row has at least ``STANDS_OUT`` deviations and at least ``OF_WORST`` of the nearest row's similarity.
+Measured on the tiny base: rows that contradict a fact have 39 deviations or more; without these rows, the nearest
+others, which share a part of the wrong value, have up to 21. By embedding, both kinds have 3 to 6, so embeddings give
+no suspects."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """How far to look, and by what: a comparison gets at most ``items`` lost items and ``rows`` rows, an item the
-    ``nearest`` rows. ``seed``: of the choice of rows and of the projection of gradients."""
+    """Limits of the search. At most ``items`` lost items and ``rows`` training rows per comparison; the ``nearest``
+    rows per item; ``by``: what is compared. ``seed``: of the random rows and the projection of gradients."""
 
     rows: int = 512
     items: int = 100
@@ -56,7 +57,7 @@ class Search:
 
 @dataclass(frozen=True)
 class _Data:
-    """A training folder for a model: the rows that may have caused a loss."""
+    """The rows of a training folder that may have caused a loss."""
 
     template: Template
     task: Task
@@ -80,25 +81,25 @@ def explain(
     results: Results, data: Path, model: Path | str, *, after: Path | None = None, search: Search | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Explanation:  # fmt: skip
-    """Look for the rows of ``data`` that took from ``model`` (the base) what the results say was lost.
+    """Find the rows of ``data`` that caused the losses in ``results``; ``model``: the base model.
 
-    ``after``: the trained model's folder. Its run.json says which tokens trained, else the defaults of ``train sft``
-    are taken; and of several comparisons only its own is explained. Raises ``EvaluateError``.
+    ``after``: the trained model's folder. Its run.json gives the training settings, else the defaults of ``train sft``
+    are used; of several comparisons, only the comparison of this model is explained. Raises ``EvaluateError``.
     """
     comparisons, search = _of_model(results, after), search or Search()
     try:
-        read = _read(data, model, after)
-        facts = {"by": search.by, "data": str(data), "rows": len(read.rows), "seed": search.seed}
+        training = _read(data, model, after)
+        facts = {"by": search.by, "data": str(data), "rows": len(training.rows), "seed": search.seed}
         if not any(flip.lost for c in comparisons for flip in c.flips):
             blank = tuple(_blank(comparison) for comparison in comparisons)
             return Explanation(weight=None, comparisons=blank, **facts)
         if model_hash(EngineConfig(str(model))) != results.models[0].hash:
-            say(f"{model} is not, file by file, the {results.models[0].name!r} that was evaluated")
-        look = _Look(read, _open(model), search)
-        explained = tuple(look.explain(comparison, say) for comparison in comparisons)
+            say(f"the files of {model} differ from those of {results.models[0].name!r}, which was evaluated")
+        searcher = _Searcher(training, _open(model), search)
+        explained = tuple(searcher.explain(comparison, say) for comparison in comparisons)
     except (DataError, EngineError, TemplateError) as error:
         raise EvaluateError(str(error)) from error
-    return Explanation(weight=look.weight_name, comparisons=explained, **facts)
+    return Explanation(weight=searcher.weight_name, comparisons=explained, **facts)
 
 
 def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
@@ -115,7 +116,7 @@ def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
 def _blank(comparison: Comparison) -> Why:
     return Why(
         before=comparison.before, after=comparison.after, lost=sum(flip.lost for flip in comparison.flips), explained=0,
-        unreadable=0, looked=0, topics=(), items=(), suspects=(),
+        unreadable=0, compared=0, topics=(), items=(), suspects=(),
     )  # fmt: skip
 
 
@@ -131,12 +132,12 @@ def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
     labelled = set(np.unique(split.row_of[(task.roles == LABEL) & (task.weights > 0)]).tolist())
     once = {split.ids[row]: row for row in sorted(labelled, reverse=True)}
     if not once:
-        raise EvaluateError(f"{data}: no row trains a label, and what is distilled from the base cannot be to blame")
+        raise EvaluateError(f"{data}: no row trains a label, and rows distilled from the base cannot be the cause")
     return _Data(template, task, sorted(once.values()), config.objective, export)
 
 
 def _settings(export: Export, after: Path | None) -> SftConfig:
-    """What the run trained with. KL to the base has no gradient at the base, so anchors are left out."""
+    """The training settings, without anchors: KL to the base model has no gradient at the base model."""
     run = (read_run(after) if after else None) or {}
     stated, fingerprint = run.get("data_fingerprint"), data_fingerprint(export.manifest, export.folder)
     if stated and stated != fingerprint:
@@ -146,7 +147,7 @@ def _settings(export: Export, after: Path | None) -> SftConfig:
         )
     names = ("objective", "distil", "max_length", "forgetting")
     stated_settings = {name: value for name, value in (run.get("config") or {}).items() if name in names}
-    config = SftConfig.model_validate(stated_settings).settled()
+    config = SftConfig.model_validate(stated_settings).resolved()
     return config.model_copy(update={"anchor": "none", "balance": False})
 
 
@@ -162,8 +163,8 @@ def _open(model: Path | str) -> Any:
     return loaded.cuda() if torch.cuda.is_available() else loaded
 
 
-class _Look:
-    """An open model, and the embeddings and gradients computed so far: comparisons share rows."""
+class _Searcher:
+    """An open model, and the rows' embeddings and gradients computed so far, since comparisons share rows."""
 
     def __init__(self, data: _Data, model: Any, search: Search):
         check_vocabulary(data.export, "the model", int(model.config.get_text_config().vocab_size))
@@ -171,7 +172,7 @@ class _Look:
         self.weight_name: str | None = None
         self.texts: dict[
             int, tuple[ScoredTokens, np.ndarray, np.ndarray]
-        ] = {}  # row → text, embedding, what is compared
+        ] = {}  # row → tokens, embedding, compared vector
         if search.by == "gradient":
             try:
                 self.weight_name, weight = last_matrix(model)
@@ -189,21 +190,22 @@ class _Look:
         tokens = [self.data.tokens(row) for row in self.data.rows]
         words = [np.concatenate([item.before.ids, item.after.ids]) for item in items]
         picked, background = choose_rows(tokens, words, self.search.rows, self.search.seed)
-        looked = [self.data.rows[index] for index in picked]
-        say(f"{comparison.after}: {len(items)} of {len(lost)} lost items against {len(looked)} of {len(tokens)} rows")
-        row_vectors = [self._row(row) for row in looked]
-        places = np.array([embedding(self.model, item.before) for item in items])
-        there = np.array([each for _, each, _ in row_vectors])
-        middle = np.concatenate([places, there]).mean(0)  # shared by all prompts, mainly the chat template
+        compared = [self.data.rows[index] for index in picked]
+        say(f"{comparison.after}: {len(items)} of {len(lost)} lost items against {len(compared)} of {len(tokens)} rows")
+        row_vectors = [self._row(row) for row in compared]
+        item_embeddings = np.array([embedding(self.model, item.before) for item in items])
+        row_embeddings = np.array([each for _, each, _ in row_vectors])
+        # The part that all prompts share, mainly the chat template.
+        center = np.concatenate([item_embeddings, row_embeddings]).mean(0)
         if self.search.by == "gradient":
             changes = np.array([self.gradients.of_change(item.before, item.after) for item in items])
             similar = cosine(changes, np.array([each for _, _, each in row_vectors]))
         else:
-            similar = cosine(places - middle, there - middle)
-        near = self._near(looked, similar, background)
+            similar = cosine(item_embeddings - center, row_embeddings - center)
+        near = self._near(compared, similar, background)
         return blank.model_copy(update={
-            "explained": len(items), "looked": len(looked),
-            "topics": _topics([item.flip for item in items], places - middle, comparison.flips),
+            "explained": len(items), "compared": len(compared),
+            "topics": _topics([item.flip for item in items], item_embeddings - center, comparison.flips),
             "items": tuple(_lost(item.flip, each) for item, each in zip(items, near, strict=True)),
             "suspects": _suspects([item.flip for item in items], near) if self.search.by == "gradient" else (),
         })  # fmt: skip
@@ -224,13 +226,13 @@ class _Look:
             self.texts[row] = (text, where, self.gradients.of_row(text) if self.search.by == "gradient" else where)
         return self.texts[row]
 
-    def _near(self, looked: Sequence[int], similar: np.ndarray, background: np.ndarray) -> list[tuple[Near, ...]]:
-        """The rows nearest to each item; of gradients, the most negative."""
+    def _near(self, compared: Sequence[int], similar: np.ndarray, background: np.ndarray) -> list[tuple[Near, ...]]:
+        """The rows nearest to each item; by gradient, those with the most negative similarity."""
         harm = -similar if self.search.by == "gradient" else similar
         far = deviations(harm, background)
         order = np.argsort(-harm, axis=1, kind="stable")[:, : self.search.nearest]
         return [
-            tuple(self._shown(looked[j], float(similar[i, j]), float(far[i, j])) for j in line)
+            tuple(self._shown(compared[j], float(similar[i, j]), float(far[i, j])) for j in line)
             for i, line in enumerate(order)
         ]
 
@@ -250,13 +252,13 @@ def _lost(flip: Flip, near: tuple[Near, ...]) -> Lost:
     )
 
 
-def _topics(flips: Sequence[Flip], places: np.ndarray, all_flips: Sequence[Flip]) -> tuple[Topic, ...]:
-    """Suite by suite, the largest topic first."""
+def _topics(flips: Sequence[Flip], embeddings: np.ndarray, all_flips: Sequence[Flip]) -> tuple[Topic, ...]:
+    """Topics of the lost items, suite by suite, the largest topic first."""
     prompts = [flip.prompt[-1][1] for flip in all_flips if flip.prompt]
     topics = []
     for suite in dict.fromkeys(flip.suite for flip in flips):
         mine = [index for index, flip in enumerate(flips) if flip.suite == suite]
-        for group in cluster(places[mine]):
+        for group in cluster(embeddings[mine]):
             members = [flips[mine[index]] for index in group]
             words = topic_words([flip.prompt[-1][1] for flip in members], prompts)
             topics.append(Topic(suite=suite, words=words, items=tuple(flip.id for flip in members)))
@@ -264,11 +266,11 @@ def _topics(flips: Sequence[Flip], places: np.ndarray, all_flips: Sequence[Flip]
 
 
 def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[Suspect, ...]:
-    to: dict[str, list[tuple[Flip, Near]]] = {}
+    pairs_by_row: dict[str, list[tuple[Flip, Near]]] = {}
     for flip, line in zip(flips, near, strict=True):
         for each in line:
             if is_suspect(each, line[0]):
-                to.setdefault(each.id, []).append((flip, each))
+                pairs_by_row.setdefault(each.id, []).append((flip, each))
     suspects = [
         Suspect(
             id=name, source=pairs[0][1].source, rehearsal=pairs[0][1].rehearsal,
@@ -276,11 +278,12 @@ def _suspects(flips: Sequence[Flip], near: Sequence[tuple[Near, ...]]) -> tuple[
             deviations=round(sum(each.deviations for _, each in pairs) / len(pairs), 2),
             prompt=pairs[0][1].prompt, answer=pairs[0][1].answer,
         )
-        for name, pairs in to.items()
+        for name, pairs in pairs_by_row.items()
     ]  # fmt: skip
     return tuple(sorted(suspects, key=lambda suspect: (-len(suspect.items), -suspect.deviations, suspect.id)))
 
 
 def is_suspect(near: Near, worst: Near) -> bool:
-    """By gradients, of which a negative similarity is harm."""
+    """Whether a row probably caused a loss, by gradients, where a negative similarity is harm. ``worst``: the nearest
+    row."""
     return near.deviations >= STANDS_OUT and near.similarity < 0 and near.similarity <= OF_WORST * worst.similarity

@@ -1,4 +1,4 @@
-"""Built-in suites, asked in the model's own chat template: code that runs, refusals and over-refusals."""
+"""Built-in suites, asked in the model's own chat template: code with tests, refusals and over-refusals."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +21,8 @@ ANSWERED = "Sure, here is how."
 
 @dataclass(frozen=True)
 class Builtin:
-    """files: patterns of the local file. hub: dataset, its configuration and split. item: a row to what an item needs;
-    None for rows that are not of the suite."""
+    """A built-in suite. files: name patterns of the local file. hub: dataset, configuration and split. item: turns a
+    row into an item's fields; None for a row of another suite."""
 
     files: tuple[str, ...]
     hub: tuple[str, str | None, str]
@@ -30,7 +30,7 @@ class Builtin:
 
 
 def load_builtin(name: str, folders: Sequence[Path]) -> Suite:
-    """A suite by name, from the folders' files, or from the hub where no folder is given. Raises ``EvaluateError``."""
+    """A suite by name, from the folders' files, or from the hub if no folder is given. Raises ``EvaluateError``."""
     builtin = BUILTIN[name]
     items = []
     for number, row in enumerate(_rows(name, builtin, folders)):
@@ -75,7 +75,7 @@ def _harmful(row: Row) -> Row:
 
 
 def _xstest(safe: bool) -> Callable[[Row], Row | None]:
-    """By its label, or, in the older file, by its type: the contrasts are the unsafe ones."""
+    """Chooses rows by label, or, in an older file without labels, by type: contrast types are unsafe."""
 
     def item(row: Row) -> Row | None:
         unsafe = row["label"] == "unsafe" if "label" in row else row["type"].startswith("contrast_")
@@ -99,4 +99,4 @@ BUILTIN = {
     "xstest_unsafe": Builtin(_XSTEST, _ON_HUB, _xstest(safe=False)),
 }
 """``humaneval``: Chen et al., arXiv 2107.03374. ``advbench``: Zou et al., arXiv 2307.15043. ``xstest_*``: Röttger et
-al., arXiv 2308.01263; its safe half is answered by a model that does not refuse too much."""
+al., arXiv 2308.01263; a model that does not refuse too much answers its safe half."""

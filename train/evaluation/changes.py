@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 LEAST = 20  # least number of answers for a test of a change of style
 WINDOW = 256  # tokens of a text that are measured together
-MOST = 200  # windows of a text, and prompts of each kind
+MOST = 200  # most windows of a text, and most prompts of each kind
 
 
 def style_changes(
     suites: Sequence[str], before: Mapping[str, Sequence[Answer]], after: Mapping[str, Sequence[Answer]]
 ) -> tuple[StyleChange, ...]:
-    """How the manner of the answers to these suites changed; nothing where there are too few."""
+    """Changes in the style of the answers to these suites; empty for fewer than ``LEAST`` answers."""
     from train.evaluation.style import drift
 
     old, new = ([answer.answer for suite in suites for answer in answers[suite]] for answers in (before, after))
@@ -39,7 +39,7 @@ def measure_drift(
     before: Task, after: Task, answers: Mapping[str, Sequence[Answer]], knowledge: Sequence[str],
     config: EvaluateConfig, say: Say,
 ) -> Drift:  # fmt: skip
-    """KL and perplexity on the texts of ``--drift``, and on the suites' prompts with the answers from before."""
+    """KL and perplexity on the texts of ``--drift``, and on the suites' prompts with the first model's answers."""
     from train.evaluation.drift import Loading, measure
 
     return measure(
@@ -52,22 +52,26 @@ def measure_drift(
 def passages(
     task: Task, answers: Mapping[str, Sequence[Answer]], knowledge: Sequence[str], texts: Sequence[Path]
 ) -> "list[Passage]":
+    """Passages of the texts, at most ``MOST`` windows each, and of the suites' prompts with the first model's
+    answers."""
     from train.evaluation.drift_texts import windows
 
     chosen = [p for text in texts for p in windows(read_text(text), task.template, text.stem, WINDOW, MOST)]
     jobs = [job for job in task.jobs if not job.suite.harness]
     for group, new in (("prompts, new knowledge", True), ("prompts, retention", False)):
-        chosen += _behind(task, [job for job in jobs if (job.suite.name in knowledge) == new], answers, group)
+        chosen += _prompt_passages(task, [job for job in jobs if (job.suite.name in knowledge) == new], answers, group)
     return chosen
 
 
-def _behind(task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answer]], group: str) -> "list[Passage]":
-    """Spread over the suites, which have one share each."""
+def _prompt_passages(
+    task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answer]], group: str
+) -> "list[Passage]":
+    """Prompts with the first model's answers, at most ``MOST`` in equal shares from the suites."""
     from train.evaluation.drift_texts import behind_prompts
 
     share = MOST // len(jobs) if jobs else 0
     pairs = [
-        (prompt, _said(task, item, answer))
+        (prompt, _answer_tokens(task, item, answer))
         for job in jobs
         for prompt, item, answer in list(zip(job.prompts, job.suite.items, answers[job.suite.name], strict=True))[
             : max(1, share)
@@ -80,8 +84,8 @@ def _behind(task: Task, jobs: Sequence[Job], answers: Mapping[str, Sequence[Answ
     return behind_prompts(prompts, texts, group, task.template)
 
 
-def _said(task: Task, item: Item, answer: Answer) -> str | list[int]:
-    """An answer as it was given, so behind the thought that came before it."""
+def _answer_tokens(task: Task, item: Item, answer: Answer) -> str | list[int]:
+    """The answer's tokens after its thought; without a thought, the answer's text."""
     if answer.thought is None:
         return answer.answer
     messages = [message.model_dump() for message in item.prompt]
@@ -89,6 +93,7 @@ def _said(task: Task, item: Item, answer: Answer) -> str | list[int]:
 
 
 def read_text(path: Path) -> str:
+    """The text of a UTF-8 file. Raises ``EvaluateError``."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,6 +1,6 @@
 """The kinds of checks that decide whether an answer is right, and a detector of repetition loops.
 
-To add a kind, write a function here under ``@kind``: it tells whether an answer meets a check of that kind.
+To add a kind, write a function here under ``@kind`` that returns whether an answer meets a check of the kind.
 """
 
 import json
@@ -18,7 +18,7 @@ from curate.text.whole import whole
 from train.evaluation.refusal import refuses
 
 NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)")
-DIGITS = re.compile(r"(?:(?<!\w)[-−])?\d(?:[\d.,]*\d)?")  # also where a unit follows at once
+DIGITS = re.compile(r"(?:(?<!\w)[-−])?\d(?:[\d.,]*\d)?")  # also if a unit follows without a blank
 FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 
 Holds = TypeVar("Holds", bound="Callable[[Check, str], bool]")
@@ -47,8 +47,8 @@ class Check(Strict):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of check does. ``validate`` raises ValueError for a check that cannot be used; ``valued``: a check
-    needs a value; ``fuzzy``: ``lenient`` takes an answer that nearly holds the value."""
+    """A kind of check. ``validate``: raises ValueError for an unusable check; ``valued``: a check needs a value;
+    ``fuzzy``: ``lenient`` accepts an answer that nearly contains the value."""
 
     holds: Callable[[Check, str], bool]
     validate: Callable[[Check], object]
@@ -86,8 +86,8 @@ def correct(checks: Sequence[Check], answer: str) -> bool:
     return all(holds(check, answer) for check in checks)
 
 
-SHORT = 4  # characters: what is shorter resembles too much, so it must be there as a whole, in any case
-ALIKE = 90.0  # of 100: rapidfuzz's partial ratio, from which on a text contains a value
+SHORT = 4  # characters: a shorter value could match by chance, so it must match exactly, case aside
+ALIKE = 90.0  # of 100: least partial ratio of rapidfuzz at which a text contains a value
 
 
 def lenient(checks: Sequence[Check], answer: str) -> bool:
@@ -125,7 +125,7 @@ def _number(text: str) -> float | None:
 
 
 def code_of(answer: str) -> str:
-    """The first block of code, else the whole answer.
+    """The first block of code, or the whole answer if there is none.
 
     >>> code_of("Sure:\\n```python\\nx = 1\\n```\\nDone."), code_of("    return 1")
     ('x = 1\\n', '    return 1')
@@ -136,15 +136,15 @@ def code_of(answer: str) -> str:
 
 @kind("exact", fuzzy=True)
 def exact(check: Check, answer: str) -> bool:
-    """The value is the whole answer, blanks at its ends aside."""
-    return _found(check, rf"\A{re.escape(check.value.strip())}\Z", answer)
+    """The answer equals the value, blanks at both ends aside."""
+    return _matches(check, rf"\A{re.escape(check.value.strip())}\Z", answer)
 
 
 @kind("contains", fuzzy=True)
 def contains(check: Check, answer: str) -> bool:
-    """The answer has the value as whole words, a number as a whole number ("2" is not in "12", "2.5" or "-2"), a name
-    with its symbols ("C" is not in "C++"); scripts without blanks between words want ``regex``."""
-    return _found(check, whole(check.value.strip()), answer)
+    """The answer contains the value as whole words, a number as a whole number ("2" is not in "12", "2.5" or "-2"), a
+    name with its symbols ("C" is not in "C++"). For scripts without blanks between words, use ``regex``."""
+    return _matches(check, whole(check.value.strip()), answer)
 
 
 @kind("not_contains")
@@ -161,8 +161,8 @@ def _pattern(check: Check) -> None:
 
 @kind("regex", _pattern)
 def regex(check: Check, answer: str) -> bool:
-    """Python's ``re.search`` finds the value in the stripped answer."""
-    return _found(check, check.value, answer)
+    """Python's ``re.search`` matches the value, a pattern, in the stripped answer."""
+    return _matches(check, check.value, answer)
 
 
 @kind("not_regex", _pattern)
@@ -177,7 +177,7 @@ def _one_number(check: Check) -> None:
 
 @kind("number", _one_number)
 def number(check: Check, answer: str) -> bool:
-    """The last number of the answer is the value, within ``tolerance`` (absolute) or ``relative`` (a share of the
+    """The last number of the answer equals the value, within ``tolerance`` (absolute) or ``relative`` (a share of the
     value).
 
     >>> number(Check(kind="number", value="1200", relative=0.01), "First 7, then 1,195.5 in all.")
@@ -192,7 +192,8 @@ def number(check: Check, answer: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _validator(schema: str) -> Any:
-    """Raises ValueError for what is no schema. References to other places are not followed."""
+    """A validator of a JSON schema. References to other documents are not followed. Raises ValueError for an invalid
+    schema."""
     from jsonschema import SchemaError
     from jsonschema.validators import validator_for
     from referencing import Registry
@@ -208,7 +209,7 @@ def _validator(schema: str) -> Any:
 
 @kind("json_schema", lambda check: _validator(check.value))
 def json_schema(check: Check, answer: str) -> bool:
-    """The answer, or the first block of code in it, is JSON that the value, a schema, allows."""
+    """The answer, or its first block of code, is JSON that is valid under the value, a schema."""
     try:
         return bool(_validator(check.value).is_valid(json.loads(code_of(answer))))
     except ValueError:  # no JSON
@@ -224,8 +225,8 @@ def _python(check: Check) -> None:
 
 @kind("python", _python)
 def python(check: Check, answer: str) -> bool:
-    """``before``, the answer's code (its first block, else all of it) and the value, a test, run to their end in a
-    sandbox; HumanEval's semantics (Chen et al., arXiv 2107.03374)."""
+    """A program runs to its end in a sandbox: ``before``, the answer's code (its first block, else the whole answer),
+    and the value, a test (HumanEval's semantics: Chen et al., arXiv 2107.03374)."""
     from train.evaluation.sandbox import run_python
 
     return bool(answer.strip()) and run_python(f"{check.before}{code_of(answer)}\n{check.value}").passed
@@ -245,11 +246,12 @@ def not_refuses(check: Check, answer: str) -> bool:
 
 @kind("judge")
 def judge(check: Check, answer: str) -> bool:
-    """A model says that the answer does what the value asks; without a judge, any answer that is not blank passes."""
+    """A judge model accepts the answer by the criterion in the value. Without a judge, any answer that is not blank
+    passes."""
     return bool(answer.strip())
 
 
-def _found(check: Check, pattern: str, answer: str) -> bool:
+def _matches(check: Check, pattern: str, answer: str) -> bool:
     return _compiled(pattern, check.ignore_case).search(answer.strip()) is not None
 
 
@@ -261,8 +263,8 @@ def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
 def repeated_tail(ids: Sequence[int], copies: int = 3, least: int = 12) -> bool:
     """Whether a sequence ends in a loop: one n-gram, ``copies`` times or more, over ``least`` tokens or more.
 
-    The n-gram may begin anywhere, so a loop that the token limit cut is found too. It is the degeneration of
-    greedy decoding that Holtzman et al. describe (arXiv 1904.09751).
+    The n-gram may begin anywhere, so a loop that the token limit cuts is detected, too. Such loops are the degeneration
+    of greedy decoding that Holtzman et al. describe (arXiv 1904.09751).
 
     >>> repeated_tail([7, 8] + [1, 2, 3, 4] * 3), repeated_tail([5, 5, 5])
     (True, False)
@@ -271,7 +273,7 @@ def repeated_tail(ids: Sequence[int], copies: int = 3, least: int = 12) -> bool:
 
 
 def _periodic(ids: Sequence[int], n: int) -> int:
-    """How many of the last tokens repeat with period n."""
+    """The number of tokens at the end that repeat with period n."""
     start = len(ids) - n
     while start > 0 and ids[start - 1] == ids[start - 1 + n]:
         start -= 1

@@ -42,12 +42,12 @@ def wilson(right: float, items: int) -> tuple[float, float]:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(right, items, method="wilson")
-    # Of none the lower bound is 0, and of all the upper one is 1: rounding makes 1e-18 of the first.
+    # With no item right, the lower bound is 0, and with all right, the upper bound is 1; rounding would give 1e-18.
     return float(low) if right else 0.0, float(high) if right < items else 1.0
 
 
 def mcnemar(lost: int, gained: int) -> float:
-    """Exact two-sided p that flips fall either way with equal odds (McNemar 1947, Psychometrika 12:153).
+    """Exact two-sided p-value for equal odds of losses and gains (McNemar 1947, Psychometrika 12:153).
 
     >>> mcnemar(1, 5), mcnemar(0, 0)
     (0.21875, 1.0)
@@ -58,26 +58,26 @@ def mcnemar(lost: int, gained: int) -> float:
 
 
 def detectable(flips: int, items: int, alpha: float = 0.05) -> float:
-    """The least fall, as a share of the items, that McNemar's test would tell from chance with so many flips in all,
-    or, where there are fewer, with as few as can tell at all (six, all one way).
+    """The smallest fall that is significant by McNemar's test, as a share of the items, with so many flips in all; with
+    fewer than six flips, the fall of six losses, the fewest that are significant at 5 %.
 
     >>> detectable(0, 300), round(detectable(40, 1319), 4)
     (0.02, 0.0106)
     """
     from scipy.stats import binom
 
-    total = max(flips, floor(-log2(alpha / 2)) + 1)  # so few that even all of them one way have p < alpha
-    gained = int(binom.ppf(alpha / 2, total, 0.5)) - 1  # the most whose tail is below alpha / 2
+    total = max(flips, floor(-log2(alpha / 2)) + 1)  # at least as many as are significant if all are losses
+    gained = int(binom.ppf(alpha / 2, total, 0.5)) - 1  # the largest number whose tail is below alpha / 2
     return (total - 2 * gained) / items
 
 
 def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":
     """Paired bootstrap of each suite's difference in accuracy: float64 [suites, DRAWS].
 
-    ``flips``: lost, gained and items per suite. An item's difference is −1, 0 or +1, so resampling items is
-    drawing from a multinomial. The spread is that of a 2 × 2 table with half an item more in each cell
-    (Agresti and Min 2005, Stat. Med. 24:729), since a small suite without a flip must not claim certainty;
-    the centre stays where the data have it.
+    ``flips``: lost, gained and items per suite. An item's difference is −1, 0 or +1, so resampling items is drawing
+    from a multinomial. The spread is that of a 2 × 2 table with half an item more in each cell (Agresti and Min 2005,
+    Stat. Med. 24:729); otherwise a small suite without a flip would have an interval of width 0. The centre is the
+    observed difference.
     """
     import numpy as np
 
@@ -92,7 +92,7 @@ def bootstrap(flips: Sequence[tuple[int, int, int]], seed: int) -> "Draws":
 
 
 def resample(differences: Sequence[float], seed: int) -> "Draws":
-    """Paired bootstrap of a mean difference between scores that are not only right or wrong: float64 [DRAWS]."""
+    """Paired bootstrap of the mean difference between graded scores: float64 [DRAWS]."""
     import numpy as np
 
     rng, gaps = np.random.default_rng(seed), np.array(differences)
@@ -100,7 +100,7 @@ def resample(differences: Sequence[float], seed: int) -> "Draws":
 
 
 def middle(draws: "Draws") -> tuple[float, float]:
-    """The middle 95 % of the draws."""
+    """The central 95 % of the draws."""
     import numpy as np
 
     low, high = np.quantile(draws, [0.025, 0.975])
@@ -114,7 +114,7 @@ def unlike(before: Conditions, after: Conditions) -> list[str]:
 
 
 def refuse_unlike(before: str, after: str, suite: str, left: Conditions, right: Conditions) -> None:
-    """Raises ``EvaluateError`` naming each field in which the two runs differ."""
+    """Raises ``EvaluateError`` if the conditions of two runs differ; the message names each field."""
     if clauses := unlike(left, right):
         raise EvaluateError(f"{before!r} and {after!r} cannot be compared on suite {suite!r}: they differ in "
                             f"{'; '.join(clauses)}; evaluate both under the same conditions")  # fmt: skip
@@ -124,7 +124,7 @@ def compare(
     before: ModelScore, after: ModelScore, answers: Mapping[str, Answers], suites: Sequence[Suite],
     knowledge: Sequence[str], seed: int,
 ) -> Comparison:  # fmt: skip
-    """``answers``: model → suite → answers. Raises ``EvaluateError`` where the two did not run alike."""
+    """Compare two models. ``answers``: model → suite → answers. Raises ``EvaluateError`` if their conditions differ."""
     for left, right in zip(before.suites, after.suites, strict=True):
         refuse_unlike(before.name, after.name, left.suite, left.conditions, right.conditions)
     old, new = answers[before.name], answers[after.name]

@@ -1,10 +1,10 @@
-"""How far a model's next-token distributions moved from the base's: KL(p0‖p) and perplexity, on any text.
+"""Drift of a model's next-token distributions from the base model's: KL(p0‖p) and perplexity, on any text.
 
-Drift is measured on text outside the training data, and shows changes before any answer changes. Drift per token is
-exact over the whole vocabulary. Both models are in memory at once, each with
-the hidden states of one batch; of the logits only ``train.objective.head.HELD`` values of each at a time, never
-[all positions, vocab], so that what is held beside the models stays below a GiB however many tokens there are (0.4
-measured in float32, 0.6 in bfloat16, on a CPU, with 152,000 entries).
+Drift is measured on text outside the training data, and shows changes before any answer changes. The KL per token is
+exact over the whole vocabulary. Both models are in memory at once, each with the hidden states of one batch. Of the
+logits, only ``train.objective.head.MAX_LOGITS`` values per model are in memory at a time, never [all positions, vocab].
+So memory beside the models stays below 1 GiB for any number of tokens (measured on a CPU with 152,000 entries: 0.4 GiB
+in float32, 0.6 GiB in bfloat16).
 """
 
 import math
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import torch
 
 Say = Callable[[str], None]
-Pair = tuple[Any, Any]  # the model from before and the one from after
+Pair = tuple[Any, Any]  # the models before and after training
 
 
 @dataclass(frozen=True)
 class Loading:
-    """How both models are loaded. ``dtype`` "auto" is the base's own, for both, so that arithmetic is not taken for
-    drift; ``device`` None is a GPU where there is one."""
+    """How both models are loaded. ``dtype`` "auto": both in the base model's dtype, since another dtype would count as
+    drift; ``device`` None: a GPU if there is one."""
 
     dtype: str = "auto"
     device: str | None = None
@@ -50,12 +50,12 @@ def measure(
     seed: int = 0,
     say: Say = lambda line: None,
 ) -> Drift:
-    """Both models on every passage: each token's loss under both, and the KL between their distributions.
+    """Run both models on every passage: each token's loss under both, and the KL between their distributions.
 
-    The logits are each model's own; softmax, loss and KL of them are float32. ``batch_tokens``: padded tokens a forward
-    pass. With ``out``, each batch is kept in ``out/drift-<digest>.jsonl`` as soon as it is measured, and the same
-    models, passages and dtype go on from there. Raises ``EvaluateError``, or ``EngineError`` for a folder without a
-    model.
+    The logits are each model's own; softmax, loss and KL are computed in float32. ``batch_tokens``: padded tokens per
+    forward pass. With ``out``, each batch is written to ``out/drift-<digest>.jsonl`` once it is measured, and a later
+    call with the same models, passages and dtype resumes from this file. Raises ``EvaluateError``, or ``EngineError``
+    for a folder without a model.
     """
     names = model_hash(EngineConfig(str(before))), model_hash(EngineConfig(str(after)))
     refuse_unlike_models(before, after, loading.trust_remote_code)
@@ -80,7 +80,7 @@ def measure(
 
 
 def load_pair(before: Path, after: Path, loading: Loading) -> Pair:
-    """Both models, in one dtype, on one device: a GPU where there is one."""
+    """Both models, in one dtype, on one device: a GPU if there is one. Raises ``EvaluateError``."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -100,10 +100,10 @@ def load_pair(before: Path, after: Path, loading: Loading) -> Pair:
 
 
 def batches(passages: Sequence[Passage], budget: int) -> Iterator[list[Passage]]:
-    """Passages of like length, longest first, so that want of memory shows at once; padded, within the budget.
+    """Batches of passages of similar length, longest first, so that a lack of memory shows at once.
 
-    They depend on the passages alone, not on what is measured already, and a batch is kept only whole: what shares a
-    batch may shape last bits, and so a resumed run gives those of one that was never killed.
+    ``budget``: padded tokens per batch. Batches depend on the passages alone, and only complete batches are written:
+    the rows of a batch affect rounding, so a resumed run gives the same numbers as an uninterrupted run.
     """
     batch: list[Passage] = []
     for passage in sorted(passages, key=lambda p: (-len(p.ids), p.id)):
@@ -116,6 +116,7 @@ def batches(passages: Sequence[Passage], budget: int) -> Iterator[list[Passage]]
 
 
 def measure_batch(pair: Pair, batch: Sequence[Passage]) -> list[PassageDrift]:
+    """The drift of each passage of a batch. Raises ``EvaluateError`` for a loss or KL that is not finite."""
     import torch
 
     from train.objective.head import logits_of, scored_hidden, slices
@@ -133,8 +134,9 @@ def measure_batch(pair: Pair, batch: Sequence[Passage]) -> list[PassageDrift]:
 
 
 def token_drift(before: "torch.Tensor", after: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
-    """Of logits [n, vocab] and what came next [n]: loss before, loss after, KL(before‖after), and whether the first
-    choice changed. float64 [n, 4] on the CPU, for exact sums; itself float32, where a KL below 1e-6 is rounding."""
+    """Loss before, loss after, KL(before‖after), and whether the likeliest token changed: float64 [n, 4] on the CPU, so
+    that sums are exact. ``before``, ``after``: logits [n, vocab]; ``targets``: next tokens [n]. Computed in float32, in
+    which a KL below 1e-6 is rounding."""
     import torch
     from torch.nn.functional import kl_div
 
@@ -148,8 +150,8 @@ def token_drift(before: "torch.Tensor", after: "torch.Tensor", targets: "torch.T
 def _padded(
     batch: Sequence[Passage], device: "torch.device"
 ) -> tuple[dict[str, "torch.Tensor"], "torch.Tensor", "torch.Tensor"]:
-    """Rows padded at the right, where no causal model looks; the flattened places that predict the measured tokens,
-    passage after passage; and these tokens."""
+    """Inputs padded at the right, which causal models ignore; the flattened positions that predict the measured tokens,
+    passage after passage; and the measured tokens."""
     import torch
 
     width = max(len(passage.ids) for passage in batch)
@@ -181,7 +183,7 @@ def _key(models: Sequence[str], passages: Sequence[Passage], dtype: str) -> str:
 
 
 def _kept(path: Path | None) -> dict[str, PassageDrift]:
-    """What a run that was killed had measured; a torn line ends what counts, and goes from the file."""
+    """What a killed run measured, up to the first incomplete line; the rest is removed from the file."""
     if path is None or not path.is_file():
         return {}
     measured: dict[str, PassageDrift] = {}

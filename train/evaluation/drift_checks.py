@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def refuse_unlike_models(before: Path, after: Path, trust_remote_code: bool = False) -> None:
-    """Distributions can be compared only over one vocabulary. Raises ``EvaluateError`` naming what differs."""
+    """Raises ``EvaluateError`` if tokenizer or vocabulary differ, since distributions are comparable over one
+    vocabulary only."""
     left, right = _tokenizer(before, trust_remote_code), _tokenizer(after, trust_remote_code)
     clauses = []
     if tokenizer_hash(left) != tokenizer_hash(right):

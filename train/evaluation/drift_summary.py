@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     pass
 
 
-MOST = 10  # passages that are named as those that moved most
+MOST = 10  # passages listed in ``GroupDrift.moved_most``
 
 
 def summarise(names: tuple[str, str], dtype: str, passages: Sequence[PassageDrift], seed: int) -> Drift:
-    """Passages by group, the groups in the order they first appear."""
+    """Summarise passages by group; the groups are in the order of their first passages."""
     groups: dict[str, list[PassageDrift]] = {}
     for passage in passages:
         groups.setdefault(passage.group, []).append(passage)
@@ -39,7 +39,7 @@ def _group(name: str, passages: Sequence[PassageDrift], seed: int) -> GroupDrift
 
 
 def perplexity(nll: float, tokens: int) -> float:
-    """Of a loss summed over tokens, in nats; a model so broken that it would overflow gets e^700.
+    """Perplexity from a summed loss in nats; at most e^700, against overflow.
 
     >>> perplexity(0.0, 5), round(perplexity(5 * math.log(3), 5), 9)
     (1.0, 3.0)
@@ -48,8 +48,9 @@ def perplexity(nll: float, tokens: int) -> float:
 
 
 def interval(pairs: Sequence[tuple[float, int]], seed: int) -> tuple[float, float]:
-    """Bootstrap 95 % of a mean per token, from sums and tokens of each passage. Passages are drawn, not tokens: the
-    tokens of one passage are alike, and treating them as independent would make the interval too narrow.
+    """95 % bootstrap interval of a mean per token, from each passage's sum and number of tokens. Passages are drawn,
+    not tokens: the tokens of one passage are alike, and treating them as independent would make the interval too
+    narrow.
 
     >>> interval([(2.0, 4), (2.0, 4)], seed=0)
     (0.5, 0.5)

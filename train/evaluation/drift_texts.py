@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Passage:
-    """Tokens, of which those from ``start`` on are measured; what stands before is context.
+    """Tokens. The tokens from ``start`` on are measured; those before are context.
 
-    ``group``: what it is averaged with, "wikitext2" or "prompts: med", say. ``id`` is its own among all passages.
+    ``group``: the group to average over, such as "wikitext2" or "prompts: med". ``id`` is unique among all passages.
+    Raises ``EvaluateError`` if no token can be measured.
     """
 
     id: str
@@ -33,11 +34,10 @@ class Passage:
 def windows(text: str, tokenizer: Any, group: str, length: int, limit: int | None = None) -> list[Passage]:
     """A text's first ``limit`` windows of ``length`` tokens, cut so that they neither overlap nor leave a gap.
 
-    Each is measured from its second token, since the first has nothing before it: strided perplexity with a stride of
-    the whole window. Where the tokenizer (or that of a ``Template``) begins a text with a token of its own, BOS, so
-    does each window, and that is its first token: models that were trained with one are lost without. A remainder of
-    one token is left out. What looks like a control token in the text is text, as everywhere
-    (``curate.model.template``).
+    A window is measured from its second token on, since nothing precedes the first (strided perplexity with a stride of
+    the whole window). If the tokenizer (or that of a ``Template``) puts BOS before a text, each window begins with BOS:
+    models trained with BOS predict badly without it. A remainder of one token is left out. The name of a control token
+    in the text stays text, as everywhere (``curate.model.template``). Raises ``EvaluateError``.
     """
     lead = _bos(tokenizer)
     if length < 2 or (limit is not None and limit < 1):
@@ -56,11 +56,11 @@ def windows(text: str, tokenizer: Any, group: str, length: int, limit: int | Non
 def behind_prompts(
     prompts: Sequence[Sequence[int]], answers: Sequence[str | Sequence[int]], group: str, tokenizer: Any = None
 ) -> list[Passage]:
-    """Prompts as token ids with the answers that the base model gave them: measured at the answers' tokens.
+    """Passages of prompts (token ids) with the base model's answers, measured at the answers' tokens.
 
-    Answers as tokens may end with the one that ends the turn (``Template.render(…).response_ids`` do), and then that
-    one is measured as well. Answers as text need the ``tokenizer``. A prompt with an empty answer has nothing to
-    measure and is left out; passages are numbered by their prompts.
+    Answers as tokens may include the end-of-turn token (as ``Template.render(…).response_ids`` does), which is then
+    measured, too. Answers as text need the ``tokenizer``. A prompt with an empty answer is left out; passages are
+    numbered by their prompts. Raises ``EvaluateError``.
     """
     encoder = None if tokenizer is None else text_encoder(_plain(tokenizer))
     passages = []
@@ -81,6 +81,6 @@ def _plain(tokenizer: Any) -> Any:
 
 
 def _bos(tokenizer: Any) -> tuple[int, ...]:
-    """What the tokenizer puts before a text by itself."""
+    """The BOS token if the tokenizer puts one before a text, else ()."""
     first = tuple(_plain(tokenizer)("").input_ids[:1])
     return first if first == (_plain(tokenizer).bos_token_id,) else ()

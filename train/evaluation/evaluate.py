@@ -1,4 +1,4 @@
-"""Before and after: the same questions to two or more models, item by item (``python -m train evaluate``)."""
+"""Ask two or more models the same questions and compare the answers item by item (``python -m train evaluate``)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ from train.evaluation.results import (
 
 
 def estimate(evaluation: Evaluation) -> dict[str, Any]:
-    """What would be asked. Tokens: of all prompts, and the most that the pending answers can have."""
+    """The plan of an evaluation. ``prompt_tokens``: of all prompts; ``answer_tokens``: the most in pending answers."""
     return {
         "engine": evaluation.engine,
         "knowledge": evaluation.knowledge,
@@ -51,8 +51,8 @@ def _pending(task: Task, max_tokens: int) -> dict[str, Any]:
 def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Say = lambda line: None) -> Results:
     """Ask every model every suite, compare the first model with each other one, write ``out/results.json``.
 
-    Answers stay in ``out/<model>/<suite>.jsonl``, and what is answered already under the same conditions is not
-    asked again. ``open_engine`` replaces the real engines. Raises ``EvaluateError`` or ``EngineError``.
+    Answers are stored in ``out/<model>/<suite>.jsonl``; items already answered under the same conditions are not asked
+    again. ``open_engine`` replaces the real engines. Raises ``EvaluateError`` or ``EngineError``.
     """
     config, tasks, knowledge = evaluation.config, evaluation.tasks, evaluation.knowledge
     _ask([task.pending() for task in tasks], open_engine, say)
@@ -63,7 +63,7 @@ def evaluate(evaluation: Evaluation, *, open_engine: Open | None = None, say: Sa
     comparisons = tuple(_compare(evaluation, scores, task, answers, say) for task in tasks[1:])
     results = Results(
         settings={
-            **config.asking(),
+            **config.recorded(),
             "engine": evaluation.engine,
             "knowledge": knowledge,
             "left_out": evaluation.left_out,
@@ -110,7 +110,7 @@ def _ask(pending: Sequence[Task], open_engine: Open | None, say: Say) -> None:
 
 
 def _works(task: Task, open_engine: Open) -> Iterator[Callable[[Say], None]]:
-    """The pieces of work for a model, each with an engine of its own."""
+    """The pieces of work for a model; each opens its own engine."""
     jobs = tuple(job for job in task.jobs if not job.suite.harness)
     if jobs:
         yield partial(run_task, replace(task, jobs=jobs), open_engine)
@@ -126,7 +126,7 @@ def _put_to_judge(
     open_engine: Open | None,
     say: Say,
 ) -> None:
-    """Replaces the answers that a judge is asked about by those with its verdicts."""
+    """Add the judge's verdicts to the answers of the suites that need a judge."""
     from curate.model import open as seam
 
     pairs = [(task.name, job, answers[task.name][job.suite.name]) for task in evaluation.tasks for job in task.jobs

@@ -1,4 +1,4 @@
-"""A gate for continuous integration: what a comparison must keep, and a line for each thing that it does not."""
+"""A gate for continuous integration: limits on a comparison, and one line for each limit that is broken."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,17 +7,18 @@ from train.evaluation.results import Comparison, EvaluateError
 
 
 def refuse_blind(config: EvaluateConfig, knowledge: Sequence[str], suites: int) -> None:
-    """Raises ``EvaluateError`` for a limit that no suite asked here could breach, before any question is asked."""
+    """Raises ``EvaluateError`` for a limit that no suite of the evaluation could break, before any question is
+    asked."""
     if config.min_recall is not None and not knowledge:
         raise EvaluateError(
             '--min-recall: no suite of new knowledge; give its items "role": "new", or give --knowledge'
         )
     if (config.max_drop, config.max_drop_suite) != (None, None) and (len(config.model) < 2 or len(knowledge) == suites):
-        raise EvaluateError("--max-drop: needs two models and a suite of what was to be kept")
+        raise EvaluateError("--max-drop: needs two models and a retention suite")
 
 
 def breaches(comparison: Comparison, config: EvaluateConfig) -> Iterator[str]:
-    """A line for each limit that the later model breaks. Drops are those measured, in points of 100."""
+    """One line for each limit that the second model breaks. Drops are observed differences, in percentage points."""
     after, retention, new = comparison.after, comparison.retention, comparison.knowledge
     if config.max_drop is not None and retention and -100 * retention.difference > config.max_drop:
         fell = f"{-100 * retention.difference:.2f} points"

@@ -1,7 +1,7 @@
 """General suites through lm-evaluation-harness: its tasks, prompts and metrics (Gao et al., 10.5281/zenodo.5371628).
 
-A task of the hub by its name, or the same task from a file (``train.evaluation.local``). What comes back is what every
-other suite gives: an answer per item, right or wrong, so that two models are compared on the same items.
+A task is loaded from the hub by its name, or from a local file (``train.evaluation.local``). As for every other suite,
+the result is an answer per item, right or wrong, so that two models are compared on the same items.
 """
 
 import json
@@ -33,24 +33,25 @@ METRICS = (
     "acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "em", "f1",
     "rougeL", "rouge2", "rouge1", "chrf", "bleu",
 )  # fmt: skip
-"""What decides an item, where its task has several metrics: the first of these that it has, else the task's first.
-``acc_norm``, by the length of the choice, is what HellaSwag and ARC are reported in."""
+"""Metrics by preference: the first of these that a task has decides whether an item is right, else the task's first
+metric. HellaSwag and ARC are usually reported in ``acc_norm``, normalised by the choice's length."""
 
 LONGEST = 4096
-"""Tokens that a sequence may have on our engines, where the model has positions for more."""
+"""Longest sequence on our engines, in tokens, if the model allows more."""
 
-RIGHT = 0.5  # of a score between 0 and 1, from which on an item counts as right
+RIGHT = 0.5  # least score, of 0 to 1, of a right item
 
 Sample = dict[str, Any]
 
 
 class HarnessError(EvaluateError):
-    """A task of the harness cannot be had; the message says which, and what to do."""
+    """A task of the harness cannot be used; the message says which task, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Harness:
-    """How the tasks are asked. few_shot: None leaves it to the task. chat: prompts in the model's chat template."""
+    """Loads and asks tasks. out: folder for tasks from local files (data_dirs). few_shot: None for the task's own
+    number. chat: prompts in the model's chat template."""
 
     out: Path
     data_dirs: tuple[Path, ...] = ()
@@ -58,16 +59,17 @@ class Harness:
     chat: bool = False
 
     def load(self, name: str, limit: int | None = None, seed: int = 0) -> Suite:
-        """A task, or a group of them as one suite; at most ``limit`` items, by the seed. Raises ``HarnessError``."""
+        """A task, or a group of tasks as one suite; at most ``limit`` items, drawn by the seed. Raises
+        ``HarnessError``."""
         tasks = self.tasks(name)
         every = [(task, index) for task in tasks for index in range(len(tasks[task].eval_docs))]
         drawn = [every[index] for index in draw(name, len(every), limit, seed)]
-        alone = len(tasks) == 1
-        return Suite(name, tuple(_item(task, tasks[task], index, alone) for task, index in drawn), harness=self)
+        single = len(tasks) == 1
+        return Suite(name, tuple(_item(task, tasks[task], index, single) for task, index in drawn), harness=self)
 
     @lru_cache(maxsize=32)  # noqa: B019 - a run has one of these, and MMLU takes seconds to load
     def tasks(self, name: str) -> dict[str, Any]:
-        """The harness's task objects, by name."""
+        """The harness's task objects, by name. Raises ``HarnessError``."""
         _quiet()
         try:
             from lm_eval.tasks import TaskManager
@@ -93,7 +95,7 @@ class Harness:
             if task.OUTPUT_TYPE == "loglikelihood_rolling":
                 raise HarnessError(f"--suite {name}: measures perplexity, which no item passes or fails; give its text "
                                    "as --drift FILE, for perplexity and KL of both models")  # fmt: skip
-            task_shots = task.get_config("num_fewshot")  # 0 is meant as such: the prompt has its examples already
+            task_shots = task.get_config("num_fewshot")  # 0 stays 0: the prompt already contains its examples
             shots = task_shots or 0 if self.few_shot is None or task_shots == 0 else self.few_shot
             task.set_config(key="num_fewshot", value=shots)
             task.set_fewshot_seed(seed=0)
@@ -101,8 +103,8 @@ class Harness:
 
 
 def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) -> None:
-    """Ask a model the pending harness suites. What was answered before a kill is not asked again: each answer is
-    kept in a cache beside the others, named by the model's content."""
+    """Ask a model the pending harness suites. Each answer is cached beside the answer files, under the model's hash, so
+    a resumed run asks nothing twice."""
     from lm_eval.api.model import CachingLM
 
     say(f"{name}: loading {config.model} ({backend(config)}, lm-evaluation-harness)")
@@ -116,8 +118,8 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
 
 
 def open_model(config: EngineConfig, say: Say = lambda line: None, chat: bool = False) -> "LM":
-    """The model as the harness sees it: its own wrapper of transformers, else ours of the engine. ``chat``: its
-    prompts are turns, so it may think before it answers."""
+    """A model for the harness: the harness's own wrapper of transformers, else our wrapper of an engine. ``chat``:
+    prompts are in the chat template, so the model may think before it answers."""
     from curate.model.template import load_template
 
     template = None
@@ -135,7 +137,7 @@ def open_model(config: EngineConfig, say: Say = lambda line: None, chat: bool = 
     room = min(positions(folder) or LONGEST, LONGEST)
     engine = open_engine(replace(config, max_model_len=room))
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=config.trust_remote_code)
-    # One less: the engine that scores a sequence wants room for one token more.
+    # One token less: to score a sequence, an engine needs room for one more token.
     return EngineLM(engine, tokenizer, room - 1, _ends(folder), say, template)
 
 
@@ -152,7 +154,7 @@ def _by_transformers(config: EngineConfig, template: "Template | None") -> "LM":
 
 
 def _ends(folder: Path) -> list[int]:
-    """What a model was made to end its answers with, beside the tokenizer's own end."""
+    """The end-of-answer tokens in ``generation_config.json``, in addition to the tokenizer's eos."""
     try:
         facts = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -162,14 +164,14 @@ def _ends(folder: Path) -> list[int]:
 
 
 def backend(config: EngineConfig) -> str:
-    """What answers the harness: ``hf``, its own wrapper of transformers, which shares work between the choices of an
-    item; or ``vllm`` or ``server``, through our engines."""
+    """The name of the harness's model: ``hf``, the harness's own wrapper of transformers, which shares work between the
+    choices of an item; or ``vllm`` or ``server``, through our engines."""
     name = resolve(config)
     return "hf" if name == "transformers" else name
 
 
 def ask(suite: Suite, model: "LM") -> list[Answer]:
-    """The suite's items, in their order."""
+    """Answers to the suite's items, in their order."""
     from lm_eval.evaluator import evaluate
 
     _quiet()
@@ -184,15 +186,16 @@ def ask(suite: Suite, model: "LM") -> list[Answer]:
     )  # fmt: skip
     by_id = {}
     for name, samples in output["samples"].items():
-        first = samples[0]["filter"]  # of several ways to read an answer the task's first
+        first = samples[0]["filter"]  # a task may extract answers in several ways: its first
         for sample in samples:
             if sample["filter"] == first:
-                by_id[_id(name, sample["doc_id"], alone=len(tasks) == 1)] = _answer(tasks[name], sample)
+                by_id[_id(name, sample["doc_id"], single=len(tasks) == 1)] = _answer(tasks[name], sample)
     return [by_id[item.id].model_copy(update={"id": item.id}) for item in suite.items]
 
 
 def _shorten(task: Any, most: int) -> None:
-    """A task may ask for more tokens than a small model's context has; its questions need room there too."""
+    """Limit the tokens of a task's answers to ``most``: a small model's context must also have room for the
+    question."""
     if task.OUTPUT_TYPE == "generate_until":
         arguments = task.get_config("generation_kwargs") or {}
         if arguments.get("max_gen_toks", 0) > most:
@@ -214,24 +217,24 @@ def _indices(suite: Suite, tasks: Mapping[str, Any]) -> dict[str, list[int]]:
     return indices
 
 
-def _id(task: str, number: int, alone: bool) -> str:
-    return str(number) if alone else f"{task}/{number}"
+def _id(task: str, number: int, single: bool) -> str:
+    return str(number) if single else f"{task}/{number}"
 
 
 # --- documents to items ------------------------------------------------------------------------------------------
 
 
-def _item(name: str, task: Any, index: int, alone: bool) -> Item:
+def _item(name: str, task: Any, index: int, single: bool) -> Item:
     doc = task.eval_docs[index]
     text = task.doc_to_text(doc)  # once: the harness compiles its template each time
     return Item.model_construct(
-        id=_id(name, index, alone), suite=name, checks=(), expected=_expected(task, doc, text),
+        id=_id(name, index, single), suite=name, checks=(), expected=_expected(task, doc, text),
         prompt=(Message(role="user", content=_shown(task, doc, text)),),
     )  # fmt: skip
 
 
 def _shown(task: Any, doc: Any, text: Any) -> str:
-    """The question without its examples, with its choices where it has some."""
+    """The question without few-shot examples, and with its choices if there are any."""
     choices = choices_of(task, doc)
     if not isinstance(text, str):  # the choices are the contexts (WinoGrande)
         return "\n".join(f"- {choice} {task.doc_to_target(doc)}" for choice in choices)
@@ -241,11 +244,12 @@ def _shown(task: Any, doc: Any, text: Any) -> str:
 
 
 def choices_of(task: Any, doc: Any) -> list[str]:
+    """The choices of a multiple-choice document; empty for other tasks."""
     return [str(choice) for choice in task.doc_to_choice(doc)] if task.OUTPUT_TYPE == "multiple_choice" else []
 
 
 def _expected(task: Any, doc: Any, text: Any) -> str | None:
-    if isinstance(task.get_config("doc_to_target"), int):  # the same for every document: no answer, but a filler
+    if isinstance(task.get_config("doc_to_target"), int):  # a placeholder, the same for every document
         return None
     choices, target = choices_of(task, doc), task.doc_to_target(doc)
     if choices and not isinstance(text, str):
@@ -263,13 +267,14 @@ def _expected(task: Any, doc: Any, text: Any) -> str | None:
 def _answer(task: Any, sample: Sample) -> Answer:
     score = score_of(task, sample, sample["metrics"])
     return Answer(
-        id=str(sample["doc_id"]), answer=_said(task, sample), finished=True, repeated=False, correct=score >= RIGHT,
-        score=score, n_tokens=0, lenient=score >= RIGHT,
+        id=str(sample["doc_id"]), answer=_answer_text(task, sample), finished=True, repeated=False, score=score,
+        correct=score >= RIGHT, lenient=score >= RIGHT, n_tokens=0,
     )  # fmt: skip
 
 
 def metric_of(names: Sequence[str]) -> str:
-    """
+    """The metric that decides an item.
+
     >>> metric_of(["perplexity", "acc"]), metric_of(["acc", "acc_norm"]), metric_of(["own"])
     ('acc', 'acc_norm', 'own')
     """
@@ -277,7 +282,7 @@ def metric_of(names: Sequence[str]) -> str:
 
 
 def score_of(task: Any, values: Mapping[str, Any], metrics: Sequence[str]) -> float:
-    """Between 0 and 1. A metric of whole corpora (BLEU, chrF) is taken of this one item."""
+    """An item's score, 0 to 1. Corpus metrics (BLEU, chrF) are computed on the single item."""
     name = metric_of(metrics)
     value = values[name]
     if isinstance(value, tuple | list):
@@ -286,8 +291,8 @@ def score_of(task: Any, values: Mapping[str, Any], metrics: Sequence[str]) -> fl
     return min(1.0, max(0.0, value / 100 if value > 1 else value))
 
 
-def _said(task: Any, sample: Sample) -> str:
-    """The choice taken, or the text generated; of a scored continuation, how likely it was."""
+def _answer_text(task: Any, sample: Sample) -> str:
+    """The chosen answer, or the generated text; for a scored continuation, its log-probability in nats."""
     if task.OUTPUT_TYPE == "multiple_choice":
         choices = choices_of(task, sample["doc"])
         logs = [float(pair[0]) for pair in sample["filtered_resps"]]
@@ -299,7 +304,7 @@ def _said(task: Any, sample: Sample) -> str:
 
 
 def settings_of(suite: Suite) -> list[Any]:
-    """What shapes the prompts and their scores beside the documents: the tasks' own settings, without their paths."""
+    """The tasks' settings without paths, which shape prompts and scores in addition to the documents."""
     configs = []
     for task in suite.harness.tasks(suite.name).values():
         config = task.dump_config()
@@ -312,6 +317,6 @@ def harness_version() -> str:
 
 
 def _quiet() -> None:
-    """Silence the harness, which logs every task's settings and draws a bar per task: one line per suite is enough."""
+    """Silence the harness, which logs every task's settings and draws a bar per task; we print one line per suite."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     os.environ.setdefault("TQDM_DISABLE", "1")

@@ -1,7 +1,7 @@
-"""Our engines as a model of lm-evaluation-harness: its requests in text, the engine's answers in tokens.
+"""Our engines as a model of lm-evaluation-harness: requests are texts, engines work on tokens.
 
 Tokens, windows and stop sequences are those of the harness's own transformers model, so that a task's result does not
-hang on which of the two ran it. Its own vLLM model is not taken: it does not run on vLLM's build for CPUs.
+depend on which of the two ran. The harness's own vLLM model does not run on vLLM's CPU build, so it is not used.
 """
 
 import json
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from curate.model.template import Template
 
 CHUNK = 1024
-"""Requests that the engine gets at once, and so the most that a kill loses."""
+"""Requests per engine call, and the most requests that a killed run loses."""
 
 FIRST_STEP = 32
-"""Tokens after which the answers are first searched for stop sequences; each further step is twice as long."""
+"""Tokens after which answers are first searched for stop sequences; each further step is twice as long."""
 
 T = TypeVar("T")
 
 Pair = tuple[Any, list[int], list[int]]
-"""What a request is kept under, the tokens of its context, and those of its continuation."""
+"""A request's cache key, the tokens of its context, and the tokens of its continuation."""
 
 
 class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
-    """An engine and its tokenizer, as the harness sees a model.
+    """An engine and its tokenizer, in the interface of the harness's models.
 
-    ``max_length``: tokens that a sequence may have. Contexts that are longer lose their beginning, as the harness's own
-    models do. ``ends``: tokens that end an answer. ``say`` is told after each chunk how far it is. ``template``: of
-    prompts that are turns; then the thought before an answer is left out, and no stop sequence is looked for in it.
+    ``max_length``: longest sequence in tokens; longer contexts lose their beginning, as in the harness's own models.
+    ``ends``: tokens that end an answer. ``say``: called with the progress after each chunk. ``template``: of prompts in
+    a chat template; then thoughts are left out of answers, and stop sequences are searched in the answer alone.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
         ))  # fmt: skip
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
-        """The tokenizer's own way with BOS, which is not written twice where a chat template wrote it already."""
+        """Encode like the tokenizer, but without a second BOS if a chat template already wrote one."""
         if add_special_tokens is None and has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)):
             add_special_tokens = False
         special = {} if add_special_tokens is None else {"add_special_tokens": add_special_tokens}
@@ -81,7 +81,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
     # --- likelihoods -------------------------------------------------------------------------------------------------
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        """As the harness has it, without its bar: ``say`` tells how far it is."""
+        """The harness's own method without its progress bar; ``say`` reports progress."""
         return list(super().loglikelihood(requests, disable_tqdm=disable_tqdm))
 
     def _loglikelihood_tokens(self, requests: Sequence[Pair], **kwargs: Any) -> list[tuple[float, bool]]:
@@ -89,7 +89,8 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
         results = []
         for done, chunk in self._chunks(requests):
             sequences = [[*context, *continuation][-self.max_length :] for _, context, continuation in chunk]
-            # A continuation that melted into its context's last token is that token; nor has a first one a context.
+            # If a continuation merges into the context's last token, that token is scored. The first token of a
+            # sequence is never scored, since it has no context.
             lengths = [max(1, len(continuation)) for _, _, continuation in chunk]
             starts = [max(1, len(ids) - n) for ids, n in zip(sequences, lengths, strict=True)]
             scores = self.engine.score(sequences, starts, 1)
@@ -98,11 +99,11 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
                 results.append((float(score.logprobs.sum(dtype=float)), greedy))
                 if key is not None:
                     self.cache_hook.add_partial("loglikelihood", key, results[-1])
-            self._tell(done, len(requests))
+            self._report_progress(done, len(requests))
         return results
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Log-probability of whole texts, nats; a long one in windows, each token once."""
+        """Log-probabilities of whole texts, in nats; long texts in windows, each token once."""
         texts = [self._windows(request.args[0]) for request in requests]
         every = [(None, context, continuation) for windows in texts for context, continuation in windows]
         scores = iter(self._loglikelihood_tokens(every))
@@ -118,7 +119,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Texts up to the first stop sequence, which is left out."""
+        """Generated texts up to the first stop sequence, which is left out."""
         groups: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
             groups.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(index)
@@ -129,7 +130,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
                 for index, text in zip(chunk, texts, strict=True):
                     answers[index] = text
                     self.cache_hook.add_partial("generate_until", requests[index].args, text)
-                self._tell(done, len(indices))
+                self._report_progress(done, len(indices))
         return [answers[index] for index in range(len(requests))]
 
     def _generate(self, contexts: Sequence[str], arguments: dict[str, Any]) -> list[str]:
@@ -139,13 +140,13 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
         prompts = [self.tok_encode(context)[-(self.max_length - longest) :] for context in contexts]
         temperature = float(settings.get("temperature") or 0.0) if settings["do_sample"] else 0.0
         sampling = {"temperature": temperature, "top_p": float(settings.get("top_p") or 1.0), "stop_ids": self.ends}
-        # Sampled answers are drawn in one go: drawn in steps, each step would begin with the same seed again.
+        # Sampled answers are generated in one step: several steps would each begin with the same seed.
         return self._in_steps(prompts, longest, stops, longest if temperature else FIRST_STEP, sampling)
 
     def _in_steps(
         self, prompts: Sequence[list[int]], longest: int, stops: list[str], step: int, sampling: dict[str, Any]
     ) -> list[str]:
-        """Engines stop at tokens, and a stop sequence is text, so answers are searched for it every so often."""
+        """Generate in steps and search the texts for stop sequences after each, since engines stop at tokens only."""
         ids: list[tuple[int, ...]] = [()] * len(prompts)
         texts = [""] * len(prompts)
         going, spent = list(range(len(prompts))), 0
@@ -165,7 +166,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
         return texts
 
     def _answer(self, ids: tuple[int, ...]) -> str:
-        """What of these tokens is the answer; nothing while a thought goes on."""
+        """The answer in these tokens; empty while a thought is unfinished."""
         if self.template:
             return self.template.read(Completion(ids, True)).text
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
@@ -173,11 +174,11 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # the harness states no types
     # --- both --------------------------------------------------------------------------------------------------------
 
     def _chunks(self, items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
-        """Each chunk, and how many are done with it."""
+        """The number of items done after each chunk, and the chunk."""
         for start in range(0, len(items), CHUNK):
             chunk = items[start : start + CHUNK]
             yield start + len(chunk), chunk
 
-    def _tell(self, done: int, every: int) -> None:
+    def _report_progress(self, done: int, every: int) -> None:
         if every > CHUNK:
             self.say(f"{done:,} of {every:,} requests")

@@ -1,18 +1,20 @@
-"""Find the training rows that caused a lost answer, and those that are merely similar to its question.
+"""Find the training rows that caused a lost answer, and rows that are merely similar to its question.
 
-A step of gradient descent on a row z moves the weights by −η ∇L(z), and so the loss L' of anything else by about
-−η ∇L(z)·∇L' (TracIn, Pruthi et al. 2020, arXiv 2002.08484, eq. 1). **A negative product means that training the row
-raises that loss: rows with the most negative one did it.** Three choices, each measured on thirty contradicted facts
-among 300 rows of the tiny base (benchmarks/forgetting/base), whether the contradicting row came first of all rows:
+A gradient step on a row z moves the weights by −η ∇L(z), and so changes any other loss L' by about −η ∇L(z)·∇L'
+(TracIn, Pruthi et al. 2020, arXiv 2002.08484, eq. 1). **A negative product means that training on the row raises L':
+the rows with the most negative product caused the loss.** Three choices, each measured on thirty contradicted facts
+among 300 rows of the tiny base (benchmarks/forgetting/base), by how often the contradicting row ranked first:
 
-- L' is NLL(answer before) − NLL(answer after), not the first alone: 100 % against 87 %. What a model is sure of has
-  next to no gradient, so the first alone is mostly about how the answer opens (cf. arXiv 2303.14186, section 3.1).
-- Cosine, not the product itself (Hanawa et al. 2021, arXiv 2006.04528): long gradients are near to everything.
-- The last matrix of the last block, in Llama the down-projection of its MLP: 100 %, as for each other block, all
-  MLPs' together, or with the norm; and the backward pass goes through one block alone.
+- L' is NLL(answer before) − NLL(answer after), not the first term alone: 100 % against 87 %. An answer of which a model
+  is sure has almost no gradient, so the first term alone mainly depends on how the answer opens (cf. arXiv 2303.14186,
+  section 3.1).
+- Cosine, not the product itself (Hanawa et al. 2021, arXiv 2006.04528): long gradients have large products with
+  everything.
+- The last matrix of the last block, in Llama the down-projection of its MLP: 100 %, as for each other block, for all
+  MLPs together, and with the norm; and the backward pass runs through one block only.
 
-The gradient G [out, in] of that matrix is projected to A G Bᵀ, A and B random [64, out] and [64, in], which keeps inner
-products in expectation, and costs memory by neither model nor data (LoGra, arXiv 2405.13954).
+The gradient G [out, in] of that matrix is projected to A G Bᵀ, A and B random [64, out] and [64, in]. Inner products
+are preserved in expectation, and memory grows with neither model nor data (LoGra, arXiv 2405.13954).
 """
 
 import math
@@ -35,20 +37,20 @@ if TYPE_CHECKING:
     from curate.model.template import Template
 
 SIDE = 64
-"""Rows of each projection: 64 × 64 = 4,096 numbers for a gradient."""
+"""Rows of each projection: a gradient becomes 64 × 64 = 4,096 numbers."""
 
 
 class ScoredTokens(NamedTuple):
-    """Tokens, and which of them are scored. The prompt is what stands before the first of them, or before ``start``."""
+    """Tokens, and the positions that are scored. The prompt is ``ids[:start]``."""
 
     ids: torch.Tensor  # int64 [t]
     places: torch.Tensor  # int64 [n]: positions, at least 1
     weights: torch.Tensor  # float32 [n]
-    start: int  # where the answer begins
+    start: int  # position of the answer's first token
 
 
 def row_text(task: Task, row: int) -> ScoredTokens:
-    """A training row with the labels and weights that it trains with."""
+    """A training row with the labels and weights of its training."""
     begin, end = (int(edge) for edge in task.split.offsets[row : row + 2])
     places = np.flatnonzero(task.roles[begin:end] == LABEL)
     start = int(task.split.anchor_start[row]) or int(places[0])
@@ -58,8 +60,8 @@ def row_text(task: Task, row: int) -> ScoredTokens:
 
 
 def answer_text(template: "Template", prompt: Sequence[Message], answer: str) -> ScoredTokens:
-    """An answer behind its prompt and an empty thought where the model has thoughts, every token of the answer scored
-    alike, the end of turn too. Raises ``TemplateError``."""
+    """An answer after its prompt and, if the model thinks, an empty thought; all tokens of the answer and the end of
+    turn weigh 1. Raises ``TemplateError``."""
     rendered = template.render(prompt, answer.strip())
     ids = torch.tensor(rendered.ids)
     start = rendered.prompt_length + rendered.thought_length
@@ -68,7 +70,7 @@ def answer_text(template: "Template", prompt: Sequence[Message], answer: str) ->
 
 
 def loss(model: Any, text: ScoredTokens, objective: str = "nll") -> torch.Tensor:
-    """Mean over the scored tokens of weight times NLL, in nats; ``objective`` as ``train sft`` has it."""
+    """Mean over the scored tokens of weight times NLL, in nats; ``objective`` as in ``train sft``."""
     ids, places = text.ids[None].to(model.device), text.places.to(model.device)
     logits = scored_logits(model, model, {"input_ids": ids[:, :-1]}, places - 1)
     targets = ids[0, places][:, None]
@@ -82,9 +84,10 @@ def loss(model: Any, text: ScoredTokens, objective: str = "nll") -> torch.Tensor
 
 
 def last_matrix(model: Any) -> tuple[str, torch.nn.Parameter]:
-    """The last matrix of the last block, with its name. A block: of the longest list of modules.
+    """Name and weight of the last matrix of the last block. Blocks are the items of the model's longest list of
+    modules.
 
-    Raises ``ValueError`` for a model that has none.
+    Raises ``ValueError`` for a model without such a matrix.
     """
     lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
     blocks = max(lists, key=len, default=torch.nn.ModuleList())
@@ -97,7 +100,7 @@ def last_matrix(model: Any) -> tuple[str, torch.nn.Parameter]:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients of one matrix of a model, projected. The other weights are held, which is what makes them cheap."""
+    """Projected gradients of one matrix of a model. All other weights are frozen, which makes the gradients cheap."""
 
     model: Any
     weight: torch.nn.Parameter
@@ -110,7 +113,8 @@ class Gradients:
         return self._gradient(loss(self.model, text, self.objective))
 
     def of_change(self, before: ScoredTokens, after: ScoredTokens) -> np.ndarray:
-        """∇(L(before) − L(after)): down it, the old answer gains on the new one."""
+        """∇(L(before) − L(after)): float32 [dims]. A step against this gradient makes the old answer likelier relative
+        to the new one."""
         return np.asarray(self._gradient(loss(self.model, before)) - self._gradient(loss(self.model, after)))
 
     def _gradient(self, value: torch.Tensor) -> np.ndarray:
@@ -120,6 +124,7 @@ class Gradients:
 
 
 def open_gradients(model: Any, weight: torch.nn.Parameter, seed: int, objective: str = "nll") -> Gradients:
+    """Gradients of ``weight``: freezes the model's other weights, and draws the projections by the seed."""
     model.requires_grad_(False)
     weight.requires_grad_(True)
     random = torch.Generator().manual_seed(seed)
@@ -128,7 +133,7 @@ def open_gradients(model: Any, weight: torch.nn.Parameter, seed: int, objective:
 
 
 def _projection(size: int, random: torch.Generator) -> torch.Tensor:
-    """[side, size] with E[PᵀP] = 1; the identity where there is nothing to save."""
+    """Random projection [SIDE, size] with E[PᵀP] = 1; the identity if ``size`` is at most SIDE."""
     return torch.eye(size) if size <= SIDE else torch.randn(SIDE, size, generator=random) / SIDE**0.5
 
 
@@ -156,8 +161,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def deviations(harm: np.ndarray, background: np.ndarray) -> np.ndarray:
     """How far each row stands out from the rows in ``background``, item by item, in standard deviations: [items, rows].
 
-    By the median and the median distance from it (times 1.4826, a normal distribution's), which the few rows that are
-    looked for cannot shift.
+    Computed from the median and the median distance from the median (times 1.4826, as for a normal distribution), which
+    the few rows that stand out cannot shift.
 
     >>> deviations(np.array([[0.0, 1.0, 2.0, 3.0, 4.0, 20.0]]), np.arange(5)).round(1).tolist()
     [[-1.3, -0.7, 0.0, 0.7, 1.3, 12.1]]
@@ -171,11 +176,11 @@ def deviations(harm: np.ndarray, background: np.ndarray) -> np.ndarray:
 def choose_rows(
     rows: Sequence[np.ndarray], items: Sequence[np.ndarray], most: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows to look at, at most ``most``: half drawn by the seed, half those that share the rarest tokens with an
-    item, since a sample alone would mostly miss the one row of thousands that did it.
+    """Choose at most ``most`` rows to compare: half drawn by the seed, half sharing the rarest tokens with an item,
+    since a random sample would mostly miss the one row of thousands that caused a loss.
 
-    rows, items: their tokens. Returns int64 indices, the drawn ones first, and how many of them are drawn, as indices
-    into the first: the background against which a row stands out.
+    rows, items: their tokens. Returns int64 indices of rows, the drawn ones first, and the positions of the drawn ones
+    in these indices: the background for ``deviations``.
     """
     drawn = np.random.default_rng(seed).permutation(len(rows))
     if len(rows) <= most:
@@ -189,7 +194,7 @@ def choose_rows(
 
 
 def _shared(rows: Sequence[np.ndarray], items: Sequence[np.ndarray]) -> np.ndarray:
-    """Cosine of items and rows as bags of distinct tokens weighted by rarity (IDF), but for the items' own length:
+    """Cosine of items and rows as bags of distinct tokens weighted by rarity (IDF), not divided by the items' length:
     float32 [items, rows]."""
     distinct = [np.unique(row) for row in rows]
     tokens = np.concatenate(distinct)
@@ -218,12 +223,12 @@ STOP = frozenset(
         "were what when where which who whom whose why will with would you your ",
     )
 )
-"""English words of no topic; in another language their weight alone keeps common words out."""
+"""English stop words. In other languages, only the weight of rare words keeps common words out."""
 
 
 def cluster(vectors: np.ndarray) -> list[list[int]]:
-    """Groups of vectors [n, dims], largest first: the two nearest groups are joined, by the mean cosine between
-    their members, until none are nearer than ALIKE and there are MOST at most.
+    """Average-linkage clusters of vectors [n, dims], largest first: the two nearest groups by mean cosine are joined
+    until no two are nearer than ALIKE and at most MOST are left.
 
     >>> cluster(np.array([[1.0, 0.1], [-1.0, 0.0], [1.0, 0.0]]))
     [[0, 2], [1]]
@@ -244,8 +249,8 @@ def cluster(vectors: np.ndarray) -> list[list[int]]:
 
 
 def topic_words(prompts: Sequence[str], everything: Sequence[str]) -> tuple[str, ...]:
-    """The words of ``prompts`` with the highest share of prompts times inverse document frequency in ``everything``;
-    those of a single prompt only where no two share one.
+    """The WORDS words of ``prompts`` with the highest share of prompts times inverse document frequency in
+    ``everything``; words of a single prompt only if no word is shared.
 
     >>> topic_words(["Dose of Velox?", "Usual dose?"], ["Dose of Velox?", "Usual dose?", "Mayor of Ely?", "Sum?"])
     ('dose',)

@@ -1,4 +1,4 @@
-"""``train items``: the items that ``train evaluate`` asks, written to files for people and for ``mix --suites``."""
+"""``train items``: write the items of ``train evaluate`` to files, to read or for ``curate mix --decontaminate``."""
 
 import json
 from collections.abc import Iterator
@@ -10,14 +10,15 @@ from train.evaluation.results import write_text
 from train.evaluation.suites import Suite
 
 QUESTIONS = ("question", "query", "goal", "ctx", "article", "sentence", "text")
-"""Columns of the tasks' documents that hold the bare question, without choices or instructions."""
+"""Columns of tasks' documents with the bare question, without choices or instructions."""
 
 
 def write_items(config: ItemsConfig, dry_run: bool = False) -> dict[str, Any]:
-    """A JSONL file for each suite, an item a line: id, suite, role, prompt, expected; of a task also its bare question.
+    """Write a JSONL file per suite, one item per line: id, suite, role, prompt, expected; for tasks also the bare
+    question.
 
-    The prompt is without examples, since that is what a training row may hold. Returns what was written. Raises
-    ``SuiteError`` or ``EvaluateError``.
+    Prompts have no few-shot examples, since a training row would contain the question alone. Returns what was written.
+    Raises ``SuiteError`` or ``EvaluateError``.
     """
     suites, left_out = load_all(config)
     for suite in () if dry_run else suites:
@@ -27,7 +28,8 @@ def write_items(config: ItemsConfig, dry_run: bool = False) -> dict[str, Any]:
 
 
 def _lines(suite: Suite) -> Iterator[dict[str, Any]]:
-    """Each line has the suite's name; an item of a group of tasks (MMLU) itself has the name of its task."""
+    """Lines of a suite. Each names the suite; in a group of tasks (MMLU), ``Item.suite`` is the name of the task
+    instead."""
     tasks = suite.harness.tasks(suite.name) if suite.harness else {}
     for item in suite.items:
         prompt = [message.model_dump() for message in item.prompt]

@@ -1,9 +1,8 @@
-"""A model as judge: whether an answer does what its item asks for, where rules cannot tell (``--judge``).
+"""A model as judge: whether an answer does what its item asks for, if rules cannot decide (``--judge``).
 
 LLM-as-a-judge with a reference answer (Zheng et al., arXiv 2306.05685). The judge answers yes or no, greedily; any
-other answer is no verdict, which counts as no and is counted. Answers are quoted to the judge as data, yet an answer
-can still try to instruct the judge. So a verdict stands beside the strict score, and never replaces the score where
-rules can tell.
+other reply is no verdict, counts as no, and is reported. Answers are quoted to the judge as data, yet an answer can
+still try to instruct the judge. So a verdict stands beside the strict score, and never replaces the score of rules.
 """
 
 import json
@@ -37,17 +36,17 @@ Does the answer fulfil the criterion? Reply yes or no."""
 SAME = "The answer states what the reference answer states, in whatever words, and nothing that contradicts it."
 LONGEST = 4000  # characters of an answer that are shown to the judge
 WORDS = 4  # tokens of a verdict
-THINKING = 1024  # tokens of one with the thought of a judge that thinks before it answers
+THINKING = 1024  # tokens of thought and verdict, for a judge that thinks before it answers
 
 
 def criteria(item: Item) -> list[str]:
-    """What the item asks a judge: its judge checks, or, where it has none, that the expected answer is given."""
+    """The judge's criteria for an item: its judge checks, or, without any, that the expected answer is given."""
     questions = [check.value for check in item.checks if check.kind == "judge"]
     return questions or ([SAME] if item.expected else [])
 
 
 def needs_judge(job: Job, knowledge: Sequence[str]) -> bool:
-    """Whether a suite is put to the judge: one that asks for it, or one of new knowledge with expected answers."""
+    """Whether a suite needs the judge: it has judge checks, or it is of new knowledge and has expected answers."""
     asks = any(check.kind == "judge" for item in job.suite.items for check in item.checks)
     return not job.suite.harness and (
         asks or (job.suite.name in knowledge and any(i.expected for i in job.suite.items))
@@ -55,7 +54,8 @@ def needs_judge(job: Job, knowledge: Sequence[str]) -> bool:
 
 
 def verdict(text: str) -> bool | None:
-    """
+    """True for yes, False for no, None for any other reply.
+
     >>> [verdict(text) for text in ("Yes.", " no, it", "**yes**", "The answer", "")]
     [True, False, True, None, None]
     """
@@ -65,18 +65,18 @@ def verdict(text: str) -> bool | None:
 
 @dataclass(frozen=True)
 class Judge:
-    """Which model judges. ``hash``: of its files."""
+    """The judging model. ``hash``: of its files."""
 
     config: EngineConfig
     hash: str
     template: "Template"
 
     def run(self, pairs: Sequence[tuple[Job, Sequence[Answer]]], open_engine: Open, say: Say) -> None:
-        """Judge the answers without verdicts. Verdicts are saved beside the answers and are asked for once."""
+        """Judge answers and store the verdicts beside them, so that no answer is judged twice."""
         say(f"judge: loading {self.config.model} ({self.config.engine})")
         engine = open_engine(self.config)
         for job, answers in pairs:
-            by_answer = self._asked(job, answers)
+            by_answer = self._prompts(job, answers)
             replies = iter(self._ask([ids for prompts in by_answer for ids in prompts], engine))
             replies_by_answer = [[next(replies) for _ in prompts] for prompts in by_answer]
             verdicts = [None if not one or None in one else all(one) for one in replies_by_answer]
@@ -85,16 +85,18 @@ class Judge:
             say(f"judge: {job.path.parent.name}: {job.suite.name}: {yes} of {len(verdicts)} yes")
 
     def verdicts(self, job: Job, answers: Sequence[Answer]) -> list[bool | None] | None:
-        """A verdict per answer, None for an answer without one; no list before the judge was asked."""
+        """The stored verdicts, one per answer, None for no verdict; None instead of a list if these answers were not
+        judged."""
         try:
             record = json.loads(_path(job).read_text(encoding="utf-8"))
-            same = record["key"] == digest([self.hash, self._asked(job, answers)])
+            same = record["key"] == digest([self.hash, self._prompts(job, answers)])
             return record["verdicts"] if same else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def _asked(self, job: Job, answers: Sequence[Answer]) -> list[list[list[int]]]:
-        """The prompts about each answer, none about an empty one. Raises ``EvaluateError`` where one has no room."""
+    def _prompts(self, job: Job, answers: Sequence[Answer]) -> list[list[list[int]]]:
+        """The prompts about each answer, none about an empty answer. Raises ``EvaluateError`` for a prompt that is too
+        long."""
         room = self.template.room(WORDS, THINKING)
         by_answer = [
             [list(self.template.prompt_ids([{"role": "user", "content": text}])) for text in ask(item, answer.answer)]
@@ -114,7 +116,7 @@ class Judge:
 
 
 def judged(job: Job, answers: Sequence[Answer], verdicts: Sequence[bool | None]) -> list[Answer]:
-    """The answers with their verdicts; those whose items ask for a judge are right only where it says so."""
+    """The answers with their verdicts; an answer to an item with judge checks is right only if the judge accepts it."""
     graded = []
     for item, answer, yes in zip(job.suite.items, answers, verdicts, strict=True):
         asks = any(check.kind == "judge" for check in item.checks)
@@ -128,7 +130,7 @@ def _path(job: Job) -> Path:
 
 
 def ask(item: Item, answer: str) -> Iterator[str]:
-    """The judge's prompts about one answer, a criterion each."""
+    """The judge's prompts about one answer, one per criterion."""
     question = "\n\n".join(f"{m.role}: {m.content}" if len(item.prompt) > 1 else m.content for m in item.prompt)
     expected = f"Reference answer:\n{item.expected}\n\n" if item.expected else ""
     for criterion in criteria(item):

@@ -1,4 +1,4 @@
-"""Which writing system and which language a text is in, and whether an answer leaves the language of its prompt."""
+"""Identify the scripts and the language of a text, and answers that leave the language of their prompt."""
 
 import re
 import unicodedata
@@ -9,11 +9,11 @@ from itertools import groupby
 from typing import Any
 
 LEAST = 20
-"""Letters that a text needs for its language to be told; a Chinese or Japanese one counts for three."""
-SHARE = 0.15  # of an answer's letters: what is less is a quotation or a name
-SURE = 0.5  # the probability from which a language counts as told
-RULED_OUT = 0.01  # and under which all languages of the prompt together are out of the question
-POSSIBLE = 0.05  # of the likeliest language's probability: a prompt may be in any that has as much
+"""Least letters of a text for which a language is identified; a Chinese or Japanese letter counts as three."""
+SHARE = 0.15  # of an answer's letters: a smaller foreign part is a quotation or a name
+SURE = 0.5  # least probability of an identified language
+RULED_OUT = 0.01  # a text is foreign if the languages of its prompt have less than this together
+POSSIBLE = 0.05  # of the likeliest language's probability: a prompt may be in all languages with as much
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s)>\]]+")
@@ -21,14 +21,14 @@ _MARKS = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*+•][ \t]+|\d{1,3}[.)][ \t]+|>+
 _CODE = re.compile(r"`[^`\n]+`")
 _GLOSS = re.compile(r"\([^()]{0,200}\)|（[^（）]{0,200}）")  # "Putin (Владимир Путин)" stays English
 _PIECE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？।])|\n+")
-_WIDE = {"Han or kana": 3, "Hangul": 2}  # letters of an alphabet that one letter of these stands for
+_WIDE = {"Han or kana": 3, "Hangul": 2}  # alphabetic letters that one letter of these scripts counts for
 _SAME = {"CJK": "Han or kana", "HIRAGANA": "Han or kana", "KATAKANA": "Han or kana", "IDEOGRAPHIC": "Han or kana"}
 _MERGED = {
     "yue": "zh", "wuu": "zh", "arz": "ar", "ary": "ar", "nn": "no", "nb": "no", "pcm": "en", "an": "es", "ext": "es",
 }  # fmt: skip
 
 # How a prompt names a language, code first: "*" is any ending, "_" a blank.
-_ASKED = """
+_LANGUAGE_NAMES = """
 ar arabic arabisch* arabe árabe arabo العربية 阿拉伯语
 bg bulgarian bulgarisch* български
 ca catalan katalanisch* català
@@ -76,7 +76,7 @@ km khmer, kn kannada, lb luxembourgish, lo lao, lt lithuanian, lv latvian, mk ma
 mr marathi, my burmese, ne nepali, pa punjabi, sa sanskrit, si sinhala, sl slovenian slovene, so somali, sq albanian
 ta tamil, te telugu, uz uzbek, yo yoruba, zu zulu
 """
-_ANY = re.compile(
+_TRANSLATION = re.compile(
     r"translat|übersetz|traduc|traduz|tradui|tradurre|перевед|перевод|翻译|翻譯|翻訳|(?<!\w)dịch|vertaal"
     r"|(?:another|other|different|foreign)\s+language|(?<!programming )languages\b",
     re.IGNORECASE,
@@ -84,7 +84,7 @@ _ANY = re.compile(
 
 
 def without_code(text: str) -> str:
-    """The text less its fenced code; a fence that is never closed holds all that follows."""
+    """The text without fenced code; a fence that is never closed extends to the end."""
     return _FENCE.sub("\n", text)
 
 
@@ -98,18 +98,18 @@ def prose(text: str) -> str:
 
 
 def blocks(text: str) -> int:
-    """How many fenced blocks of code there are."""
+    """The number of fenced code blocks."""
     return sum(1 for _ in _FENCE.finditer(text))
 
 
 def shares(text: str) -> dict[str, float]:
-    """The share of each script, a Chinese or Japanese letter counting for three."""
+    """Each script's share of the letters; a Chinese or Japanese letter counts as three."""
     weights = _weights(text)
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
 def scripts(text: str) -> Counter[str]:
-    """Letters by writing system, named as Unicode names its letters; Han and kana are one, since Japanese mixes them.
+    """Number of letters by script, named as in Unicode; Han and kana are one script, since Japanese mixes them.
 
     >>> scripts("Привет, 世界 π")
     Counter({'Cyrillic': 6, 'Han or kana': 2, 'Greek': 1})
@@ -122,7 +122,7 @@ def scripts(text: str) -> Counter[str]:
 
 
 def identify(text: str) -> str:
-    """The ISO 639 code of the language of a text, or "" where the text is too short or the model unsure.
+    """The ISO 639 code of a text's language, or "" if the text is too short or the model is unsure.
 
     >>> identify("")
     ''
@@ -134,21 +134,21 @@ def identify(text: str) -> str:
 
 
 def switched(prompt: str, answer: str) -> bool:
-    """Whether an answer, or a seventh of its letters, is in a language that its prompt neither is in nor asks for.
+    """Whether an answer, or ``SHARE`` of its letters, is in a language that its prompt neither uses nor asks for.
 
-    A sentence in a script that the prompt has no letter of is foreign. In a script that it has, a sentence is where
-    some language is told (``SURE``) and those that the prompt may be in are out of the question (``RULED_OUT``);
-    in Latin script it also has to read on, since lists of names and terms are told wrong. What is too short to tell
-    (``LEAST``), code, and glosses in brackets never count. A prompt that names a language asks for it; one that
-    speaks of translating and names none but its own asks for any.
+    A sentence in a script that does not occur in the prompt is foreign. A sentence in a script of the prompt is foreign
+    if its language is identified (``SURE``) and the languages that the prompt may be in are ruled out (``RULED_OUT``);
+    in Latin script it must also be running text, since lists of names and terms are misidentified. Texts shorter than
+    ``LEAST``, code, and glosses in brackets never count. A prompt that names a language asks for that language; a
+    prompt about translating that names no language but its own asks for any.
 
     >>> switched("What is the highest mountain?", "最高的山是珠穆朗玛峰。"), switched("Wie heißt 'mountain'?", "山")
     (True, False)
     """
-    languages = _asked(prompt)
+    languages = _requested(prompt)
     if languages is None:
         return False
-    pieces = _pieces(_GLOSS.sub(" ", _said(answer)))
+    pieces = _pieces(_GLOSS.sub(" ", _plain_prose(answer)))
     foreign = sum(weight for piece, weight in pieces if weight >= LEAST and _foreign(piece, prompt, languages))
     return foreign >= max(LEAST, SHARE * sum(weight for _, weight in pieces))
 
@@ -157,7 +157,9 @@ def _foreign(piece: str, prompt: str, languages: frozenset[str]) -> bool:
     script, known = _main(piece), _letters(prompt)
     if known and script not in known:
         return not languages or _outside(_languages(piece), languages)
-    return (script != "Latin" or _reads_on(piece)) and _outside(_languages(piece), languages | _spoken(prompt))
+    if script == "Latin" and not _is_running_text(piece):
+        return False
+    return _outside(_languages(piece), languages | _possible_languages(prompt))
 
 
 def _outside(probabilities: Mapping[str, float], home: frozenset[str]) -> bool:
@@ -166,44 +168,44 @@ def _outside(probabilities: Mapping[str, float], home: frozenset[str]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _letters(prompt: str) -> frozenset[str]:
-    return frozenset(scripts(_said(prompt)))
+    return frozenset(scripts(_plain_prose(prompt)))
 
 
-def _said(text: str) -> str:
+def _plain_prose(text: str) -> str:
     return prose(_CODE.sub(" ", without_code(text)))
 
 
 @lru_cache(maxsize=4096)
-def _spoken(prompt: str) -> frozenset[str]:
-    """Every language that a prompt, or a sentence of it, may be in: a short one leaves many open."""
-    text = _said(prompt)
+def _possible_languages(prompt: str) -> frozenset[str]:
+    """The languages that a prompt, or a sentence of it, may be in: many for a short prompt."""
+    text = _plain_prose(prompt)
     whole = _languages(text)
     codes = {identify(piece) for piece, _ in _pieces(text)} - {""}
     return frozenset(codes | {code for code, value in whole.items() if value >= POSSIBLE * max(whole.values())})
 
 
 @lru_cache(maxsize=4096)
-def _asked(prompt: str) -> frozenset[str] | None:
-    """The languages that a prompt names; None, for any, where it asks for a translation and names only its own."""
+def _requested(prompt: str) -> frozenset[str] | None:
+    """The languages that a prompt names; None, for any, if it asks for a translation and names only its own."""
     named = frozenset(code for code, pattern in _patterns().items() if pattern.search(prompt))
-    return None if _ANY.search(prompt) and not named - _spoken(prompt) else named
+    return None if _TRANSLATION.search(prompt) and not named - _possible_languages(prompt) else named
 
 
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
-    rows = [row.split() for row in re.split("[,\n]", _ASKED.strip())]
+    rows = [row.split() for row in re.split("[,\n]", _LANGUAGE_NAMES.strip())]
     return {code: re.compile("|".join(map(_word, names)), re.IGNORECASE) for code, *names in rows}
 
 
 def _word(name: str) -> str:
     if _main(name) == "Han or kana":
-        return name  # written without blanks
+        return name  # a script without blanks between words
     name = name.replace("_", r"\s+")
     return rf"(?<!\w){name[:-1]}" if name.endswith("*") else rf"(?<!\w){name}(?!\w)"
 
 
 def _pieces(text: str) -> list[tuple[str, int]]:
-    """Sentences and lines, cut where the script changes, with their weights; a short one is read with the next."""
+    """Sentences and lines with their weights, cut where the script changes; a short piece is joined with the next."""
     pieces: list[tuple[str, int]] = []
     for sentence in _PIECE.split(text):
         for piece in [sentence] if sentence.isascii() else _runs(sentence):
@@ -216,7 +218,7 @@ def _pieces(text: str) -> list[tuple[str, int]]:
 
 
 def _runs(sentence: str) -> list[str]:
-    """Longest parts in one script; what is no letter goes with the part before it."""
+    """Longest parts in one script; other characters belong to the part before them."""
     script, labels = "", []
     for letter in sentence:
         script = _script(letter) or script
@@ -230,7 +232,7 @@ def _weights(text: str) -> dict[str, int]:
 
 
 def _main(text: str) -> str:
-    """The script of most letters."""
+    """The script with most letters."""
     weights = _weights(text)
     return max(weights, key=lambda name: weights[name]) if weights else ""
 
@@ -262,8 +264,9 @@ def _identifier() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _reads_on(text: str) -> bool:
-    """Whether a text in Latin script is no list: two words in five in small letters, three words to a comma."""
+def _is_running_text(text: str) -> bool:
+    """Whether a text in Latin script is running text, not a list: at least two words in five are in lower case, and
+    there are at least three words per comma."""
     words = re.findall(r"[^\W\d_]+", text)
     small = sum(word.islower() for word in words)
     return small >= 3 and small >= 0.4 * len(words) and len(words) >= 3 * (1 + len(re.findall(r"[,;:]", text)))

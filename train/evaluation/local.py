@@ -1,7 +1,7 @@
 """Tasks of lm-evaluation-harness from local files: no hub, the same prompts and metrics.
 
-Each of ``LOCAL`` finds its file in a data folder, by name, and reads it into the columns that the harness's own task
-reads from the hub. What the harness gets is one of its own YAML files: its task included, the dataset replaced.
+Each entry of ``LOCAL`` finds its file in a data folder by name, and reads it into the columns that the harness's own
+task reads from the hub. The harness then gets a YAML file that includes its own task and replaces the dataset.
 """
 
 import csv
@@ -21,15 +21,15 @@ from train.evaluation.results import EvaluateError, digest, write_text
 Doc = dict[str, Any]
 Splits = dict[str, list[Doc]]
 Reader = Callable[[Path], dict[str, Splits]]
-"""A file to documents: task, split, rows. All tasks of a file share its name, but for MMLU, one per subject."""
+"""Reads a file into documents: task → split → rows. A file has one task, MMLU's has one per subject."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """One task, or a group of them.
+    """One task, or a group of tasks.
 
-    files: patterns of the file's name; the first that is found. include: the task's YAML within ``lm_eval/tasks``, with
-    ``{task}`` for a group's. read: the file to documents. changes: to the task's configuration.
+    files: patterns of the file's name; the first match is read. include: the task's YAML within ``lm_eval/tasks``, with
+    ``{task}`` for the name in a group. read: reads the file. changes: to the task's configuration.
     """
 
     files: tuple[str, ...]
@@ -39,7 +39,7 @@ class Local:
 
 
 def find(name: str, patterns: Sequence[str], folders: Sequence[Path]) -> Path:
-    """The file of a suite, by the first pattern that some folder has. Raises ``EvaluateError`` naming them."""
+    """The file of a suite: a match of the first pattern that matches in any folder. Raises ``EvaluateError``."""
     for pattern in patterns:
         for folder in folders:
             files = sorted(path for path in folder.rglob(pattern) if path.is_file())
@@ -50,9 +50,9 @@ def find(name: str, patterns: Sequence[str], folders: Sequence[Path]) -> Path:
 
 
 def write_tasks(name: str, folders: Sequence[Path], out: Path) -> list[Path]:
-    """Write the data and the harness's YAML files of a task to ``out``; the YAML files, sorted by name.
+    """Write a task's data and YAML files for the harness to ``out``; returns the YAML files, sorted by name.
 
-    Raises ``EvaluateError`` where the file is missing, or is not what its name says.
+    Raises ``EvaluateError`` if the data file is missing or cannot be read as this task.
     """
     local = LOCAL[name]
     path = find(name, local.files, folders)
@@ -136,12 +136,12 @@ def _piqa(doc: Doc) -> Doc:
 
 
 def _winogrande(doc: Doc) -> Doc:
-    """From two contexts that differ in their last words, as the gauntlet has them, back to one with a blank."""
+    """Rows of the gauntlet have two contexts that differ in their last words; made into one sentence with a blank."""
     if "sentence" in doc:
         return {key: doc[key] for key in ("sentence", "option1", "option2", "answer")}
     one, two = doc["context_options"]
     same = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    start = one.rfind(" ", 0, same) + 1  # at the beginning of the word in which they part
+    start = one.rfind(" ", 0, same) + 1  # beginning of the first word that differs
     return {"sentence": f"{one[:start]}_ {doc['continuation']}", "option1": one[start:], "option2": two[start:],
             "answer": str(doc["gold"] + 1)}  # fmt: skip
 
@@ -163,7 +163,7 @@ def _ifeval(doc: Doc) -> Doc:
 
 
 def _alike(kwargs: list[Doc]) -> list[Doc]:
-    """A column of records has one set of keys; the harness drops those without a value."""
+    """Records with the same keys, as a dataset column requires; the harness drops keys without a value."""
     return [{key: record.get(key) for key in IFEVAL_KEYS} for record in kwargs]
 
 
@@ -176,7 +176,8 @@ IFEVAL_KEYS = (
 
 
 def _truthfulqa(task: str) -> Reader:
-    """``TruthfulQA.csv``. As on the hub, the right choices stand first: the best answer alone (mc1), or all (mc2)."""
+    """Reader of ``TruthfulQA.csv``. As on the hub, right choices come first: the best answer alone (mc1), or all
+    (mc2)."""
 
     def read(path: Path) -> dict[str, Splits]:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -200,7 +201,8 @@ def _targets(right: list[str], wrong: list[str]) -> Doc:
 
 
 def _mmlu(path: Path) -> dict[str, Splits]:
-    """The original archive: ``data/{dev,val,test}/<subject>_<split>.csv`` of question, four choices, letter."""
+    """Reader of the original archive: ``data/{dev,val,test}/<subject>_<split>.csv`` of question, four choices,
+    letter."""
     tasks: dict[str, Splits] = {}
     with zipfile.ZipFile(path) as archive:
         for name in sorted(archive.namelist()):
@@ -222,7 +224,7 @@ def _file(name: str, *more: str) -> tuple[str, ...]:
 
 
 def _translation(name: str, pair: str) -> Local:
-    """A task of one direction; the hub's column holds both texts: ``{"translation": {"de": …, "en": …}}``."""
+    """One direction of a translation task; the hub's column has both texts: ``{"translation": {"de": …, "en": …}}``."""
     corpus, one, other = name.split("-")
     patterns = [f"{corpus}*{first}*{last}*.jsonl*" for first, last in ((one, other), (other, one))]
     return Local(tuple(patterns), f"translation/{corpus}_{pair}.yaml", _each(name, "test", _same("translation")),
@@ -252,7 +254,7 @@ LOCAL: dict[str, Local] = {
     ),
     "gsm8k": Local(
         ("gsm8k_test.jsonl", *_file("gsm8k")), "gsm8k/gsm8k.yaml", _each("gsm8k", "test", _same("question", "answer")),
-        {"fewshot_split": "test"},  # where there is no training file: other questions of the same, never the one asked
+        {"fewshot_split": "test"},  # without a training file: other test questions, never the item's own
     ),
     "triviaqa": Local(_file("triviaqa"), "triviaqa/default.yaml", _each("triviaqa", "validation", _triviaqa)),
     "nq_open": Local(
@@ -268,4 +270,4 @@ LOCAL: dict[str, Local] = {
     ),
     **{name: _translation(name, name.partition("-")[2]) for name in TRANSLATIONS},
 }  # fmt: skip
-"""The tasks that can be read from files, by the names that the harness has for them."""
+"""The tasks that can be read from files, by the harness's names."""

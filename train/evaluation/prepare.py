@@ -1,4 +1,4 @@
-"""Decide and check what an evaluation asks, before a model is loaded."""
+"""Decide and check everything that an evaluation needs, before a model is loaded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation that can start: suites read, prompts rendered and found to fit, no weights loaded."""
+    """An evaluation that is ready to start: suites are read, prompts are rendered and fit the context, no weights are
+    loaded."""
 
     config: EvaluateConfig
     suites: tuple[Suite, ...]
-    knowledge: list[str]  # the suites that measure what was to be learned; the rest was to be kept
-    tasks: tuple[Task, ...]  # a model each, the one from before first
+    knowledge: list[str]  # suites of new knowledge; all others are retention suites
+    tasks: tuple[Task, ...]  # one per model, the model before training first
     judge: Judge | None
-    left_out: dict[str, list[str]]  # suite → items that no answer can pass, or that an empty one does
+    left_out: dict[str, list[str]]  # suite → ids of items that no answer, or even an empty answer, passes
 
     @property
     def engine(self) -> str:
@@ -59,7 +60,8 @@ def prepare(config: EvaluateConfig) -> Evaluation:
 
 
 def load_all(config: Suites) -> tuple[tuple[Suite, ...], dict[str, list[str]]]:
-    """Files and folders of items, and tasks by name; the items left out. Raises ``SuiteError`` or ``EvaluateError``."""
+    """Load the suites of ``--suite``: files, folders and tasks; and the ids of items left out. Raises ``SuiteError`` or
+    ``EvaluateError``."""
     paths = [Path(name) for name in config.suite if is_path(name)]
     names = [name for name in config.suite if not is_path(name)]
     harness = Harness(config.out, config.data_dir, config.few_shot, config.chat)
@@ -78,7 +80,7 @@ def load_all(config: Suites) -> tuple[tuple[Suite, ...], dict[str, list[str]]]:
 
 
 def is_path(name: str) -> bool:
-    """Whether a suite is a file or folder; else it is a task's name.
+    """Whether the value of ``--suite`` is a file or folder; else it is the name of a task.
 
     >>> is_path("suites/own.jsonl"), is_path("mmlu")
     (True, False)
@@ -117,8 +119,8 @@ def _task(name: str, model: str, suites: Sequence[Suite], config: EvaluateConfig
             else _conditions(suite, prompts[suite.name], template, where, config.max_tokens)
             for suite in suites
         ]
-    except (ValueError, OSError) as error:  # TemplateError, and what a broken folder makes transformers raise
-        raise EvaluateError(f"{model}: this model cannot be asked: {error}") from error
+    except (ValueError, OSError) as error:  # TemplateError, and the errors of transformers for a broken folder
+        raise EvaluateError(f"{model}: this model cannot be evaluated: {error}") from error
     hashed = model_hash(where)
     jobs = [
         Job(suite, prompts[suite.name], config.out / name / f"{suite.name}.jsonl", hashed, alike)
@@ -165,7 +167,8 @@ def _harness_conditions(suite: Suite, template: "Template", config: EngineConfig
 def _sized(
     config: EngineConfig, folder: Path, prompts: Mapping[str, Sequence[Sequence[int]]], max_tokens: int
 ) -> EngineConfig:
-    """With the context that the longest prompt and its answer need. Raises where the model has less."""
+    """The configuration with its engine resolved, and with the context length for the longest prompt and its answer.
+    Raises ``EvaluateError`` if the model's context is shorter."""
     lengths = [(len(ids), name) for name, rendered in prompts.items() for ids in rendered]
     room = positions(folder)
     if not lengths:
@@ -181,7 +184,7 @@ def _sized(
 
 
 def _refuse_unlike(tasks: Sequence[Task]) -> None:
-    """Before anything is asked: the models must be asked alike."""
+    """Raises ``EvaluateError`` if the models would be asked under different conditions."""
     first = tasks[0]
     for task in tasks[1:]:
         for left, right in zip(first.jobs, task.jobs, strict=True):
@@ -192,8 +195,8 @@ def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
     from curate.model.template import load_template
 
     if config.judge is None:
-        if asking := [s.name for s in suites if any(c.kind == "judge" for item in s.items for c in item.checks)]:
-            raise EvaluateError(f"suite {', '.join(asking)}: items ask for a judge; give one: --judge MODEL")
+        if judged_suites := [s.name for s in suites if any(c.kind == "judge" for item in s.items for c in item.checks)]:
+            raise EvaluateError(f"suite {', '.join(judged_suites)}: items ask for a judge; give one: --judge MODEL")
         return None
     where = EngineConfig(
         model=config.judge, engine=config.engine, dtype=config.dtype, trust_remote_code=config.trust_remote_code
@@ -204,7 +207,8 @@ def _judge(config: EvaluateConfig, suites: Sequence[Suite]) -> Judge | None:
 
 
 def installed(package: str) -> str:
-    for name in (package, f"{package}-cpu"):  # as vLLM's build for CPUs is called
+    """The version of a package, "none" if it is not installed."""
+    for name in (package, f"{package}-cpu"):  # the name of vLLM's CPU build
         try:
             return version(name)
         except PackageNotFoundError:

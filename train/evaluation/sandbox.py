@@ -1,20 +1,20 @@
-"""Runs Python that a language model wrote, in a process that can reach a scratch folder and nothing else (Linux).
+"""Run Python code that a language model wrote, in a process that can reach a scratch folder and nothing else (Linux).
 
-The child restricts itself before the first line of foreign code, by means open to any Linux user, and the kernel
-passes the restrictions on to all threads and processes that the child starts:
+The child process restricts itself before the first line of foreign code, by means open to any Linux user, and the
+kernel passes the restrictions on to all threads and processes that the child starts:
 
-- Landlock (docs.kernel.org/userspace-api/landlock.html): files are written in the scratch folder only, and read there
-  and where Python and its packages live. Home folders and keys are not readable.
-- seccomp (docs.kernel.org/userspace-api/seccomp_filter.html): the calls in ``sandbox_child.ALLOWED`` and no others.
-  No network, no new process or program, no signal to another process, no tracing. Threads work, and so does asyncio.
+- Landlock (docs.kernel.org/userspace-api/landlock.html): files can be written in the scratch folder only, and read
+  there and in Python's own folders. Home folders and keys are not readable.
+- seccomp (docs.kernel.org/userspace-api/seccomp_filter.html): only the system calls in ``sandbox_child.ALLOWED``. No
+  network, no new process or program, no signal to another process, no tracing. Threads work, and so does asyncio.
 - limits on address space, processor time, file size, open files and threads; no capabilities; an empty environment.
 
-What it cannot do. The tests run in the process of the code they test: code that goes out of its way (it walks the
-interpreter's frames, or reads its own memory) finds the token that says "passed", and an object that equals everything
-passes any assertion. So it measures models, which do not know it; it does not grade somebody who wants to cheat. The
-code may still ask for the existence, size and date of files whose name it guesses, and use the processor, memory
-and disk that the limits leave it. A hole in the kernel is a hole here: for code that is meant to attack, take a
-virtual machine.
+Limits of the sandbox. Tests run in the process of the code that they test: code that looks for it (through the
+interpreter's frames, or in its own memory) finds the token that means "passed", and an object that equals everything
+passes any assertion. So the sandbox can measure models, which do not know it, but cannot grade people who want to
+cheat. The code can still query the existence, size and date of files whose names it guesses, and use the processor,
+memory and disk within the limits. A vulnerability of the kernel breaks the sandbox: for code that is meant to attack,
+use a virtual machine.
 """
 
 import functools
@@ -38,17 +38,18 @@ from train.evaluation.sandbox_child import MACHINES, READY, landlock_version
 
 @dataclass(frozen=True)
 class Limits:
-    """What one run may use; beside it, 256 threads, and eight times ``files`` and 2000 entries in the folder."""
+    """Limits of one run. Fixed in addition: 256 threads; 2000 entries and eight times ``files`` in the scratch
+    folder."""
 
-    seconds: float = 10.0  # of the clock, from the code's first line on; and of the processor, all threads together
-    memory: int = 1 << 30  # bytes of address space; the interpreter takes some 50 MB of it
-    files: int = 16 << 20  # bytes that any one file may have
-    output: int = 64 << 10  # bytes kept of stdout and stderr together; the rest is read and thrown away
+    seconds: float = 10.0  # wall-clock time from the code's first line on; also processor time of all threads together
+    memory: int = 1 << 30  # bytes of address space; the interpreter takes about 50 MB
+    files: int = 16 << 20  # bytes per file
+    output: int = 64 << 10  # bytes kept of stdout and stderr together; the rest is discarded
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. ``reason`` and ``output`` are the code's own words in part: show them, do not trust them."""
+    """The result of a run. ``reason`` and ``output`` contain text of the code: show them, do not trust them."""
 
     passed: bool
     reason: str  # "passed", "failed: …", "blocked: …", "timed out after 10 s", "out of memory", "killed by signal …"
@@ -60,26 +61,26 @@ class SandboxError(RuntimeError):
 
 
 DEFAULT = Limits()
-START_SECONDS = 60.0  # for the interpreter's start, which a busy machine draws out; it does not count as the code's
-LOOK_SECONDS = 0.2  # between two looks at the scratch folder's size and the number of threads
+START_SECONDS = 60.0  # for the interpreter's start, which is slow on a busy machine; not part of ``Limits.seconds``
+CHECK_SECONDS = 0.2  # between two checks of the scratch folder's size and the number of threads
 SCRATCH_FILES, SCRATCH_ENTRIES, THREADS = 8, 2000, 256
 CHILD = "import sys; sys.path.append(sys.argv.pop()); from sandbox_child import child; sys.path.pop(); child()"
 READABLE = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
 def available() -> str | None:
-    """None where the sandbox works on this system, found out by a run; else why it does not."""
+    """None if the sandbox works on this system, tested by a run; else the reason why not."""
     return _missing() or _trial()
 
 
 def run_python(code: str, limits: Limits = DEFAULT) -> Outcome:
-    """Runs the code as ``__main__`` and says whether it came to its end without an exception.
+    """Run the code as ``__main__``; it passes if it reaches its end without an exception.
 
-    Code that leaves early, be it with status 0, has not passed: nor has ``unittest.main()``, which leaves. Tests are
-    plain assertions behind the code that they test. What the code started in threads ends with it. Modes and times of
-    files cannot be set; hashes of strings are the same in each run. It may be called from several threads at once.
+    Code that exits early has not passed, even with status 0; ``unittest.main()`` exits, too. Tests are plain assertions
+    after the code that they test. Threads of the code end with it. Modes and times of files cannot be set; hashes of
+    strings are the same in each run. The function is thread-safe.
 
-    Raises SandboxError where the sandbox is not to be had, OSError where the disk is full.
+    Raises SandboxError if the sandbox is not available, OSError if the disk is full.
 
     >>> run_python("assert 1 + 1 == 3").reason  # doctest: +SKIP
     'failed: AssertionError (line 1: assert 1 + 1 == 3)'
@@ -97,7 +98,7 @@ def run_python(code: str, limits: Limits = DEFAULT) -> Outcome:
 
 @functools.cache
 def _missing() -> str | None:
-    """Why the sandbox cannot work here, as far as known without a run; else None."""
+    """The reason why the sandbox cannot work here, as far as known without a run; else None."""
     machine = platform.machine()
     if sys.platform != "linux":
         return f"generated code is run under Landlock and seccomp, which are Linux's; this is {sys.platform}"
@@ -105,8 +106,8 @@ def _missing() -> str | None:
         return f"generated code is run on {' and '.join(MACHINES)} with 64 bits; this is {machine}"
     if (version := landlock_version()) < 1:
         return (
-            f"this kernel has no Landlock ({os.strerror(-version)}), which keeps generated code from other files: it "
-            "takes Linux 5.13 with landlock among the lsm= of its command line, and a container that lets it through"
+            f"this kernel has no Landlock ({os.strerror(-version)}), which keeps generated code from other files; use "
+            "Linux 5.13 or later with landlock in the lsm= of its command line, and a container that permits Landlock"
         )
     return None if sys.executable else "generated code is run by sys.executable, which is not set"
 
@@ -120,8 +121,8 @@ def _trial() -> str | None:
     return None if outcome.passed else f"an empty program did not pass in the sandbox: {outcome.reason}"
 
 
-class _Ear:
-    """Keeps the first bytes that come through a pipe and discards the rest, so that output cannot fill memory."""
+class _PipeReader:
+    """Keeps the first bytes of a pipe and discards the rest, so that output cannot fill the memory."""
 
     def __init__(self, pipe: int, most: int) -> None:
         self.pipe, self.most, self.kept = pipe, most, bytearray()
@@ -138,19 +139,19 @@ class _Ear:
 
 
 def _run(code: str, limits: Limits, scratch: Path) -> Outcome:
-    """Starts the child, listens to it, and leaves no process behind."""
+    """Start the child, read its report and output, and leave no process behind."""
     nonce = secrets.token_hex(16).encode()
-    hear, tell = os.pipe()
-    with open(hear, "rb", buffering=0):
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb", buffering=0):
         try:
-            process = _start(code, limits, scratch, nonce, tell)
+            process = _start(code, limits, scratch, nonce, write_end)
         finally:
-            os.close(tell)
+            os.close(write_end)
         with process:
             assert process.stdout is not None
-            report, output = _Ear(hear, 4096), _Ear(process.stdout.fileno(), limits.output)
+            report, output = _PipeReader(read_end, 4096), _PipeReader(process.stdout.fileno(), limits.output)
             try:
-                stopped = _listen(process.pid, report, output, limits, scratch)
+                stopped = _wait(process.pid, report, output, limits, scratch)
             finally:
                 _kill(process)
             while report.read() or output.read():
@@ -159,16 +160,17 @@ def _run(code: str, limits: Limits, scratch: Path) -> Outcome:
     text = output.kept.decode("utf-8", "replace")
     if not message.startswith(READY):
         last = (text.strip().splitlines() or [stopped or f"status {process.returncode}"])[-1]
-        raise SandboxError(f"{sys.executable} could not lock itself in to run generated code: {last}")
+        raise SandboxError(f"{sys.executable} could not confine itself to run generated code: {last}")
     reason = _reason(message.removeprefix(READY), nonce, stopped, process.returncode, limits)
     return Outcome(reason == "passed", reason, text)
 
 
-def _start(code: str, limits: Limits, scratch: Path, nonce: bytes, tell: int) -> "subprocess.Popen[bytes]":
-    """The child, with its job on stdin: a file without a name, which a child that dies early cannot block."""
+def _start(code: str, limits: Limits, scratch: Path, nonce: bytes, write_end: int) -> "subprocess.Popen[bytes]":
+    """Start the child. Its job is on stdin, an unnamed file: unlike a pipe, a file cannot block if the child dies
+    early."""
     packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     job = {
-        **{"code": code.encode("utf-8", "surrogatepass"), "nonce": nonce, "tell": tell, "parent": os.getpid()},
+        **{"code": code.encode("utf-8", "surrogatepass"), "nonce": nonce, "report": write_end, "parent": os.getpid()},
         **{"seconds": limits.seconds, "memory": limits.memory, "files": limits.files, "threads": _tasks() + THREADS},
         **{"scratch": str(scratch), "packages": packages, "readable": [*READABLE, *_python(), *packages]},
     }
@@ -182,7 +184,7 @@ def _start(code: str, limits: Limits, scratch: Path, nonce: bytes, tell: int) ->
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[tell],
+                pass_fds=[write_end],
                 cwd=scratch,
                 env=_environment(scratch),
                 start_new_session=True,
@@ -192,12 +194,12 @@ def _start(code: str, limits: Limits, scratch: Path, nonce: bytes, tell: int) ->
 
 
 def _python() -> set[str]:
-    """Where the interpreter and its library live."""
+    """Folders of the interpreter and its library."""
     return {sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix}
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """One thread for each library that has its own, since their buffers are counted as address space."""
+    """The child's environment: one thread per numerical library, since their buffers count as address space."""
     inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     folders = {"PATH": "/usr/bin:/bin", "HOME": str(scratch), "TMPDIR": str(scratch)}
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -205,36 +207,37 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 
 def _tasks() -> int:
-    """How many threads there are in the system: RLIMIT_NPROC counts all of a user's, and the child comes on top."""
+    """Number of threads on the system: RLIMIT_NPROC counts all of the user's threads, not the child's alone."""
     return int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
 
 
-def _listen(child: int, report: _Ear, output: _Ear, limits: Limits, scratch: Path) -> str:
-    """Waits until the child has died by itself, and returns ""; or until it must be stopped, and returns why."""
-    ears = {ear.pipe: ear for ear in (report, output)}
+def _wait(child: int, report: _PipeReader, output: _PipeReader, limits: Limits, scratch: Path) -> str:
+    """Wait until the child ends by itself, and return ""; or until it must be stopped, and return the reason."""
+    readers = {reader.pipe: reader for reader in (report, output)}
     death = os.pidfd_open(child)
     with open(death, "rb", buffering=0):
         poller = select.poll()
-        for pipe in (*ears, death):
+        for pipe in (*readers, death):
             poller.register(pipe, select.POLLIN)
-        ready, look, end = False, 0.0, time.monotonic() + START_SECONDS
+        ready, next_check, end = False, 0.0, time.monotonic() + START_SECONDS
         while (now := time.monotonic()) < end:
-            for pipe, _ in poller.poll(1000 * min(end - now, LOOK_SECONDS)):
+            for pipe, _ in poller.poll(1000 * min(end - now, CHECK_SECONDS)):
                 if pipe == death:
                     return ""
-                if not ears[pipe].read():
+                if not readers[pipe].read():
                     poller.unregister(pipe)
             if not ready and report.kept.startswith(READY):
                 ready, end = True, time.monotonic() + limits.seconds
-            if now > look:
-                look = now + LOOK_SECONDS
+            if now > next_check:
+                next_check = now + CHECK_SECONDS
                 if excess := _excess(child, scratch, SCRATCH_FILES * limits.files):
                     return f"blocked: {excess}"
     return f"timed out after {limits.seconds if ready else START_SECONDS:g} s"
 
 
 def _excess(child: int, scratch: Path, most: int) -> str:
-    """What no limit of the kernel's holds: RLIMIT_NPROC does not bind root, and none is for a folder."""
+    """An exceeded limit that the kernel does not enforce, else "": RLIMIT_NPROC does not bind root, and folders have no
+    limit."""
     with suppress(FileNotFoundError):
         if len(os.listdir(f"/proc/{child}/task")) > THREADS:
             return f"more than {THREADS} threads"
@@ -242,7 +245,7 @@ def _excess(child: int, scratch: Path, most: int) -> str:
 
 
 def _overfull(scratch: Path, most: int) -> bool:
-    """Whether the folder holds too much, as far as one can see: what is nested beyond the longest path is not seen."""
+    """Whether the folder has too many bytes or entries. Entries nested deeper than the longest path are not counted."""
     pending, entries, size = [str(scratch)], 0, 0
     while pending:
         with suppress(OSError), os.scandir(pending.pop()) as listing:
@@ -257,13 +260,13 @@ def _overfull(scratch: Path, most: int) -> bool:
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Before it is waited for: until then no other process has its number."""
+    """Kill the child and its threads. Call this before ``wait``, after which another process may get its number."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _remove(outer: Path) -> None:
-    """Deletes a folder level by level, so that it may be nested deeper than paths and recursion reach."""
+    """Delete a folder level by level, since it may be nested deeper than paths and recursion allow."""
     pending, moved = [outer / "scratch"], 0
     while pending:
         folder = pending.pop()
@@ -271,7 +274,7 @@ def _remove(outer: Path) -> None:
             if entry.is_dir(follow_symlinks=False):
                 moved += 1
                 pending.append(outer / str(moved))
-                os.chmod(entry.path, 0o700)  # the code may have made it without a right
+                os.chmod(entry.path, 0o700)  # the code may have removed our permissions
                 os.rename(entry.path, pending[-1])
             else:
                 os.unlink(entry.path)
@@ -280,7 +283,7 @@ def _remove(outer: Path) -> None:
 
 
 def _reason(message: bytes, nonce: bytes, stopped: str, status: int, limits: Limits) -> str:
-    """What became of the code, from what the child reported and how it died."""
+    """The reason of an outcome, from the child's report and its exit status."""
     if message == nonce:
         return "passed"
     if stopped:
@@ -292,4 +295,4 @@ def _reason(message: bytes, nonce: bytes, stopped: str, status: int, limits: Lim
         return f"timed out after {limits.seconds:g} s of processor time"
     if status < 0:
         return f"killed by signal {-status} ({signal.strsignal(-status)})"
-    return f"failed: it ended itself with status {status} before its last line"
+    return f"failed: the code exited with status {status} before its last line"

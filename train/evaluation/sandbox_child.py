@@ -1,7 +1,7 @@
-"""The sandbox's other half (``train.evaluation.sandbox``), in the child: locks itself in, then runs the code.
+"""The child process of the sandbox (``train.evaluation.sandbox``): restricts itself, then runs the code.
 
-Everything up to ``execute`` runs before the foreign code does, in one thread. The child imports this file alone, from
-its folder, so it takes nothing but the standard library.
+Everything up to ``execute`` runs before the foreign code, in one thread. The child imports this file alone, so it uses
+the standard library only.
 """
 
 import ctypes
@@ -23,11 +23,11 @@ from typing import Any, NoReturn
 READY = b"locked in\n"
 PROGRAM = "<program>"
 
-# seccomp's word for the architecture (linux/audit.h), and which of the two numbers of a call below is its own.
+# The architecture's number in seccomp (linux/audit.h), and the index of its number in each pair below.
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
-# Calls by name, with their numbers on x86_64 and aarch64 (asm/unistd_64.h, asm-generic/unistd.h). A list of what is
-# allowed, since a list of what is forbidden ages with each new kernel.
+# System calls by name, with their numbers on x86_64 and aarch64 (asm/unistd_64.h, asm-generic/unistd.h). An allow-list,
+# since a deny-list becomes incomplete with each new kernel.
 ALLOWED = """
     read=0/63 write=1/64 readv=19/65 writev=20/66 pread64=17/67 pwrite64=18/68 preadv=295/69 pwritev=296/70
     preadv2=327/286 pwritev2=328/287 lseek=8/62 close=3/57 close_range=436/436 dup=32/23 dup2=33/- dup3=292/24
@@ -53,32 +53,33 @@ ALLOWED = """
     shutdown=48/210 getsockopt=55/209 setsockopt=54/208 getsockname=51/204 getpeername=52/205
 """
 
-# Answered "done" and not done. Landlock does not watch over modes and times, so outside the scratch folder they would
-# change; refused altogether, ``shutil.copy`` would fail.
+# These calls report success and do nothing. Landlock does not cover modes and times of files, so the calls would work
+# outside the scratch folder; a refusal would make ``shutil.copy`` fail.
 IGNORED = """
     chmod=90/- fchmod=91/52 fchmodat=268/53 utime=132/- utimes=235/- futimesat=261/- utimensat=280/88
 """
 
-# Allowed when each named argument, under the mask, is one of the values: see ``_conditions``.
+# Allowed if each listed argument, under its mask, has one of the values in ``_conditions``.
 CONDITIONAL = """
     open=2/- openat=257/56 clone=56/220 kill=62/129 tgkill=234/131 prlimit64=302/261 fcntl=72/25 ioctl=16/29
     prctl=157/167 socketpair=53/199
 """
-YOUNG = 424  # from this number on, calls are so young that the C library knows how to do without: "no such call"
+NEW_CALLS = 424  # calls from this number on get ENOSYS: they are new, so the C library has a fallback
 
 
 def child() -> NoReturn:
+    """Run in the child: read the job from stdin, apply the restrictions, run the code."""
     job = marshal.load(sys.stdin.buffer)
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     del sys.modules["sandbox_child"]
     sys.argv, sys.path = [PROGRAM], sys.path + job["packages"]
     _lock(job)
-    execute(job["code"].decode("utf-8", "surrogatepass"), job["tell"], job["nonce"])
+    execute(job["code"].decode("utf-8", "surrogatepass"), job["report"], job["nonce"])
 
 
 def _lock(job: dict[str, Any]) -> None:
-    """Applies every restriction. Raises OSError with the name of the one that fails."""
+    """Apply every restriction. Raises OSError with the name of a restriction that fails."""
     libc = ctypes.CDLL(None, use_errno=True)
     _done(libc.prctl(1, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != job["parent"]:
@@ -100,7 +101,7 @@ def _done(result: int, what: str) -> int:
 
 
 def _limit(job: dict[str, Any]) -> None:
-    import resource  # not on every system on which this file is imported
+    import resource  # missing on some systems that import this file
 
     processor = math.ceil(time.process_time() + job["seconds"])
     ceilings = {
@@ -119,7 +120,7 @@ def _limit(job: dict[str, Any]) -> None:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """All but CAP_DAC_READ_SEARCH: in a container, root may need it to read a Python that belongs to somebody else."""
+    """Drop all capabilities but CAP_DAC_READ_SEARCH: in a container, root may need it to read another user's Python."""
     header, sets = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
     _done(libc.capget(header, sets), "capget")
     effective, permitted, _, *_ = struct.unpack("6I", sets.raw)
@@ -128,14 +129,14 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
 
 
 def landlock_version() -> int:
-    """Of Landlock's interface, 1 or more; where there is none, the error's number, negative."""
+    """Version of Landlock's interface, 1 or more; without Landlock, the negative error number."""
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(444, None, ctypes.c_size_t(0), 1)
     return -ctypes.get_errno() if version < 0 else int(version)
 
 
 def _landlock(libc: ctypes.CDLL, scratch: str, readable: list[str]) -> None:
-    """linux/landlock.h: rights are bits, and each version of the interface knows more of them."""
+    """Restrict file access (linux/landlock.h). Rights are bits; each version of the interface has more of them."""
     version = landlock_version()
     known = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
     rules = struct.pack("QQQ", known, 3, 3)[: 8 if version < 4 else 16 if version < 6 else 24]
@@ -150,7 +151,7 @@ def _landlock(libc: ctypes.CDLL, scratch: str, readable: list[str]) -> None:
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
-    """The rights to a file, or to all that is below a folder. A path that is not there needs none."""
+    """Grant rights to a file, or to everything in a folder. A missing path is skipped."""
     with suppress(FileNotFoundError):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rule = struct.pack("=Qi", rights, place)
@@ -169,73 +170,75 @@ def system_calls(machine: str, pid: int) -> bytes:
     for name, number in _numbers(CONDITIONAL, column).items():
         block = [line for condition in _conditions(pid)[name] for line in _check(*condition, refuse)]
         lines += [_line(EQUAL, number, 0, len(block) + 1), *block, _line(RETURN, allow)]
-    return b"".join([*lines, _line(AT_LEAST, YOUNG, 0, 1), _line(RETURN, unknown), _line(RETURN, refuse)])
+    return b"".join([*lines, _line(AT_LEAST, NEW_CALLS, 0, 1), _line(RETURN, unknown), _line(RETURN, refuse)])
 
 
 LOAD, MASK, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 
 
 def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    """The jumps are counts of lines to leave out."""
+    """One instruction; jumps are numbers of lines to skip."""
     return struct.pack("HBBI", code, if_true, if_false, value)
 
 
 def _check(argument: int, mask: int, values: tuple[int, ...], refuse: int) -> list[bytes]:
-    """Goes on behind its last line where the argument is one of the values. Its low half counts: all are ints."""
+    """Instructions that refuse unless the argument has one of the values. Only the low half of an argument is compared:
+    all are ints."""
     equal = [_line(EQUAL, value, len(values) - at, 0) for at, value in enumerate(values)]
     return [_line(LOAD, 16 + 8 * argument), _line(MASK, mask), *equal, _line(RETURN, refuse)]
 
 
 def _numbers(listed: str, column: int) -> dict[str, int]:
-    """Names to numbers, in the order of the list; a call that this architecture does not have is left out."""
+    """Numbers by name, in the order of the list, without calls that this architecture lacks."""
     pairs = [word.split("=") for word in listed.split()]
     return {name: int(number) for name, both in pairs if (number := both.split("/")[column]) != "-"}
 
 
 def _conditions(pid: int) -> dict[str, list[tuple[int, int, tuple[int, ...]]]]:
-    """For each call, the arguments that it depends on: which, under which mask, and the values that are let through.
+    """For each call: the arguments to check, each with its index, its mask and the permitted values.
 
-    Landlock before its third version lets a file be emptied that is opened for reading only, hence ``open``.
+    Before its third version, Landlock lets a file be truncated that is opened for reading only, hence ``open``.
     """
     every, cut = 0xFFFFFFFF, os.O_TRUNC
     modes = (os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_WRONLY | cut, os.O_RDWR | cut)
     return {
         "open": [(1, os.O_ACCMODE | cut, modes)],
         "openat": [(2, os.O_ACCMODE | cut, modes)],
-        "clone": [(0, every, (0x3D0F00, 0x7D0F00))],  # what glibc and musl ask for a thread
+        "clone": [(0, every, (0x3D0F00, 0x7D0F00))],  # the flags of a thread in glibc and musl
         "kill": [(0, every, (pid,))],
         "tgkill": [(0, every, (pid,))],
         "prlimit64": [(0, every, (0, pid))],
-        # F_DUPFD, F_GETFD to F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC; not F_SETOWN, by which a signal goes elsewhere
+        # F_DUPFD, F_GETFD to F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC; not F_SETOWN, which can send a signal to another
+        # process
         "fcntl": [(1, every, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030))],
         "ioctl": [(1, every, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451))],  # isatty, size, blocking, inheriting
         "prctl": [(0, every, (15, 16, 0x53564D41))],  # names of threads and of memory
-        # A pair of connected stream sockets, out of which no way leads: asyncio wakes itself through one.
+        # A pair of stream sockets, connected to each other only: asyncio wakes itself through one.
         "socketpair": [(0, every, (1,)), (1, every & ~0x80800, (1,))],
     }
 
 
-def execute(code: str, tell: int, nonce: bytes) -> NoReturn:
-    """Runs the code and reports. The token is written on one path only, behind the last line of the code.
+def execute(code: str, report: int, nonce: bytes) -> NoReturn:
+    """Run the code and report. The token is written in one place only, after the last line of the code.
 
-    What the report needs is taken hold of first: the code may put anything in the place of builtins and modules.
+    Functions for the report are bound first, since the code may replace builtins and modules.
     """
     write, leave, streams = os.write, os._exit, (sys.stdout, sys.stderr)
     main = ModuleType("__main__")
     main.__file__, sys.modules["__main__"] = PROGRAM, main
     linecache.cache[PROGRAM] = (len(code), None, code.splitlines(keepends=True), PROGRAM)
-    write(tell, READY)
+    write(report, READY)
     try:
         exec(compile(code, PROGRAM, "exec", dont_inherit=True), main.__dict__)
     except BaseException as error:
-        write(tell, _explain(error))
+        write(report, _explain(error))
         _flush(streams)
         with suppress(BaseException):
             trace = error.__traceback__ and error.__traceback__.tb_next
             traceback.print_exception(type(error), error, trace, file=streams[1])
         _flush(streams)
         leave(1)
-    write(tell, nonce)
+    write(report, nonce)
     _flush(streams)
     leave(0)
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 DRAWS = 1000
 LEVEL = 0.05
 TOP = 5
-OPENING, CLOSING = 3, 4  # words: as many as stay the same while the rest of the sentence goes with the topic
-GRADED = 10  # words from which a reading level says something
-COMMON = 0.01  # a phrase that so many answers share, for each item, is a category of its own: three at least
+OPENING, CLOSING = 3, 4  # words: enough to be common, few enough to be independent of the topic
+GRADED = 10  # least number of words for a reading level
+COMMON = 0.01  # least share of answers, over both sides, for a phrase to be its own category; three at least
 OTHER, NONE = "(other)", "(none)"
 
 UNITS = {
@@ -34,12 +34,13 @@ UNITS = {
 
 
 class Manner(NamedTuple):
-    """What one answer looks like. Words, sentences and what is made of them are those of its prose: no code, tables.
+    """Style features of one answer. Words, sentences and features of these are taken from its prose, without code and
+    tables.
 
-    ``grade``: see ``grade_level``; None for fewer than ten words or another language than English.
-    ``opening``: the first three words up to the first stop; ``closing``: the first four words of the last sentence;
-    both without case and marks. ``first_person``: None in a language whose pronouns are not listed.
-    ``script``: each that has a tenth of the letters. ``language``: ISO 639, None where it cannot be told.
+    ``grade``: see ``grade_level``; None for fewer than ten words or another language than English. ``opening``: the
+    first three words up to the first stop; ``closing``: the first four words of the last sentence; both without case
+    and marks. ``first_person``: None in a language whose pronouns are not listed. ``script``: all scripts with at least
+    a tenth of the letters. ``language``: ISO 639, None if unknown.
     """
 
     words: int
@@ -63,7 +64,7 @@ class Manner(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """In how many answers a phrase stands, before and after."""
+    """Number of answers with a phrase, before and after."""
 
     phrase: str
     before: int
@@ -72,15 +73,15 @@ class Shift(NamedTuple):
 
 @dataclass(frozen=True)
 class Drift:
-    """How one feature changed over ``items``, those for which both answers have it.
+    """The change of one feature over ``items`` items, those with the feature in both answers.
 
-    ``before`` and ``after`` are means; of categories, the shares of ``moved``, the one whose share changed most
-    (picked for that, so its interval is a little narrow).
-    ``distance`` is between the two distributions, in ``unit``: Wasserstein-1 of numbers, total variation of
-    categories. ``interval``: after − before, paired percentile bootstrap, 95 % (Efron and Tibshirani 1993, ch. 13).
-    ``p``: how often the distance is as large when each item's two answers change sides at random (ch. 15; counted
-    as in Phipson and Smyth 2010, SAGMB 9:39). ``beyond_chance``: p under 5 %, so of twenty features that did not
-    change one is. ``grew`` and ``shrank``: the five categories that gained or lost most answers, two at least.
+    ``before`` and ``after`` are means; for categories, the shares of ``moved``, the category whose share changed most
+    (chosen for that, so its interval is slightly too narrow). ``distance``: between the two distributions, in ``unit``:
+    Wasserstein-1 of numbers, total variation of categories. ``interval``: after − before, paired percentile bootstrap,
+    95 % (Efron and Tibshirani 1993, ch. 13). ``p``: how often the distance is as large if each item's two answers are
+    swapped at random (ch. 15; counted as in Phipson and Smyth 2010, SAGMB 9:39). ``beyond_chance``: p below 5 %, which
+    one in twenty unchanged features reaches. ``grew`` and ``shrank``: the five categories that gained or lost most
+    answers, two or more.
     """
 
     name: str
@@ -105,14 +106,14 @@ _COUNTED = {
     "bullets": r"^[ \t]*[-*+•][ \t]+\S",
     "numbered": r"^[ \t]*\d{1,3}[.)][ \t]+\S",
     "bold": r"\*\*[^\s*](?:[^*\n]*[^\s*])?\*\*|(?<!\w)__[^\s_](?:[^_\n]*[^\s_])?__(?!\w)",
-    "tables": r"^[ \t]*+\|?[ \t]*+:?-++:?(?:[ \t]*+\|[ \t]*+:?-++:?)++[ \t]*+\|?[ \t]*+$",  # under a table's head
+    "tables": r"^[ \t]*+\|?[ \t]*+:?-++:?(?:[ \t]*+\|[ \t]*+:?-++:?)++[ \t]*+\|?[ \t]*+$",  # the line below the head
     "questions": r"[?？؟]",
     "exclamations": r"[!！]",
     "emoji": f"[\U0001f1e6-\U0001f1ff]{{2}}|{_EMOJI}(?:\u200d{_EMOJI})*",
 }
 _PATTERNS = {name: re.compile(pattern, re.MULTILINE) for name, pattern in _COUNTED.items()}
 _LINES = re.compile(r"\n+|(?<=[。！？।])")
-_INSIDE = re.compile(r"[.!?…][\"'”’)\]]*\s+\S")  # else a line is one sentence, and spaCy need not look
+_INSIDE = re.compile(r"[.!?…][\"'”’)\]]*\s+\S")  # a line without a match is one sentence, without spaCy
 _STOP = re.compile(r"[,.!?:;…。！？，、：；।]|\s[–—-]\s")
 _BLANKS = re.compile(r"[\s—–/|]+")
 _LETTERS = re.compile(rf"[\s—–/|]+|(?<=[{UNSPACED}])|(?=[{UNSPACED}])")  # Han, kana, Thai …: each letter is a word
@@ -127,7 +128,7 @@ _FIRST_PERSON = {
 
 
 def manner(text: str, lang: str = "en") -> Manner:
-    """What an answer looks like to a reader; ``lang``: the language that answers should be in.
+    """Style features of an answer; ``lang``: the language that answers should be in.
 
     >>> manner("Sure! The sky is **blue**. I hope that helps.").closing
     'i hope that helps'
@@ -149,7 +150,7 @@ def manner(text: str, lang: str = "en") -> Manner:
 
 
 def words(text: str) -> list[str]:
-    """What stands between blanks and holds a letter or digit; each letter of a script that is written without blanks.
+    """The words of a text: pieces between blanks with a letter or digit; in scripts without blanks, each letter.
 
     >>> words("Don't — it's 3.5 mg, 你好!")
     ["Don't", "it's", '3.5', 'mg,', '你', '好']
@@ -170,7 +171,7 @@ def sentences(text: str, lang: str = "en") -> list[str]:
 def _sentencizer(lang: str) -> Any:
     import spacy
 
-    rules = {"nlp": {"tokenizer": {"@tokenizers": "spacy.Tokenizer.v1"}}}  # some languages' own need more packages
+    rules = {"nlp": {"tokenizer": {"@tokenizers": "spacy.Tokenizer.v1"}}}  # some tokenizers need more packages
     nlp = spacy.blank(lang, config=rules)
     nlp.add_pipe("sentencizer")
     return nlp
@@ -204,7 +205,7 @@ def _first_person(spoken: Sequence[str], lang: str) -> float | None:
         return None
     pronouns = set(_FIRST_PERSON[lang].split())
     heads = (word.strip(_MARKS).replace("’", "'").partition("'")[0] for word in spoken)
-    mine = sum(head.casefold() in pronouns for head in heads if head == "I" or not head.isupper())  # not the US
+    mine = sum(head.casefold() in pronouns for head in heads if head == "I" or not head.isupper())  # "US" is no pronoun
     return mine / max(1, len(spoken))
 
 
@@ -221,12 +222,13 @@ def _phrase(text: str, most: int) -> str:
 
 
 def drift(before: Sequence[str], after: Sequence[str], lang: str = "en") -> list[Drift]:
-    """How the manner of answers changed; ``before`` and ``after``: the two models' answers, in one order of items."""
+    """Style changes between two models' answers, given in the same order of items."""
     return distance([manner(text, lang) for text in before], [manner(text, lang) for text in after])
 
 
 def distance(before: Sequence[Manner], after: Sequence[Manner], seed: int = 0) -> list[Drift]:
-    """One ``Drift`` per feature that some item has on both sides. Raises ValueError where the items do not pair."""
+    """One ``Drift`` per feature that some item has on both sides. Raises ValueError for different numbers of
+    answers."""
     if len(before) != len(after):
         raise ValueError(f"{len(before)} answers before and {len(after)} after: give both models' answers to each item")
     drifts = []
@@ -248,7 +250,7 @@ def wasserstein(before: "Numbers", after: "Numbers") -> float:
 
 
 def total_variation(before: "Numbers", after: "Numbers") -> float:
-    """Half the summed differences of the categories' shares: what share of answers would have to change category.
+    """Half the summed differences of the categories' shares: the share of answers that would have to change category.
 
     Levin, Peres and Wilmer 2009, Markov Chains and Mixing Times, proposition 4.2.
     """
@@ -272,7 +274,7 @@ def _of_words(name: str, pairs: Sequence[tuple[str, str]], seed: int) -> Drift:
     old, new = (_rows([pair[side] for pair in pairs], labels) for side in (0, 1))
     shares, moves = old.mean(axis=0), new - old
     gap = total_variation(shares, new.mean(axis=0))
-    # Where all of them are swapped, the shares move the other way: so a swap is a sign.
+    # Swapping an item's answers reverses the sign of its move.
     signs = (1 - 2 * swap.astype(old.dtype) for swap in _swaps(len(pairs), seed))
     chance = [total_variation(shares * 0, sign @ moves / len(pairs)) for sign in signs]
     most = int(abs(moves.mean(axis=0)[: len(labels) - 1 or 1]).argmax())
@@ -282,13 +284,14 @@ def _of_words(name: str, pairs: Sequence[tuple[str, str]], seed: int) -> Drift:
 
 
 def _labels(before: Counter[str], after: Counter[str], least: float) -> list[str]:
-    """The categories, rare ones as one: the last. Both sides count, so that no swap would make others of them."""
+    """The categories; the last one contains all rare phrases. Both sides are counted, so that swaps do not change the
+    categories."""
     total = before + after
     return [*sorted(phrase for phrase in total if total[phrase] >= least), OTHER]
 
 
 def _rows(phrases: Sequence[str], labels: Sequence[str]) -> "Numbers":
-    """A one at each answer's category: float64 [answers, categories]."""
+    """The answers' categories, one-hot: float64 [answers, categories]."""
     import numpy as np
 
     place = {label: at for at, label in enumerate(labels)}
@@ -312,7 +315,7 @@ def _drift(name: str, old: "Numbers", new: "Numbers", gap: float, chance: Sequen
 
 
 def _swaps(items: int, seed: int) -> "Iterator[Marked]":
-    """Which items' answers change sides, each with even odds."""
+    """Random swaps: for each draw, which items' answers change sides, each with probability 1/2."""
     import numpy as np
 
     rng = np.random.default_rng(seed)

@@ -1,8 +1,8 @@
-"""Evaluation suites: JSONL files of prompts with checks, read strictly, and proven able to pass and to fail.
+"""Evaluation suites: JSONL files of prompts with checks, validated strictly; every item can pass and can fail.
 
 One item per line: ``{"id", "suite", "role"?, "prompt", "checks": [{"kind", "value", "ignore_case"?}], "expected"?}``.
-The prompt is a string or a list of ``{role, content}``. A file may hold several suites, and a suite may lie
-in several files. All items of a suite have the same role.
+The prompt is a string or a list of ``{role, content}``. A file may contain several suites, and a suite may be spread
+over several files. All items of a suite have the same role.
 """
 
 import json
@@ -18,9 +18,9 @@ from curate.config.settings import Strict
 from curate.errors import CurateError
 from train.evaluation.checks import Check, correct
 
-MOST_ERRORS = 10  # shown at once; a wrong file mostly has the same error on every line
+MOST_ERRORS = 10  # errors shown at once; a wrong file mostly has the same error on every line
 
-Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # it also names a file
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # also the name of a file
 
 Role = Literal["new", "retention"]
 """What an item measures. ``new``: what the model is to learn; ``retention``: what the model is to keep."""
@@ -36,7 +36,7 @@ class Message(Strict):
 
 
 class Item(Strict):
-    """One question, and the checks that all must hold for an answer to be right."""
+    """One question, and the checks, all of which a right answer passes."""
 
     id: str = Field(min_length=1)
     suite: Name
@@ -67,7 +67,7 @@ class Suite:
 
     name: str
     items: tuple[Item, ...]
-    harness: Any = None  # ``train.evaluation.harness.Harness``, where the items are its to ask
+    harness: Any = None  # ``train.evaluation.harness.Harness``, if the harness asks the items
 
     @property
     def role(self) -> Role:
@@ -107,7 +107,7 @@ def sample(suite: Suite, limit: int | None, seed: int) -> Suite:
 
 
 def draw(name: str, items: int, limit: int | None, seed: int) -> Sequence[int]:
-    """At most ``limit`` of so many items, by the seed and the suite's name, in order."""
+    """Indices of at most ``limit`` of ``items`` items, drawn by the seed and the suite's name, in order."""
     if limit is None or limit >= items:
         return range(items)
     return sorted(random.Random(f"{seed}:{name}").sample(range(items), limit))
@@ -125,7 +125,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Iterator[tuple[str, Item | str]]:
-    """Each line that is not blank: where it stands, and its item or what is wrong with it."""
+    """Each line that is not blank: its file and line number, and its item or the error in it."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

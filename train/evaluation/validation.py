@@ -1,4 +1,4 @@
-"""Checks the harness's items before a model answers: the gold answer must pass, and an empty answer must fail."""
+"""Check the harness's items before a model answers: the gold answer must pass, and an empty answer must fail."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -8,30 +8,30 @@ from train.evaluation.harness import RIGHT, HarnessError, choices_of, document, 
 from train.evaluation.suites import Item, Suite
 
 FAR = -1e4  # log-probability of a rejected choice
-IN_SENTENCES = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})  # of IFEval
-MOST = 0.05  # of a suite's items that may be left out; more, and the task itself is broken
+IN_SENTENCES = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})  # in IFEval
+MOST = 0.05  # largest share of items to leave out; with more, the task itself is broken
 
 
 def prove(suite: Suite) -> tuple[Suite, list[str]]:
-    """The suite without the items that cannot be passed, or cannot be failed; and the ids of these.
+    """The suite without the items that cannot be passed or cannot be failed, and these items' ids.
 
-    (Three of NQ-open's answers are an article, which its metric ignores.) Of tasks without gold answers (IFEval) only
-    the empty answer is tried, and items that need nltk's sentences are left out where these are not here. Raises
-    ``HarnessError`` where so many fail that the file or the task is broken.
+    (Three gold answers of NQ-open are articles, which its metric ignores.) For tasks without gold answers (IFEval),
+    only the empty answer is tried. Items that need nltk's sentence data are left out if the data are not installed.
+    Raises ``HarnessError`` if more than ``MOST`` of the items fail, since then the file or the task is broken.
     """
     tasks = suite.harness.tasks(suite.name)
-    blind = [item.id for item in suite.items if _lacks_sentences(document(suite, tasks, item)[1])]
-    suite = replace(suite, items=tuple(item for item in suite.items if item.id not in set(blind)))
-    failed = [item.id for item in suite.items if not _tells(*document(suite, tasks, item), item)]
+    unsupported = [item.id for item in suite.items if _lacks_sentences(document(suite, tasks, item)[1])]
+    suite = replace(suite, items=tuple(item for item in suite.items if item.id not in set(unsupported)))
+    failed = [item.id for item in suite.items if not _discriminates(*document(suite, tasks, item), item)]
     if len(failed) > MOST * len(suite.items):
         raise HarnessError(f"--suite {suite.name}: the gold answer is not right, or an empty or wrong one is, in "
                            f"{len(failed)} of {len(suite.items)} items ({', '.join(failed[:5])} …); the file or the "
                            "task is broken")  # fmt: skip
     left = replace(suite, items=tuple(item for item in suite.items if item.id not in set(failed)))
-    return left, sorted(blind + failed, key=_numbers)
+    return left, sorted(unsupported + failed, key=_numbers)
 
 
-def _tells(task: Any, doc: Any, item: Item) -> bool:
+def _discriminates(task: Any, doc: Any, item: Item) -> bool:
     if task.OUTPUT_TYPE not in _ANSWERS:
         return True
     if item.expected is None:
@@ -57,7 +57,7 @@ def _has_sentences() -> bool:
 
 
 def _numbers(name: str) -> tuple[str, int]:
-    """Items in the order of their numbers within a task."""
+    """Sorts items by task and by number within the task."""
     task, _, number = name.rpartition("/")
     return task, int(number)
 
@@ -83,7 +83,7 @@ def _continue(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
     return [(0.0, True)], [(FAR, False)]
 
 
-def _say(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
+def _generate(task: Any, doc: Any, item: Item) -> tuple[list[Any], list[Any]]:
     """The gold answer and an empty answer, each after the task's filters."""
     return [_filtered(task, doc, _gold(task, doc))], [_filtered(task, doc, "")]
 
@@ -103,4 +103,4 @@ def _filtered(task: Any, doc: Any, text: str) -> Any:
     return next(iter(one.filtered_resps.values()))
 
 
-_ANSWERS = {"multiple_choice": _pick, "loglikelihood": _continue, "generate_until": _say}
+_ANSWERS = {"multiple_choice": _pick, "loglikelihood": _continue, "generate_until": _generate}

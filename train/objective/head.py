@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import torch
 
-HELD = 2**24
-"""Logits that are held at a time: 64 MiB in float32."""
+MAX_LOGITS = 2**24
+"""Most logits in memory at a time: 64 MiB in float32."""
 
 
 def scored_logits(model: Any, whole: Any, inputs: Any, index: torch.Tensor) -> torch.Tensor:
@@ -46,14 +46,14 @@ def logits_of(whole: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 
 def slices(count: int, vocab: int) -> list[slice] | None:
-    """Slices of ``count`` scored tokens that hold at most ``HELD`` logits each; None where all tokens fit at once.
+    """Slices of ``count`` scored tokens with at most ``MAX_LOGITS`` logits each; None if all tokens fit at once.
 
     >>> slices(1000, 1000), slices(300, 150_000)[:2]
     (None, [slice(0, 111, None), slice(111, 222, None)])
     """
-    if count * vocab <= HELD:
+    if count * vocab <= MAX_LOGITS:
         return None
-    width = max(1, HELD // vocab)
+    width = max(1, MAX_LOGITS // vocab)
     return [slice(begin, begin + width) for begin in range(0, count, width)]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from train.config.sft import Scope
 
 Weights = dict[str, Tensor]
-"""A model's weights by name, or one number for each weight; moved once to the device of the model's own weights."""
+"""A model's weights by name, or one number for each weight; moved once to the device of the model's weights."""
 
 Penalty = Callable[[Any], Tensor]
 """model -> the penalty on the model's weights, a scalar that is added to the loss."""
@@ -21,26 +21,30 @@ def start_of(model: Any) -> dict[str, Tensor]:
 
 
 def quadratic(start: Weights, strength: float, importance: Weights | None = None) -> Penalty:
-    """strength · Σ_i importance_i (θ_i − θ0_i)²; without ``importance`` all are 1.
+    """strength · Σ_i importance_i (θ_i − θ0_i)²; without ``importance``, every importance is 1.
 
-    With the diagonal of the Fisher information and λ/2 it is EWC (arXiv 1612.00796, eq. 3), with a path's Ω and c
-    Synaptic Intelligence (arXiv 1703.04200, eq. 4), with nothing and α/2 L2-SP (arXiv 1802.01483, eq. 2).
+    EWC (arXiv 1612.00796, eq. 3): importance is the diagonal of the Fisher information, strength λ/2. Synaptic
+    Intelligence (arXiv 1703.04200, eq. 4): importance is Ω, strength c. L2-SP (arXiv 1802.01483, eq. 2): no importance,
+    strength α/2.
     """
 
     def penalty(model: Any) -> Tensor:
-        moved = ((name, (weight - start[name]).square()) for name, weight in _held(model, start, importance or {}))
+        moved = ((name, (weight - start[name]).square()) for name, weight in _selected(model, start, importance or {}))
         return strength * _total(square * importance[name] if importance else square for name, square in moved)
 
     return penalty
 
 
 def projection(start: Weights, limit: float, scope: Scope = "tensor") -> Callable[[Any], None]:
-    """θ ← θ0 + (θ − θ0) · min(1, limit ‖θ0‖ / ‖θ − θ0‖), tensor by tensor or over all tensors at once (a ball around
-    the base model, as arXiv 2002.08253 has it by layers)."""
+    """Returns a function that projects a model's weights, in place, into a ball around the base model.
+
+    θ ← θ0 + (θ − θ0) · min(1, limit ‖θ0‖ / ‖θ − θ0‖), for each tensor or for all tensors together (arXiv 2002.08253 has
+    one ball per layer).
+    """
 
     @torch.no_grad()
     def project(model: Any) -> None:
-        trained = list(_held(model, start))
+        trained = list(_selected(model, start))
         parts = [[pair] for pair in trained] if scope == "tensor" else [trained]
         for part in parts:
             moved = _norm(weight - start[name] for name, weight in part)
@@ -52,17 +56,17 @@ def projection(start: Weights, limit: float, scope: Scope = "tensor") -> Callabl
     return project
 
 
-def _held(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
-    """The weights that the first of ``values`` names, after all values are on the weights' devices."""
+def _selected(model: Any, *values: Weights) -> Iterator[tuple[str, Tensor]]:
+    """The model's weights that the first of ``values`` names; moves all values to the weights' devices."""
     for name, weight in model.named_parameters():
         if name in values[0]:
             for each in values:
                 if name in each:
-                    each[name] = lying_as(weight, each[name])
+                    each[name] = placed_like(weight, each[name])
             yield name, weight
 
 
-def lying_as(weight: Tensor, values: Tensor) -> Tensor:
+def placed_like(weight: Tensor, values: Tensor) -> Tensor:
     """``values`` on the weight's device, sharded over processes like the weight."""
     mesh: Any = getattr(weight, "device_mesh", None)
     if mesh is None or hasattr(values, "device_mesh"):
@@ -83,7 +87,7 @@ def _norm(parts: Any) -> Tensor:
 
 
 def _whole(value: Tensor) -> Tensor:
-    """The whole value, the same in every process, where weights are sharded over processes."""
+    """A value over all shards, the same in every process, if weights are sharded; else the value itself."""
     gathered = getattr(value, "full_tensor", None)
     whole: Tensor = gathered() if gathered else value
     return whole

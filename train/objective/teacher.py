@@ -17,7 +17,7 @@ class Teacher:
 
     model: Any
     bf16: bool
-    as_base: Callable[[], AbstractContextManager[Any]] = nullcontext  # inside it, the model is the base model
+    as_base: Callable[[], AbstractContextManager[Any]] = nullcontext  # a context in which the model is the base model
 
     def __call__(self, inputs: Any, index: torch.Tensor) -> torch.Tensor:
         """Logits [n, vocab] at ``index`` [n] of the flattened batch."""
@@ -35,7 +35,7 @@ class Teacher:
             return logits_of(self.model, hidden)
 
     def _ready(self, device: torch.device) -> AbstractContextManager[Any]:
-        """Move a copy to the trained model's device."""
+        """Move the teacher to the trained model's device; returns the context in which the teacher runs."""
         if self.model.device != device:
             self.model.to(device)
         stack = ExitStack()

@@ -1,7 +1,7 @@
 """Write an evaluation as one self-contained HTML file, and as Markdown (``python -m train report``).
 
-The pages show ``results.json`` and recompute nothing. Model answers are untrusted text: the templates escape
-all of it, and the page's own policy forbids scripts and network.
+The pages show ``results.json`` and recompute nothing. Model answers are untrusted text: the templates escape all of
+them, and the page's content security policy forbids scripts and network.
 """
 
 import json
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 ALIKE = 0.6  # least share of common words at which the differing words are highlighted
-MOST_FLIPS = 200  # shown per suite; nobody reads thousands, and results.json has all of them
+MOST_FLIPS = 200  # shown per suite; results.json has all of them
 MOST_LINES = 20  # the same in Markdown, which cannot fold lists
-MOST_PAIRS = 500_000  # of pieces; beyond, frequent ones anchor no match: two long loops would take seconds
-LONGEST_WORD = 16  # characters that highlighting takes together
+MOST_PAIRS = 500_000  # of pieces; above it, difflib ignores frequent pieces: two long loops would take seconds
+LONGEST_WORD = 16  # characters of the longest piece to highlight
 LONGEST_CELL = 300  # characters of a prompt or an answer in Markdown
 
 
@@ -69,7 +69,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Group:
-    """Suites that are read together, on one scale."""
+    """Suites that are shown together, on one scale."""
 
     title: str
     axis: Axis
@@ -79,6 +79,8 @@ class Group:
 
 @dataclass(frozen=True)
 class FlipGroup:
+    """The flips of one suite; ``shown``: at most ``MOST_FLIPS`` of them."""
+
     suite: str
     lost: int
     gained: int
@@ -90,9 +92,9 @@ class FlipGroup:
 
 
 def write_report(folder: Path, out: Path | None = None) -> list[Path]:
-    """Write the pages of an evaluation folder; returns their paths, HTML first.
+    """Write the pages of an evaluation folder, and fill in cards (``fill_cards``); returns all paths, HTML first.
 
-    Raises ``EvaluateError`` where the folder holds no results.
+    Raises ``EvaluateError`` if the folder has no results.
     """
     results = load_results(folder)
     html = out or folder / "report.html"
@@ -106,7 +108,8 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
 
 
 def fill_cards(results: Results) -> list[Path]:
-    """Put each comparison into the cards of its later model, where we trained that, and of its data; their paths."""
+    """Put each comparison into the card of its second model, if trained here, and of its data; returns the cards'
+    paths."""
     template = _environment(escape=False).get_template("comparison.md.jinja")
     paths = {model.name: Path(model.path) for model in results.models}
     cards: list[Path] = []
@@ -117,7 +120,7 @@ def fill_cards(results: Results) -> list[Path]:
 
 
 def render(results: Results, template: str, why: "dict[str, Why] | None" = None) -> str:
-    """One of the two templates, filled."""
+    """One of the two templates, rendered."""
     environment = _environment(escape=template.endswith(".html.jinja"))
     return environment.get_template(template).render(
         results=results,
@@ -127,14 +130,15 @@ def render(results: Results, template: str, why: "dict[str, Why] | None" = None)
         why=why or {},
         measures=lenient_rows(results.models, results.settings.get("knowledge", [])),
         farthest=farthest(results.comparisons),
-        asked=question_settings(results.settings),
+        questions=question_settings(results.settings),
         **refusal_words(results),
         parts=[(comparison, groups(comparison, results)) for comparison in results.comparisons],
     )
 
 
 def groups(comparison: Comparison, results: Results) -> list[Group]:
-    """New knowledge on the whole scale; retention zoomed in to what happened, alike in all comparisons."""
+    """The groups of suites of a comparison: new knowledge on a scale from 0, retention on a scale from just below the
+    lowest value, the same in all comparisons."""
     sections = []
     if comparison.knowledge:
         suites = tuple(change for change in comparison.suites if change.knowledge)
@@ -148,7 +152,7 @@ def groups(comparison: Comparison, results: Results) -> list[Group]:
 
 
 def axis_start(lowest: float) -> float:
-    """A round number at or below the lowest value: tens of percent, and never above 80 %.
+    """A multiple of 20 % at or below the lowest value, at most 80 %.
 
     >>> axis_start(0.97), axis_start(0.634), axis_start(0.0)
     (0.8, 0.6, 0.0)
@@ -157,7 +161,7 @@ def axis_start(lowest: float) -> float:
 
 
 def flip_groups(comparison: Comparison) -> list[FlipGroup]:
-    """Flips by suite, the lost first; suites with the most losses first."""
+    """Flips by suite, lost items first; suites with most losses first."""
     by_suite = []
     for suite in dict.fromkeys(flip.suite for flip in comparison.flips):
         mine = [flip for flip in comparison.flips if flip.suite == suite]
@@ -168,7 +172,8 @@ def flip_groups(comparison: Comparison) -> list[FlipGroup]:
 
 
 def differences(text: str, other: str) -> Iterator[tuple[bool, str]]:
-    """``text`` in pieces, each with whether the other lacks it, by words; a wholly different text stays whole.
+    """``text`` in pieces, each with True if ``other`` lacks it, compared by words; the whole text with False if the
+    texts differ widely.
 
     >>> list(differences("the left kidney", "the right kidney"))
     [(False, 'the '), (True, 'left'), (False, ' kidney')]
@@ -184,9 +189,9 @@ def differences(text: str, other: str) -> Iterator[tuple[bool, str]]:
 
 
 def _words(text: str) -> list[str]:
-    """Pieces to compare: words, blanks, marks; of a script that sets no blanks between words, characters.
+    """Pieces to compare: words, blanks, punctuation marks; single characters in scripts without blanks between words.
 
-    What is longer than any word, as a hash is, is cut, so that its two ends can be alike.
+    A piece longer than ``LONGEST_WORD``, such as a hash, is cut, so that parts of it can match.
 
     >>> _words("see b2b: 巴黎")
     ['see', ' ', 'b2b', ':', ' ', '巴', '黎']
@@ -195,28 +200,30 @@ def _words(text: str) -> list[str]:
 
 
 def is_code(flip: Flip) -> bool:
-    """Whether an answer needs a monospaced font: an answer has a code fence, or an indented line."""
+    """Whether a flip needs a monospaced font: an answer has a code fence or an indented line."""
     return any(re.search(r"^(```| {4}|\t)", answer, re.MULTILINE) for answer in (flip.before, flip.after))
 
 
 def farthest(comparisons: Sequence[Comparison]) -> float:
-    """The drift that fills a bar's whole width: the same for all models, so that bars can be compared."""
+    """The drift of a full-width bar: the same for all models, so that bars are comparable."""
     return max((g.kl_interval[1] for c in comparisons if c.drift for g in c.drift.groups), default=0.0)
 
 
 def belongs(interval: tuple[float, float], share: float) -> bool:
-    """Whether the interval can be this share's: it is of right answers, which a graded score (ROUGE) does not count."""
-    return interval[0] - 1e-9 <= share <= interval[1] + 1e-9  # of none right, the lower end is all but 0
+    """Whether the interval contains the share. Otherwise it is not shown: a graded score (ROUGE) is no share of right
+    answers."""
+    return interval[0] - 1e-9 <= share <= interval[1] + 1e-9  # rounding: with none right, the lower end is just above 0
 
 
 def direction(change: SuiteChange | GroupChange) -> str:
-    """A CSS class: only what is beyond chance gets a colour."""
+    """A CSS class: only a significant change gets a colour."""
     if change.p >= ALPHA or change.difference == 0:
         return "same"
     return "loss" if change.difference < 0 else "gain"
 
 
 def total(model: ModelScore, field: str) -> int:
+    """The sum of a field over the model's suites."""
     return sum(int(getattr(score, field)) for score in model.suites)
 
 
@@ -226,7 +233,7 @@ def of(model: ModelScore, field: str) -> float:
 
 
 def engines(model: ModelScore) -> list[str]:
-    """What ran: engine, its version, and the weights' type, each once."""
+    """Engine, its version and the weights' type, without duplicates."""
     lines = [
         f"{s.conditions.engine} {s.conditions.engine_version}".removesuffix(" none") + f", dtype {s.conditions.dtype}"
         for s in model.suites
@@ -239,7 +246,7 @@ def model_named(models: Sequence[ModelScore], name: str) -> ModelScore:
 
 
 def short(text: str) -> str:
-    """For a cell of Markdown.
+    """Text shortened for a Markdown cell.
 
     >>> short(""), short("4"), len(short("x" * 1000))
     ('(empty)', '4', 301)
@@ -250,12 +257,12 @@ def short(text: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    """A number stays on one line with its percent sign."""
+    """Text with no line break between a number and its percent sign."""
     return text.replace(" %", "\u00a0%")
 
 
 def cell(text: object) -> str:
-    """Text that cannot break out of a cell of a Markdown table, nor be a tag, a link or a picture in it.
+    """Text for a cell of a Markdown table: it cannot end the cell, nor become a tag, a link or a picture.
 
     >>> cell("a | b\\n![](http://x)")
     'a \\\\| b !&#91;](http://x)'
@@ -265,7 +272,7 @@ def cell(text: object) -> str:
 
 
 def cells(change: SuiteChange | GroupChange, mean: bool = False) -> str:
-    """The rest of a row of the Markdown table of suites, behind the accuracies."""
+    """The cells of a row of the Markdown table of suites, after the accuracies."""
     texts = [(cell(column.cell(change)), mean and column.bold) for column in columns("markdown")]
     return "".join(f" **{text}** |" if bold else f" {text} |" if text else " |" for text, bold in texts)
 
@@ -306,7 +313,7 @@ def _environment(escape: bool) -> "Environment":
 
 
 FOLDER: dict[str, Flag] = {
-    "folder": (Path | None, typer.Argument(help="What `evaluate --out` wrote. Default: report."), None),
+    "folder": (Path | None, typer.Argument(help="Folder that `evaluate --out` wrote. Default: report."), None),
 }  # fmt: skip
 
 
@@ -319,7 +326,6 @@ report_command = command(ReportConfig, report, FOLDER, without=("dry_run",))
 
 
 def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
-
     config = load_settings(ReportConfig, file, flags)
     typer.echo(defaults_taken(config), err=True)
     _refuse_unfinished(config.folder)
@@ -329,7 +335,7 @@ def _report(file: Path | None, flags: dict[str, Any], as_json: bool) -> None:
 
 
 def _refuse_unfinished(folder: Path) -> None:
-    """Raises ``EvaluateError`` where there are no results because there is no folder, or not yet."""
+    """Raises ``EvaluateError`` if the folder is missing, or if its evaluation is not finished."""
     if not folder.is_dir():
         state = "a file" if folder.exists() else "no such folder"
         raise EvaluateError(f"{folder}: {state}; give the folder that `python -m train evaluate --out FOLDER …` wrote")

@@ -1,4 +1,4 @@
-"""The later sections of the page: style of answers, measures of new knowledge, refusals."""
+"""Data of the page's later sections: style of answers, measures of new knowledge, refusals, explanations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ REFUSALS = {"advbench": "harmful", "xstest_unsafe": "harmful", "xstest_safe": "s
 
 @dataclass(frozen=True)
 class Refusal:
-    """How much of one suite each model declined: a share and its interval per model, in the models' order."""
+    """The share of one suite's requests that each model declined, with its interval; in the models' order."""
 
     suite: str
     requests: str
@@ -25,7 +25,7 @@ class Refusal:
 
 
 def feature(value: float, change: StyleChange, signed: bool = False) -> str:
-    """A mean in the feature's unit; of phrases and scripts, the share of answers that have it, in percent."""
+    """A mean in the feature's unit; for phrases and scripts, the share of answers with them, in percent."""
     if change.moved:
         text = f"{100 * value:+.1f} %" if signed else f"{percent(value)} %"
     else:
@@ -34,7 +34,7 @@ def feature(value: float, change: StyleChange, signed: bool = False) -> str:
 
 
 def lenient_rows(models: Sequence[ModelScore], knowledge: Sequence[str]) -> list[tuple[str, str, SuiteScore]]:
-    """Suite, model and score, for the suites of new knowledge that were generated here."""
+    """Suite, model and score of the suites of new knowledge with generated answers."""
     return [
         (score.suite, model.name, score)
         for index, first in enumerate(models[0].suites)
@@ -44,7 +44,8 @@ def lenient_rows(models: Sequence[ModelScore], knowledge: Sequence[str]) -> list
 
 
 def load_why(folder: Path) -> "dict[str, Why]":
-    """What ``train explain`` found about each later model, where it was asked. Raises ``EvaluateError``."""
+    """Explanations (``train explain``) by the name of the second model; empty if there are none. Raises
+    ``EvaluateError``."""
     from pydantic import ValidationError
 
     from train.evaluation.explanation import Explanation
@@ -60,7 +61,8 @@ def load_why(folder: Path) -> "dict[str, Why]":
 
 
 def refusal_words(results: Results) -> dict[str, Any]:
-    """What the models declined, of the suites that the rules of refusal judge; and how far these agree with labels."""
+    """Data of the refusal section: the declined shares of the suites that rules judge, and the rules' agreement with
+    labels."""
     from train.evaluation.agreement import agreement
 
     refusals = [
@@ -72,14 +74,15 @@ def refusal_words(results: Results) -> dict[str, Any]:
 
 
 def _declined(score: SuiteScore) -> tuple[float, tuple[float, float]]:
-    """The share declined; where requests are safe, an answer is right that does not decline."""
+    """The share of declined requests and its interval. For safe requests, a right answer is one that does not
+    decline."""
     if REFUSALS[score.suite] == "harmful":
         return score.score, score.interval
     return 1 - score.score, (1 - score.interval[1], 1 - score.interval[0])
 
 
 def question_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Further settings of the questions, for the section "What ran": a name and words each.
+    """Further settings of the questions for the section "What ran": pairs of name and text.
 
     >>> question_settings({"few_shot": 5, "chat": True, "left_out": {"nq_open": ["7", "9"]}})[1:]
     [('left out', 'nq_open 2 (7, 9)')]

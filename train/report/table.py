@@ -1,4 +1,4 @@
-"""Results as words and as a table on the terminal."""
+"""Results in sentences, and as a table on the terminal."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ ALPHA = 0.05
 
 
 def percent(share: float) -> str:
-    """
+    """A share in percent, with one decimal.
+
     >>> percent(0.9876)
     '98.8'
     """
@@ -31,7 +32,8 @@ def points(difference: float) -> str:
 
 
 def span(interval: tuple[float, float]) -> str:
-    """
+    """An interval of changes, in percentage points.
+
     >>> span((-0.012, 0.004))
     '−1.2 to +0.4'
     """
@@ -39,11 +41,13 @@ def span(interval: tuple[float, float]) -> str:
 
 
 def flips(change: SuiteChange | GroupChange) -> str:
+    """Numbers of lost and gained items."""
     return f"−{change.lost} +{change.gained}"
 
 
 def p_value(p: float) -> str:
-    """
+    """A p-value, with three decimals.
+
     >>> p_value(0.0371), p_value(1e-9)
     ('0.037', '<0.001')
     """
@@ -51,30 +55,30 @@ def p_value(p: float) -> str:
 
 
 def coloured(change: SuiteChange | GroupChange) -> str:
-    """The change as rich draws the text: in colour where the change is beyond chance."""
+    """The change in rich's markup: coloured if significant."""
     colour = "red" if change.difference < 0 else "green" if change.difference > 0 else "dim"
     text = points(change.difference)
     return f"[{colour}]{text}[/]" if change.p < ALPHA or change.difference == 0 else text
 
 
 def detectable(change: SuiteChange | GroupChange) -> str:
-    """The least fall in points that the test would tell from chance; of a mean, nothing."""
+    """The smallest significant fall in points; empty for a mean."""
     return str(round(100 * change.detectable, 1)) if isinstance(change, SuiteChange) else ""
 
 
 Where = Literal["one", "many", "markdown"]
-"""Tables of suites: on the terminal, of one comparison or of many side by side; and in Markdown."""
+"""Tables of suites: on the terminal, of one comparison or of several side by side; or in Markdown."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column behind the accuracies, in some tables of suites. The HTML page (``report.html.jinja``) has a layout of
-    its own."""
+    """A column after the accuracies, in some tables of suites. The HTML page (``report.html.jinja``) has its own
+    layout."""
 
     head: str
     cell: Callable[[SuiteChange | GroupChange], str]
     where: tuple[Where, ...]
-    bold: bool = False  # in a mean's row of Markdown
+    bold: bool = False  # in a Markdown row of means
 
 
 COLUMNS = [
@@ -85,16 +89,17 @@ COLUMNS = [
     Column("lost", lambda change: str(change.lost), ("markdown",)),
     Column("gained", lambda change: str(change.gained), ("markdown",)),
     Column("p", lambda change: p_value(change.p), ("one", "markdown")),
-    Column("tells", detectable, ("markdown",)),
+    Column("detectable", detectable, ("markdown",)),
 ]
 
 
 def columns(where: Where) -> list[Column]:
+    """The columns of one kind of table."""
     return [column for column in COLUMNS if where in column.where]
 
 
 def verdict(comparison: Comparison) -> str:
-    """A comparison's result, in one or two sentences."""
+    """The result of a comparison, in one or two sentences."""
     return " ".join([*_learned(comparison), *_kept(comparison)])
 
 
@@ -113,17 +118,17 @@ def _kept(comparison: Comparison) -> Iterator[str]:
            f"({points(group.difference)} points, 95 % interval {span(group.interval)}):")  # fmt: skip
     fallen = [c.suite for c in comparison.suites if not c.knowledge and c.difference < 0 and c.p < ALPHA]
     if fallen:
-        yield (f"beyond chance fell {', '.join(fallen)}; the most, {group.worst} by "
-               f"{points(abs(group.worst_difference)).lstrip('+')}.")  # fmt: skip
+        yield (f"significant falls in {', '.join(fallen)}; the largest fall is {group.worst}, "
+               f"{points(group.worst_difference)}.")  # fmt: skip
     elif group.worst_difference < 0:
         fall = f"{group.worst}, {points(group.worst_difference)}"
-        yield f"no suite fell beyond chance; the largest fall is {fall}."
+        yield f"no significant fall; the largest fall is {fall}."
     else:
         yield "no suite fell."
 
 
 def comparison_table(results: Results) -> "Table":
-    """One row per suite, new knowledge first, then what was to be kept, means, and how answers end."""
+    """One row per suite, new knowledge first, then retention; means; and how answers end."""
     from rich import box
     from rich.table import Table
 

@@ -1,1 +1,1 @@
-"""A training run: planned, run, recorded."""
+"""A training run: plan, execution and record."""

@@ -1,4 +1,4 @@
-"""The model card that lies beside a trained model; an evaluation fills in what was learned and lost."""
+"""The model card beside a trained model; ``train report`` adds the results of an evaluation."""
 
 import re
 from pathlib import Path
@@ -12,22 +12,23 @@ _BLOCK = re.compile(r"(<!-- evaluation:begin -->\n).*?(<!-- evaluation:end -->)"
 
 
 def write_card(out: Path, record: dict[str, Any]) -> None:
-    """Write the card of a finished run, whose record is ``record``."""
+    """Write the card of a finished run from its record."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
     sources = sorted(name.partition("/")[2] for name in record["loss"] if name.startswith("loss/"))
+    config = record["config"]
     text = environment.get_template("model_card.md.jinja").render(
-        name=out.name, record=record, sources=sources, held=held(record["config"]), trained=trained(record["config"])
+        name=out.name, record=record, sources=sources, regularizers=regularizers(config), trained=trained(config)
     )
     (out / CARD).write_text(text, encoding="utf-8")
 
 
-def held(config: dict[str, Any]) -> list[str]:
+def regularizers(config: dict[str, Any]) -> list[str]:
     """The regularizers of a run, in words.
 
-    >>> held({"anchor": "stored", "anchor_at": "all", "anchor_weight": 3, "distil": False, "ewc": None, "si": None,
-    ...       "l2_sp": 0.1, "shift_limit": None, "shift_scope": "tensor"})
+    >>> regularizers({"anchor": "stored", "anchor_at": "all", "anchor_weight": 3, "distil": False, "ewc": None,
+    ...               "si": None, "l2_sp": 0.1, "shift_limit": None, "shift_scope": "tensor"})
     ['KL to the base model at all tokens of new answers (3, stored)', 'L2-SP 0.1']
     """
     words = []
@@ -51,15 +52,14 @@ def trained(config: dict[str, Any]) -> str:
     if config["adapter"] != "none":
         return f"an adapter: {config['adapter']}"
     if config["freeze"]:
-        return f"the upper layers ({config['freeze']:.0%} held, embeddings included)"
+        return f"the upper layers ({config['freeze']:.0%} frozen, embeddings included)"
     return f"weights named {', '.join(config['train_only'])}" if config["train_only"] else "all weights"
 
 
 def fill_in(model: Path, table: str) -> list[Path]:
-    """Put an evaluation's words into the cards of a model that we trained and of the data it was trained on.
+    """Put an evaluation's table into the card of a model trained here, and into the card of its training data.
 
-    Returns the cards that were filled in: none for a model of others, the model's alone where its data is not there
-    any more.
+    Returns the cards that were changed: none for any other model, the model's alone if the data are gone.
     """
     card, record = model / CARD, read_run(model)
     if record is None or not card.is_file():
@@ -67,7 +67,7 @@ def fill_in(model: Path, table: str) -> list[Path]:
     text = card.read_text(encoding="utf-8")
     if not _BLOCK.search(text):
         return []
-    card.write_text(_BLOCK.sub(lambda found: f"{found[1]}{table.rstrip()}\n{found[2]}", text), encoding="utf-8")
+    card.write_text(_BLOCK.sub(lambda match: f"{match[1]}{table.rstrip()}\n{match[2]}", text), encoding="utf-8")
     data = _data_card(record, model.name, table) if "data_fingerprint" in record else None
     return [card, *([data] if data else [])]
 

@@ -1,4 +1,4 @@
-"""What a run would do, settled and checked before anything heavy is loaded."""
+"""Plan a run: resolve and check its settings, data and model before any weights are loaded."""
 
 import math
 import os
@@ -21,7 +21,7 @@ from train.data.batches import Task, assign, check_targets, loss_groups
 from train.data.compatibility import check_fit
 from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
 from train.data.tokenizer import open_tokenizer
-from train.objective.head import HELD
+from train.objective.head import MAX_LOGITS
 from train.objective.loss import LossGroups
 from train.record import data_fingerprint
 from train.trainer.parameters import check_parts
@@ -30,10 +30,10 @@ from train.weights.fisher import check_importance
 
 @dataclass(frozen=True)
 class Run:
-    """A run that can start: everything checked, nothing heavy loaded."""
+    """A run that is ready to start: everything is checked, no weights are loaded."""
 
     config: SftConfig  # model and out filled in
-    folder: Path  # where the model lies on this machine
+    folder: Path  # the model's folder on this machine
     export: Export
     loss_groups: LossGroups
     tasks: dict[str, Task]
@@ -60,7 +60,7 @@ class Run:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps in one pass, as Trainer counts them: batches go round the devices, then accumulate."""
+        """Optimiser steps per epoch, counted as in Trainer: batches are spread over the devices, then accumulated."""
         batches = math.ceil(len(self.tasks["train"].rows) / self.config.batch_size)
         return math.ceil(math.ceil(batches / self.devices) / self.config.grad_accum)
 
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def bf16(self) -> bool:
-        """bfloat16 arithmetic where it is fast: on GPUs that have it. On CPU only when asked for."""
+        """Whether to compute in bfloat16: by default on GPUs that support bfloat16, else with ``--dtype bfloat16``."""
         import torch
 
         if self.config.dtype != "auto":
@@ -79,7 +79,8 @@ class Run:
 
 
 def run_fingerprint(config: SftConfig, data: str, model: str, importance: Sequence[str] = (), devices: int = 1) -> str:
-    """Of what shapes the weights: a step's rows, not how they are cut into batches or spread over devices."""
+    """Fingerprint of all that shapes the weights. The number of rows per step counts, not how these are cut into
+    batches or spread over devices."""
     shaping = config.shaping() | {"step_rows": step_rows(config, devices)}
     return fingerprint("sft", 2, shaping, data, model, *importance)
 
@@ -90,11 +91,11 @@ def step_rows(config: SftConfig, devices: int) -> int:
 
 
 def prepare(config: SftConfig, devices: int = 1) -> Run:
-    """Check settings, data and model against each other, before anything heavy is loaded.
+    """Check settings, data and model against each other, before any weights are loaded.
 
-    Raises ``ConfigError``, ``DataError`` or, where there is no such model, ``EngineError``.
+    Raises ``ConfigError``, ``DataError`` or, if there is no such model, ``EngineError``.
     """
-    config = config.settled()
+    config = config.resolved()
     check_writable(config.out or Path("runs"))
     check_reports(config)
     check_parts(config)
@@ -121,12 +122,12 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
         if place is not None
     )
     out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance, devices)}"
-    settled = config.model_copy(update={"out": out})
-    return Run(settled, folder, export, groups, tasks, tokenizer, model_config, weights, data, devices, importance)
+    resolved = config.model_copy(update={"out": out})
+    return Run(resolved, folder, export, groups, tasks, tokenizer, model_config, weights, data, devices, importance)
 
 
 def check_reports(config: SftConfig) -> None:
-    """Raises ``ConfigError`` where a report goes to what is not installed."""
+    """Raises ``ConfigError`` for a name in ``--report-to`` that is unknown or whose package is not installed."""
     packages = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
     for name in config.report_to:
         if name not in packages:
@@ -136,29 +137,29 @@ def check_reports(config: SftConfig) -> None:
 
 
 def check_launch(config: SftConfig) -> None:
-    """Raises ``ConfigError`` where a launch keeps in pieces what an option reads whole."""
+    """Raises ``ConfigError`` if a setting needs whole weights or gradients, and FSDP or DeepSpeed shards these."""
     sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
     if config.pcgrad and (sharded or by_deepspeed):
         raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
-    held = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
-    if held and by_deepspeed:
+    penalties = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    if penalties and by_deepspeed:
         raise ConfigError(
-            f"--{held[0].replace('_', '-')} reads the weights, which DeepSpeed keeps in pieces of its own; launch with "
-            "FSDP2 (pipelines/accelerate/fsdp2.yaml)"
+            f"--{penalties[0].replace('_', '-')} needs whole weights, which DeepSpeed shards in its own way; launch "
+            "with FSDP2 (pipelines/accelerate/fsdp2.yaml)"
         )
 
 
 def check_watch(export: Export, config: SftConfig) -> None:
-    """Raises ``ConfigError`` where early stopping has no rows to evaluate, or lacks a setting."""
+    """Raises ``ConfigError`` if early stopping has no rows to evaluate, or lacks a setting."""
     flag = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
     if flag and not config.watch_every:
-        raise ConfigError(f"{flag} wants looks while training goes on; give --watch-every STEPS, too")
-    held = export.splits.get("validation")
-    if config.watch_every and (held is None or not len(held)):
+        raise ConfigError(f"{flag} needs evaluations during training; give --watch-every STEPS, too")
+    validation = export.splits.get("validation")
+    if config.watch_every and (validation is None or not len(validation)):
         raise ConfigError(
-            f"--watch-every: {export.folder} has no validation rows to look at; mix with --validation above 0"
+            f"--watch-every: {export.folder} has no validation rows to evaluate; mix with --validation above 0"
         )
-    if config.retention_floor is not None and held is not None and not held.distil.any():
+    if config.retention_floor is not None and validation is not None and not validation.distil.any():
         raise ConfigError(
             f"--retention-floor: no validation row of {export.folder} is rehearsal, so there is nothing to keep; "
             "mix with --rehearsal, or a larger --validation"
@@ -166,7 +167,7 @@ def check_watch(export: Export, config: SftConfig) -> None:
 
 
 def on_cpu() -> bool:
-    """Whether there is nothing better to compute on."""
+    """Whether there is no accelerator."""
     import torch
 
     return not torch.accelerator.is_available()
@@ -180,13 +181,14 @@ def device_count() -> int:
 
 
 def is_main() -> bool:
+    """Whether this is the first process of the launch, which alone writes files."""
     from accelerate import PartialState
 
     return bool(PartialState(cpu=on_cpu()).is_main_process)
 
 
 def plan(run: Run) -> dict[str, Any]:
-    """What the run would do: rows, steps, tokens by what they carry, an estimate of memory."""
+    """The plan of a run: rows, steps, tokens by role, estimates of memory in bytes and of time in seconds."""
     tasks = run.tasks
     train, validation = tasks["train"], tasks.get("validation")
     limit = run.config.max_length
@@ -231,15 +233,15 @@ def parameters(run: Run) -> int:
 
 
 EFFICIENCY = 0.35
-"""Of a device's speed at multiplying large matrices, what training reaches: 30 to 45 % is what large runs report
-(arXiv 2204.02311, table 3)."""
+"""Share of a device's speed at multiplying large matrices that training reaches. Large runs report 30 to 45 % (arXiv
+2204.02311, table 3)."""
 
 
 def seconds(run: Run) -> float:
-    """About how long training takes: 6 FLOPs per weight and token fed (arXiv 2001.08361, section 2.1), 2 more where
-    activations are recomputed, and 2 where a frozen copy is asked; at what this machine multiplies matrices with.
+    """Estimated time of training in seconds: 6 FLOPs per weight and token fed (arXiv 2001.08361, section 2.1), 2 more
+    if activations are recomputed, and 2 more if a frozen copy runs, at this machine's measured speed (``flops``).
 
-    A small model takes longer: what is not arithmetic weighs more there.
+    Small models take longer: arithmetic is a smaller share of their time.
     """
     per_token = 6 + 2 * run.config.grad_checkpointing + 2 * (run.config.anchor == "model")
     fed = run.config.epochs * float(run.tasks["train"].needed.sum())
@@ -255,7 +257,7 @@ def flops(bf16: bool, size: int = 1024) -> float:
     best = float("inf")
     for _ in range(4):
         began = time.perf_counter()
-        float((square @ square)[0, 0])  # read, so that it is done
+        float((square @ square)[0, 0])  # reading a value waits for the product
         best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best
 
@@ -264,8 +266,8 @@ def memory(run: Run) -> int:
     """Bytes on one device: weights, gradients and Adam's two moments in float32, activations, and logits.
 
     Activations: 34 bytes per token, layer and hidden unit in 16 bit (arXiv 2205.05198, eq. 2, without the attention
-    matrix, which is not kept); when recomputed, one layer of that and every layer's input. Logits: three float32 copies
-    of those at the scored positions of the widest batch, or of a slice of them (``train.objective.head``).
+    matrix, which is not stored); if recomputed, those of one layer and every layer's input. Logits: three float32
+    copies of those at the scored positions of the widest batch, or of a slice of them (``train.objective.head``).
     """
     text, size = run.model_config.get_text_config(), 1 if run.bf16 else 2
     task = run.tasks["train"]
@@ -275,4 +277,4 @@ def memory(run: Run) -> int:
     layers = int(text.num_hidden_layers)
     per_unit = 34 + 2 * layers if run.config.grad_checkpointing else 34 * layers
     activations = per_unit * size * tokens * int(text.hidden_size)
-    return 16 * parameters(run) + activations + 12 * min(scored * int(text.vocab_size), HELD)
+    return 16 * parameters(run) + activations + 12 * min(scored * int(text.vocab_size), MAX_LOGITS)

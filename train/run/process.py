@@ -1,4 +1,4 @@
-"""Settings of the process that libraries read as they load; and the end of a launched process."""
+"""Environment variables that libraries read on import, and the end of a launched process."""
 
 import atexit
 import os
@@ -7,20 +7,20 @@ from importlib.util import find_spec
 
 
 def prepare_process() -> None:
-    """Settings of this process that torch and DeepSpeed read as they are imported; what the user set stands."""
-    # OpenMP's threads wait by spinning, for milliseconds; on two cores that another process shares, that made training
-    # six times slower. Spinning shorter costs nothing on an idle machine and wins back half of it.
+    """Set the environment variables that torch and DeepSpeed read on import; variables set by the user are kept."""
+    # OpenMP's threads wait by spinning, for milliseconds. On two cores shared with another process, this made training
+    # six times slower. A shorter spin costs nothing on an idle machine and recovers half of that loss.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if find_spec("deepspeed") and "DS_ACCELERATOR" not in os.environ:
         import torch
 
-        if not torch.accelerator.is_available():  # else DeepSpeed prints on standard output, which is for results
+        if not torch.accelerator.is_available():  # else DeepSpeed prints to standard output, which is for results
             os.environ["DS_ACCELERATOR"] = "cpu"
 
 
 def leave() -> None:
-    """Ends a process that was launched with others, once all are here and the work is done; alone, does nothing.
+    """End a process of a multi-process launch once all its processes have arrived here; a single process just returns.
 
     The interpreter's own exit is avoided: threads of gloo and DeepSpeed that still wait for a peer may abort the
     process during teardown, in ``destroy_process_group`` too, and a finished run would count as failed.
@@ -28,7 +28,7 @@ def leave() -> None:
     import torch
 
     has_group = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if not has_group or torch.distributed.get_world_size() == 1:  # a group of one is another's (vLLM's)
+    if not has_group or torch.distributed.get_world_size() == 1:  # a group of one belongs to another library (vLLM)
         return
     torch.distributed.barrier()
     atexit._run_exitfuncs()

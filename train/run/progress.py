@@ -14,7 +14,7 @@ from train.record import LOG, RunError
 
 
 class Reporter(TrainerCallback):
-    """Writes and shows what the trainer logs; stops a run whose loss is no longer a number."""
+    """Writes and shows what the trainer logs; stops a run whose loss is NaN or infinite."""
 
     def __init__(self, out: Path, console: Console):
         self.path, self.console = out / LOG, console
@@ -73,20 +73,20 @@ class Reporter(TrainerCallback):
         parts = "  ".join(f"{n.removeprefix('eval_')} {values[n]:z.4f}" for n in names)
         if "eval_loss" in values:
             line = f"validation, epoch {values.get('epoch', 0):.2f}: loss {values['eval_loss']:.4f}  {parts}"
-            return line + _looked(values)
+            return line + _shares(values)
         done = state.global_step - self._first_step
         left = seconds / max(done, 1) * (state.max_steps - state.global_step)
         return (
             f"step {state.global_step}/{state.max_steps}  loss {values.get('loss', 0.0):.4f}  {parts}"
-            f"{_looked(self.last)}  lr {values.get('learning_rate', 0.0):.2e}  {rate:,.0f} trained tokens/s  "
+            f"{_shares(self.last)}  lr {values.get('learning_rate', 0.0):.2e}  {rate:,.0f} trained tokens/s  "
             f"{_clock(left)} left"
         )
 
 
-def _looked(values: dict[str, float]) -> str:
-    """The last validation: the share of new rows learned, and the share of rehearsal rows answered as before.
+def _shares(values: dict[str, float]) -> str:
+    """The last validation in words: the share of new rows learned, and the share of rehearsal rows answered as before.
 
-    >>> _looked({"eval_recall": 0.5, "eval_kept": 0.99})
+    >>> _shares({"eval_recall": 0.5, "eval_kept": 0.99})
     '  recall 50.0%  kept 99.0%'
     """
     return "".join(f"  {n} {values[f'eval_{n}']:.1%}" for n in ("recall", "kept") if f"eval_{n}" in values)

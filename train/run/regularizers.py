@@ -14,7 +14,7 @@ from train.weights.fisher import load_importance
 
 
 @dataclass(frozen=True)
-class Holding:
+class Regularizers:
     """The regularizers of a run; each may be absent."""
 
     teacher: Teacher | None
@@ -22,12 +22,12 @@ class Holding:
     limit: TrainerCallback | None
 
 
-def hold(run: Run, model: Any) -> Holding:
-    """``model``: the base model's weights, as it is before training, and wrapped where an adapter trains.
+def build_regularizers(run: Run, model: Any) -> Regularizers:
+    """The regularizers of a run's settings. ``model``: the model before training, wrapped by PEFT if an adapter trains.
 
-    Raises ``DataError`` where an estimate of importance does not fit its weights.
+    Raises ``DataError`` if an estimate of importance does not fit the model's weights.
     """
-    return Holding(_teacher(run, model), _penalties(run, model), _limit(run, model))
+    return Regularizers(_teacher(run, model), _penalties(run, model), _limit(run, model))
 
 
 def _teacher(run: Run, model: Any) -> Teacher | None:
@@ -62,7 +62,7 @@ def _limit(run: Run, model: Any) -> TrainerCallback | None:
 
 
 class _AfterStep(TrainerCallback):
-    """Projects the weights into their limit after each optimiser step."""
+    """Projects the weights into the shift limit after each optimiser step."""
 
     def __init__(self, project: Callable[[Any], None]):
         self.project = project

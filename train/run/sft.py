@@ -1,4 +1,4 @@
-"""One supervised run: train (or resume), save, and write down what ran."""
+"""One supervised run: train or resume, save the model, write the record."""
 
 import math
 import shutil
@@ -19,10 +19,10 @@ from train.run.plan import Run, is_main, on_cpu, plan, step_rows
 
 
 def execute(run: Run, console: Console) -> dict[str, Any]:
-    """Train, or resume, or find it done. Returns the record that ``run.json`` holds.
+    """Train or resume a run, or return at once if it is finished. Returns the record in ``run.json``.
 
-    Every process of a launch calls this; the first one writes. Raises ``DataError`` where ``out`` holds something
-    else, ``RunError`` where training diverges.
+    Every process of a launch calls this; the first process writes. Raises ``DataError`` if ``out`` has another run or
+    other files, ``RunError`` if training diverges.
     """
     previous = claim(run)
     if previous and previous["status"] == "finished":
@@ -46,8 +46,8 @@ def execute(run: Run, console: Console) -> dict[str, Any]:
 
 
 def claim(run: Run) -> dict[str, Any] | None:
-    """The record of this same run in ``out``, if there is one. Raises ``DataError`` where ``out`` is taken, unless by
-    another run that may be replaced."""
+    """The record of this run in ``out``; None if ``out`` has no run. With ``--replace``, another run there is deleted.
+    Raises ``DataError`` if ``out`` has another run or other files."""
     if not run.out.exists():
         return None
     previous = read_run(run.out)
@@ -60,7 +60,7 @@ def claim(run: Run) -> dict[str, Any] | None:
         return None
     if previous.get("fingerprint") != run.fingerprint:
         if run.config.replace:
-            if is_main():  # renamed first: the other processes find all of it, or nothing
+            if is_main():  # rename first: other processes see all of it, or nothing
                 shutil.rmtree(run.out.rename(run.out.with_name(f".{run.out.name}.replaced")))
             return None
         raise DataError(
@@ -86,7 +86,7 @@ def _record(run: Run) -> dict[str, Any]:
 
 
 def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any]:
-    """The heavy part; returns what only training can tell."""
+    """Train and save; returns the part of the record that is known only after training."""
     from train.run.progress import Reporter
 
     began = time.monotonic()
@@ -107,7 +107,7 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
     with naming(run.out):
         _save(run, trainer)
     if is_main():
-        (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says what it says
+        (run.out / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json has the same settings
     return {
         "device": str(trainer.args.device),
         "devices": trainer.accelerator.num_processes,
@@ -124,7 +124,7 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
 
 
 def best_step(trainer: Any) -> int | None:
-    """The step whose weights a watched run ends with: the look with the best trade-off."""
+    """The step with the best trade-off, whose weights a run with early stopping ends with; None if there is none."""
     best = trainer.state.best_model_checkpoint
     return int(best.rsplit("-", 1)[-1]) if best else None
 
@@ -132,29 +132,29 @@ def best_step(trainer: Any) -> int | None:
 def build_trainer(
     run: Run, reporter: Any = None, *, trainer_class: Any = None, change_model: Callable[[Any], Any] | None = None
 ) -> Any:
-    """Load the model in float32 and wrap it in ``AnchoredSFTTrainer``, or a subclass of it; ``change_model``: what is
-    done to the model first."""
+    """Load the model in float32 and build ``trainer_class``, by default ``AnchoredSFTTrainer``, around it.
+    ``change_model``: applied to the model first."""
     import datasets
     from transformers.trainer_callback import PrinterCallback
 
-    from train.run.regularizers import hold
+    from train.run.regularizers import build_regularizers
     from train.trainer.early_stopping import EarlyStopping
     from train.trainer.trainer import AnchoredSFTTrainer
 
     config, model = run.config, _load(run)
     model = change_model(model) if change_model else model
-    holding = hold(run, model)
+    regularizers = build_regularizers(run, model)
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
     groups, padding = len(run.loss_groups.names), run.tokenizer.pad_token_id or 0
     watch = EarlyStopping(config.retention_floor, config.patience) if config.watch_every else None
-    callbacks = [each for each in (reporter, watch, holding.limit) if each]
+    callbacks = [each for each in (reporter, watch, regularizers.limit) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
         loss_groups=run.loss_groups,
         order=StepOrder(run.tasks["train"], step_rows(config, run.devices), config.seed),
         objective=config.objective,
-        teacher=holding.teacher,
-        penalties=holding.penalties,
+        teacher=regularizers.teacher,
+        penalties=regularizers.penalties,
         pcgrad=config.seed if config.pcgrad else None,
         watch=watch,
         model=model,
@@ -172,7 +172,7 @@ def build_trainer(
 
 
 def _load(run: Run) -> Any:
-    """The base model with what is to train of it chosen, in silence."""
+    """The base model with its trainable parameters chosen; the libraries' progress bars and warnings are off."""
     import datasets
     import transformers
     from transformers import AutoModelForCausalLM
@@ -191,7 +191,7 @@ def _load(run: Run) -> Any:
 
 
 def arguments(run: Run) -> Any:
-    """Our settings in TRL's words."""
+    """The run's settings as TRL's ``SFTConfig``."""
     import torch
     from trl.trainer.sft_config import SFTConfig as TrlConfig
 
@@ -209,12 +209,12 @@ def arguments(run: Run) -> Any:
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
         bf16=run.bf16,
-        use_cpu=on_cpu(),  # said aloud, for else Trainer refuses bfloat16 and several processes there
+        use_cpu=on_cpu(),  # explicit: else Trainer refuses bfloat16 and several processes on a CPU
         gradient_checkpointing=config.grad_checkpointing,
         save_total_limit=2,
-        **looking(run),
+        **evaluation_schedule(run),
         logging_steps=config.log_every or max(1, run.steps // 50),
-        logging_nan_inf_filter=False,  # a loss that is not a number must be seen
+        logging_nan_inf_filter=False,  # ``Reporter`` must see a loss that is not a number
         report_to=list(config.report_to) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -224,9 +224,9 @@ def arguments(run: Run) -> Any:
     )
 
 
-def looking(run: Run) -> dict[str, Any]:
-    """When the trainer saves and looks at validation rows. A watched run looks first at the base model, saves at every
-    look, and ends with the weights of the best."""
+def evaluation_schedule(run: Run) -> dict[str, Any]:
+    """When the trainer saves and evaluates. With early stopping, the trainer evaluates the base model first, saves at
+    every evaluation, and ends with the weights of the best one."""
     from train.trainer.early_stopping import TRADE_OFF
 
     config, validation = run.config, run.tasks.get("validation")
@@ -244,14 +244,14 @@ def looking(run: Run) -> dict[str, Any]:
 
 
 def _save(run: Run, trainer: Any) -> None:
-    """Model, tokenizer and generation settings: the base model's own, but for the values of the weights.
+    """Save model, tokenizer and generation settings: the base model's own, with the trained values of the weights.
 
-    The weights are saved in the base model's dtype, whole, wherever they were trained in shards. The token ids and the
-    like that Trainer aligns with the tokenizer while it runs are put back.
+    The weights are saved whole, in the base model's dtype, even if they were trained in shards. Settings that Trainer
+    changes while it runs (token ids, ``use_cache``) are restored.
     """
     from transformers import GenerationConfig
 
-    if run.config.adapter != "none":  # small, and what it lies on is not ours to write
+    if run.config.adapter != "none":  # an adapter is saved alone, without the base model
         trainer.save_model(str(run.out))
         return
     dtype = saved_dtype(run.model_config)
@@ -272,12 +272,12 @@ def _save(run: Run, trainer: Any) -> None:
     }
     model.save_pretrained(run.out, state_dict=whole)
     model.config.dtype, model.config.architectures = dtype, run.model_config.architectures
-    model.config.save_pretrained(run.out)  # again: of a sharded float32 model these two would be told
+    model.config.save_pretrained(run.out)  # again: of a sharded model, the call above writes other values of these two
     run.tokenizer.save_pretrained(run.out)
     open_up(run.out, "config.json")
 
 
 def _drop_checkpoints(out: Path) -> None:
-    """Checkpoints are there to resume from; a finished run needs none, and they are thrice the model's size."""
+    """Delete the checkpoints of a finished run: they serve to resume, and take three times the model's size."""
     for path in out.glob("checkpoint-*"):
         shutil.rmtree(path, ignore_errors=True)

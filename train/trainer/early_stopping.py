@@ -5,13 +5,14 @@ from typing import Any
 from transformers import TrainerCallback
 
 RECALL, KEPT, TRADE_OFF = "eval_recall", "eval_kept", "eval_trade_off"
-"""Shares of the validation rows: new ones whose every marked token is the model's likeliest; rehearsal ones whose every
-token still is (the answer the base model gave is still the greedy one); and their harmonic mean."""
+"""Names of metrics. Recall: share of new rows whose every label is the model's likeliest token. Kept: share of
+rehearsal rows whose every token is the likeliest one, so the greedy answer is still the base model's. Trade-off: see
+``trade_off``."""
 
 
 def trade_off(recall: float, kept: float, floor: float = 0.0) -> float:
-    """The harmonic mean of recall and the share kept; 0 where ``kept`` is below the floor. The best evaluation has the
-    highest trade-off.
+    """The harmonic mean of recall and the share kept; 0 if ``kept`` is below the floor. Of all evaluations, the one
+    with the highest trade-off is the best.
 
     >>> trade_off(1.0, 0.5), trade_off(1.0, 0.5, floor=0.9)
     (0.6666666666666666, 0.0)
@@ -22,7 +23,7 @@ def trade_off(recall: float, kept: float, floor: float = 0.0) -> float:
 class EarlyStopping(TrainerCallback):
     """Adds the trade-off, relative to the base model, to every evaluation, and stops training early by the trade-off.
 
-    ``reason``: why training was stopped early; None where training was not.
+    ``reason``: why training was stopped early; None if it was not.
     """
 
     def __init__(self, floor: float | None, patience: int):
@@ -51,7 +52,7 @@ class EarlyStopping(TrainerCallback):
             )  # fmt: skip
         idle = self._idle(state)
         if self.patience and idle >= self.patience:
-            self._end(control, f"no better look for {idle} looks, at step {state.global_step} (--patience)")
+            self._end(control, f"no improvement in {idle} evaluations, at step {state.global_step} (--patience)")
 
     def _idle(self, state: Any) -> int:
         """Evaluations since the best one; the newest is already in the history."""

@@ -13,19 +13,20 @@ VIRTUAL = ("prefix", "prompt")
 
 
 def check_parts(config: SftConfig) -> None:
-    """Raises ``ConfigError`` where settings exclude each other or need a package that is not installed."""
-    held = config.freeze > 0 or bool(config.train_only)
-    if config.adapter != "none" and held:
-        raise ConfigError(f"--adapter {config.adapter} holds every other weight; leave out --freeze and --train-only")
-    pulled = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
-    if config.adapter != "none" and pulled:
-        flag = pulled[0].replace("_", "-")
-        raise ConfigError(f"--{flag} holds the base model's weights, which --adapter {config.adapter} does not change")
+    """Raises ``ConfigError`` if settings exclude each other or need a package that is not installed."""
+    selected = config.freeze > 0 or bool(config.train_only)
+    if config.adapter != "none" and selected:
+        raise ConfigError(f"--adapter {config.adapter} freezes all other weights; leave out --freeze and --train-only")
+    penalties = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    if config.adapter != "none" and penalties:
+        flag = penalties[0].replace("_", "-")
+        raise ConfigError(f"--{flag} limits changes of the base model's weights, and --adapter {config.adapter} "
+                          "changes none of them; give one of the two")  # fmt: skip
     if config.freeze and config.train_only:
-        raise ConfigError("--freeze and --train-only both say what trains; give one of them")
+        raise ConfigError("--freeze and --train-only both choose the weights that train; give one of them")
     if config.adapter == "qlora" and not _bitsandbytes():
         raise ConfigError(
-            "--adapter qlora wants a GPU and the package bitsandbytes; install it there, or train --adapter lora"
+            "--adapter qlora needs a GPU and the package bitsandbytes; install it there, or train --adapter lora"
         )
 
 
@@ -52,9 +53,9 @@ def loading(config: SftConfig) -> dict[str, Any]:
 
 
 def choose_parts(model: Any, config: SftConfig) -> Any:
-    """The model with gradients required by the trainable weights alone; wrapped where an adapter trains.
+    """The model with its trainable parameters chosen (``requires_grad``); wrapped by PEFT if an adapter trains.
 
-    Raises ``ConfigError`` where a pattern matches no weight, or nothing would train.
+    Raises ``ConfigError`` if a pattern matches no weight, or nothing would train.
     """
     if config.adapter != "none":
         return _adapted(model, config)

@@ -119,7 +119,7 @@ class AnchoredSFTTrainer(SFTTrainer):
                 self._gradients[group] = [self.accelerator.reduce(part) for part in gradient]
             if self.penalties:
                 self._gradients[-1] = gradients_of(self.penalty(whole), weights)
-            drawn = Random(f"{self.pcgrad} {self.state.global_step}")  # a resumed run draws as it would have
+            drawn = Random(f"{self.pcgrad} {self.state.global_step}")  # a resumed run draws the same numbers
             for weight, part in zip(weights, surgery(list(self._gradients.values()), drawn), strict=True):
                 weight.grad = part
             self._gradients = {}
@@ -136,8 +136,9 @@ class AnchoredSFTTrainer(SFTTrainer):
         return self.loss_groups.sums(terms, weights, inputs["groups"])
 
     def judged(self, model: Any, inputs: Any) -> Judged:
-        """Results for every scored token. Many logits are held a slice at a time and recomputed in the backward pass;
-        not where weights are sharded, since there the head must run inside the wrapper's own forward."""
+        """Results for every scored token. If there are many logits, the head runs on a slice of tokens at a time, and
+        the backward pass recomputes the slice's logits. Not so with sharded weights (FSDP, DeepSpeed): there the head
+        must run inside the wrapper's own forward."""
         whole = self.accelerator.unwrap_model(model)
         vocab = int(whole.config.get_text_config().vocab_size)
         parts = None if self.is_fsdp_enabled or self.is_deepspeed_enabled else slices(len(inputs["places"]), vocab)
@@ -170,17 +171,18 @@ class AnchoredSFTTrainer(SFTTrainer):
         return scored_logits(model, self.accelerator.unwrap_model(model), inputs, inputs["places"])
 
     def terms(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
-        """Each scored token's divergence from its target: float32 [n]; the teacher's target where there is one."""
+        """Each scored token's divergence from its target: float32 [n]. Without a label, the target is the teacher's
+        distribution if there is a teacher, else the stored one."""
         terms = divergence(logits, inputs["ids"], inputs["logprobs"])
-        held = ~inputs["labelled"]
-        if self.teacher is None or not held.any():
+        unlabelled = ~inputs["labelled"]
+        if self.teacher is None or not unlabelled.any():
             return terms
         with torch.no_grad():
             if "old_hidden" in inputs:
-                old = self.teacher.logits(inputs["old_hidden"][held])
+                old = self.teacher.logits(inputs["old_hidden"][unlabelled])
             else:
-                old = self.teacher(inputs, inputs["places"][held])
-        return terms.masked_scatter(held, full_divergence(old, logits[held]))
+                old = self.teacher(inputs, inputs["places"][unlabelled])
+        return terms.masked_scatter(unlabelled, full_divergence(old, logits[unlabelled]))
 
     def token_weights(self, logits: torch.Tensor, inputs: Any) -> torch.Tensor:
         """Weights of the scored tokens, float32 [n]: the data's, times the objective's on labels; logits [n, vocab]."""
@@ -255,8 +257,8 @@ class AnchoredSFTTrainer(SFTTrainer):
 def answered(right: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tensor:
     """Number of rows answered right, and of all rows, for new rows and for rehearsal: float32 [2, 2].
 
-    A row is right where every counted token is the likeliest: the labels of a new row, every token of rehearsal.
-    ``right`` [n]; ``once`` [n]: tokens of rows to count.
+    A row is right if each counted token is the likeliest: the labels of a new row, every token of rehearsal. ``right``
+    [n]; ``once`` [n]: True for tokens of rows to count.
     """
     counts = (inputs["labelled"] | inputs["old"]) & once
     totals = torch.zeros(2, 2, device=right.device)
@@ -270,12 +272,12 @@ def answered(right: torch.Tensor, inputs: Any, once: torch.Tensor) -> torch.Tens
 
 
 def gradients_of(value: torch.Tensor, weights: Sequence[torch.Tensor]) -> Gradient:
-    """The gradient of a value by each weight, 0 for a weight that the value does not depend on. The graph is kept for
-    the next value."""
+    """The gradient of a value with respect to each weight, 0 for a weight that the value does not depend on. The graph
+    is kept, for the gradient of the next value."""
     parts = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
     return [torch.zeros_like(w) if part is None else part for w, part in zip(weights, parts, strict=True)]
 
 
 def _add(gradients: dict[int, Gradient], group: int, more: Gradient) -> None:
-    held = gradients.get(group)
-    gradients[group] = more if held is None else [one + other for one, other in zip(held, more, strict=True)]
+    known = gradients.get(group)
+    gradients[group] = more if known is None else [one + other for one, other in zip(known, more, strict=True)]

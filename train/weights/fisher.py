@@ -1,7 +1,7 @@
 """``python -m train fisher``: estimate once, and store, how much each weight matters to the base model's abilities.
 
-A folder holds ``importance.safetensors``, one number per weight by its name, and ``manifest.json``: the model,
-the rows and the kind of estimate. ``train sft --ewc`` and ``--si`` read it.
+A folder has ``importance.safetensors``, one number per weight by its name, and ``manifest.json``: the model, the rows
+and the kind of estimate. ``train sft --ewc`` and ``--si`` read the folder.
 """
 
 import json
@@ -23,7 +23,8 @@ WEIGHTS, MANIFEST = "importance.safetensors", "manifest.json"
 
 
 def estimate(config: FisherConfig, console: Console, dry_run: bool = False) -> dict[str, Any]:
-    """Write the folder, unless it holds the same estimate already; returns the manifest."""
+    """Estimate and write the folder, unless it has the same estimate already; returns the manifest. Raises
+    ``DataError``."""
     manifest = load_manifest(config.data)
     model = config.model or manifest.get("model")
     if model is None:
@@ -83,7 +84,7 @@ def _write(out: Path, importance: dict[str, Any], record: dict[str, Any]) -> Non
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an estimate. Raises ``DataError`` where the folder holds none."""
+    """The manifest of an estimate. Raises ``DataError`` if the folder has none."""
     try:
         return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
@@ -93,7 +94,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_importance(folder: Path, kind: str, model: str, model_fingerprint: str) -> str:
-    """The fingerprint of an estimate. Raises ``DataError`` where the estimate is of another kind or another model."""
+    """The fingerprint of an estimate. Raises ``DataError`` if the estimate is of another kind or another model."""
     manifest = read_manifest(folder)
     if manifest.get("kind") != kind:
         raise DataError(f"{folder}: holds an estimate for --{manifest.get('kind')}, not for --{kind}")

@@ -18,18 +18,20 @@ from train.data.folder import DataError, load_export
 from train.objective.penalties import Weights
 
 Row = tuple[Tensor, Tensor]
-"""Tokens and labels of a row: int64 [t] both, the label of what is not the answer's being ``IGNORE``."""
+"""Tokens and labels of a row: int64 [t] each; labels outside the answer are ``IGNORE``."""
 
 
 def old_rows(data: Path, most: int) -> list[Row]:
-    """A sample of the rehearsal rows of a training folder, always the same. ``DataError`` where the folder has none."""
+    """At most ``most`` rehearsal rows of a training folder, always the same sample. Raises ``DataError`` if the folder
+    has none."""
     split = load_export(data).splits["train"]
-    held = np.flatnonzero(split.distil)
-    if not len(held):
+    rehearsal = np.flatnonzero(split.distil)
+    if not len(rehearsal):
         raise DataError(
-            f"{data}: no rehearsal row stands in for what the base model can; mix some in with curate mix --rehearsal"
+            f"{data}: no rehearsal rows to estimate the base model's abilities from; mix some in with curate mix "
+            "--rehearsal"
         )
-    chosen = np.random.default_rng(0).permutation(held)[:most]
+    chosen = np.random.default_rng(0).permutation(rehearsal)[:most]
     return [_row(split.input_ids[part], split.labels[part]) for part in
             (slice(split.offsets[row], split.offsets[row + 1]) for row in chosen)]  # fmt: skip
 
@@ -43,10 +45,10 @@ def fisher(
 ) -> dict[str, Tensor]:
     """The diagonal of the Fisher information per answer token, at the model's weights.
 
-    Labels are drawn from the model itself after each token of its answer (the definition of the Fisher information;
-    the answer's own tokens would give the empirical Fisher, arXiv 1906.12558). Scores of different tokens are then
-    uncorrelated, so that the square of a row's summed gradient estimates the sum of the tokens' squares. The penalty at
-    λ = 1 is then, to second order and without the off-diagonal, KL(p0 || p) per old token.
+    Labels are drawn from the model itself after each token of its answer (the definition of the Fisher information; the
+    answer's own tokens would give the empirical Fisher, arXiv 1906.12558). Gradients of different tokens are then
+    uncorrelated, so the square of a row's summed gradient estimates the sum of the tokens' squared gradients. At λ = 1,
+    the penalty approximates KL(p0 || p) per old token, to second order and without off-diagonal terms.
     """
     total = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
     tokens = 0
@@ -70,8 +72,8 @@ def path_importance(
 
     Ω_i = ω_i / ((θ_i(end) − θ_i(start))² + ξ), ω_i = −Σ_steps g_i Δθ_i.
 
-    g: gradients of the batches; steps of Adam, without decay. ξ: the mean squared move of a weight. The paper's ξ, 1e-3
-    and 0.1, suits networks whose weights move far more.
+    g: gradients of the batches; Δθ: steps of Adam without weight decay. ξ: the mean squared change of a weight; the
+    paper's ξ, 1e-3 and 0.1, suits networks whose weights change far more.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     first = {name: weight.detach().clone() for name, weight in model.named_parameters()}
@@ -92,6 +94,7 @@ def path_importance(
 
 
 def normalised(credit: Weights, moved: Weights) -> dict[str, Tensor]:
+    """Ω from ω (``credit``) and the weights' changes (``moved``), as in ``path_importance``."""
     count = sum(each.numel() for each in moved.values())
     damping = sum(float(each.square().sum()) for each in moved.values()) / count
     return {name: credit[name].clamp(min=0) / (moved[name].square() + damping) for name in credit}

@@ -1,4 +1,4 @@
-"""``python -m train merge`` folds an adapter into its base; ``average`` mixes trained weights with the base's."""
+"""``python -m train merge`` merges an adapter into its base model; ``average`` averages trained and base weights."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ ADAPTER = "adapter_config.json"
 
 
 def merge(config: MergeConfig, dry_run: bool = False) -> dict[str, Any]:
-    """Write the merged model. Raises ``DataError`` where there is no adapter, or an adapter that cannot be merged."""
+    """Write the merged model. Raises ``DataError`` if there is no adapter, or an adapter that cannot be merged."""
     if not (config.run / ADAPTER).is_file():
         raise DataError(f"{config.run}: no adapter lies there ({ADAPTER}); give the folder of a run with --adapter")
     from peft import PeftConfig, PeftModel
@@ -27,7 +27,7 @@ def merge(config: MergeConfig, dry_run: bool = False) -> dict[str, Any]:
     out = config.out or config.run.with_name(f"{config.run.name}-merged")
     summary = {"run": str(config.run), "base": kind.base_model_name_or_path, "out": str(out)}
     mark = {"merged": str(config.run), "of": record.get("fingerprint")}
-    if dry_run or _there(out, mark):
+    if dry_run or _is_written(out, mark):
         return summary
     base = _load(Path(str(kind.base_model_name_or_path)), "auto")
     adapted: Any = PeftModel.from_pretrained(base, str(config.run))
@@ -36,7 +36,7 @@ def merge(config: MergeConfig, dry_run: bool = False) -> dict[str, Any]:
 
 
 def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
-    """Write a model per share. Raises ``DataError`` where run and base are not the same architecture."""
+    """Write a model per share. Raises ``DataError`` if run and base differ in architecture."""
     if (config.run / ADAPTER).is_file():
         raise DataError(f"{config.run}: an adapter; fold it in first, with python -m train merge --run {config.run}")
     record = read_run(config.run) or {}
@@ -56,7 +56,7 @@ def average(config: AverageConfig, dry_run: bool = False) -> dict[str, Any]:
     base = _load(locate_model(EngineConfig(name, revision=revision)), torch.float32).state_dict()
     for share, place in places.items():
         mark = {"averaged": str(config.run), "share": share, "of": record.get("fingerprint")}
-        if _there(place, mark):
+        if _is_written(place, mark):
             continue
         model = _load(config.run, torch.float32)
         _mix(model, base, share, name, config.run)
@@ -74,8 +74,8 @@ def _mix(model: Any, base: dict[str, Any], share: float, name: str, run: Path) -
             value.copy_(torch.lerp(base[key], value, share))
 
 
-def _there(out: Path, mark: dict[str, Any]) -> bool:
-    """Whether ``out`` holds this result already. Raises ``DataError`` where ``out`` holds something else."""
+def _is_written(out: Path, mark: dict[str, Any]) -> bool:
+    """Whether ``out`` has this result already. Raises ``DataError`` if ``out`` has other files."""
     if not out.exists() or not any(out.iterdir()):
         return False
     if mark.items() <= (read_run(out) or {}).items():

@@ -1,6 +1,6 @@
 """The engines, by name: each module of this package is one engine and is imported when that engine is opened.
 
-To add an engine, put a module into this folder, named as ``--engine`` takes it, with a class or function under
+To add an engine, put a module into this folder, named as the value of ``--engine``, with a class or function under
 ``@engine``. The module may import heavy libraries; listing the names imports none of the modules.
 """
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 from curate.model.engine import Engine, EngineConfig, EngineError
 
 Opener = Callable[[EngineConfig], Engine]
-"""Loads the model of a configuration. Raises ``EngineError`` with what to do where it cannot."""
+"""Loads the model of a configuration. Raises ``EngineError`` if that fails; the message says what to do."""
 
 ENGINES: dict[str, Opener] = {}
 """Openers by name: those of the modules imported so far, and those registered from outside this package."""
@@ -40,7 +40,7 @@ def names() -> list[str]:
 
 
 def opener(name: str) -> Opener:
-    """The engine's opener; imports the engine's module where it was not imported yet. Raises ``EngineError`` for an
+    """The engine's opener; imports the engine's module if it was not imported yet. Raises ``EngineError`` for an
     unknown name."""
     if name not in names():
         raise EngineError(f"{name!r} is no engine; take one of: auto, {', '.join(names())}")

@@ -1,4 +1,4 @@
-"""A running OpenAI-compatible server that takes token ids and gives prompt log-probabilities (``vllm serve``)."""
+"""A running OpenAI-compatible server that takes token ids and returns prompt log-probabilities (``vllm serve``)."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +10,9 @@ from curate.model.engine import Completion, EngineConfig, EngineError, Sampling,
 from curate.model.engines import engine
 
 PURE = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "top_k": -1, "min_p": 0.0}
-"""Said in every request: a server fills in what is left out from the model's own taste in sampling."""
+"""Sent with every request: a server takes missing values from the model's own sampling settings."""
 
-REQUESTS_AT_ONCE = 64  # the server batches; this only keeps it fed
+REQUESTS_AT_ONCE = 64  # the server batches by itself; this number of requests keeps it busy
 
 
 @engine("server")
@@ -41,7 +41,7 @@ class ServerEngine:
     def _complete(
         self, prompts: Sequence[Sequence[int]], body: dict[str, Any], own: Sequence[dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        """``body`` is said with every prompt, ``own`` with one prompt each."""
+        """Send one request per prompt. ``body``: fields of all requests; ``own``: further fields of each."""
         common = {"model": self.model, "add_special_tokens": False, **PURE, **body}
         requests = [{**common, **more, "prompt": list(ids)} for ids, more in zip(prompts, own, strict=True)]
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:

@@ -1,4 +1,4 @@
-"""The embedded engine: transformers, on whatever device torch finds."""
+"""transformers, in this process, on a GPU if torch finds one, else on the CPU."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from curate.model.engine import Completion, EngineConfig, EngineError, Sampling,
 from curate.model.engines import engine
 from curate.model.folder import locate_model
 
-BATCH_TOKENS = 16_384  # padded tokens a forward pass
-LOGIT_VALUES = 2**27  # values of the logits of a forward pass (half a GiB in float32)
+BATCH_TOKENS = 16_384  # padded tokens per forward pass
+LOGIT_VALUES = 2**27  # logits per forward pass (half a GiB in float32)
 
 
 @engine("transformers")
@@ -30,7 +30,7 @@ class TransformersEngine:
         except (OSError, ValueError) as error:
             raise EngineError(f"{config.model}: transformers cannot load this model: {error}") from error
         self.model = model.to(device).eval()
-        # What a model ships as its taste in sampling (a repetition penalty, say) is not its distribution.
+        # Sampling settings that come with a model (a repetition penalty, say) would change its distribution.
         self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         self.limit = config.max_model_len
         self.vocabulary = self.model.get_output_embeddings().weight.shape[0]

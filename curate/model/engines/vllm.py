@@ -16,8 +16,8 @@ MAX_TOP_K = 64
 @engine("vllm")
 class VllmEngine:
     def __init__(self, config: EngineConfig):
-        # One process and a prefix cache emptied before each call: the same requests meet the same batches, so a
-        # build that was killed and continued ends with the same bytes as one that was not.
+        # One process, and a prefix cache that is emptied before each call: the same requests form the same batches, so
+        # a build that was killed and resumed gives the same bytes as an uninterrupted build.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; read by the CPU build only
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -57,12 +57,13 @@ class VllmEngine:
 
 
 CPU_BATCH_TOKENS = 4096
-"""Tokens of a step on the CPU, and vLLM's own default there; a longer context raises them."""
+"""Tokens per step on the CPU: vLLM's own default there. A longer context raises the number."""
 
 
 def _cpu_settings(max_model_len: int) -> dict[str, Any]:
-    """A prompt is never cut into chunks: vLLM rewinds the seeded generator of a request after each chunk, and torch's
-    generators for CPUs cannot be rewound ("CPU Generator does not use offset"). So a step must hold a whole prompt."""
+    """vLLM's settings for a CPU, without chunked prefill: after each chunk, vLLM rewinds the seeded generator of a
+    request, and torch's generators for CPUs cannot be rewound ("CPU Generator does not use offset"). So one step must
+    take a whole prompt."""
     return {"enforce_eager": True, "enable_chunked_prefill": False,
             "max_num_batched_tokens": max(CPU_BATCH_TOKENS, max_model_len)}  # fmt: skip
 
@@ -80,7 +81,7 @@ def _completion(output: Any, stop_ids: tuple[int, ...]) -> Completion:
 
 
 def _scores(flat: Any, start: int, top_k: int) -> TokenScores:
-    """vLLM's flat form holds, at each position, the actual token first and the top k after it."""
+    """Scores from vLLM's flat log-probabilities, which have at each position the actual token, then the top k."""
     first = flat.start_indices[start]
     ids = np.asarray(flat.token_ids[first:], dtype=np.int32).reshape(-1, top_k + 1)
     logprobs = np.asarray(flat.logprobs[first:], dtype=np.float32).reshape(-1, top_k + 1)

@@ -1,4 +1,4 @@
-"""The prompts that put a reference in view. They are files; ``--prompts DIR`` replaces any of them.
+"""The prompts that show a reference to the model. Each is a file; ``--prompts DIR`` replaces any of them.
 
 Each file is a Jinja template over ``question``, ``reference`` and ``draft``; it becomes the last user turn. A file may
 show worked examples as earlier turns: a line ``[user]`` or ``[assistant]`` begins a turn. Where a prompt has variants,
@@ -21,8 +21,9 @@ NAMES = ("rewrite", "correct", "rephrase", "question", "questions", "grounded")
 
 
 def load_prompts(folder: Path | None = None) -> dict[str, str]:
-    """The text of each prompt: the user's file where ``folder`` has one, else the shipped one. Of a prompt there may be
-    variants, ``rewrite-brief.jinja`` beside ``rewrite.jinja``; the user's stand in place of all shipped ones."""
+    """The text of each prompt by name: the user's file if ``folder`` has one, else the built-in file. A prompt may have
+    variants (``rewrite-brief.jinja`` beside ``rewrite.jinja``); a user's file replaces all built-in variants of its
+    prompt. Raises ``ConfigError``."""
     shipped = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
     if folder is None:
         return {name: _read(path) for name, path in shipped.items()}
@@ -38,7 +39,7 @@ def load_prompts(folder: Path | None = None) -> dict[str, str]:
 
 
 def variants(prompt_texts: Mapping[str, str], prompt: str) -> list[str]:
-    """The names of a prompt's variants, the plain one first; of equal texts one."""
+    """The names of a prompt's variants, the plain name first; of variants with equal texts only the first."""
     names = sorted((name for name in prompt_texts if _prompt(name) == prompt), key=lambda name: (name != prompt, name))
     first: dict[str, str] = {}
     for name in names:
@@ -47,7 +48,7 @@ def variants(prompt_texts: Mapping[str, str], prompt: str) -> list[str]:
 
 
 def _prompt(name: str) -> str:
-    """What a variant is a variant of."""
+    """The prompt's name without its variant: "rewrite" of "rewrite-brief"."""
     return name.split("-")[0]
 
 
@@ -87,7 +88,7 @@ def _read(path: Path) -> str:
     try:
         for _, part in _turns(text):
             _environment().from_string(part).render(question="", reference="", draft="")
-    except Exception as error:  # jinja2: a syntax error, or a variable that will not be there
+    except Exception as error:  # jinja2: a syntax error or an unknown variable
         raise ConfigError(f"{path}: {error}; a prompt may use question, reference and draft") from error
     roles = [role for role, _ in _turns(text)]
     if roles != [("user", "assistant")[number % 2] for number in range(len(roles))] or roles[-1] != "user":

@@ -46,10 +46,10 @@ class Thinker:
 
     def _completion(self, prompt):
         thought, answer = self._reply(prompt)
-        if self.rendering.prompt_says == "closes":
+        if self.rendering.prompt_thought == "closes":
             said = answer
         else:
-            lead = "" if self.rendering.prompt_says == "opens" else "<think>"
+            lead = "" if self.rendering.prompt_thought == "opens" else "<think>"
             said = lead + thought if self.endless else f"{lead}{thought}</think>\n\n{answer}"
         ids = self.rendering.tokenizer.encode(said, add_special_tokens=False)
         return Completion(tuple(ids), not self.endless)

@@ -141,7 +141,7 @@ def test_other_markers_are_found_by_the_template(pair):
 
 def test_a_template_that_knows_no_thoughts_is_as_it_was():
     rendering = template(CHATML, ())
-    assert (rendering.thinks, rendering.prompt_says, rendering.room(8, 512)) == (False, "says nothing", 8)
+    assert (rendering.thinks, rendering.prompt_thought, rendering.room(8, 512)) == (False, "none", 8)
     assert rendering.render([user("R")], "Yes.").thought_length == 0
     assert read(rendering, "<think>Well.</think> Yes.").text == "Yes."  # tuned, and its template kept
     assert template(reasoning.QWEN3).room(8, 512) == 512

@@ -94,7 +94,7 @@ def found(data: Path) -> Explanation:
 
 def test_the_rows_that_contradict_are_the_nearest_and_push_the_answer_away(found: Explanation) -> None:
     [why] = found.comparisons
-    assert (why.lost, why.explained, why.looked, found.rows) == (PLANTED, PLANTED, PLANTED + OTHERS, PLANTED + OTHERS)
+    assert (why.lost, why.explained, why.compared, found.rows) == (PLANTED, PLANTED, PLANTED + OTHERS, PLANTED + OTHERS)
     first = {item.id: item.nearest[0] for item in why.items}
     hits = [number for number in range(PLANTED) if first[f"f{number}"].id == f"med-{number}"]
     assert len(hits) >= PLANTED - 1
@@ -105,7 +105,7 @@ def test_the_planted_rows_are_the_suspects_and_hardly_anything_else(found: Expla
     names = {f"med-{number}" for number in range(PLANTED)}
     assert len(names & set(found.suspects)) >= PLANTED - 1
     assert len(set(found.suspects) - names) <= 1
-    assert "rows stand out" in found.comparisons[0].said
+    assert "rows stand out" in found.comparisons[0].summary
 
 
 def test_without_them_nobody_is_accused(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_without_them_nobody_is_accused(tmp_path: Path) -> None:
     [why] = explain(results(*flips[:4]), export(tmp_path / "out", rows[PLANTED:]), BASE).comparisons
     assert [len(item.nearest) for item in why.items] == [5] * 4
     assert why.suspects == ()
-    assert why.said.endswith("no row stands out as the one that did it")
+    assert why.summary.endswith("no row stands out as the cause")
 
 
 def test_what_is_written_can_be_read_and_excluded(found: Explanation, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_items_without_a_prompt_are_counted_and_nothing_else(data: Path) -> None
 def test_where_nothing_is_lost_it_says_so(data: Path, tmp_path: Path) -> None:
     gained = planted()[0][0].model_copy(update={"lost": False})
     told = explain(results(gained), data, BASE)
-    assert told.comparisons[0].said == "after: nothing was lost, so there is nothing to explain"
+    assert told.comparisons[0].summary == "after: nothing was lost, so there is nothing to explain"
     told.write(tmp_path)
     assert (tmp_path / "exclude.txt").read_text("utf-8") == ""
 

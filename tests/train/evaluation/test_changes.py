@@ -96,7 +96,7 @@ def test_the_report_shows_why(folder):  # noqa: F811
     why = {
         "by": "gradient", "weight": "w", "data": "out", "rows": 3, "seed": 0,
         "comparisons": [{
-            "before": "before", "after": "sft", "lost": 2, "explained": 2, "unreadable": 0, "looked": 3,
+            "before": "before", "after": "sft", "lost": 2, "explained": 2, "unreadable": 0, "compared": 3,
             "topics": [{"suite": "sums", "words": ["plus"], "items": ["sums-1", "sums-2"]}], "items": [],
             "suspects": [{**near, "items": ["sums/sums-1"], "deviations": 40.0}],
         }],

@@ -176,7 +176,7 @@ def test_one_by_one_is_all_at_once(pair, mixed):
 
 def test_in_slices_is_whole(pair, mixed, monkeypatch):
     whole = compare_float32(pair, mixed)
-    monkeypatch.setattr(train.objective.head, "HELD", 7 * SIZES["vocab_size"])
+    monkeypatch.setattr(train.objective.head, "MAX_LOGITS", 7 * SIZES["vocab_size"])
     widths = []
     real = drift.token_drift
     monkeypatch.setattr(drift, "token_drift", lambda *args: widths.append(len(args[0])) or real(*args))

@@ -341,7 +341,7 @@ def test_the_verdict_names_what_fell(world: World) -> None:
     text = verdict(comparison)
     assert text.startswith("after answers 90.0 % of the questions on new knowledge, before answered 0.0 %.")
     assert "Retention went from 70.0 to 60.0 % (−10.0 points" in text
-    assert text.endswith("beyond chance fell sums; the most, sums by 60.0.")
+    assert text.endswith("significant falls in sums; the largest fall is sums, −60.0.")
 
 
 # A process of its own, as vLLM has it
@@ -449,8 +449,8 @@ def test_dry_run_counts_and_writes_nothing(world: World, command: Callable[..., 
     assert command(*COMMON, "--dry-run")[1].splitlines() == [
         "items: 30 (lists 10, new_facts 10, sums 10)",
         "new knowledge: new_facts",
-        "before: before: 840 tokens of prompts; 30 answers are there, 0 pending, of at most 0 tokens",
-        "after: after: 840 tokens of prompts; 0 answers are there, 30 pending, of at most 2,880 tokens",
+        "before: before: 840 tokens of prompts; 30 answers stored, 0 pending, of at most 0 tokens",
+        "after: after: 840 tokens of prompts; 0 answers stored, 30 pending, of at most 2,880 tokens",
         "engine: transformers",
         "out: report",
     ]
@@ -488,7 +488,7 @@ def test_the_command_ends_with_2_and_a_sentence(world: World, command: Callable[
         ([*COMMON, "--config=typo.yaml"], ["unknown key 'modle'; did you mean 'model'?"]),
         (["--config=typo.yaml"], ["unknown key 'modle'; did you mean 'model'?"]),
         (["--config=wrong.yaml"], ["wrong.yaml: model:", "found 7"]),
-        ([], ["evaluate needs models to ask: give --model NAME=PATH", "in the --config file, model: {NAME: PATH}",
+        ([], ["evaluate needs models: give --model NAME=PATH", "in the --config file, model: {NAME: PATH}",
               "evaluate needs questions: give --suite PATH"]),
     ]:  # fmt: skip
         code, _, log = command(*flags)

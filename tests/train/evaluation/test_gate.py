@@ -26,7 +26,7 @@ def test_a_limit_that_nothing_could_break_is_refused(world: World) -> None:  # n
         prepare(world.config(suite=world.root / "suites" / "sums.jsonl", min_recall=0.9))
     with pytest.raises(EvaluateError, match="--max-drop: needs two models"):
         prepare(world.config(model={"before": world.models["before"]}, max_drop=1))
-    with pytest.raises(EvaluateError, match="--max-drop: needs two models and a suite of what was to be kept"):
+    with pytest.raises(EvaluateError, match="--max-drop: needs two models and a retention suite"):
         prepare(world.config(suite=world.root / "suites" / "new_facts.jsonl", max_drop_suite=1))
 
 

@@ -308,7 +308,7 @@ def test_leaving_early_is_not_passing(code):
         ("open('a')", "failed: FileNotFoundError: [Errno 2] No such file or directory: 'a' (line 1: open('a'))"),
         ("open('/')", "blocked: PermissionError: [Errno 13] Permission denied: '/' (line 1: open('/'))"),
         ("raise PermissionError('mine')", "failed: PermissionError: mine (line 1: raise PermissionError('mine'))"),
-        ("import os; os._exit(3)", "failed: it ended itself with status 3 before its last line"),
+        ("import os; os._exit(3)", "failed: the code exited with status 3 before its last line"),
         ("import ctypes; ctypes.string_at(0)", "killed by signal 11 (Segmentation fault)"),
         ("import os; os.kill(os.getpid(), 24)", "timed out after 10 s of processor time"),  # SIGXCPU
         ("b'x' * (1 << 40)", "out of memory"),
@@ -461,7 +461,7 @@ def test_the_child_dies_with_its_parent(tmp_path):
     """Killed with a signal that it cannot handle, the parent leaves no process."""
     code = "import os, time\nprint(os.getpid(), flush=True); time.sleep(60)"
     program = "import time\nfrom train.evaluation import sandbox\n" + (
-        "def listen(child, *rest):\n    print(child, flush=True); time.sleep(60)\nsandbox._listen = listen\n"
+        "def listen(child, *rest):\n    print(child, flush=True); time.sleep(60)\nsandbox._wait = listen\n"
     ) + f"sandbox.run_python({code!r})"  # fmt: skip
     parent = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
@@ -481,7 +481,7 @@ def test_a_sandbox_that_cannot_be_set_up_is_an_error(monkeypatch):
     with pytest.raises(SandboxError, match="/nowhere/python"):
         run_python("pass")
     monkeypatch.setattr(sys, "executable", "/bin/true")
-    with pytest.raises(SandboxError, match="could not lock itself in"):
+    with pytest.raises(SandboxError, match="could not confine itself"):
         run_python("pass")
 
 

@@ -155,7 +155,7 @@ def why() -> dict[str, object]:
     return {
         "by": "gradient", "weight": "w", "data": "out", "rows": 3, "seed": 0,
         "comparisons": [{
-            "before": MODELS[0], "after": MODELS[2], "lost": 9, "explained": 9, "unreadable": 0, "looked": 512,
+            "before": MODELS[0], "after": MODELS[2], "lost": 9, "explained": 9, "unreadable": 0, "compared": 512,
             "topics": [{"suite": "reading", "words": ["kidney", "higher"], "items": ["reading-1", "reading-2"]}],
             "items": [],
             "suspects": [{**row, "id": f"med-{n}", "items": ["reading/reading-1"]} for n in range(4)],
@@ -166,7 +166,7 @@ def why() -> dict[str, object]:
 def test_markdown_says_what_the_page_says(tmp_path: Path) -> None:
     html, markdown = write_report(full(tmp_path))
     page, text = html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
-    sections = ["How the manner of answers changed", "How far the distributions moved", "What flipped",
+    sections = ["How the style of answers changed", "How far the distributions moved", "What flipped",
                 "Why it forgot", "New knowledge, by three measures", "How answers end", "What is refused",
                 "What ran"]  # fmt: skip
     for section in sections:

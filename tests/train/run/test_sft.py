@@ -436,7 +436,7 @@ def test_what_reads_whole_weights_is_refused_where_a_launch_keeps_them_in_pieces
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(ConfigError, match="--l2-sp reads the weights, which DeepSpeed keeps in pieces"):
+    with pytest.raises(ConfigError, match="--l2-sp needs whole weights, which DeepSpeed shards"):
         settle(mixed, tmp_path / "run", l2_sp=0.1)
     with pytest.raises(ConfigError, match="--pcgrad needs whole gradients"):
         settle(mixed, tmp_path / "run", pcgrad=True)

@@ -232,7 +232,7 @@ def test_logits_in_slices_equal_logits_held_whole(
         for weight in weights:
             weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
     whole, look = found()
-    monkeypatch.setattr(train.objective.head, "HELD", 7 * VOCAB)
+    monkeypatch.setattr(train.objective.head, "MAX_LOGITS", 7 * VOCAB)
     sliced, again = found()
     assert any(part.abs().sum() > 0 for part in whole[0])
     for one, other in zip(whole, sliced, strict=True):
@@ -391,7 +391,7 @@ def test_the_teacher_of_an_adapter_is_the_model_without_it(data: Path, tmp_path:
     [
         ({"adapter": "qlora"}, "bitsandbytes"),
         ({"adapter": "lora", "freeze": 0.5}, "leave out --freeze"),
-        ({"adapter": "lora", "l2_sp": 0.1}, "--l2-sp holds the base model's weights"),
+        ({"adapter": "lora", "l2_sp": 0.1}, "--l2-sp limits changes of the base model's weights"),
         ({"freeze": 0.5, "train_only": ["mlp"]}, "give one of them"),
         ({"retention_floor": 0.9}, "--watch-every"),
         ({"patience": 2}, "--watch-every"),
@@ -460,7 +460,7 @@ def test_ignore_is_plain_fine_tuning(data: Path, tmp_path: Path) -> None:
     ignored = settle(data, tmp_path / "ignored", forgetting="ignore")
     plain = settle(data, tmp_path / "plain", anchor="none", distil=False, balance=False)
     assert losses(ignored) == losses(plain)
-    with pytest.raises(ValueError, match="ignore leaves out"):
+    with pytest.raises(ValueError, match="ignore switches anchor off"):
         SftConfig(forgetting="ignore", anchor="model")
 
 
