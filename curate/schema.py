@@ -186,7 +186,7 @@ EXAMPLE = pa.schema(
     [
         ("id", pa.string()),  # stable: hash of source name and content (ingest.row_id)
         ("source", pa.string()),  # names a card in data_cards/, or the source file's stem
-        ("wording_of", pa.string()),  # the id of the row whose question this row asks in other words; else null
+        ("wording_of", pa.string()),  # the id of the row whose question or answer this row words otherwise; else null
         ("prompt", pa.list_(MESSAGE)),  # up to and including the last user turn; never empty
         ("reference", pa.string()),  # the source's own answer
         ("knowledge", pa.list_(PLACE)),  # half-open character ranges of `reference` whose words may be learned

@@ -5,6 +5,7 @@ wording covers that wording alone. Marking comes last, so that another list repe
 another row repeats or contradicts an excluded row is the comparison of rows repeated without the excluded row.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def unmatched(ids: Iterable[str], rows: Iterable[str]) -> list[str]:
 def check_ids(ids: Sequence[str], rows: Collection[str], wordings: int, path: Path) -> None:
     """Raises ``ConfigError`` where no id can belong to this source, whose rows have ``wordings`` wordings each."""
     possible = {*rows, *(wording_id(row, number) for row in rows for number in range(1, wordings))}
-    if ids and possible.isdisjoint(ids):
+    if ids and possible.isdisjoint(re.sub(r"-r\d+$", "", name) for name in ids):  # each may have several rewrites
         raise ConfigError(f"--exclude {path}: none of its {len(ids):,} ids is one of this source's {len(rows):,} rows "
                           f"({_some(ids)}), so it was written for another source, or another --name; `curate peek` "
                           "shows a row's id behind its source's name")  # fmt: skip

@@ -164,6 +164,16 @@ def wording_id(row: str, number: int) -> str:
     return f"{row}-w{number}"
 
 
+def rewrite_id(row: str, number: int) -> str:
+    """The id of a row with a further rewrite of another row's answer; ``number`` counts from 1. For people to read, as
+    ``wording_id`` is.
+
+    >>> rewrite_id("3f2a-w1", 2)
+    '3f2a-w1-r2'
+    """
+    return f"{row}-r{number}"
+
+
 def is_hub_id(path: str) -> bool:
     """Whether this names a hub dataset: ``owner/name``, no file suffix of ours, and nothing of that name here."""
     here = Path(path)

@@ -11,7 +11,7 @@ model's way of putting the answer, not part of the fact.
 import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -21,11 +21,13 @@ from curate.model.engine import Sampling
 from curate.model.prompts import in_view
 from curate.model.scoring import behind, render
 from curate.model.thought import UNFINISHED, Reply, Thoughts
+from curate.rewrite.alternatives import alternatives
 from curate.rewrite.candidates import departures, likeliest_place, missing_values
 from curate.rewrite.ranking import ranks
 from curate.rewrite.round_trip import RoundTrip, lost_words, stray_words
 from curate.rewrite.settings import Fallback, Mode
-from curate.schema import EXAMPLE, Message
+from curate.rewrite.state import RewriteState, with_columns
+from curate.schema import Message
 from curate.store.stage import Worker
 from curate.text.fidelity import Problem, check, framed, same_facts, states
 from curate.text.questions import question_of
@@ -35,47 +37,13 @@ TIMES, LEAST = 3, 64
 """Token limit of an answer: this multiple of its reference's tokens, and at least this many."""
 WARMTH, WARMING = 0.5, 0.3
 """Temperature of the sampled rewrites, and its increase with each further round of the prompts."""
-SAMPLES = (1, 3)  # sampled rewrites of an attempt: beside greedy ones in the first round, and alone in later rounds
+SAMPLES = 3  # sampled rewrites of an attempt: beside greedy ones in the first round, alone in later rounds
 BEGUN = 2  # rewrites that begin as the draft does, up to where the base leaves it with the reference in view
 GIVEN = 2  # rewrites of an attempt that are given a value to say, where some rewrite lacks a value
 LOOKED = 20  # likeliest tokens of a place among which a value is looked for
-PER_ATTEMPT = max(1 + BEGUN + SAMPLES[0], SAMPLES[1]) + GIVEN  # rewrites asked for at most in one attempt
+PER_ATTEMPT = 1 + BEGUN + SAMPLES + GIVEN  # rewrites asked for at most in one attempt
 SEVERAL = 3  # rewrites that must pass the rules before words that none of them says count as no part of the fact
 DRAFTS = 3  # drafts sampled beside the greedy one, to find what all drafts have in common
-
-
-@dataclass
-class RewriteState:
-    """The state of one row while it is rewritten."""
-
-    prompt: list[Message]
-    reference: str
-    knowledge: list[dict[str, Any]] = field(default_factory=list)  # words of the reference that may be learned
-    draft: str = ""
-    thought: str | None = None  # the thought before the draft
-    flags: list[str] | None = None
-    response: str | None = None
-    origin: str | None = None
-    finished: bool | None = None
-    drop: str | None = None
-    faithful: list[str] = field(default_factory=list)  # rewrites that pass all checks; once ranked, the best first
-    ranks: dict[str, tuple[float, float]] = field(default_factory=dict)  # rewrite -> oddities, surprise in nats
-    passed: int = 0  # rewrites that pass the rules, equal ones included
-    doubted: dict[str, list[str]] = field(default_factory=dict)  # rewrites that pass the rules -> words they lost
-    strayed: list[str] = field(default_factory=list)  # rewrites that answer another question
-    reworded: list[str] = field(default_factory=list)  # rewrites whose only problem is missing content
-
-    @property
-    def open(self) -> bool:
-        return self.origin is None and self.drop is None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the best rewrite has no oddities."""
-        return self.ranks[self.faithful[0]][0] == 0
-
-    def decide(self, origin: str, response: str, finished: bool) -> None:
-        self.origin, self.response, self.finished = origin, response, finished
 
 
 @dataclass(frozen=True)
@@ -101,13 +69,15 @@ class Regenerate:
     seed: int = 0
     temperature: float = 0.0  # of the rewrites that are greedy elsewhere
     thoughts: Thoughts = "drop"
+    rewrites: int = 1  # most rewrites kept of an answer, each as a row of its own
 
     name: ClassVar[str] = "regenerate"
     version: ClassVar[int] = 17
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
-        fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature", "thoughts")
+        fields = ("mode", "attempts", "fallback", "max_tokens", "lang", "seed", "temperature", "thoughts",
+                  "rewrites")  # fmt: skip
         texts = {"prompts": list(self.prompts), "asking": self.asking, "glossary": list(self.glossary)}
         return {**self.base.identity(), **{name: getattr(self, name) for name in fields}, **texts}
 
@@ -123,7 +93,7 @@ class Regenerate:
         if self.mode == "source":
             for row in rows:
                 row.decide("reference", row.reference, False)
-            return _with_columns(table, rows)
+            return with_columns(table, rows)
         self._draft(rows)
         for attempt in range(self.attempts):
             self._rewrite([row for row in rows if row.open], attempt)
@@ -136,7 +106,10 @@ class Regenerate:
         for row in rows:
             if row.open:
                 self._fall_back(row)
-        return _with_columns(table, rows)
+        built = with_columns(table, rows)
+        if self.rewrites == 1:
+            return built
+        return pa.concat_tables([built, alternatives(table, rows, self.rewrites - 1, self._answers)])
 
     def _draft(self, rows: list[RewriteState]) -> None:
         answers = self._generate([Ask(row, row.prompt) for row in rows], temperature=0.0, seed=self.seed)
@@ -151,7 +124,7 @@ class Regenerate:
 
     def _rewrite(self, rows: list[RewriteState], attempt: int) -> None:
         """Ask for rewrites with the attempt's prompt. In the first round of the prompts: the likeliest rewrite, free
-        and begun like the draft, and a sampled one; in later rounds sampled ones alone, warmer with each round. Ask for
+        and begun like the draft, and sampled ones; in later rounds sampled ones alone, warmer with each round. Ask for
         rewrites that lack a value again, with the value put in place."""
         tried, number = divmod(attempt, len(self.prompts))
         prompt_text = self.prompts[number]
@@ -161,7 +134,7 @@ class Regenerate:
         if not tried:
             asks = [*plain, *self._begun_as_drafted(plain)]
             replies = self._generate(asks, temperature=self.temperature, seed=self.seed)
-        more = [ask for ask in plain for _ in range(SAMPLES[min(tried, 1)])]
+        more = [ask for ask in plain for _ in range(SAMPLES)]
         replies += self._generate(more, temperature=WARMTH + WARMING * tried, seed=self.seed + attempt)
         asks += more
         with_value = self._given_a_value(asks, replies)
@@ -252,12 +225,16 @@ class Regenerate:
         rows = [row for row in rows if row.open and row.faithful]
         self._rank(rows)
         while rows := [row for row in rows if row.open and row.faithful and (at_last or row.is_plain)]:
-            trips = [RoundTrip(row.prompt, row.reference, row.faithful[0]) for row in rows]
-            for row, stray in zip(rows, stray_words(self.base, self.asking, trips, self.lang), strict=True):
-                if stray:
-                    row.strayed.append(row.faithful.pop(0))
-                else:
+            for row, answers in zip(rows, self._answers([(row, row.faithful[0]) for row in rows]), strict=True):
+                if answers:
                     self._take(row, row.faithful[0])
+                else:
+                    row.strayed.append(row.faithful.pop(0))
+
+    def _answers(self, pairs: Sequence[tuple[RewriteState, str]]) -> list[bool]:
+        """Whether each rewrite answers its row's question."""
+        trips = [RoundTrip(row.prompt, row.reference, text) for row, text in pairs]
+        return [not stray for stray in stray_words(self.base, self.asking, trips, self.lang)]
 
     def _rank(self, rows: Sequence[RewriteState]) -> None:
         """Rank the rewrites of each row (``rewrite.ranking``), and sort them, the best first."""
@@ -324,12 +301,3 @@ class Regenerate:
             return self.max_tokens
         tokens = TIMES * self.base.template.count(row.reference)
         return min(self.max_tokens, max(LEAST, 1 << math.ceil(math.log2(max(tokens, 1)))))
-
-
-def _with_columns(table: pa.Table, rows: list[RewriteState]) -> pa.Table:
-    names = ("draft", "response", "thought", "origin", "finished", "drop")
-    values = {name: [getattr(row, name) for row in rows] for name in names}
-    before = table["flags"].to_pylist()
-    values["flags"] = [[*(old or []), *row.flags] if row.flags else old for old, row in zip(before, rows, strict=True)]
-    columns = [pa.array(values[f.name], f.type) if f.name in values else table[f.name] for f in EXAMPLE]
-    return pa.table(columns, schema=EXAMPLE)

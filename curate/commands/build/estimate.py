@@ -42,9 +42,10 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     read = sum(lengths)
     write = facts.rows * config.max_tokens
     # The draft and the rewrites read the prompt and write an answer. Scoring passes read both: two over the reference,
-    # three over each kept rewrite (is it complete; its likelihood with and without the reference), three at the end.
+    # four over each faithful rewrite (for the reference, for the question, with and without the reference), and three
+    # over each rewrite taken.
     rewrites = PER_ATTEMPT * config.attempts if config.mode != "source" else 0
-    tokens = (1 + rewrites + 2 + 3 * rewrites + 3) * (read + write)
+    tokens = (1 + rewrites + 2 + 4 * rewrites + 3 * config.rewrites) * (read + write)
     return {"records": facts.records, "rows": facts.rows, "rejected": facts.rejected,
             "engine": base.config.engine, "context": base.config.max_model_len, "tokens_at_most": tokens,
             "gpu_minutes": _gpu_minutes(base, tokens),

@@ -45,6 +45,8 @@ class Rewriting(Strict):
     """Rewriting: answers in the base model's own words."""
 
     wordings: int = Field(1, ge=1, description="Wordings of each question; the base model writes all but the first.")
+    rewrites: int = Field(1, ge=1, description="Most rewrites of an answer, each a row of its own: several ways to say "
+                          "a fact for the same number of questions.")  # fmt: skip
     mode: Mode = Field("rewrite", description="rewrite: answer with the reference in view. correct: change few words "
                        "of the closed-book draft. source: keep the source's text.")  # fmt: skip
     attempts: int = Field(3, ge=1, description="Attempts at a faithful rewrite. Each asks for several rewrites, with "

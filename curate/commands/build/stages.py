@@ -34,7 +34,7 @@ def regenerate(
 ) -> Regenerate:
     return Regenerate(
         base, prompts, prompt_texts["question"], config.mode, config.attempts, config.fallback, config.max_tokens,
-        config.lang, config.terms(), config.seed, thoughts=config.thoughts,
+        config.lang, config.terms(), config.seed, thoughts=config.thoughts, rewrites=config.rewrites,
     )  # fmt: skip
 
 

@@ -64,6 +64,8 @@ def test_ids_of_another_source_are_an_error_and_some_unknown_ones_a_warning(tmp_
     with pytest.raises(ConfigError, match="none of its 1 ids"):
         check_ids(["a-w1"], {"a"}, 1, path)
     check_ids(["x", "a-w2"], {"a"}, 3, path)
+    check_ids(["a-w2-r1"], {"a"}, 3, path)
+    check_ids(["a-r4"], {"a"}, 1, path)
     assert "1 of 2 ids match no row: x" in unmatched_warning(["x", "a-w1"], ["a", "a-w1"], path)
     assert unmatched_warning(["a-w1"], ["a", "a-w1"], path) is None
 

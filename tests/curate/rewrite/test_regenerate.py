@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from curate.rewrite import regenerate
-from curate.rewrite.regenerate import Regenerate, RewriteState
+from curate.rewrite.regenerate import Regenerate
+from curate.rewrite.state import RewriteState
 
 
 @pytest.fixture
