@@ -53,7 +53,7 @@ class ModelConfig(Strict):
     thoughts: Thoughts = Field("drop", description="Of a model that thinks before it answers: drop (rows show an empty "
                                "thought) or anchor (its own, held and never labelled).")  # fmt: skip
 
-    def said(self) -> dict[str, Any]:
+    def given_settings(self) -> dict[str, Any]:
         """The model and its other settings that were given."""
         names = [name for name in ModelConfig.model_fields if name in self.model_fields_set or name == "model"]
         return self.model_dump(mode="json", include=set(names))

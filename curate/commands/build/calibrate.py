@@ -22,16 +22,16 @@ Rewrite = Callable[[str, Path], Path]
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of one prompt. ``asked``: rows that the model did not know already; ``kept``: rows of these with a
+    """The result of one prompt. ``rows``: rows that the model did not know already; ``kept``: rows of these with a
     faithful rewrite."""
 
     prompt: str
     kept: int
-    asked: int
+    rows: int
 
     def line(self) -> str:
-        share = f" ({self.kept / self.asked:.0%})" if self.asked else ""
-        return f"prompt {self.prompt}: {self.kept} of {self.asked} rows with a faithful rewrite{share}"
+        share = f" ({self.kept / self.rows:.0%})" if self.rows else ""
+        return f"prompt {self.prompt}: {self.kept} of {self.rows} rows with a faithful rewrite{share}"
 
 
 def calibrate(
