@@ -53,7 +53,7 @@ class ModelConfig(Strict):
     thoughts: Thoughts = Field("drop", description="For a model that thinks before it answers. drop: rows have an "
         "empty thought. anchor: rows have the model's own thought, which is held and never labelled.")  # fmt: skip
 
-    def said(self) -> dict[str, Any]:
+    def given_settings(self) -> dict[str, Any]:
         """The model and its other settings that were given."""
         names = [name for name in ModelConfig.model_fields if name in self.model_fields_set or name == "model"]
         return self.model_dump(mode="json", include=set(names))

@@ -36,17 +36,18 @@ def resolve_settings(model: Any, file: dict[str, Any], flags: dict[str, Any]) ->
 
 
 def in_a_line(values: dict[str, Any]) -> str:
-    def said(value: Any) -> str:  # a large group is not readable in one line
+    def as_text(value: Any) -> str:  # a large group is not readable in one line
         return "{…}" if isinstance(value, dict) and len(value) > MANY else json.dumps(value, ensure_ascii=False)
 
-    return ", ".join(f"{key}={said(value)}" for key, value in values.items())
+    return ", ".join(f"{key}={as_text(value)}" for key, value in values.items())
 
 
 def keep_workspace(config: Any, say: Callable[[str], None]) -> None:
     """Write curate.yaml after the first build that succeeds in a folder."""
     if WORKSPACE.exists() or not config.workspace:
         return
-    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in config.said().items())
+    settings = config.given_settings()
+    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in settings.items())
     WORKSPACE.write_text(f"# The base model of this folder: what commands take that are not told.\n{lines}", "utf-8")
     say(f"curate: wrote {WORKSPACE} with the model, for the commands that follow")
 

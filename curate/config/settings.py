@@ -62,10 +62,10 @@ def validate_command(
     model: type[Model], file: dict[str, Any], flags: dict[str, Any], where: str = "configuration"
 ) -> Model:  # fmt: skip
     """``validate_settings`` for a command; ends the process here where the settings are only to be checked."""
-    settled = validate_settings(model, file, flags, where)
+    settings = validate_settings(model, file, flags, where)
     if CHECK_ONLY in os.environ:
         raise SystemExit(0)
-    return settled
+    return settings
 
 
 def _may_be_missing(item: Any) -> bool:

@@ -86,7 +86,7 @@ def _summary(manifest: Manifest) -> str:
         ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, {_template(manifest)}"),
         ("longest row allowed", f"{manifest['max_length']:,} tokens"),
         ("mask", _settings(manifest["mask"])),
-        *_asked(manifest),
+        *_sampling(manifest),
     ]
     for name, split in manifest["splits"].items():
         rows.append((name, f"{split['rows']:,} rows, {split['tokens']:,} tokens, {split['targets']:,} of them trained"))
@@ -98,7 +98,7 @@ def _summary(manifest: Manifest) -> str:
     return _table(["", ""], rows)
 
 
-def _asked(manifest: Manifest) -> list[tuple[str, str]]:
+def _sampling(manifest: Manifest) -> list[tuple[str, str]]:
     """Table rows: how the base model was prompted and sampled for its answers, one row per source."""
     rows = []
     for dataset in inputs_of(manifest):

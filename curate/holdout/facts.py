@@ -54,7 +54,7 @@ class Statement:
 
     id: str
     prompt: list[Message]
-    asked: str  # every user turn
+    questions: str  # every user turn
     answer: str  # the part of the reference that bears on the question
 
 
@@ -101,7 +101,7 @@ class Matter:
     named: bool  # whether one of the subjects is a name
     called: frozenset[str]  # names in the answer
     counted: frozenset[str]  # numbers in the answer
-    asked: frozenset[str]  # numbers in the question
+    question_numbers: frozenset[str]  # numbers in the question
     says: frozenset[str]  # stems of the answer
     asks: frozenset[str]  # stems of the question
     short: bool
@@ -114,9 +114,9 @@ class Matter:
 
 def _matters(rows: Sequence[Statement], lang: str) -> list[Matter]:
     """The matter of each row. A name found in one question is searched for in all rows, in any case."""
-    entities = find_entities([QuestionAnswer(row.asked, row.answer) for row in rows], lang)
-    known = _known_names({row.asked for row in rows}, lang)
-    mentioned = [_mentioned(row.asked, known) for row in rows]
+    entities = find_entities([QuestionAnswer(row.questions, row.answer) for row in rows], lang)
+    known = _known_names({row.questions for row in rows}, lang)
+    mentioned = [_mentioned(row.questions, known) for row in rows]
     return [
         _matter(row, mentions, {normalise(entity)} if entity else set(), known, lang)
         for row, mentions, entity in zip(rows, mentioned, entities, strict=True)
@@ -125,13 +125,13 @@ def _matters(rows: Sequence[Statement], lang: str) -> list[Matter]:
 
 def _matter(row: Statement, named: set[str], entity: set[str], known: Collection[str], lang: str) -> Matter:
     called = _mentioned(row.answer, known) | {normalise(n.text) for n in names(row.answer, lang)}
-    counted, asked_numbers = (
-        frozenset(str(q.written) for q in quantities(text, lang)) for text in (row.answer, row.asked)
+    counted, question_numbers = (
+        frozenset(str(q.written) for q in quantities(text, lang)) for text in (row.answer, row.questions)
     )
-    says, asks = (frozenset(stems(text, lang)) for text in (row.answer, row.asked))
+    says, asks = (frozenset(stems(text, lang)) for text in (row.answer, row.questions))
     short = len(row.answer.split()) <= SHORT
     subjects = frozenset(named | entity) - {""}
-    return Matter(subjects, bool(named), frozenset(called) - {""}, counted, asked_numbers, says, asks, short, lang)
+    return Matter(subjects, bool(named), frozenset(called) - {""}, counted, question_numbers, says, asks, short, lang)
 
 
 def _known_names(questions: Collection[str], lang: str) -> set[str]:
@@ -152,9 +152,9 @@ def _keys(row: Statement, matter: Matter) -> Iterator[Hashable]:
     """The keys of a row; rows that share a key tell the same fact. A pair holds a subject and something said of it."""
     m = matter
     yield "question", cluster_of(row.prompt)
-    yield from _pairs(m.subjects, m.new | m.called | m.counted | m.asked | m.subjects, m.lang)
+    yield from _pairs(m.subjects, m.new | m.called | m.counted | m.question_numbers | m.subjects, m.lang)
     if m.short:  # a name in a short answer may be another question's subject; a long answer has too many names
-        yield from _pairs(m.called, m.subjects | m.asked, m.lang)
+        yield from _pairs(m.called, m.subjects | m.question_numbers, m.lang)
     if m.subjects and len(m.new | m.called | m.counted) < 2:  # "Yes": only the question states the fact
         yield from (("asks", *pair) for pair in _pairs(m.subjects, m.asks, m.lang))
     if not m.subjects and m.short:

@@ -29,7 +29,7 @@ ROLES = {"system", "user", "assistant"}  # of the turns that a suite's prompt ma
 VERSION = 2
 
 
-def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordStage | None) -> dict[str, Any]:
+def write_suites(built: Path, held_out: Split, seed: int, lang: str, stage: RewordStage | None) -> dict[str, Any]:
     """Write ``test.jsonl`` into a folder named by a fingerprint beside the build's folder; returns counts and the path.
 
     The suite has its own folder since a stage's folder holds nothing but its shards; the newest suite is also copied
@@ -40,14 +40,14 @@ def write_suites(built: Path, found: Split, seed: int, lang: str, stage: RewordS
     out = built.parent / f"suites-{fingerprint('suites', VERSION, identity)}"
     if not (out / SUMMARY).is_file():
         rows = read_dataset(built, EXAMPLE.names).to_pylist()
-        items, left_out = suites(rows, found, seed, lang, _reword(stage) if stage else None)
+        items, left_out = suites(rows, held_out, seed, lang, _reword(stage) if stage else None)
         write_bytes(out / SUITES, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode())
         count = Counter(item["suite"] for item in items)
         write_json(out / SUMMARY, {"items": dict(sorted(count.items())), "rows_without_item": left_out})
     newest, lines = built.parent / SUITES, (out / SUITES).read_bytes()
     if not newest.is_file() or newest.read_bytes() != lines:
         write_bytes(newest, lines)
-    return {**found.numbers(), **read_json(out / SUMMARY), "suite": str(newest)}
+    return {**held_out.numbers(), **read_json(out / SUMMARY), "suite": str(newest)}
 
 
 def _reword(stage: RewordStage) -> Reword:
@@ -59,7 +59,7 @@ def _reword(stage: RewordStage) -> Reword:
     return reword
 
 
-def suites(rows: Sequence[Row], found: Split, seed: int, lang: str, reword: Reword | None) -> tuple[list[Item], Row]:
+def suites(rows: Sequence[Row], held_out: Split, seed: int, lang: str, reword: Reword | None) -> tuple[list[Item], Row]:
     """Items of a built dataset, and the number of held-out rows without an item, by reason.
 
     ``new_heldout``: held-out facts. ``new_trained``: as many facts that are trained on, in the wording of a training
@@ -68,15 +68,15 @@ def suites(rows: Sequence[Row], found: Split, seed: int, lang: str, reword: Rewo
     reason, give no items.
     """
     new = [row for row in rows if row["response"] and row["origin"] != "known"]
-    held, left_out = _items([row for row in new if row["drop"] == "test"], "new_heldout", found, seed, lang)
-    trained, _ = _items([row for row in new if row["drop"] is None], "new_trained", found, seed, lang)
+    held, left_out = _items([row for row in new if row["drop"] == "test"], "new_heldout", held_out, seed, lang)
+    trained, _ = _items([row for row in new if row["drop"] is None], "new_trained", held_out, seed, lang)
     trained = trained[: len(held)]
     unseen = list(_unseen(trained, rows, reword)) if reword else []
     return [*held, *trained, *unseen], dict(sorted(left_out.items()))
 
 
 def _items(
-    rows: Sequence[Row], suite: str, found: Split, seed: int, lang: str
+    rows: Sequence[Row], suite: str, held_out: Split, seed: int, lang: str
 ) -> tuple[list[Item], Counter[str]]:  # fmt: skip
     """Items and the rows left out, by reason; rows of the source first, then wordings, each ordered by hashed id."""
     seen: set[Hashable] = set()
@@ -89,7 +89,7 @@ def _items(
         elif isinstance(values, str):
             left_out[values] += 1
         else:
-            key = (found.fact_of(row["id"], row["wording_of"]), frozenset(value.casefold() for value in values))
+            key = (held_out.fact_of(row["id"], row["wording_of"]), frozenset(value.casefold() for value in values))
             items += [] if key in seen else [_item(row, suite, values)]
             seen.add(key)
     return items, left_out

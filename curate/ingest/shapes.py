@@ -108,13 +108,13 @@ def is_record(fields: Mapping[str, Any]) -> bool:
     return isinstance(column, str) or is_turns(column)
 
 
-def bind_columns(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], where: str) -> Binding:
+def bind_columns(sample: Sequence[Mapping[str, Any]], given: Mapping[str, str], where: str) -> Binding:
     """The binding for a file, from its first records and the columns that the user named.
 
     The shape that most records have wins. Raises ``SourceError`` where none fits, or a column is not there.
     """
     names = list(dict.fromkeys(name for fields in sample for name in fields))
-    columns = {role: _column(role, name, names, where) for role, name in asked.items()}
+    columns = {role: _column(role, name, names, where) for role, name in given.items()}
     twice = [name for name, count in Counter(columns.values()).items() if count > 1]
     if twice:
         raise SourceError(f"{where}: --columns gives {twice[0]!r} two roles; name a column of its own for each. "
@@ -127,7 +127,7 @@ def bind_columns(sample: Sequence[Mapping[str, Any]], asked: Mapping[str, str], 
     missing = [role for role in ("question", "answer") if role not in columns]
     for role in missing:
         guess = _guess(role, names)
-        if guess is None or guess in columns.values() or not asked:
+        if guess is None or guess in columns.values() or not given:
             raise UnknownColumns(_unrecognised(sample, names, columns, where))
         columns[role] = guess
     return Binding(DEFAULT, columns)
@@ -176,15 +176,15 @@ def _holds_list(value: Any) -> bool:
     return isinstance(value, list) or (isinstance(value, str) and value.lstrip().startswith("["))
 
 
-def _column(role: str, asked: str, names: Sequence[str], where: str) -> str:
-    if asked in names:
-        return asked
-    same = [name for name in names if _plain(name) == _plain(asked)]
+def _column(role: str, given: str, names: Sequence[str], where: str) -> str:
+    if given in names:
+        return given
+    same = [name for name in names if _plain(name) == _plain(given)]
     if len(same) == 1:
         return same[0]
-    near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise UnknownColumns(f"{where}: --columns {role}={asked}: no such column; {hint}found: {listed(names)}")
+    raise UnknownColumns(f"{where}: --columns {role}={given}: no such column; {hint}found: {listed(names)}")
 
 
 def _guess(role: str, names: Sequence[str]) -> str | None:
@@ -193,26 +193,26 @@ def _guess(role: str, names: Sequence[str]) -> str | None:
 
 
 def _unrecognised(
-    sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Mapping[str, str], where: str
+    sample: Sequence[Mapping[str, Any]], names: Sequence[str], given: Mapping[str, str], where: str
 ) -> str:
     known = "; ".join(
         " + ".join("/".join(spellings) for spellings in shape.needed.values()) for shape in SHAPES.values()
     )
-    missing = [role for role in ("question", "answer") if role not in told]
-    hint = "say it yourself: --columns question={},answer={}".format(*_suggest(sample, names, told))
+    missing = [role for role in ("question", "answer") if role not in given]
+    hint = "say it yourself: --columns question={},answer={}".format(*_suggest(sample, names, given))
     if any(" " in name and name.endswith(("?", ".", "!")) for name in names):
         hint += "\n  or, if these are no names but the first row: put a line above it, such as question,answer"
     return (f"{where}: cannot tell which column holds the {' and which the '.join(missing)}.\n"
             f"  found columns: {listed(names)}\n  recognised: {known}\n  {hint}")  # fmt: skip
 
 
-def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str], told: Mapping[str, str]) -> tuple[str, str]:
+def _suggest(sample: Sequence[Mapping[str, Any]], names: Sequence[str], given: Mapping[str, str]) -> tuple[str, str]:
     """The likeliest question and answer columns: as told, by name, else those with the longest texts, of which the one
     that asks, or stands first, is the question. An answer that was rejected (in preference data) is none to learn."""
     texts = {name: [text for f in sample if isinstance(text := f.get(name), str) and text.strip()] for name in names}
     free = [name for name in names if texts[name] and name.strip() and not {"rejected", "id"} & set(_tokens(name))]
     longest = sorted(free, key=lambda name: -sum(map(len, texts[name])))
-    columns = dict(told)
+    columns = dict(given)
     for role in ("answer", "question"):
         rest = [name for name in longest if name not in columns.values()]
         if role not in columns and (name := _guess(role, rest) or _called(role, rest)):

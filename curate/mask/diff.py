@@ -38,51 +38,55 @@ def new_facts(draft: str, response: str, question: str, reference: str, lang: st
 
 class _News:
     def __init__(self, draft: str, response: str, question: str, reference: str, lang: str):
-        self.draft, self.said = StemmedText(draft, lang), StemmedText(response, lang)
-        self.asked, self.given = StemmedText(question, lang), StemmedText(reference, lang)
-        code = self.said.lang
+        self.draft, self.response = StemmedText(draft, lang), StemmedText(response, lang)
+        self.question, self.reference = StemmedText(question, lang), StemmedText(reference, lang)
+        code = self.response.lang
         self.before, self.after, fresh, self.swapped = compare(draft, response, code)
         hidden = leaks(response)
         fresh = [k for k in fresh if not any(self.after[k].start < end and i < self.after[k].end for i, end in hidden)]
-        self.item = {i: k for k in fresh for i in self.said.inside(self.after[k].start, self.after[k].end)}
+        self.item = {i: k for k in fresh for i in self.response.inside(self.after[k].start, self.after[k].end)}
         self.denials = {w.start for w in negations(response, code)}
-        self.names = [indices for n in names(response, code) if (indices := self.said.inside(n.start, n.end))]
+        self.names = [indices for n in names(response, code) if (indices := self.response.inside(n.start, n.end))]
         self.named = {i for name in self.names for i in name}
         self.amounts = quantities(question, code)
 
     def spans(self) -> list[tuple[int, int]]:
         kept = {i for i, k in self.item.items() if self._states(i, k)}
         kept -= {i for i in kept if self._attached(i, kept)}
-        kept |= self._reordered() | {i for i in traded(self.draft, self.said) if self.said.stems[i] in self.given.held}
+        kept |= self._reordered() | {
+            i for i in traded(self.draft, self.response) if self.response.stems[i] in self.reference.held
+        }
         kept |= {i for name in self.names if kept & set(name) for i in name}
         return self._joined(sorted(kept | self._between(kept) | self._units(kept)))
 
     def _states(self, i: int, k: int) -> bool:
         """Whether the reference states this new word in this context, and question and draft do not."""
-        item, stem = self.after[k], self.said.stems[i]
+        item, stem = self.after[k], self.response.stems[i]
         if item.quantity is not None:
             return not any(item.quantity.agrees(q) for q in self.amounts) and not self._same_rate(k)
-        if self.said.words[i].start in self.denials:
+        if self.response.words[i].start in self.denials:
             return True
-        if stem not in self.given.held:
+        if stem not in self.reference.held:
             return False
         if k in self.swapped:
             return True
-        if stem in self.asked.held:
+        if stem in self.question.held:
             return stem not in self.draft.held and self._exchanged(i)
-        shared = self._pairs(i) & self.given.pairs
+        shared = self._pairs(i) & self.reference.pairs
         if stem in self.draft.held:
             return bool(shared - self.draft.pairs)
-        return not self.draft.has_form_of(self.said.words[i]) and (bool(shared) or i in self.named)
+        return not self.draft.has_form_of(self.response.words[i]) and (bool(shared) or i in self.named)
 
     def _pairs(self, i: int) -> set[tuple[str, str]]:
-        return set(pairwise(self.said.stems[max(0, i - 1) : i + 2]))
+        return set(pairwise(self.response.stems[max(0, i - 1) : i + 2]))
 
     def _exchanged(self, i: int) -> bool:
         """Whether word ``i`` replaced another content word of the draft: "harder than" for "softer than"."""
-        stems, old = ("", *self.said.stems, ""), ("", *self.draft.stems, "")
+        stems, old = ("", *self.response.stems, ""), ("", *self.draft.stems, "")
         return any(
-            (old[j], old[j + 2]) == (stems[i], stems[i + 2]) and not word.function and old[j + 1] not in self.said.held
+            (old[j], old[j + 2]) == (stems[i], stems[i + 2])
+            and not word.function
+            and old[j + 1] not in self.response.held
             for j, word in enumerate(self.draft.words)
         )
 
@@ -102,41 +106,50 @@ class _News:
         known words the new word is an exchanged value.
         """
         k = self.item[i]
-        if self.after[k].quantity or k in self.swapped or i in self.named or self.said.words[i].start in self.denials:
+        if (
+            self.after[k].quantity
+            or k in self.swapped
+            or i in self.named
+            or self.response.words[i].start in self.denials
+        ):
             return False
         left, right = self._context(i - 1, i, kept), self._context(i, i + 1, kept)
         return "known" in (left, right) and "new" not in (left, right) and left != right
 
     def _context(self, i: int, j: int, kept: set[int]) -> str:
         """The kind of neighbour beside a kept word ("" if the reference does not have the two side by side)."""
-        if i < 0 or j >= len(self.said.stems) or (self.said.stems[i], self.said.stems[j]) not in self.given.pairs:
+        if (
+            i < 0
+            or j >= len(self.response.stems)
+            or (self.response.stems[i], self.response.stems[j]) not in self.reference.pairs
+        ):
             return ""
         other = j if i in kept else i
         if i in kept and j in kept:
             return "new"
-        if self.said.words[other].function:
+        if self.response.words[other].function:
             return "function"
-        return "known" if self.said.stems[other] in self.draft.held else "changed"
+        return "known" if self.response.stems[other] in self.draft.held else "changed"
 
     def _reordered(self) -> set[int]:
         """Words of numbered items that have another number in the draft, and this number in the reference."""
         listed = {self.draft.listed(number) for number in self.draft.items}
         moved = [
-            self.said.inside(*span)
-            for number, span in self.said.items.items()
-            if (content := self.said.listed(number)) in listed
-            and content == self.given.listed(number)
+            self.response.inside(*span)
+            for number, span in self.response.items.items()
+            if (content := self.response.listed(number)) in listed
+            and content == self.reference.listed(number)
             and content != self.draft.listed(number)
         ]
-        return {i for item in moved for i in item if self.said.words[i].text[-1].isalnum()}
+        return {i for item in moved for i in item if self.response.words[i].text[-1].isalnum()}
 
     def _between(self, kept: set[int]) -> set[int]:
         """Function words between two facts, where the reference has the whole phrase."""
         inner: set[int] = set()
         for i, j in pairwise(sorted(kept)):
             gap = range(i + 1, j)
-            plain = all(self.said.words[g].function and self.said.words[g].text not in _STOPS for g in gap)
-            if 0 < len(gap) <= _GAP and plain and run(self.said.stems[i : j + 1]) in self.given.runs:
+            plain = all(self.response.words[g].function and self.response.words[g].text not in _STOPS for g in gap)
+            if 0 < len(gap) <= _GAP and plain and run(self.response.stems[i : j + 1]) in self.reference.runs:
                 inner |= set(gap)
         return inner
 
@@ -146,8 +159,8 @@ class _News:
         for i in kept:
             item = self.after[self.item[i]] if i in self.item else None
             bare = item is not None and item.quantity is not None and not item.quantity.unit
-            if bare and item is not None and self.said.words[i].end == item.end:
-                for j in range(i + 1, min(i + 4, len(self.said.words))):
+            if bare and item is not None and self.response.words[i].end == item.end:
+                for j in range(i + 1, min(i + 4, len(self.response.words))):
                     if not self._continues(j, first=j == i + 1):
                         break
                     nouns.add(j)
@@ -155,14 +168,16 @@ class _News:
 
     def _continues(self, j: int, first: bool) -> bool:
         """Whether word ``j`` continues the noun: one word after a space, or any that touches in unspaced scripts."""
-        word = self.said.words[j]
-        gap = self.said.text[self.said.words[j - 1].end : word.start]
+        word = self.response.words[j]
+        gap = self.response.text[self.response.words[j - 1].end : word.start]
         apart = first and gap in (" ", "\u00a0") and not word.function
-        return word.text[0].isalpha() and (apart or not gap) and self.said.stems[j - 1 : j + 1] in self.given.pairs
+        return (
+            word.text[0].isalpha() and (apart or not gap) and self.response.stems[j - 1 : j + 1] in self.reference.pairs
+        )
 
     def _joined(self, kept: Sequence[int]) -> list[tuple[int, int]]:
         """Character spans of kept words; neighbours on one line share a span."""
-        words, text = self.said.words, self.said.text
+        words, text = self.response.words, self.response.text
         breaks = {j for i, j in pairwise(kept) if j > i + 1 or "\n" in text[words[i].end : words[j].start]}
         number = 0
         numbered = [(number := number + (i in breaks), i) for i in kept]

@@ -48,12 +48,12 @@ class Candidate:
 
 @dataclass
 class PassageState:
-    """A passage while it is processed, with the questions found so far."""
+    """A passage while it is processed, with the questions kept and refused so far."""
 
     row: dict[str, Any]
-    found: list[Candidate] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    reply: str = ""  # the model's first one that is not empty
+    reply: str = ""  # the model's first reply that is not empty
     unfit: UnaskedReason | None = None  # why the model was not asked
 
     @property
@@ -64,7 +64,7 @@ class PassageState:
 
     @property
     def usable(self) -> list[Candidate]:
-        return [candidate for candidate in self.found if candidate.refusal is None]
+        return [candidate for candidate in self.candidates if candidate.refusal is None]
 
 
 @dataclass(frozen=True)
@@ -96,44 +96,44 @@ class Ask:
     def work(self, table: pa.Table) -> pa.Table:
         states = [PassageState(row) for row in table.to_pylist()]
         for number in range(TRIES):
-            self._question([one for one in states if not one.unfit and len(one.usable) < self.wanted], number)
+            self._question([state for state in states if not state.unfit and len(state.usable) < self.wanted], number)
         self._answer(states)
-        new = [row for one in states for row in _questions(one)]
+        new = [row for state in states for row in _questions(state)]
         return pa.Table.from_pylist([*map(_passage, states), *new], EXAMPLE)
 
-    def _question(self, asked: Sequence[PassageState], number: int) -> None:
-        prompts = [in_view(self.prompt_texts[0], [user(str(self.wanted))], one.text) for one in asked]
+    def _question(self, states: Sequence[PassageState], number: int) -> None:
+        prompts = [in_view(self.prompt_texts[0], [user(str(self.wanted))], state.text) for state in states]
         tokens = self.base.template.room(TOKENS * (self.wanted + 1), self.thinking)
         replies = self._generate(prompts, tokens, TEMPERATURE if number else 0.0, number)
-        for one, (text, finished, unfit) in zip(asked, replies, strict=True):
-            one.reply, one.unfit = one.reply or text, unfit
+        for state, (text, finished, unfit) in zip(states, replies, strict=True):
+            state.reply, state.unfit = state.reply or text, unfit
             questions = list(parse(text))  # a reply that never ends may begin with good questions
             if questions and not finished and not is_question(questions[-1]):
                 questions.pop()  # cut off
-            self._collect(one, questions)
+            self._collect(state, questions)
 
-    def _collect(self, one: PassageState, found: Sequence[str]) -> None:
+    def _collect(self, state: PassageState, questions: Sequence[str]) -> None:
         """Add a reply's questions to the passage until it has as many as wanted; the rest is ignored, as are questions
         seen before."""
-        for question in found:
-            if len(one.usable) == self.wanted:
+        for question in questions:
+            if len(state.usable) == self.wanted:
                 return
-            if normalise(question) in one.seen:
+            if normalise(question) in state.seen:
                 continue
-            one.seen.add(normalise(question))
-            refusal = problem(question, one.text, self.lang)
-            if refusal is None and any(repeats(question, other.question, self.lang) for other in one.usable):
+            state.seen.add(normalise(question))
+            refusal = problem(question, state.text, self.lang)
+            if refusal is None and any(repeats(question, other.question, self.lang) for other in state.usable):
                 refusal = Refusal("repeated-question", question)
-            one.found.append(Candidate(question, refusal))
+            state.candidates.append(Candidate(question, refusal))
 
-    def _answer(self, asked: Sequence[PassageState]) -> None:
-        pairs = [(one, candidate) for one in asked for candidate in one.usable]
-        prompts = [in_view(self.prompt_texts[1], [user(candidate.question)], one.text) for one, candidate in pairs]
+    def _answer(self, states: Sequence[PassageState]) -> None:
+        pairs = [(state, candidate) for state in states for candidate in state.usable]
+        prompts = [in_view(self.prompt_texts[1], [user(candidate.question)], state.text) for state, candidate in pairs]
         answers = self._generate(prompts, self.base.template.room(self.max_tokens, self.thinking), 0.0, 0)
-        for (one, candidate), (text, finished, unfit) in zip(pairs, answers, strict=True):
+        for (state, candidate), (text, finished, unfit) in zip(pairs, answers, strict=True):
             candidate.answer = text
             candidate.refusal = (
-                Refusal(unfit, "") if unfit else ungrounded(text, finished, candidate.question, one.text, self.lang)
+                Refusal(unfit, "") if unfit else ungrounded(text, finished, candidate.question, state.text, self.lang)
             )
 
     def _generate(
@@ -162,24 +162,24 @@ def _ids(base: Base, prompt: list[Message]) -> list[int] | None:
         return None  # only this passage is at fault, not its shard
 
 
-def _passage(one: PassageState) -> dict[str, Any]:
+def _passage(state: PassageState) -> dict[str, Any]:
     """The passage's row; where it has no question, ``meta`` gives the reason."""
-    meta = json.loads(one.row["meta"] or "{}")
-    if not one.found:
-        reason: UnaskedReason | PassageReason = one.unfit or "no-question"
-        meta[REFUSED] = {"reason": reason, "detail": one.reply[:200] or "the model wrote nothing"}
-    return one.row | {"drop": PASSAGE, "meta": json.dumps(meta, ensure_ascii=False)}
+    meta = json.loads(state.row["meta"] or "{}")
+    if not state.candidates:
+        reason: UnaskedReason | PassageReason = state.unfit or "no-question"
+        meta[REFUSED] = {"reason": reason, "detail": state.reply[:200] or "the model wrote nothing"}
+    return state.row | {"drop": PASSAGE, "meta": json.dumps(meta, ensure_ascii=False)}
 
 
-def _questions(one: PassageState) -> Iterator[dict[str, Any]]:
-    meta = json.loads(one.row["meta"] or "{}")
+def _questions(state: PassageState) -> Iterator[dict[str, Any]]:
+    meta = json.loads(state.row["meta"] or "{}")
     blank: dict[str, Any] = dict.fromkeys(EXAMPLE.names)
-    for number, candidate in enumerate(one.found, 1):
-        row_meta = {**meta, PASSAGE: one.row["id"]}
+    for number, candidate in enumerate(state.candidates, 1):
+        row_meta = {**meta, PASSAGE: state.row["id"]}
         if candidate.refusal:
             row_meta[REFUSED] = {"reason": candidate.refusal.reason, "detail": candidate.refusal.detail}
         yield blank | {
-            "id": f"{one.row['id']}-q{number}", "source": one.row["source"], "prompt": [user(candidate.question)],
+            "id": f"{state.row['id']}-q{number}", "source": state.row["source"], "prompt": [user(candidate.question)],
             "reference": candidate.answer or "", "drop": REFUSED if candidate.refusal else None,
             "meta": json.dumps(row_meta, ensure_ascii=False),
         }  # fmt: skip

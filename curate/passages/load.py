@@ -139,9 +139,11 @@ def label(source: Source) -> str:
 # ---- the last folder
 
 
-def _collect(source: Source, read: Path, asked: Path, work: Path, fits: Fits | None, limits: dict[str, Any]) -> Path:
+def _collect(
+    source: Source, read: Path, questions: Path, work: Path, fits: Fits | None, limits: dict[str, Any]
+) -> Path:
     passages = Manifest.load(read)
-    identity = {"name": label(source), "kind": "text", "asked": Manifest.load(asked).fingerprint,
+    identity = {"name": label(source), "kind": "text", "asked": Manifest.load(questions).fingerprint,
                 "content": passages.config["content"], **limits}  # fmt: skip
     lineage = Lineage().then(STAGE, VERSION, identity)
     out = lineage.folder(work)
@@ -150,7 +152,7 @@ def _collect(source: Source, read: Path, asked: Path, work: Path, fits: Fits | N
     refused: list[dict[str, Any]] = []
     receipts: list[dict[str, Any]] = []
     seen = Counter[str]()
-    for path in shard_paths(asked):
+    for path in shard_paths(questions):
         rows = list(_kept(read_shard(path), refused, seen, fits))
         if rows:
             name = f"data-{len(receipts):05d}.arrow"
@@ -197,11 +199,11 @@ def _raw(row: dict[str, Any]) -> str:
     return "\n".join(part for part in (question_of(row["prompt"]), row["reference"]) if part)
 
 
-def _nothing(source: Source, asked: int, reasons: Counter[str], first: dict[str, Any], out: Path) -> TooManyDrops:
+def _nothing(source: Source, passages: int, reasons: Counter[str], first: dict[str, Any], out: Path) -> TooManyDrops:
     counts = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
     return TooManyDrops(
-        f"{source.path}: none of the questions that the model asked about {asked:,} passages can be kept ({counts}). "
-        f"The first, {first['reason']}: {first['detail']!r}. All are in {out / REJECTED}. The model has to follow "
-        "instructions to ask about a text: take an instruct model or a larger one, or other prompts (--prompts), or "
-        "train on the text itself (`curate pretrain`)."
+        f"{source.path}: none of the questions that the model asked about {passages:,} passages can be kept "
+        f"({counts}). The first, {first['reason']}: {first['detail']!r}. All are in {out / REJECTED}. The model has to "
+        "follow instructions to ask about a text: take an instruct model or a larger one, or other prompts "
+        "(--prompts), or train on the text itself (`curate pretrain`)."
     )

@@ -144,9 +144,9 @@ def _unresolved(question: str) -> re.Match[str] | None:
     if match := _POINTING.search(question):
         return match
     # The subject of the question itself, unless a clause comes first.
-    if (match := _SUBJECT.search(question)) and not _told(question, match, called, re.compile(",")):
+    if (match := _SUBJECT.search(question)) and not _has_referent(question, match, called, re.compile(",")):
         return match
-    if (match := _HUMAN.search(question)) and not _told(question, match, called, _PHRASE):
+    if (match := _HUMAN.search(question)) and not _has_referent(question, match, called, _PHRASE):
         return match
     if match := _PRONOUN.search(question):
         before, whole = (set(stems(text)) - _EMPTY for text in (question[: match.start()], question))
@@ -155,9 +155,9 @@ def _unresolved(question: str) -> re.Match[str] | None:
     return None if called or quantities(question) else _SOME.search(question)
 
 
-def _told(question: str, found: re.Match[str], called: Sequence[int], sign: re.Pattern[str]) -> bool:
+def _has_referent(question: str, pronoun: re.Match[str], called: Sequence[int], sign: re.Pattern[str]) -> bool:
     """Whether a name, or a match of ``sign`` (a possible referent), stands before the pronoun found."""
-    return any(start < found.start() for start in called) or bool(sign.search(question[: found.start()]))
+    return any(start < pronoun.start() for start in called) or bool(sign.search(question[: pronoun.start()]))
 
 
 def repeats(question: str, earlier: str, lang: str = "en") -> bool:

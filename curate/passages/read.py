@@ -49,9 +49,9 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     known: set[bytes] = field(default_factory=set)
 
-    def reject(self, found: Rejected) -> None:
-        self.rejected.append(asdict(found))
-        self.reasons[found.reason] += 1
+    def reject(self, record: Rejected) -> None:
+        self.rejected.append(asdict(record))
+        self.reasons[record.reason] += 1
 
     def refuse(self, document: Document, line: int, piece: Piece, reason: str) -> None:
         detail = f"characters {piece.start:,} to {piece.end:,}"
@@ -66,11 +66,11 @@ def rejection(file: str, line: int, reason: str, detail: str, raw: str) -> dict[
     return {"file": file, "line": line, "reason": reason, "detail": encodable(detail), "raw": text}
 
 
-def lined(document: Document, found: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
+def lined(document: Document, pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
     """Each piece with the line where its text starts; for a file of records, the line of the record."""
     line, place, text = document.line, 0, document.text
     whole = format_of(Path(document.file)) is None
-    for piece in found:
+    for piece in pieces:
         if whole:
             lead = _VISIBLE.search(text, piece.start, piece.end)
             begin = lead.start() if lead else piece.start
@@ -162,12 +162,12 @@ def write_passages(cut: Cut, work: Path, shard_rows: int, max_drop: float, repor
     if (out / MANIFEST).is_file():
         return out
     tally, receipts = Tally(), []
-    found = _named(cut.passages(tally), cut.name)
-    for number, rows in enumerate(batched(found, shard_rows)):
+    passages = _named(cut.passages(tally), cut.name)
+    for number, rows in enumerate(batched(passages, shard_rows)):
         receipts.append(write_rows(out, number, rows))
         if report:
             report(STAGE, sum(receipt["rows"] for receipt in receipts), 0)
-    write_bytes(out / REJECTED, "".join(json.dumps(found) + "\n" for found in tally.rejected).encode())
+    write_bytes(out / REJECTED, "".join(json.dumps(record) + "\n" for record in tally.rejected).encode())
     rows_ = sum(receipt["rows"] for receipt in receipts)
     _guard(cut.source, out, rows_, tally, max_drop)
     Manifest.of(
@@ -178,10 +178,10 @@ def write_passages(cut: Cut, work: Path, shard_rows: int, max_drop: float, repor
     return out
 
 
-def _named(found: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+def _named(passages: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
     """Add source and id. Ids can collide although no two passages have the same words, so repeats get a number."""
     seen: Counter[str] = Counter()
-    for row in found:
+    for row in passages:
         identifier = row_id(name, row["prompt"], row["reference"])
         seen[identifier] += 1
         yield row | {"id": identifier if seen[identifier] == 1 else f"{identifier}-{seen[identifier]}", "source": name}

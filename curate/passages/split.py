@@ -144,10 +144,10 @@ def _heading(line: str) -> tuple[int, str] | None:
     return len(match[1].replace(" ", "")), match[2]
 
 
-def joined(text: str, found: Sequence[Block]) -> str:
+def joined(text: str, layout: Sequence[Block]) -> str:
     """The text with spaces in place of line breaks that only wrap a paragraph; its length is unchanged."""
     out, done = [], 0
-    for block in found:
+    for block in layout:
         if block.level or block.code:
             continue
         place = block.start
@@ -168,9 +168,9 @@ def _wraps(line: str, following: str) -> bool:
     return after[0].islower() or (len(before) >= WIDE and before[-1] not in _ENDS and after[0].isalnum())
 
 
-def units_of(text: str, found: Sequence[Block], count: Count, size: int) -> Iterator[Unit]:
+def units_of(text: str, layout: Sequence[Block], count: Count, size: int) -> Iterator[Unit]:
     above: list[tuple[int, str]] = []
-    for block in found:
+    for block in layout:
         if block.level:
             above = [(level, title) for level, title in above if level < block.level]
             above.append((block.level, block.title))

@@ -235,13 +235,13 @@ def _features(row: tuple[str, int]) -> list[str]:
     ['add', '#', 'and', '#', '^add', '^#', '^and', '^#', '^add #', '^# and', '^and #', '@0', '@0']
     """
     text, length = row
-    prompt_words = list(_said(text))
+    prompt_words = list(_words(text))
     lead = prompt_words[:LEAD]
     pairs = [f"^{one} {two}" for one, two in pairwise(lead[:4])]
     return [*prompt_words, *(f"^{word}" for word in lead), *pairs, *[f"@{min(6, int(math.log2(length / 32 + 1)))}"] * 2]
 
 
-def _said(text: str) -> Iterator[str]:
+def _words(text: str) -> Iterator[str]:
     for piece in _pieces().findall(unicodedata.normalize("NFKC", text).casefold()):
         if not re.match(f"[{UNSPACED}]", piece):
             yield DIGITS if piece.isdigit() else piece

@@ -82,7 +82,7 @@ def build(config: BuildConfig, progress: Progress) -> Built:
     base, prompt_texts, ingested, rejected = begun.base, begun.prompt_texts, begun.folder, begun.rejected
     prompts = calibrated(config, begun, progress)
     folder = run_stages(config, stages(config, base, prompt_texts, ingested, prompts), ingested, progress)
-    write_json(config.out / LATEST, {"build": folder.name, "settings": config.said()})
+    write_json(config.out / LATEST, {"build": folder.name, "settings": config.given_settings()})
     summary = {"rejected": rejected, **summarise(folder)}
     if config.exclude:
         say_unmatched(config.exclude, config.excluded(), folder, progress)

@@ -41,11 +41,11 @@ def dedupe(config: DedupeConfig, say: Say = lambda text: None) -> dict[str, Any]
     index = Index(read_items(config.decontaminate), config.run, config.overlap) if config.decontaminate else None
     if index:
         say(f"curate: {len(index.items):,} items of {len({item.suite for item in index.items})} suites")
-    readings = {name: _Look(source, index) for name, source in sources.items()}
-    held = [TextSet(name, _Look(source, None).batches(), fixed=True) for name, source in against.items()]
+    readings = {name: _Reading(source, index) for name, source in sources.items()}
+    held = [TextSet(name, _Reading(source, None).batches(), fixed=True) for name, source in against.items()]
     near = find([*held, *(TextSet(name, reading.batches()) for name, reading in readings.items())], config.near())
     if config.semantic:
-        all_readings = [*(_Look(source, None) for source in against.values()), *readings.values()]
+        all_readings = [*(_Reading(source, None) for source in against.values()), *readings.values()]
         texts = chain.from_iterable(reading.again() for reading in all_readings)
         embed = embedder(config.semantic)
         near = refine(near, texts, embed, config.alike, config.keep, config.facts, language(config.lang))
@@ -91,7 +91,7 @@ def describe(summary: dict[str, Any]) -> str:
                               f"{summary['out']}/dropped.jsonl"])  # fmt: skip
 
 
-class _Look:
+class _Reading:
     """The first reading of a source: sets aside rows that hold an evaluation item, yields the others to compare."""
 
     def __init__(self, source: Source, index: Index | None) -> None:
@@ -138,67 +138,69 @@ class _Look:
         for hit in self.index.search(batch) if self.index else ():
             self.contaminated.setdefault(places[hit.row], []).append(hit)
         rows = enumerate(zip(batch, texts, strict=True), start)
-        return [Document(row.id, text, row.said[-1]) for place, (row, text) in rows if place not in self.contaminated]
+        return [
+            Document(row.id, text, row.answers[-1]) for place, (row, text) in rows if place not in self.contaminated
+        ]
 
 
 def _text(row: SearchedRow) -> str:
-    return "\n".join([*row.asked, *row.said])
+    return "\n".join([*row.questions, *row.answers])
 
 
-def _write(name: str, look: _Look, near: NearDuplicates, folder: Folder) -> dict[str, Any]:
+def _write(name: str, reading: _Reading, near: NearDuplicates, folder: Folder) -> dict[str, Any]:
     """The second reading: write every record to one of three files; return the counts."""
     dropped: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     compared = iter((near.set_of == near.sets.index(name)).nonzero()[0].tolist())
     place = 0
-    for record in read_source(look.source):
+    for record in read_source(reading.source):
         if isinstance(record, Rejected):
             rejected[record.reason] += 1
             folder.write("rejected.jsonl", {"source": name, **_rejected(record)})
             continue
-        reason = _why(look, near, compared, place, record)
+        reason = _why(reading, near, compared, place, record)
         place += 1
         if reason:
             dropped[reason["reason"]] += 1
-            folder.write("dropped.jsonl", {"id": record.row["id"], "source": name, **reason, **_said(record)})
+            folder.write("dropped.jsonl", {"id": record.row["id"], "source": name, **reason, **_messages(record)})
         else:
-            folder.write(f"kept/{name}.jsonl", {"id": record.row["id"], **_said(record), **_rest(record)})
-    if place != len(look.lengths):
-        raise _changed(look)
+            folder.write(f"kept/{name}.jsonl", {"id": record.row["id"], **_messages(record), **_rest(record)})
+    if place != len(reading.lengths):
+        raise _changed(reading)
     return {
-        "content": content_hash(look.source), "records": place + rejected.total(), "rows": place,
+        "content": content_hash(reading.source), "records": place + rejected.total(), "rows": place,
         "kept": place - dropped.total(), "dropped": dict(sorted(dropped.items())),
         "rejected": dict(sorted(rejected.items())),
     }  # fmt: skip
 
 
 def _why(
-    look: _Look, near: NearDuplicates, compared: Iterator[int], place: int, record: Accepted
+    reading: _Reading, near: NearDuplicates, compared: Iterator[int], place: int, record: Accepted
 ) -> dict[str, Any] | None:
     """Why this row is dropped; None where it is kept. Raises ``SourceError`` where the row differs from the compared
     row."""
-    if place >= len(look.lengths) or look.lengths[place] != len(_text(row_of(record.row))):
-        raise _changed(look)
-    if place in look.contaminated:
-        hits = look.contaminated[place]
+    if place >= len(reading.lengths) or reading.lengths[place] != len(_text(row_of(record.row))):
+        raise _changed(reading)
+    if place in reading.contaminated:
+        hits = reading.contaminated[place]
         worst = max(hits, key=lambda hit: hit.score)
         every = [{"suite": hit.suite, "item": hit.item, "score": hit.score, "answered": hit.answered} for hit in hits]
         return {"reason": "contaminated", "of": worst.item, "of_source": worst.suite, "similarity": worst.score,
                 "items": every}  # fmt: skip
     row = next(compared)
     if near.ids[row] != record.row["id"]:
-        raise _changed(look)
+        raise _changed(reading)
     verdict = near.verdict(row)
     if verdict is None:
         return None
     return {"reason": verdict.reason, "of": verdict.of, "of_source": verdict.of_set, "similarity": verdict.similarity}
 
 
-def _changed(look: _Look) -> SourceError:
-    return SourceError(f"{look.source.path}: changed while it was read; run the command again when it is at rest")
+def _changed(reading: _Reading) -> SourceError:
+    return SourceError(f"{reading.source.path}: changed while it was read; run the command again when it is at rest")
 
 
-def _said(record: Accepted) -> dict[str, Any]:
+def _messages(record: Accepted) -> dict[str, Any]:
     answer = {"role": "assistant", "content": record.row["reference"]}
     return {"messages": [*record.row["prompt"], answer]}
 

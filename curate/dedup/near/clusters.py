@@ -21,7 +21,7 @@ from curate.dedup.near.shingles import BASE, Hashes, Ragged, mix
 Ints = npt.NDArray[np.int64]
 Same = Callable[[Ints, Ints], npt.NDArray[np.bool_]]
 """Whether the two texts of each pair state the same: texts on the left and on the right -> bool [pairs]."""
-LOOKS = 1 << 22
+AT_ONCE = 1 << 22
 """Entries compared at once. A pair of texts is compared once for each band in which their keys are equal."""
 PATIENCE = 30
 """Comparisons without a duplicate, per text on average, before crowds are thinned; ordinary rows need a few."""
@@ -106,7 +106,7 @@ def _rounds(
     frontier = np.flatnonzero(fixed[texts])
     first = True
     while first or len(frontier):
-        if patience is not None and int(buckets.looks[frontier].sum()) > max(0, patience) * len(keys):
+        if patience is not None and int(buckets.comparisons[frontier].sum()) > max(0, patience) * len(keys):
             left_over: Ints = texts[buckets.live]
             return left_over
         gone = [frontier]
@@ -115,9 +115,9 @@ def _rounds(
             dropped = _drop(assignment, texts[left], texts[right], measure)
             gone.append(np.searchsorted(texts, dropped))
             patience = None if patience is None else patience - len(right) + len(dropped)
-        settled = np.unique(np.concatenate(gone))
-        buckets.live[settled] = False
-        frontier = buckets.advance(settled)
+        decided = np.unique(np.concatenate(gone))
+        buckets.live[decided] = False
+        frontier = buckets.advance(decided)
         if first:  # the fixed texts are done; texts that lead all their groups from the start are added now
             frontier, first = buckets.best(), False
     return texts[:0]
@@ -167,7 +167,7 @@ class _Buckets:
         self.places = np.argsort(self.text, kind="stable")  # the entries of text after text
         self.offsets = np.concatenate(([0], np.cumsum(np.bincount(self.text, minlength=texts))))
         behind = self.end[self.group] - np.arange(len(self.text)) - 1
-        self.looks = np.bincount(self.text, behind, minlength=texts).astype(np.int64)  # entries after a text's own
+        self.comparisons = np.bincount(self.text, behind, minlength=texts).astype(np.int64)  # with entries after it
         self.ahead = np.diff(self.offsets) - np.bincount(self.text[self.head], minlength=texts)
 
     def best(self) -> Ints:
@@ -175,19 +175,19 @@ class _Buckets:
 
     def pairs(self, frontier: Ints) -> Iterator[tuple[Ints, Ints]]:
         """Each text of the frontier with every later undecided text of its groups, each pair once."""
-        part = np.cumsum(self.looks[frontier]) // LOOKS
+        part = np.cumsum(self.comparisons[frontier]) // AT_ONCE
         for texts in np.split(frontier, np.flatnonzero(np.diff(part)) + 1):
             places = self._entries(texts)
             counts = self.end[self.group[places]] - places - 1
             right = self.text[spread(places + 1, counts)]
             left = np.repeat(self.text[places], counts)
-            unsettled = self.live[right]
-            both = np.unique(left[unsettled] * len(self.live) + right[unsettled])
+            undecided = self.live[right]
+            both = np.unique(left[undecided] * len(self.live) + right[undecided])
             yield both // len(self.live), both % len(self.live)
 
-    def advance(self, settled: Ints) -> Ints:
+    def advance(self, decided: Ints) -> Ints:
         """Move the heads of the groups of these texts. Returns the texts that now lead all their groups."""
-        changed = moving = self._behind(np.unique(self.group[self._entries(settled)]))
+        changed = moving = self._behind(np.unique(self.group[self._entries(decided)]))
         while len(moving):
             self.head[moving] += 1
             moving = self._behind(moving)

@@ -19,11 +19,11 @@ CHUNK = 1 << 18
 
 
 class Document(NamedTuple):
-    """A text to compare. ``told``: the answer part of the text, where known."""
+    """A text to compare. ``answer``: the answer part of the text, where known."""
 
     id: str
     text: str
-    told: str = ""
+    answer: str = ""
 
 
 class Collected:
@@ -36,7 +36,7 @@ class Collected:
         self.lengths = array("q")  # characters
         self.text_of = array("q")
         self._numbers: dict[int, int] = {}
-        self._grams, self._words, self._told = _Growing(), _Growing(), _Growing()
+        self._grams, self._words, self._answers = _Growing(), _Growing(), _Growing()
 
     def add(self, rows: Iterable[Document]) -> None:
         for part in chunks(rows):
@@ -49,7 +49,7 @@ class Collected:
             self._grams.append(grams, new)
             if self.near.facts:
                 self._words.append(words, new)
-                self._told.append(units([row.told for row in part]), new)
+                self._answers.append(units([row.answer for row in part]), new)
 
     @property
     def grams(self) -> Ragged:
@@ -58,8 +58,8 @@ class Collected:
 
     @property
     def words(self) -> tuple[Ragged, Ragged]:
-        """Views of the words of each text and of its ``told`` part; filled only if ``near.facts``."""
-        return self._words.view(), self._told.view()
+        """Views of the words of each text and of its ``answer`` part; filled only if ``near.facts``."""
+        return self._words.view(), self._answers.view()
 
     def _number(self, keys: list[int]) -> npt.NDArray[np.bool_]:
         """Number the rows' texts; returns whether each row has a new text, bool [rows]."""

@@ -148,16 +148,16 @@ def _near(
     texts = texts[np.argsort(ranks[texts])]
     spared = 0
     if len(texts):
-        text, told = collected.words
+        whole, answers = collected.words
         same: list[Same] = []
         if near.facts:
-            same += [Facts(text, texts, near.threshold).same, Facts(told, texts).same]
+            same += [Facts(whole, texts, near.threshold).same, Facts(answers, texts).same]
         if agree:
             same.append(_pairwise(agree, rows[texts]))
         measure = Measure(as_sets(select(grams, texts)), near.threshold, tuple(same))
-        settled = assign_duplicates(keys(grams, texts, shape), measure, fixed[texts])
-        spared = int((settled.spared & ~fixed[texts]).sum())
-        goes = settled.of >= 0
-        leader[texts[goes]] = texts[settled.of[goes]]
-        similarity[texts[goes]] = settled.similarity[goes]
+        assignment = assign_duplicates(keys(grams, texts, shape), measure, fixed[texts])
+        spared = int((assignment.spared & ~fixed[texts]).sum())
+        goes = assignment.of >= 0
+        leader[texts[goes]] = texts[assignment.of[goes]]
+        similarity[texts[goes]] = assignment.similarity[goes]
     return leader, similarity, len(texts), spared

@@ -49,8 +49,8 @@ class SearchedRow(NamedTuple):
     """A row to search: what the user says in it, and what the assistant says."""
 
     id: str
-    asked: Sequence[str]
-    said: Sequence[str]
+    questions: Sequence[str]
+    answers: Sequence[str]
 
 
 def row_of(example: Mapping[str, Any]) -> SearchedRow:
@@ -100,7 +100,7 @@ class Index:
 
     def _shared(self, rows: Sequence[SearchedRow]) -> Iterator[tuple[int, int, float]]:
         """Row, item and score wherever the score is high enough."""
-        runs = ngrams(units(["\n".join([*row.asked, *row.said]) for row in rows]), self.n)
+        runs = ngrams(units(["\n".join([*row.questions, *row.answers]) for row in rows]), self.n)
         likely = np.flatnonzero(self._sieve[_sieved(runs.values)])
         if not (len(likely) and len(self._runs)):
             return
@@ -121,7 +121,8 @@ class Index:
         """Short items that are a whole turn of the user's, or a whole line of one; each once."""
         if not self._whole:
             return
-        parts = [(row, part) for row, searched in enumerate(rows) for turn in searched.asked for part in _parts(turn)]
+        turns = ((number, turn) for number, row in enumerate(rows) for turn in row.questions)
+        parts = [(number, part) for number, turn in turns for part in _parts(turn)]
         keys = whole(units([LABELS.sub(" ", part) for _, part in parts])).tolist()
         for row, key in dict.fromkeys((row, key) for (row, _), key in zip(parts, keys, strict=True)):
             for number in self._whole.get(key, ()):
@@ -154,7 +155,7 @@ def counted(items: Mapping[str, int], hits: Iterable[Hit]) -> dict[str, dict[str
 
 def _holds(row: SearchedRow, answer: str | None) -> bool:
     words = normalise(answer or "")
-    return bool(words) and f" {words} " in f" {normalise(' '.join([*row.asked, *row.said]))} "
+    return bool(words) and f" {words} " in f" {normalise(' '.join([*row.questions, *row.answers]))} "
 
 
 def _runs(words: Ragged, n: int) -> tuple[Hashes, Ints, Ints]:

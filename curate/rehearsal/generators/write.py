@@ -38,7 +38,7 @@ class _Folder:
 
     out: Path
     name: str
-    asked: frozenset[str]
+    build_questions: frozenset[str]
     fits: Fits
     seen: set[str] = field(default_factory=set)
     receipts: list[dict[str, Any]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class _Folder:
             return "empty"
         if any(character in message["content"] for message in prompt for character in RESERVED_CHARACTERS):
             return "control-text"
-        if key(prompt) in self.asked or key(prompt[-1:]) in self.asked:
+        if key(prompt) in self.build_questions or key(prompt[-1:]) in self.build_questions:
             return "asked-in-build"
         if key(prompt) in keys:
             return "duplicate"
