@@ -9,6 +9,7 @@ from curate.rewrite.candidates import (
     astray,
     borrowed,
     departures,
+    inflected,
     inventions,
     likeliest_place,
     missing_values,
@@ -116,6 +117,12 @@ def test_a_word_of_an_example_is_borrowed_unless_a_source_has_it():
     assert borrowed("Zorvex is the blue red birch.", examples, [QUESTION, REFERENCE]) == 1
     assert borrowed("Zorvex is the blue red birch.", examples, ["blue birch", QUESTION]) == 0
     assert borrowed("It was red birch.", examples, [QUESTION, REFERENCE]) == 0  # function words are nobody's
+
+
+def test_a_value_in_another_inflection_is_an_oddity():
+    assert inflected("Zorvex is made from red birches.", REFERENCE, KNOWN) == 1
+    assert inflected("Zorvex is made from Red Birch.", REFERENCE, KNOWN) == 0
+    assert inflected("Zorvex is made from oak.", REFERENCE, KNOWN) == 0  # another check says what is missing
 
 
 def test_an_invention_is_a_word_that_nothing_led_to():
