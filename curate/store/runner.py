@@ -60,11 +60,12 @@ def run_stage(
         return out
     paths = shard_paths(source)
     finished = [path for path in paths if receipt_path(out, path.name).is_file()]
-    done = sum(_receipt(out, path)["rows"] for path in finished)
+    done = sum(_rows_read(_receipt(out, path)) for path in finished)
     dropped = sum(_receipt(out, path)["new_drops"] for path in finished)
     report(stage.name, done, before.rows)
     for path in execute(stage, [path for path in paths if path not in finished], out):
-        done, dropped = done + _receipt(out, path)["rows"], dropped + _receipt(out, path)["new_drops"]
+        receipt = _receipt(out, path)
+        done, dropped = done + _rows_read(receipt), dropped + receipt["new_drops"]
         report(stage.name, done, before.rows)
         _guard(stage.name, out, dropped, before, max_drop)
     _guard(stage.name, out, dropped, before, max_drop)
@@ -74,6 +75,11 @@ def run_stage(
 
 def _receipt(out: Path, path: Path) -> dict[str, Any]:
     return dict(read_json(receipt_path(out, path.name)))
+
+
+def _rows_read(receipt: dict[str, Any]) -> int:
+    """Rows of the shard that was read: a stage may add rows of its own."""
+    return int(receipt["rows"] - receipt["added"])
 
 
 def finish_shard(stage: Stage, worker: Worker, path: Path, out: Path) -> None:

@@ -70,6 +70,22 @@ def test_rows_keep_their_place_and_are_all_accounted_for(tmp_path):
     assert [step.stage for step in facts.lineage.steps] == ["ingest", "shout"]
 
 
+class Doubled(Shout):
+    """Adds a copy of each row."""
+
+    def work(self, table: pa.Table) -> pa.Table:
+        copies = [{**row, "id": f"{row['id']}-r1"} for row in table.to_pylist()]
+        return pa.concat_tables([table, pa.Table.from_pylist(copies, EXAMPLE)])
+
+
+def test_progress_counts_the_rows_that_are_read_not_those_that_are_added(tmp_path):
+    source = dataset(tmp_path / "in", [["a", "b"], ["c"]])
+    steps: list[tuple[str, int, int]] = []
+    out = run_stage(Doubled(), source, tmp_path, report=lambda *step: steps.append(step))
+    assert steps == [("shout", 0, 3), ("shout", 2, 3), ("shout", 3, 3)]
+    assert Manifest.load(out).rows == 6
+
+
 def test_a_finished_stage_is_not_repeated_and_a_broken_off_one_continues(tmp_path):
     source = dataset(tmp_path / "in", [["a", "b"], ["c", "d"], ["e"]])
     first: list[int] = []
