@@ -5,7 +5,6 @@ wording covers that wording alone. Marking comes last, so that another list repe
 another row repeats or contradicts an excluded row is the comparison of rows repeated without the excluded row.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from curate.config.settings import ConfigError
 from curate.dedup.rows import Verdict, find
 from curate.dedup.stage import Dedupe, Marker
-from curate.ingest.source import wording_id
+from curate.ingest.source import row_of_rewrite, wording_id
 from curate.store.disk import fingerprint
 from curate.store.files import read_live
 from curate.store.stage import Decider, Worker, with_drops
@@ -55,7 +54,7 @@ def unmatched(ids: Iterable[str], rows: Iterable[str]) -> list[str]:
 def check_ids(ids: Sequence[str], rows: Collection[str], wordings: int, path: Path) -> None:
     """Raises ``ConfigError`` where no id can belong to this source, whose rows have ``wordings`` wordings each."""
     possible = {*rows, *(wording_id(row, number) for row in rows for number in range(1, wordings))}
-    if ids and possible.isdisjoint(re.sub(r"-r\d+$", "", name) for name in ids):  # each may have several rewrites
+    if ids and possible.isdisjoint(map(row_of_rewrite, ids)):
         raise ConfigError(f"--exclude {path}: none of its {len(ids):,} ids is one of this source's {len(rows):,} rows "
                           f"({_some(ids)}), so it was written for another source, or another --name; `curate peek` "
                           "shows a row's id behind its source's name")  # fmt: skip

@@ -174,6 +174,15 @@ def rewrite_id(row: str, number: int) -> str:
     return f"{row}-r{number}"
 
 
+def row_of_rewrite(name: str) -> str:
+    """The id of the row whose answer a further rewrite words otherwise; any other id as it is.
+
+    >>> row_of_rewrite("3f2a-w1-r2"), row_of_rewrite("3f2a-w1")
+    ('3f2a-w1', '3f2a-w1')
+    """
+    return re.sub(r"-r\d+$", "", name)
+
+
 def is_hub_id(path: str) -> bool:
     """Whether this names a hub dataset: ``owner/name``, no file suffix of ours, and nothing of that name here."""
     here = Path(path)

@@ -56,10 +56,7 @@ def in_view(prompt_text: str, prompt: Sequence[Message], reference: str, draft: 
     """The conversation with its last user turn replaced by the rendered prompt; after a tool turn a turn is added. The
     prompt's worked examples, if any, come before the last turn."""
     values = {"question": question_of(prompt), "reference": reference, "draft": draft}
-    rendered = [
-        {"role": role, "content": _environment().from_string(text).render(values).strip()}
-        for role, text in _turns(prompt_text)
-    ]
+    rendered = [{"role": role, "content": turn.render(values).strip()} for role, turn in _compiled(prompt_text)]
     return [*(prompt[:-1] if prompt[-1]["role"] == "user" else prompt), *rendered]
 
 
@@ -83,17 +80,24 @@ def _turns(prompt_text: str) -> list[tuple[str, str]]:
     return list(zip(marked[::2], marked[1::2], strict=True))
 
 
+@lru_cache(maxsize=32)
+def _compiled(prompt_text: str) -> tuple[tuple[str, Any], ...]:
+    """The turns of a template, as role and compiled template: compiled once, not once a row."""
+    return tuple((role, _environment().from_string(text)) for role, text in _turns(prompt_text))
+
+
 def _read(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     try:
-        for _, part in _turns(text):
-            _environment().from_string(part).render(question="", reference="", draft="")
+        for _, turn in _compiled(text):
+            turn.render(question="", reference="", draft="")
     except Exception as error:  # jinja2: a syntax error or an unknown variable
         raise ConfigError(f"{path}: {error}; a prompt may use question, reference and draft") from error
     roles = [role for role, _ in _turns(text)]
     if roles != [("user", "assistant")[number % 2] for number in range(len(roles))] or roles[-1] != "user":
         raise ConfigError(f"{path}: its turns are {', '.join(roles)}; they must alternate, and begin and end with user")
-    if _TURN.search(text) and _TURN.split(text)[0].strip():
+    before, *marked = _TURN.split(text)
+    if marked and before.strip():
         raise ConfigError(f"{path}: there is text before its first turn; begin the file with a line [user]")
     return text
 
