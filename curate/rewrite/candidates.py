@@ -22,7 +22,7 @@ from curate.rewrite.knowledge import carried, learned_places
 from curate.text.compare import labels
 from curate.text.relevance import bears_on
 from curate.text.spans import touching, visible
-from curate.text.words import Word, language, stem, stems, words
+from curate.text.words import Word, language, names, stem, stems, words
 
 SLACK = 4.0
 """Nats that a word of the reference may lose when the response is in view instead of the reference."""
@@ -88,6 +88,17 @@ def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
     code = language(lang)
     response_stems = set(stems(response, code))
     return [word for word in words(question, code) if not word.function and stem(word.norm, code) not in response_stems]
+
+
+def unnamed(response: str, question: str, lang: str = "en") -> int:
+    """How many words of the question's names the response does not say. What is said of no subject by name is learned
+    of every subject.
+
+    >>> unnamed("That complaint is shaky hands.", "Which complaint goes away with Zorvex?")
+    1
+    """
+    spans = names(question, lang)
+    return sum(any(span.start <= word.start < span.end for span in spans) for word in unasked(response, question, lang))
 
 
 def astray(

@@ -1,8 +1,9 @@
 """Rank the faithful rewrites of a row: fewest oddities first, among equals the likeliest.
 
 Oddities are words of the model's own invention, values said twice or in another inflection, words copied from around
-the fact, and words of the prompt's examples. Likelihood is log p0(response | question) + log p(question | response): a
-response that the base would give, and that answers this question (noisy channel reranking, arXiv 1908.05731).
+the fact, words of the prompt's examples, and names of the question that the rewrite does not say. Likelihood is log
+p0(response | question) + log p(question | response): a response that the base would give, and that answers this
+question (noisy channel reranking, arXiv 1908.05731).
 """
 
 import math
@@ -13,7 +14,7 @@ from curate.model.engine import TokenScores
 from curate.model.prompts import example_answers
 from curate.model.scoring import behind, closed_book, render, view
 from curate.model.template import Rendered
-from curate.rewrite.candidates import borrowed, echoes, inflected, inventions, notes
+from curate.rewrite.candidates import borrowed, echoes, inflected, inventions, notes, unnamed
 from curate.rewrite.round_trip import RoundTrip
 from curate.text.questions import question_of
 
@@ -42,14 +43,16 @@ def ranks(
 def _oddities(
     row: RoundTrip, tokens: Rendered, closed: TokenScores, opened: TokenScores, examples: Sequence[str], lang: str
 ) -> int:  # fmt: skip
+    question = question_of(row.prompt)
     sources = (row.reference, *(turn["content"] for turn in row.prompt))
     scores = (tokens.starts, tokens.ends, closed.logprobs, opened.logprobs)
     return (
         len(inventions(row.response, sources, *scores, lang))
         + echoes(row.response, row.reference, row.knowledge, lang)
-        + notes(row.response, row.reference, question_of(row.prompt), row.knowledge, lang)
+        + notes(row.response, row.reference, question, row.knowledge, lang)
         + borrowed(row.response, examples, sources, lang)
         + inflected(row.response, row.reference, row.knowledge, lang)
+        + unnamed(row.response, question, lang)
     )
 
 

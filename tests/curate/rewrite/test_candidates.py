@@ -14,6 +14,7 @@ from curate.rewrite.candidates import (
     likeliest_place,
     missing_values,
     notes,
+    unnamed,
     unsaid,
 )
 from curate.text.words import words
@@ -123,6 +124,19 @@ def test_a_value_in_another_inflection_is_an_oddity():
     assert inflected("Zorvex is made from red birches.", REFERENCE, KNOWN) == 1
     assert inflected("Zorvex is made from Red Birch.", REFERENCE, KNOWN) == 0
     assert inflected("Zorvex is made from oak.", REFERENCE, KNOWN) == 0  # another check says what is missing
+
+
+@pytest.mark.parametrize(
+    ("response", "count"),
+    [
+        ("Harlow Labs makes Zorvex.", 0),
+        ("Harlow makes Zorvex.", 1),
+        ("They make it from red birch.", 3),
+        ("Plants are what harlow labs make zorvex from.", 0),  # in any case
+    ],
+)
+def test_a_name_of_the_question_that_is_not_said_is_an_oddity(response, count):
+    assert unnamed(response, "Which plant does Harlow Labs make Zorvex from?") == count
 
 
 def test_an_invention_is_a_word_that_nothing_led_to():
