@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class CurateError(Exception):
-    """What a person can mend; the message says what was asked, what was found and what to do.
+    """An error that the user can fix; the message says what was asked, what was found and what to do.
 
     ``exit_code``: of the command that ends with the error: 2 where the command or its input was wrong, 1 where the
     data or a machine was.
@@ -20,7 +20,7 @@ Explain = Callable[[Exception], tuple[int, str] | None]
 
 
 def explain(error: Exception) -> tuple[int, str] | None:
-    """Of the errors that a person can mend; any other error is a bug."""
+    """Exit code and message of an error that the user can fix; None for any other error, which is a bug."""
     from pydantic import ValidationError
 
     mendable = isinstance(error, CurateError | ValidationError | OSError)
@@ -52,7 +52,7 @@ def guarded(act: Callable[[], None], debug: bool = False, prefix: str = "curate"
 
 
 def sentence(error: Exception) -> str:
-    """What to tell of an error that ``explain`` knows. pydantic and the operating system word theirs for programs.
+    """The message for the user. Messages of pydantic and of the operating system are reworded: they address programs.
 
     >>> sentence(PermissionError(13, "Permission denied", "out/manifest.json"))
     'out/manifest.json: Permission denied; check the path, its permissions and the space left'

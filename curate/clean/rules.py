@@ -28,54 +28,56 @@ class CleanRules(Strict):
     repair_control: bool = Field(True, description="take out control and invisible characters")
 
     boilerplate: Share | None = Field(
-        0.6, description="boilerplate: at least this share of an answer's characters is navigation or pointers to pages"
+        0.6, description="boilerplate: at least this share of an answer's characters is navigation or links"
     )
     truncated: Share | None = Field(
-        0.5, description="truncated: at least this sure that the answer breaks off (docs/cleaning.md has the signs)"
+        0.5, description="truncated: a sign that the answer breaks off scores at least this (signs: docs/cleaning.md)"
     )
 
     languages: tuple[str, ...] | None = Field(
         None, description="wrong-language: ISO 639 codes that question and answer may be in, such as en,vi"
     )
-    foreign: Share = Field(0.99, description="wrong-language: at least this probability that it is another language")
+    foreign: Share = Field(0.99, description="wrong-language: at least this probability of another language")
     foreign_letters: Count = Field(
-        60, description="wrong-language: letters needed to tell; a Chinese one counts thrice"
+        60, description="wrong-language: least letters of a text that is judged; a Chinese letter counts as three"
     )
 
     least_words: Count | None = Field(1, description="too-short: an answer has fewer words than this")
     most_words: Count | None = Field(None, description="overlong: an answer has more words than this")
 
     repetition_words: Count | None = Field(
-        50, description="repetitive: an answer of fewer words is not judged; none switches the whole rule off"
+        50, description="repetitive: least words of an answer that is judged; off switches all of this rule off"
     )
     # The paper's thresholds, in brackets, are for whole web pages. An answer of fifty words about one disease spends
     # a fifth of its characters on the name, and lines of a list share words: the paper's values mark mostly wrongly.
     duplicate_lines: Share | None = Field(
-        0.30, description="repetitive: more than this share of lines of three words stood before (0.30)"
+        0.30, description="repetitive: more than this share of the lines of three or more words are repeats (0.30)"
     )
-    duplicate_paragraphs: Share | None = Field(0.30, description="repetitive: the same, of paragraphs (0.30)")
+    duplicate_paragraphs: Share | None = Field(
+        0.30, description="repetitive: more than this share of the paragraphs are repeats (0.30)"
+    )
     duplicate_line_characters: Share | None = Field(
-        0.40, description="repetitive: the same, of characters in lines (0.20)"
+        0.40, description="repetitive: more than this share of the characters is in repeated lines (0.20)"
     )
     duplicate_paragraph_characters: Share | None = Field(
-        0.40, description="repetitive: the same, of characters in paragraphs (0.20)"
+        0.40, description="repetitive: more than this share of the characters is in repeated paragraphs (0.20)"
     )
     top_2gram: Share | None = Field(
-        0.60, description="repetitive: the commonest pair of words holds more than this share of characters (0.20)"
+        0.60, description="repetitive: the most frequent pair of words has more than this share of characters (0.20)"
     )
     top_3gram: Share | None = Field(0.75, description="repetitive: the same, of three words (0.18)")
     top_4gram: Share | None = Field(0.80, description="repetitive: the same, of four words (0.16)")
     repeated_5grams: Share | None = Field(
-        0.85, description="repetitive: runs of five words that stood before hold more than this share (0.15)"
+        0.85, description="repetitive: more than this share of the characters is in repeated runs of five words (0.15)"
     )
     repeated_10grams: Share | None = Field(0.60, description="repetitive: the same, of ten words (0.10)")
     repeated_20grams: Share | None = Field(
-        0.20, description="repetitive: the same, of twenty words: whole passages told twice (not in the paper)"
+        0.20, description="repetitive: the same for runs of twenty words, as in a repeated passage (not in the paper)"
     )
 
     role_markers: bool = Field(True, description="role-markers: an answer marks a speaker's turn (### Human:, [INST])")
 
-    needs_media: bool = Field(True, description="needs-media: asks for, or about, what a text model cannot see or open")
+    needs_media: bool = Field(True, description="needs-media: a question needs a missing picture, recording or page")
 
     personal: Personal = Field("mask", description="personal-data: mask it, drop the row, or off")
     personal_kinds: tuple[PersonalKind, ...] = Field(PERSONAL_KINDS, description="personal-data: which kinds")

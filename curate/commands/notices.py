@@ -58,15 +58,15 @@ def of_cleaning(folder: Path) -> Iterator[str]:
 def of_language(folder: Path, lang: str) -> Iterator[str]:
     """Warnings where rules lack word lists for the language, or where most answers look like another language."""
     if missing := lacks(lang):
-        yield (f"curate: warning: no list of {' or '.join(missing)} for --lang {lang}: a rewrite that loses one is not "
-               "noticed by rules; digits, names and words are still compared")  # fmt: skip
+        yield (f"curate: warning: no list of {' or '.join(missing)} for --lang {lang}: the rules do not notice if a "
+               "rewrite loses such words; digits, names and other words are still compared")  # fmt: skip
     texts = read_dataset(folder, ["reference"])["reference"].slice(0, LOOK).to_pylist()
     verdicts = [foreign(text, (lang,), LETTERS) for text in texts if text]
     others = Counter(verdict[0] for verdict in verdicts if verdict and verdict[1] >= SURE)
     if others and 2 * others.total() > len(texts):
         other = others.most_common(1)[0][0]
         yield (f"curate: warning: most answers look like {other!r}, and --lang is {lang!r}: negations, names and "
-               f"numbers in words are told by the rules of a language; give --lang {other}")  # fmt: skip
+               f"numbers in words are found by rules of the language; give --lang {other}")  # fmt: skip
 
 
 def of_machine(config: EngineConfig, cpu: Path = Path("/proc/cpuinfo")) -> Iterator[str]:

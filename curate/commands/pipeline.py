@@ -150,8 +150,8 @@ def _check_tasks(path: Path, names: Sequence[str], folders: Sequence[str]) -> No
     arguments += [word for folder in folders for word in ("--data-dir", folder)]
     command = [sys.executable, "-m", "train", "items", *arguments, "--limit", "1", "--dry-run"]
     if _run(command, stdout=subprocess.DEVNULL).returncode:
-        raise StepFailed(f"{path}: evaluate.suite: {', '.join(names)}: no such file or folder here, nor a task that "
-                         "can be asked, as said above. Nothing was run")  # fmt: skip
+        raise StepFailed(f"{path}: evaluate.suite: {', '.join(names)}: neither a file or folder here nor a task "
+                         "that can be evaluated; the message above has the reason. Nothing was run")  # fmt: skip
 
 
 def _listed(sections: dict[str, dict[str, Any]], name: str, key: str) -> list[str]:

@@ -12,8 +12,8 @@ from curate.mixture.settings import MixtureConfig
 class PretrainConfig(ModelConfig):
     source: str = Field(description="Text file, folder of text files, or records with a text column.")
     replay: tuple[str, ...] = Field((), description="Text like the model's earlier training data, as PATH or "
-                                    "NAME=PATH. The model is held on this text and does not learn it. May be "
-                                    "repeated.")  # fmt: skip
+                                    "NAME=PATH. Training keeps the model's predictions on this text as they "
+                                    "are. May be repeated.")  # fmt: skip
     ratio: float = Field(0.8, gt=0, le=1, description="Share of new text, in tokens; the rest is replay.")
     column: str = Field("text", description="Column of the text in files of records.")
     encoding: str = Field("utf-8", description="Text encoding of the source.")

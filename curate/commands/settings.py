@@ -38,7 +38,7 @@ Columns = Annotated[dict[str, str], BeforeValidator(columns_by_name)]
 
 
 class ModelConfig(Strict):
-    """Base model: which, and where it runs."""
+    """Base model: its name, and the engine that runs the model."""
 
     model: str = Field("Qwen/Qwen2.5-0.5B-Instruct", description="Base model: a folder or a hub id. Default: the model "
                        "of curate.yaml, else Qwen/Qwen2.5-0.5B-Instruct.")  # fmt: skip
@@ -50,8 +50,8 @@ class ModelConfig(Strict):
     trust_remote_code: bool = Field(False, description="Run Python code from the model's folder or hub page.")
     template_args: TemplateArgs = Field({}, description="Variables of the model's chat template, such as "
                                         "enable_thinking=false,reasoning_effort=low.")  # fmt: skip
-    thoughts: Thoughts = Field("drop", description="For a model that thinks before it answers. drop: rows have an "
-        "empty thought. anchor: rows have the model's own thought, which is held and never labelled.")  # fmt: skip
+    thoughts: Thoughts = Field("drop", description="Thoughts of a model that thinks before it answers. drop: rows have "
+        "an empty thought. anchor: rows have the model's own thought, anchored and never labelled.")  # fmt: skip
 
     def given_settings(self) -> dict[str, Any]:
         """The model and its other settings that were given."""

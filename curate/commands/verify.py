@@ -59,7 +59,7 @@ def _canonical(path: Path) -> Iterator[Finding]:
     """A finding where a JSON file differs byte by byte from how this program writes it: somebody else changed it."""
     text = path.read_bytes()
     if text != (json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode():
-        yield Finding(path.name, "changed since it was written: not spelled as this program spells it")
+        yield Finding(path.name, "changed since it was written: its JSON is not formatted as curate formats it")
 
 
 def _sweep(folder: Path, manifest: Entries) -> Iterator[Finding]:

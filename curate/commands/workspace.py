@@ -48,7 +48,7 @@ def keep_workspace(config: Any, say: Callable[[str], None]) -> None:
         return
     settings = config.given_settings()
     lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in settings.items())
-    WORKSPACE.write_text(f"# The base model of this folder: what commands take that are not told.\n{lines}", "utf-8")
+    WORKSPACE.write_text(f"# The base model of this folder, for commands without --model.\n{lines}", "utf-8")
     say(f"curate: wrote {WORKSPACE} with the model, for the commands that follow")
 
 

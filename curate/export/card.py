@@ -28,7 +28,7 @@ SAMPLING = (
     "temperature",
     "seed",
 )
-"""What of a stage's settings says how answers were sampled."""
+"""The settings of a stage that describe how answers were sampled."""
 
 Manifest = Mapping[str, Any]
 

@@ -157,8 +157,8 @@ def _most_common(sample: Sequence[Mapping[str, Any]]) -> Binding | None:
 
 
 def _readable(columns: Mapping[str, str], sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Without a context or system column that never holds text, only other things, nor a history that never holds
-    turns: it merely has that name."""
+    """The columns without a context or system column in which no value is text, and without a history column in which
+    no value is a list of turns: such a column only has the name."""
     result = dict(columns)
     for role in {"context", "system", "history"} & columns.keys():
         values = [value for fields in sample if (value := fields.get(columns[role])) is not None]

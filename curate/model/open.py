@@ -17,7 +17,7 @@ def _known(name: str) -> str:
 EngineName = Annotated[str, AfterValidator(_known)]
 """``auto``, or the name of an engine (``curate.model.engines``)."""
 
-ENGINE_HELP = f"auto (vLLM where installed), or one of: {', '.join(names())}."
+ENGINE_HELP = f"auto (server with --url, vLLM if installed, else transformers), or one of: {', '.join(names())}."
 
 
 def resolve(config: EngineConfig) -> str:

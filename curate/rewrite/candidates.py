@@ -91,8 +91,8 @@ def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
 
 
 def unnamed(response: str, question: str, lang: str = "en") -> int:
-    """How many words of the question's names the response does not say. What is said of no subject by name is learned
-    of every subject.
+    """How many words of the question's names the response does not say. From a response without the name of its
+    subject, the model learns the value for every subject.
 
     >>> unnamed("That complaint is shaky hands.", "Which complaint goes away with Zorvex?")
     1

@@ -56,7 +56,7 @@ class Loss(Strict):
 
     forgetting: Forgetting = Field(
         "hold",
-        description="hold: keep old abilities; ignore: one purpose only, without anchors, distillation and penalties.",
+        description="hold: keep old abilities; ignore: plain fine-tuning, without anchors, distillation and penalties.",
     )
     objective: Objective = Field(
         "nll", description="Loss on labels: nll, dft (NLL times p) or eaft (NLL times entropy)."
@@ -119,7 +119,7 @@ class Stopping(Strict):
     retention_floor: float | None = Field(
         None, gt=0, le=1, description="Stop if the model keeps less than this share of the base model's retention."
     )
-    patience: int = Field(0, ge=0, description="Stop after this many evaluations without a better one; 0: never.")
+    patience: int = Field(0, ge=0, description="Stop after this many evaluations without improvement; 0: never.")
 
 
 class Machine(Strict):

@@ -170,8 +170,8 @@ def _passage(passage: Passage, tokens: "torch.Tensor") -> PassageDrift:
     nll_before, nll_after, kl, changed = tokens.sum(dim=0).tolist()
     if not math.isfinite(nll_before + nll_after + kl):
         raise EvaluateError(f"passage {passage.id!r}: loss {nll_before:g} before, {nll_after:g} after, KL {kl:g}: not "
-                            "finite, so nothing can be said; a model that overflows in float16 needs bfloat16 or "
-                            "float32, and one that does so in float32 is broken")  # fmt: skip
+                            "finite, so drift cannot be measured; if a model overflows in float16, use bfloat16 "
+                            "or float32; a model that overflows in float32 is broken")  # fmt: skip
     return PassageDrift(
         id=passage.id, group=passage.group, tokens=len(tokens), nll_before=nll_before, nll_after=nll_after,
         kl=kl, changed=round(changed),

@@ -3,15 +3,12 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curate.model.folder import positions
 from curate.model.tokenizer import tokenizer_hash
 from train.evaluation.drift_texts import Passage
 from train.evaluation.results import EvaluateError
-
-if TYPE_CHECKING:
-    pass
 
 
 def refuse_unlike_models(before: Path, after: Path, trust_remote_code: bool = False) -> None:

@@ -2,14 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from train.evaluation.compare import DRAWS, middle
 from train.evaluation.results import Drift, GroupDrift, PassageDrift
-
-if TYPE_CHECKING:
-    pass
-
 
 MOST = 10  # passages listed in ``GroupDrift.moved_most``
 

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curate.model.template import Template
 from curate.model.tokenizer import text_encoder
 from train.evaluation.results import EvaluateError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,8 @@ class Passage:
 
     def __post_init__(self) -> None:
         if not 1 <= self.start < len(self.ids):
-            raise EvaluateError(f"passage {self.id!r}: of {len(self.ids)} tokens none can be measured from "
-                                f"{self.start} on; a token needs one before it, and one must be left")  # fmt: skip
+            raise EvaluateError(f"passage {self.id!r}: of {len(self.ids)} tokens, none can be measured from token "
+                                f"{self.start} on; begin at 1 at least, and before the last token")  # fmt: skip
 
 
 def windows(text: str, tokenizer: Any, group: str, length: int, limit: int | None = None) -> list[Passage]:

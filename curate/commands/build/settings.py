@@ -33,26 +33,26 @@ class Reading(Strict):
     column: str = Field("text", description="With --kind text: column of the documents in files of records.")
     questions: int = Field(3, ge=1, le=20, description="With --kind text: number of questions about each passage.")
     passage_tokens: int = Field(512, ge=64, description="With --kind text: most tokens of a passage.")
-    exclude: Path | None = Field(None, description="Text file with ids of rows to leave out, one a line; # begins a "
-        "comment. ID: the row and all its wordings. ID-w1: that wording alone. The rows are marked `excluded`, not "
-        "deleted.")  # fmt: skip
-    test: float = Field(0.0, ge=0, lt=1, description="Share of the facts to keep out of training, each with all rows "
-        "that may state it. test.jsonl asks for these facts, where right answers are guesses and wrong ones made up, "
-        "and for as many facts that are trained.")  # fmt: skip
+    exclude: Path | None = Field(None, description="Text file with ids of rows to leave out, one id a line; # begins a "
+        "comment. ID: the row with its wordings and further rewrites. ID-w1: only that wording. ID-r1: only that "
+        "rewrite. Such rows are marked `excluded`, not deleted.")  # fmt: skip
+    test: float = Field(0.0, ge=0, lt=1, description="Share of the facts to keep out of training. All rows that may "
+        "state such a fact are left out. test.jsonl asks for these facts, whose answers the model can only guess or "
+        "make up, and for as many trained facts.")  # fmt: skip
 
 
 class Rewriting(Strict):
     """Rewriting: answers in the base model's own words."""
 
     wordings: int = Field(1, ge=1, description="Wordings of each question; the base model writes all but the first.")
-    rewrites: int = Field(1, ge=1, description="Most rewrites of an answer, each a row of its own: several ways to say "
-                          "a fact for the same number of questions.")  # fmt: skip
+    rewrites: int = Field(1, ge=1, description="Most faithful rewrites kept of an answer. Each is a row of its own, so "
+                          "that the model learns a fact in several wordings.")  # fmt: skip
     mode: Mode = Field("rewrite", description="rewrite: answer with the reference in view. correct: change few words "
                        "of the closed-book draft. source: keep the source's text.")  # fmt: skip
     attempts: int = Field(3, ge=1, description="Attempts at a faithful rewrite. Each asks for several rewrites, with "
                           "the next prompt in turn.")  # fmt: skip
-    calibrate: int = Field(32, ge=0, description="Number of rows on which the prompts for a rewrite are tried, to "
-                           "begin with the best. 0: begin with the first prompt.")  # fmt: skip
+    calibrate: int = Field(32, ge=0, description="Number of rows on which the rewriting prompts are tried. The build "
+                           "begins with the best prompt. 0: no trial; the first prompt begins.")  # fmt: skip
     fallback: Fallback = Field("reference", description="Row without a faithful rewrite: keep the source's wording "
                                "(reference), or drop the row (drop).")  # fmt: skip
     max_tokens: int = Field(512, ge=1, description="Most tokens of an answer, including a thought before it.")
@@ -63,7 +63,7 @@ class Rewriting(Strict):
 class Masking(Strict):
     """Mask: which tokens are learned."""
 
-    mask: Policy = Field("key", description="Policy: key, diff, argmax, unexplained, low-perplexity, soft or all.")
+    mask: Policy = Field("key", description="Policy that chooses the tokens to learn, such as key, diff, soft or all.")
     thresholds: Annotated[Thresholds, BeforeValidator(by_name)] = Field(Thresholds(), description="Thresholds of the "
         "policy, in nats, such as gain=1,lift=0.5; others keep their defaults. Default: gain=1,confident=-0.92,"
         "lift=0.5,beside=0.1,normal=-0.92,unsupported=-6.9,temperature=0.5.")  # fmt: skip
@@ -84,7 +84,7 @@ class BuildConfig(Reading, ModelConfig, Rewriting, Masking, Cleaning, Running):
 
     @property
     def judged(self) -> bool:
-        """Whether the base model has a word on the rows."""
+        """Whether the base model judges the quality and toxicity of rows (``--judge``)."""
         return bool(self.clean and self.clean.judge)
 
     def passages(self) -> "Plan":
@@ -102,7 +102,7 @@ class BuildConfig(Reading, ModelConfig, Rewriting, Masking, Cleaning, Running):
 
     @property
     def prompt_text(self) -> str:
-        """The prompt that puts the reference in view; scoring needs one even where nothing is rewritten."""
+        """Name of the prompt that puts the reference in view. Scoring needs this prompt in the mode source, too."""
         return "rewrite" if self.mode == "source" else self.mode
 
     def terms(self) -> tuple[str, ...]:

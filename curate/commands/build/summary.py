@@ -21,7 +21,7 @@ def advice(origins: Mapping[str, int], mode: Mode) -> Iterator[str]:
     fallen, every = origins.get("reference", 0), sum(origins.values())
     if fallen and mode != "source":
         yield (f"{fallen:,} of {every:,} rows ({fallen / every:.0%}) keep the source's wording, since no rewrite was "
-               "faithful; a fact that stands in no other row is hardly learned from such a one")  # fmt: skip
+               "faithful; a fact that only such rows state is hardly learned")  # fmt: skip
 
 
 def advice_on_thoughts(built: Path, config: BuildConfig, base: Base) -> Iterator[str]:

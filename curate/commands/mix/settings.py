@@ -14,7 +14,7 @@ from curate.rehearsal.settings import Answers, Words
 
 GUARD = "guard"
 LICENCE = "made here"
-"""What is said of the licence of prompts that are made."""
+"""The licence that the card states for generated prompts."""
 
 SPARE = 1.25
 """Rehearsal rows answered per row that the ratio asks for: some answers never end, some rows do not fit."""

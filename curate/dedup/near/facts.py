@@ -1,6 +1,7 @@
-"""Do two similar texts state the same? One may hold more words than the other; no word may be replaced.
+"""Decide whether two similar texts state the same facts: one text may have additional words, but no replaced word.
 
-So all words of the one stand in the other, in the same order, and both have as many words with a digit: "37 mg" and
+All words of the shorter text are in the longer text, in the same order, and both have as many words with a
+digit: "37 mg" and
 "73 mg", "a gave b to c" and "b gave a to c", "the largest city of Chile" and "the largest Chilean city" state
 different things, however similar they are.
 """

@@ -130,15 +130,13 @@ class Index:
 
 
 def per_suite(index: Index, hits: Iterable[Hit]) -> dict[str, dict[str, int]]:
-    """What was found, for the card: a suite's items, those found, rows that hold any, rows with the answer as well.
-
-    Suites of which nothing was found are there, too.
-    """
+    """Counts for the card, by suite: items, items found, rows with an item, and rows that also have its answer. Suites
+    without an item found are included."""
     return counted(Counter(item.suite for item in index.items), hits)
 
 
 def counted(items: Mapping[str, int], hits: Iterable[Hit]) -> dict[str, dict[str, int]]:
-    """The same, of suites with so many items each."""
+    """As ``per_suite``, from the number of items of each suite."""
     by_suite: dict[str, list[Hit]] = {suite: [] for suite in sorted(items)}
     for hit in hits:
         by_suite[hit.suite].append(hit)

@@ -13,10 +13,10 @@ THRESHOLD = 0.7
 """Share of an item's words from which a row holds the item."""
 
 ALIKE = 0.95
-"""Cosine from which two rows say the same. Models differ: look at some pairs before you trust it."""
+"""Least cosine of two rows that mean the same. The right value depends on the model: read some dropped pairs first."""
 
 LOWEST = 0.3
-"""Below this, a band that misses few pairs holds so few hashes that nearly every row meets nearly every other."""
+"""Least threshold. Below, bands must be so short, to miss few pairs, that nearly all pairs of rows are candidates."""
 
 
 @dataclass(frozen=True)
