@@ -21,7 +21,7 @@ from curate.ingest.shapes import SHAPES, Shape
 from curate.mask.policies import REGISTRY, policy
 from curate.mask.stage import mark
 from curate.model.engine import Completion, EngineConfig, EngineError
-from curate.model.engines import ENGINES, engine
+from curate.model.engines import ENGINES, engine, names
 from curate.model.open import open_engine
 from curate.rehearsal.cards import GeneratedSet, read_card
 from curate.rehearsal.generators import GENERATORS
@@ -65,7 +65,7 @@ def test_an_engine(echo, base_model):
 
 
 def test_no_such_engine():
-    known = "'echo' is no engine; take one of: auto, server, transformers, vllm"
+    known = f"'echo' is no engine; take one of: {', '.join(['auto', *names()])}"
     for settings in (lambda: ModelConfig(engine="echo"), lambda: EvaluateConfig(model="m", suite="s", engine="echo")):
         with pytest.raises(ValidationError, match=known):
             settings()

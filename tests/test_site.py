@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from curate.cli import app
-from curate.config.flags import made
+from curate.config.flags import flag_commands
 from tests.paths import ROOT
 from tests.test_layers import FLOW
 from train.cli import app as train
@@ -114,7 +114,7 @@ def test_every_verb_has_a_section_with_all_its_flags(site, program):
     sections = dict(re.findall(r'<h2 id="[\w-]*?(\w+)">(.*?)(?=<h2 |\Z)', text, re.DOTALL))
     verbs = {info.name or info.callback.__name__ for info in VERBS[program].registered_commands}
     assert set(sections) == verbs
-    for name, command in made(VERBS[program]).items():
+    for name, command in flag_commands(VERBS[program]).items():
         shown = set(re.findall(r"<tr>\s*<td><code>(?:--)?([\w-]+)", sections[name]))
         flags = {"json" if flag == "as_json" else flag.replace("_", "-") for flag in command.flags}
         assert {flag.lower() for flag in shown} == flags

@@ -30,7 +30,7 @@ from curate.mixture.draw import coded, shuffled
 from curate.mixture.plan import CANDIDATES, _numbers
 from curate.mixture.settings import MixtureConfig
 from curate.schema import EXAMPLE
-from curate.store.counts import tally
+from curate.store.counts import value_counts
 from curate.store.files import count_drops, read_dataset, read_live, write_shard
 from curate.store.json_files import write_json
 from curate.store.manifest import MANIFEST
@@ -114,7 +114,7 @@ def of_a_build(folder: Path, rows: int) -> Iterator[Step]:
     build = _build(folder / "build", rows)
     yield Step("summary of a build", True, lambda: rivals.summarise(build), lambda: summarise(build))
     flags, reasons = read_dataset(build, ["flags"])["flags"], read_dataset(build, ["drop"])["drop"]
-    yield Step("rows by flag", True, lambda: rivals.tally(flags), lambda: tally(pl.Series(flags)))
+    yield Step("rows by flag", True, lambda: rivals.tally(flags), lambda: value_counts(pl.Series(flags)))
     yield Step(
         "`peek`: places of each drop reason", True, lambda: rivals.places_by_reason(reasons),
         lambda: places_by_reason(pl.Series(reasons)),

@@ -12,7 +12,7 @@ from curate.clean.language import foreign
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model
 from curate.model.open import resolve
-from curate.store.counts import tally
+from curate.store.counts import value_counts
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
 from curate.text.words import lacks
@@ -48,7 +48,7 @@ def of_reading(folder: Path) -> Iterator[str]:
 def of_cleaning(folder: Path) -> Iterator[str]:
     """Numbers of rows whose text cleaning changed, by kind of change."""
     rows = read_dataset(folder, ["source", "flags"])
-    flags = tally(pl.Series(rows["flags"]))
+    flags = value_counts(pl.Series(rows["flags"]))
     name = rows["source"][0].as_py() if len(rows) else folder.name
     for flag, what in CHANGES.items():
         if count := flags.get(flag):

@@ -262,7 +262,7 @@ def describe(result: Mapping[str, Any]) -> str:
     from curate.commands.mix.summary import describe as of_mix
 
     if "splits" in result:
-        return of_mix({"made": {}, **result})
+        return of_mix({"generated": {}, **result})
     lines = [
         f"{name}: {facts['documents']:,} documents, {facts['rows']:,} rows, {facts['tokens']:,} tokens; rejected: "
         + (", ".join(f"{reason} {count:,}" for reason, count in facts["rejected"].items()) or "none")

@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
 from curate.commands.pipeline import STEPS
-from curate.config.flags import ACTIONS, Made, made
+from curate.config.flags import ACTIONS, FlagCommand, flag_commands
 from curate.config.settings import ConfigError
 
 PIPELINE = "run"
@@ -45,7 +45,7 @@ def schema(name: str, curate: typer.Typer) -> dict[str, Any]:
     ``curate``: the app of this program. No key is required, since a flag (``--set`` of ``run``) may give any. Raises
     ``ConfigError`` where no command of this name has settings.
     """
-    known = made(curate) | made(import_module("train.cli").app)
+    known = flag_commands(curate) | flag_commands(import_module("train.cli").app)
     if name != PIPELINE and name not in known:
         near = difflib.get_close_matches(name, [*known, PIPELINE], n=1)
         raise ConfigError(f"no settings of {name!r}; " + (f"did you mean {near[0]!r}?" if near else
@@ -70,7 +70,7 @@ def _pipeline(sections: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _section(step: Made, own: Mapping[str, Any]) -> dict[str, Any]:
+def _section(step: FlagCommand, own: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of a pipeline step: its flags except those common to all commands; or null, for the defaults.
 
     A flag that may be repeated takes a single value as well as a list.

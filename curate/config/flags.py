@@ -41,7 +41,7 @@ ACTIONS: dict[str, Flag] = {
 
 
 @dataclass(frozen=True)
-class Made:
+class FlagCommand:
     """What a command was made from: the settings class, every flag by its name, and the help."""
 
     settings: type[Strict]
@@ -69,7 +69,7 @@ def command(
     }
     every = {**fields, **(extra or {}), **actions}
     run.__doc__ = body.__doc__
-    run.made = Made(settings, every, inspect.cleandoc(body.__doc__ or ""))  # type: ignore[attr-defined]
+    run.flag_command = FlagCommand(settings, every, inspect.cleandoc(body.__doc__ or ""))  # type: ignore[attr-defined]
     run.__annotations__ = {name: Annotated[kind, option] for name, (kind, option, _) in every.items()}
     run.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
@@ -78,11 +78,11 @@ def command(
     return run
 
 
-def made(app: typer.Typer) -> dict[str, Made]:
+def flag_commands(app: typer.Typer) -> dict[str, FlagCommand]:
     """The commands of an app that are made from settings, by name, in the app's order."""
     return {
-        str(info.name): info.callback.made  # type: ignore[union-attr]
-        for info in app.registered_commands if hasattr(info.callback, "made")
+        str(info.name): info.callback.flag_command  # type: ignore[union-attr]
+        for info in app.registered_commands if hasattr(info.callback, "flag_command")
     }  # fmt: skip
 
 
@@ -105,22 +105,26 @@ def described(field: FieldInfo) -> tuple[str, str]:
     neither."""
     words, _, default_words = str(field.description).partition(" Default: ")
     default = field.default
-    if default_words or default is None or field.is_required() or isinstance(default, Strict):
+    if default_words or default is None or field.is_required():
         return words, default_words.removesuffix(".")
     return words, shown(default)
 
 
 def shown(default: Any) -> str:
-    """A default as a person reads it.
+    """A default as a person reads it; several values as a flag takes them.
 
-    >>> [shown(value) for value in (True, 0, 3.0, (), "auto")]
-    ['yes', '0', '3', 'none', 'auto']
+    >>> [shown(value) for value in (True, 0, 3.0, (), "auto", (0.25, 0.5), {"a": -0.9163})]
+    ['yes', '0', '3', 'none', 'auto', '0.25,0.5', 'a=-0.916']
     """
     if isinstance(default, bool):
         return "yes" if default else "no"
-    if isinstance(default, tuple | list | dict):
-        return "none"
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    if isinstance(default, Strict):
+        return shown(default.model_dump())
+    if isinstance(default, dict):
+        return ",".join(f"{name}={shown(value)}" for name, value in default.items()) or "none"
+    if isinstance(default, tuple | list):
+        return ",".join(map(shown, default)) or "none"
+    return f"{default:.3g}" if isinstance(default, float) else str(default)
 
 
 def _owner(settings: type[Strict], name: str) -> type:

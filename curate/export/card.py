@@ -44,7 +44,7 @@ def render(manifest: Manifest) -> str:
         _funnel(manifest),
         _coverage(manifest),
         _contamination(manifest),
-        _made(manifest),
+        _generated(manifest),
         _evaluations(manifest),
         _examples(manifest),
         loading(manifest),
@@ -196,22 +196,32 @@ def _contamination(manifest: Manifest) -> str:
     return "## Contamination\n\n" + _table(head, rows) + tail
 
 
-def _made(manifest: Manifest) -> str:
+def _generated(manifest: Manifest) -> str:
     """Statistics of the prompts generated for rehearsal; "" where none were."""
     rows = []
-    for name, entry in manifest.get("made", {}).items():
+    for name, entry in manifest.get("generated", {}).items():
         values = (entry[key] for key in ("distinct_1", "distinct_2", "similarity"))
         ratios = ("" if value is None else f"{value:.3f}" for value in values)
         kinds, left = ({k: f"{count:,}" for k, count in entry.get(key, {}).items()} for key in ("kinds", "dropped"))
         first = ", ".join(f"{visible(word)} {count:,}" for word, count in entry["first_words"])
-        rows.append((name, f"{entry['made']:,}", f"{entry['distinct']:,}", _settings(left), _settings(kinds), *ratios,
-                     first))  # fmt: skip
+        counts = (f"{entry[key]:,}" for key in ("generated", "distinct"))
+        rows.append((name, *counts, _settings(left), _settings(kinds), *ratios, first))
     if not rows:
         return ""
-    head = ["source", "made", "distinct", "left out", "kinds", "distinct-1", "distinct-2", "similarity", "first words"]
+    head = [
+        "source",
+        "generated",
+        "distinct",
+        "left out",
+        "kinds",
+        "distinct-1",
+        "distinct-2",
+        "similarity",
+        "first words",
+    ]
     tail = ("\ndistinct-n: distinct word n-grams over all of them. similarity: words that two prompts share, over all "
             "they have, mean over a sample.\n")  # fmt: skip
-    return "## Made prompts\n\n" + _table(head, rows) + tail
+    return "## Generated prompts\n\n" + _table(head, rows) + tail
 
 
 def _evaluations(manifest: Manifest) -> str:

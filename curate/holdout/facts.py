@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+from scipy.cluster.hierarchy import DisjointSet
 
 from curate.config.settings import ConfigError
 from curate.holdout.exclude import ids_of, mark
@@ -71,26 +72,16 @@ def facts(table: pa.Table, lang: str = "en") -> dict[str, str]:
     """Row id -> fact. A fact is named by the smallest id of its rows. ``table``: columns id, prompt, reference."""
     rows = statements(table, lang)
     matters = _matters(rows, lang)
-    root = {row.id: row.id for row in rows}
-
-    def top(name: str) -> str:
-        while root[name] != name:
-            root[name] = root[root[name]]
-            name = root[name]
-        return name
-
-    def join(one: str, other: str) -> None:
-        low, high = sorted((top(one), top(other)))
-        root[high] = low
-
+    sets = DisjointSet([row.id for row in rows])
     first: dict[Hashable, str] = {}
     for row, matter in zip(rows, matters, strict=True):
         for key in _keys(row, matter):
-            join(first.setdefault(key, row.id), row.id)
+            sets.merge(first.setdefault(key, row.id), row.id)
     for row, matter in zip(rows, matters, strict=True):
         for key in _pairs(matter.subjects, matter.asks, lang):
-            join(first.get(key, row.id), row.id)
-    return {row.id: top(row.id) for row in rows}
+            sets.merge(first.get(key, row.id), row.id)
+    fact_of = {name: min(group) for group in sets.subsets() for name in group}
+    return {row.id: fact_of[row.id] for row in rows}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate.holdout.facts import SUITES, SUMMARY, Item, Reword, Row, Split, rank
 from curate.schema import EXAMPLE, Message
-from curate.store.disk import fingerprint, write_bytes
+from curate.store.disk import write_bytes
 from curate.store.files import read_dataset
 from curate.store.json_files import read_json, write_json
 from curate.store.manifest import Manifest
@@ -36,8 +36,8 @@ def write_suites(built: Path, held_out: Split, seed: int, lang: str, stage: Rewo
     beside the folders, under a fixed name for pipelines. A finished suite is not written again (its summary is written
     last). Without a stage that rewords (on a cluster the model is not in this process) there is no ``new_unseen``.
     """
-    identity = [Manifest.load(built).fingerprint, seed, lang, stage and stage.identity()]
-    out = built.parent / f"suites-{fingerprint('suites', VERSION, identity)}"
+    identity = {"seed": seed, "lang": lang, "reword": stage and stage.identity()}
+    out = Manifest.load(built).lineage.then("suites", VERSION, identity).folder(built.parent)
     if not (out / SUMMARY).is_file():
         rows = read_dataset(built, EXAMPLE.names).to_pylist()
         items, left_out = suites(rows, held_out, seed, lang, _reword(stage) if stage else None)

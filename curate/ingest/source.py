@@ -43,7 +43,7 @@ __all__ = ["REASONS", "Accepted", "Rejected", "Source", "SourceError", "UnknownC
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")
 Fits = Callable[[list[Message], str], bool]
-Found = Iterator[Record | Rejected]
+Records = Iterator[Record | Rejected]
 
 NO_SHAPE = Binding("question-answer", {})  # for rejections, which need no shape
 SAMPLE = 100
@@ -189,7 +189,7 @@ def is_hub_id(path: str) -> bool:
     return bool(HUB_ID.fullmatch(path)) and not here.exists() and format_of(here) is None and not here.parent.is_dir()
 
 
-def _open(source: Source) -> Iterator[tuple[str, Found]]:
+def _open(source: Source) -> Iterator[tuple[str, Records]]:
     """Each file of the source: its full name for messages, and its records."""
     path = Path(source.path)
     if is_hub_id(source.path):
@@ -203,7 +203,7 @@ def _open(source: Source) -> Iterator[tuple[str, Found]]:
     return iter([(str(path), read_file(path, encodable(path.name), source.encoding))])
 
 
-def _rows(source: Source, files: Iterator[tuple[str, Found]], fits: Fits | None) -> Iterator[Accepted | Rejected]:
+def _rows(source: Source, files: Iterator[tuple[str, Records]], fits: Fits | None) -> Iterator[Accepted | Rejected]:
     name = source.label
     repeats: dict[str, int] = {}
     anything = False
@@ -235,7 +235,7 @@ def _named(example: Accepted, name: str, repeats: dict[str, int]) -> Accepted:
 
 
 def _bound(
-    items: Found, columns: Mapping[str, str], where: str, folder: Path | None
+    items: Records, columns: Mapping[str, str], where: str, folder: Path | None
 ) -> Iterator[tuple[Binding, Record | Rejected]]:
     """Each record with the file's shape, which the first ``SAMPLE`` records decide. A file of a folder without a
     known shape that does not look like rows is one rejection."""

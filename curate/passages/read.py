@@ -40,7 +40,7 @@ _VISIBLE = re.compile(r"\S")
 
 
 @dataclass
-class Tally:
+class PassageCounts:
     """Characters by outcome, and rejections with reasons; ``known`` holds hashes of the passages' words."""
 
     documents: int = 0
@@ -104,21 +104,23 @@ def content_digest(source: Source, column: str) -> str:
     return digest.hexdigest()
 
 
-def passages(source: Source, column: str, size: int, count: Count, lang: str, tally: Tally) -> Iterator[dict[str, Any]]:
-    """EXAMPLE rows without ids; other pieces are counted in ``tally``. Raises ``SourceError`` for unreadable files."""
+def passages(
+    source: Source, column: str, size: int, count: Count, lang: str, counted: PassageCounts
+) -> Iterator[dict[str, Any]]:
+    """EXAMPLE rows without ids; other pieces are in ``counted``. Raises ``SourceError`` for unreadable files."""
     for item in read_documents(Path(source.path), column, source.encoding):
         if isinstance(item, Rejected):
-            tally.reject(item)
+            counted.reject(item)
             continue
-        tally.documents += 1
+        counted.documents += 1
         for line, piece in lined(item, pieces(item.text, count, size)):
             key = hashlib.sha256(normalise(piece.text).encode()).digest()[:16]
-            reason = unfit(piece.text, lang) or ("repeated-passage" if key in tally.known else None)
+            reason = unfit(piece.text, lang) or ("repeated-passage" if key in counted.known else None)
             if reason:
-                tally.refuse(item, line, piece, reason)
+                counted.refuse(item, line, piece, reason)
                 continue
-            tally.known.add(key)
-            tally.characters["passage"] += piece.end - piece.start
+            counted.known.add(key)
+            counted.characters["passage"] += piece.end - piece.start
             yield _row(item.file, line, piece)
 
 
@@ -146,8 +148,8 @@ class Cut:
                 "encoding": self.source.encoding, "column": self.column, "size": self.size, "lang": self.lang,
                 **self.limits}  # fmt: skip
 
-    def passages(self, tally: Tally) -> Iterator[dict[str, Any]]:
-        return passages(self.source, self.column, self.size, self.count, self.lang, tally)
+    def passages(self, counted: PassageCounts) -> Iterator[dict[str, Any]]:
+        return passages(self.source, self.column, self.size, self.count, self.lang, counted)
 
 
 def write_passages(cut: Cut, work: Path, shard_rows: int, max_drop: float, report: Report | None = None) -> Path:
@@ -161,19 +163,19 @@ def write_passages(cut: Cut, work: Path, shard_rows: int, max_drop: float, repor
     out = lineage.folder(work)
     if (out / MANIFEST).is_file():
         return out
-    tally, receipts = Tally(), []
-    passages = _named(cut.passages(tally), cut.name)
+    counted, receipts = PassageCounts(), []
+    passages = _named(cut.passages(counted), cut.name)
     for number, rows in enumerate(batched(passages, shard_rows)):
         receipts.append(write_rows(out, number, rows))
         if report:
             report(STAGE, sum(receipt["rows"] for receipt in receipts), 0)
-    write_bytes(out / REJECTED, "".join(json.dumps(record) + "\n" for record in tally.rejected).encode())
+    write_bytes(out / REJECTED, "".join(json.dumps(record) + "\n" for record in counted.rejected).encode())
     rows_ = sum(receipt["rows"] for receipt in receipts)
-    _guard(cut.source, out, rows_, tally, max_drop)
+    _guard(cut.source, out, rows_, counted, max_drop)
     Manifest.of(
-        lineage, receipts, records=rows_ + tally.reasons.total(), rejected=dict(sorted(tally.reasons.items())),
-        rejected_sha256=file_hash(out / REJECTED), documents=tally.documents,
-        characters=dict(sorted(tally.characters.items())),
+        lineage, receipts, records=rows_ + counted.reasons.total(), rejected=dict(sorted(counted.reasons.items())),
+        rejected_sha256=file_hash(out / REJECTED), documents=counted.documents,
+        characters=dict(sorted(counted.characters.items())),
     ).write(out)  # fmt: skip
     return out
 
@@ -187,14 +189,14 @@ def _named(passages: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, 
         yield row | {"id": identifier if seen[identifier] == 1 else f"{identifier}-{seen[identifier]}", "source": name}
 
 
-def _guard(source: Source, out: Path, rows: int, tally: Tally, max_drop: float) -> None:
-    characters = tally.characters.total()
-    lost = characters - tally.characters["passage"]
-    unread = len(tally.rejected) - sum(tally.reasons[r] for r in tally.characters if r != "passage")
-    if rows and lost <= max_drop * characters and unread <= max_drop * (unread + tally.documents):
+def _guard(source: Source, out: Path, rows: int, counted: PassageCounts, max_drop: float) -> None:
+    characters = counted.characters.total()
+    lost = characters - counted.characters["passage"]
+    unread = len(counted.rejected) - sum(counted.reasons[r] for r in counted.characters if r != "passage")
+    if rows and lost <= max_drop * characters and unread <= max_drop * (unread + counted.documents):
         return
-    counts = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common()) or "none found"
-    first = next(iter(tally.rejected), None)
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in counted.reasons.most_common()) or "none found"
+    first = next(iter(counted.rejected), None)
     shown = f"The first, {first['file']} line {first['line']}: {first['reason']}, {first['detail']}. " if first else ""
     remedy = "mend the files, or raise --max-drop" if rows else "one passage of prose at least is needed"
     raise TooManyDrops(

@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 
 
-def tally(values: pl.Series) -> dict[Any, int]:
+def value_counts(values: pl.Series) -> dict[Any, int]:
     """Occurrences of each value of a column, in order of first appearance; for lists, of each list element.
 
-    >>> tally(pl.Series([["b"], None, ["a", "b"], []])), tally(pl.Series(["x", None, "x"]))
+    >>> value_counts(pl.Series([["b"], None, ["a", "b"], []])), value_counts(pl.Series(["x", None, "x"]))
     ({'b': 2, 'a': 1}, {'x': 2, None: 1})
     """
     if isinstance(values.dtype, pl.List):

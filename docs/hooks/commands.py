@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from pydantic import TypeAdapter
 from typer.models import ArgumentInfo, OptionInfo
 
-from curate.config.flags import Made, described, made, shown
+from curate.config.flags import FlagCommand, described, flag_commands, shown
 
 PROGRAMS = {"curate": "curate", "train": "python -m train"}
 HEAD = "| flag | value | default | |\n| --- | --- | --- | --- |\n"
@@ -28,8 +28,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def page(program: str, app: typer.Typer) -> str:
     """The page of a program, as Markdown, with a section for each command."""
-    settings = made(app)
-    note = "Each flag of a command with `--config` is a key of its YAML file, with `_` for `-`."
+    settings = flag_commands(app)
+    note = (
+        "Each flag of a command with `--config`, but for `--preview`, is a key of its YAML file, with `_` for `-`; "
+        "`--languages` and `--judge` are keys of `clean` there."
+    )
     parts = [f"# {program}", str(app.info.help), note]
     for info in app.registered_commands:
         assert info.callback
@@ -38,7 +41,7 @@ def page(program: str, app: typer.Typer) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def section(title: str, verb: Callable[..., Any], command: Made | None) -> list[str]:
+def section(title: str, verb: Callable[..., Any], command: FlagCommand | None) -> list[str]:
     """The section of a command: what it does, and a table for each group of flags."""
     tables: dict[str, list[str]] = {}
     schema = command.settings.model_json_schema() if command else {}

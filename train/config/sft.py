@@ -115,7 +115,7 @@ class Mixture(Strict):
 class Stopping(Strict):
     """Early stopping, by new knowledge and retention."""
 
-    watch_every: int = Field(0, ge=0, description="Steps between evaluations on validation rows; 0: no early stopping.")
+    eval_every: int = Field(0, ge=0, description="Steps between evaluations on validation rows; 0: no early stopping.")
     retention_floor: float | None = Field(
         None, gt=0, le=1, description="Stop if the model keeps less than this share of the base model's retention."
     )

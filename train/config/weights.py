@@ -48,6 +48,6 @@ class AverageConfig(Strict):
     run: Path = Field(Path("run"), description="Folder of a finished run: all weights, or a merged adapter.")
     base: str | None = Field(None, description="Base model: folder or hub id. Default: the model in run.json.")
     shares: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(by_commas)] = Field(
-        (0.25, 0.5, 0.75), description="Shares of the trained weights, by commas. Default: 0.25,0.5,0.75."
+        (0.25, 0.5, 0.75), description="Shares of the trained weights, by commas."
     )
     out: Path | None = Field(None, description="Folder to write, with one subfolder per share. Default: <run>-average.")

@@ -9,7 +9,9 @@ from train.data.batches import Task
 from train.data.folder import LABEL, DataError, Export
 
 
-def check_fit(export: Export, tasks: Mapping[str, Task], model: str, tokenizer: Any, model_config: Any) -> None:
+def check_compatibility(
+    export: Export, tasks: Mapping[str, Task], model: str, tokenizer: Any, model_config: Any
+) -> None:
     """Raises ``DataError`` if the model's tokenizer, chat template or vocabulary differs from the data's, or if rows do
     not fit the model's context."""
     text = model_config.get_text_config()

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from curate.model.engine import Completion, Engine, EngineConfig, EngineError, Sampling
+from curate.store.disk import fingerprint
 from train.evaluation.checks import correct, lenient, repeated_tail
 from train.evaluation.language import switched
-from train.evaluation.results import Answer, Conditions, EvaluateError, Receipt, digest, write_text
+from train.evaluation.results import Answer, Conditions, EvaluateError, Receipt, write_text
 from train.evaluation.suites import Item, Suite
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def save(job: Job, answers: Sequence[Answer]) -> None:
 
 def _head(job: Job) -> str:
     """First line of a part file: hash of the version, the model and the conditions."""
-    return digest([VERSION, job.model, job.conditions.model_dump(mode="json")])
+    return fingerprint([VERSION, job.model, job.conditions.model_dump(mode="json")])
 
 
 def _lines(answers: Sequence[Answer]) -> str:

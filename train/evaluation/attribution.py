@@ -19,7 +19,7 @@ from train.config.sft import SftConfig
 from train.data.batches import Task, assign, loss_groups
 from train.data.compatibility import check_template, check_tokenizer, check_vocabulary
 from train.data.folder import LABEL, DataError, Export, load_export
-from train.evaluation.explanation import By, Explanation, Lost, Near, Suspect, Topic, Why
+from train.evaluation.explanation import By, ComparisonExplanation, Explanation, Lost, Near, Suspect, Topic
 from train.evaluation.influence import (
     ScoredTokens,
     answer_text,
@@ -113,8 +113,8 @@ def _of_model(results: Results, after: Path | None) -> tuple[Comparison, ...]:
     return comparisons
 
 
-def _blank(comparison: Comparison) -> Why:
-    return Why(
+def _blank(comparison: Comparison) -> ComparisonExplanation:
+    return ComparisonExplanation(
         before=comparison.before, after=comparison.after, lost=sum(flip.lost for flip in comparison.flips), explained=0,
         unreadable=0, compared=0, topics=(), items=(), suspects=(),
     )  # fmt: skip
@@ -180,7 +180,7 @@ class _Searcher:
                 raise EvaluateError(f"{error}; compare by embedding") from error
             self.gradients = open_gradients(model, weight, search.seed, data.objective)
 
-    def explain(self, comparison: Comparison, say: Callable[[str], None]) -> Why:
+    def explain(self, comparison: Comparison, say: Callable[[str], None]) -> ComparisonExplanation:
         lost = [flip for flip in comparison.flips if flip.lost]
         chosen = sorted(np.random.default_rng(self.search.seed).permutation(len(lost))[: self.search.items])
         items = [item for index in chosen if (item := self._item(lost[index])) is not None]

@@ -17,10 +17,11 @@ from pydantic import ValidationError
 
 from curate.model.engine import EngineConfig
 from curate.model.folder import model_hash
+from curate.store.disk import fingerprint
 from train.evaluation.drift_checks import refuse_passages, refuse_unlike_models
 from train.evaluation.drift_summary import summarise
 from train.evaluation.drift_texts import Passage
-from train.evaluation.results import Drift, EvaluateError, PassageDrift, digest, write_text
+from train.evaluation.results import Drift, EvaluateError, PassageDrift, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -53,9 +54,9 @@ def measure(
     """Run both models on every passage: each token's loss under both, and the KL between their distributions.
 
     The logits are each model's own; softmax, loss and KL are computed in float32. ``batch_tokens``: padded tokens per
-    forward pass. With ``out``, each batch is written to ``out/drift-<digest>.jsonl`` once it is measured, and a later
-    call with the same models, passages and dtype resumes from this file. Raises ``EvaluateError``, or ``EngineError``
-    for a folder without a model.
+    forward pass. With ``out``, each batch is written to ``out/drift-<fingerprint>.jsonl`` once it is measured, and a
+    later call with the same models, passages and dtype resumes from this file. Raises ``EvaluateError``, or
+    ``EngineError`` for a folder without a model.
     """
     names = model_hash(EngineConfig(str(before))), model_hash(EngineConfig(str(after)))
     refuse_unlike_models(before, after, loading.trust_remote_code)
@@ -179,7 +180,7 @@ def _passage(passage: Passage, tokens: "torch.Tensor") -> PassageDrift:
 
 
 def _key(models: Sequence[str], passages: Sequence[Passage], dtype: str) -> str:
-    return digest([list(models), [[p.id, p.group, p.ids, p.start] for p in passages], dtype])
+    return fingerprint([list(models), [[p.id, p.group, p.ids, p.start] for p in passages], dtype])
 
 
 def _kept(path: Path | None) -> dict[str, PassageDrift]:

@@ -56,7 +56,7 @@ class Suspect(Record):
     answer: str
 
 
-class Why(Record):
+class ComparisonExplanation(Record):
     """The explanation of one comparison. ``lost``: number of lost items; ``explained``: of these, items that were
     compared with rows; ``unreadable``: items without a prompt or answer to render, as lm-evaluation-harness may give;
     ``compared``: number of training rows compared with them."""
@@ -92,7 +92,7 @@ class Explanation(Record):
     data: str
     rows: int  # distinct rows of the training folder with a trained label
     seed: int
-    comparisons: tuple[Why, ...]
+    comparisons: tuple[ComparisonExplanation, ...]
 
     @property
     def suspects(self) -> list[str]:

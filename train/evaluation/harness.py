@@ -19,9 +19,10 @@ import numpy as np
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model, positions
 from curate.model.open import resolve
+from curate.store.disk import fingerprint
 from train.evaluation.answer import Job, Say, save
 from train.evaluation.local import LOCAL, write_tasks
-from train.evaluation.results import Answer, EvaluateError, digest
+from train.evaluation.results import Answer, EvaluateError
 from train.evaluation.suites import Item, Message, Suite, draw
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def run_harness(name: str, config: EngineConfig, jobs: Sequence[Job], say: Say) 
     say(f"{name}: loading {config.model} ({backend(config)}, lm-evaluation-harness)")
     model = open_model(config, lambda line: say(f"{name}: {line}"), any(job.suite.harness.chat for job in jobs))
     for job in jobs:
-        cache = job.path.with_name(f".{digest([job.model, config.dtype, config.engine])}.db")
+        cache = job.path.with_name(f".{fingerprint([job.model, config.dtype, config.engine])}.db")
         cache.parent.mkdir(parents=True, exist_ok=True)
         answers = ask(job.suite, CachingLM(model, str(cache)))
         save(job, answers)

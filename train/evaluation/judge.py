@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.model.engine import Engine, EngineConfig, Sampling
+from curate.store.disk import fingerprint
 from train.evaluation.answer import Job, Open, Say
-from train.evaluation.results import Answer, EvaluateError, digest, write_text
+from train.evaluation.results import Answer, EvaluateError, write_text
 from train.evaluation.suites import Item
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ class Judge:
             replies = iter(self._ask([ids for prompts in by_answer for ids in prompts], engine))
             replies_by_answer = [[next(replies) for _ in prompts] for prompts in by_answer]
             verdicts = [None if not one or None in one else all(one) for one in replies_by_answer]
-            write_text(_path(job), json.dumps({"key": digest([self.hash, by_answer]), "verdicts": verdicts}) + "\n")
+            write_text(
+                _path(job), json.dumps({"key": fingerprint([self.hash, by_answer]), "verdicts": verdicts}) + "\n"
+            )
             yes = sum(verdict is True for verdict in verdicts)
             say(f"judge: {job.path.parent.name}: {job.suite.name}: {yes} of {len(verdicts)} yes")
 
@@ -89,7 +92,7 @@ class Judge:
         judged."""
         try:
             record = json.loads(_path(job).read_text(encoding="utf-8"))
-            same = record["key"] == digest([self.hash, self._prompts(job, answers)])
+            same = record["key"] == fingerprint([self.hash, self._prompts(job, answers)])
             return record["verdicts"] if same else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None

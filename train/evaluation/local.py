@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from train.evaluation.results import EvaluateError, digest, write_text
+from curate.store.disk import fingerprint
+from train.evaluation.results import EvaluateError, write_text
 
 Doc = dict[str, Any]
 Splits = dict[str, list[Doc]]
@@ -71,7 +72,7 @@ def _write(local: Local, task: str, splits: Splits, out: Path) -> Path:
     files = {}
     for split, docs in splits.items():
         text = "".join(json.dumps(doc, ensure_ascii=False) + "\n" for doc in docs)
-        files[split] = out / f"{task}-{split}-{digest(text)}.jsonl"  # named by content: datasets caches by name
+        files[split] = out / f"{task}-{split}-{fingerprint(text)}.jsonl"  # named by content: datasets caches by name
         if not files[split].is_file():
             write_text(files[split], text)
     config = {

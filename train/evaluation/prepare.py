@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model, model_hash, positions
 from curate.model.open import resolve
-from curate.store.disk import check_writable
+from curate.store.disk import check_writable, fingerprint
 from train.evaluation.answer import Job, Task
 from train.evaluation.builtin import BUILTIN, load_builtin
 from train.evaluation.changes import read_text
@@ -18,7 +18,7 @@ from train.evaluation.config import EvaluateConfig, Suites
 from train.evaluation.gate import refuse_blind
 from train.evaluation.harness import Harness, backend, harness_version, settings_of
 from train.evaluation.judge import Judge
-from train.evaluation.results import Conditions, EvaluateError, digest
+from train.evaluation.results import Conditions, EvaluateError
 from train.evaluation.suites import Item, Suite, load_suites, sample
 from train.evaluation.validation import prove
 
@@ -148,7 +148,7 @@ def _conditions(
     max_tokens: int,
 ) -> Conditions:
     return Conditions(
-        items=digest([item.model_dump(mode="json") for item in suite.items]), prompts=digest(prompts),
+        items=fingerprint([item.model_dump(mode="json") for item in suite.items]), prompts=fingerprint(prompts),
         stop_ids=template.stop_ids, max_tokens=max_tokens, engine=config.engine,
         engine_version=installed(config.engine), dtype=config.dtype,
     )  # fmt: skip
@@ -157,8 +157,8 @@ def _conditions(
 def _harness_conditions(suite: Suite, template: "Template", config: EngineConfig) -> Conditions:
     chat = template.hash if suite.harness.chat else None
     return Conditions(
-        items=digest([item.model_dump(mode="json") for item in suite.items]),
-        prompts=digest([settings_of(suite), suite.harness.few_shot, chat]),
+        items=fingerprint([item.model_dump(mode="json") for item in suite.items]),
+        prompts=fingerprint([settings_of(suite), suite.harness.few_shot, chat]),
         stop_ids=(), max_tokens=0, engine=f"lm-evaluation-harness {harness_version()}, {backend(config)}",
         engine_version=installed("transformers" if backend(config) == "hf" else backend(config)), dtype=config.dtype,
     )  # fmt: skip

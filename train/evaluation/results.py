@@ -1,7 +1,6 @@
 """The types stored in ``results.json`` and beside the answers; files are written atomically."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -236,12 +235,6 @@ def load_results(folder: Path) -> Results:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise EvaluateError(f"{path}: not what `evaluate` writes: {where}: {first['msg']}; evaluate again") from error
-
-
-def digest(value: Any) -> str:
-    """Sixteen hex digits that name a JSON value."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def write_text(path: Path, text: str) -> str:

@@ -32,14 +32,14 @@ from train.evaluation.results import (
     load_results,
     write_text,
 )
-from train.report.sections import feature, lenient_rows, load_why, question_settings, refusal_words
+from train.report.sections import feature, lenient_rows, load_explanations, question_settings, refusal_words
 from train.report.table import ALPHA, columns, flips, p_value, percent, points, span, verdict
 from train.run.card import fill_in
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from train.evaluation.explanation import Why
+    from train.evaluation.explanation import ComparisonExplanation
 
 TEMPLATES = Path(__file__).parent / "templates"
 ALIKE = 0.6  # least share of common words at which the differing words are highlighted
@@ -101,7 +101,7 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
     markdown = html.with_suffix(".md")
     if html == markdown or html.name == RESULTS:
         raise EvaluateError(f"--out {html}: this is the HTML page, so its name should end with .html")
-    why = load_why(folder)
+    why = load_explanations(folder)
     write_text(html, render(results, "report.html.jinja", why))
     write_text(markdown, render(results, "report.md.jinja", why))
     return [html, markdown, *fill_cards(results)]
@@ -119,7 +119,7 @@ def fill_cards(results: Results) -> list[Path]:
     return cards
 
 
-def render(results: Results, template: str, why: "dict[str, Why] | None" = None) -> str:
+def render(results: Results, template: str, why: "dict[str, ComparisonExplanation] | None" = None) -> str:
     """One of the two templates, rendered."""
     environment = _environment(escape=template.endswith(".html.jinja"))
     return environment.get_template(template).render(

@@ -9,7 +9,7 @@ from train.evaluation.results import EvaluateError, ModelScore, Results, StyleCh
 from train.report.table import percent
 
 if TYPE_CHECKING:
-    from train.evaluation.explanation import Why
+    from train.evaluation.explanation import ComparisonExplanation
 
 SHOWN = 5  # number of left-out items that are named
 REFUSALS = {"advbench": "harmful", "xstest_unsafe": "harmful", "xstest_safe": "safe"}
@@ -43,7 +43,7 @@ def lenient_rows(models: Sequence[ModelScore], knowledge: Sequence[str]) -> list
     ]
 
 
-def load_why(folder: Path) -> "dict[str, Why]":
+def load_explanations(folder: Path) -> "dict[str, ComparisonExplanation]":
     """Explanations (``train explain``) by the name of the second model; empty if there are none. Raises
     ``EvaluateError``."""
     from pydantic import ValidationError

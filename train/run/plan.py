@@ -18,13 +18,13 @@ from curate.model.folder import locate_model, model_hash
 from curate.store.disk import check_writable, fingerprint
 from train.config.sft import SftConfig
 from train.data.batches import Task, assign, check_targets, loss_groups
-from train.data.compatibility import check_fit
+from train.data.compatibility import check_compatibility
 from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
 from train.data.tokenizer import open_tokenizer
 from train.objective.head import MAX_LOGITS
 from train.objective.loss import LossGroups
 from train.record import data_fingerprint
-from train.trainer.parameters import check_parts
+from train.trainer.parameters import check_trainable
 from train.weights.fisher import check_importance
 
 
@@ -98,7 +98,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     config = config.resolved()
     check_writable(config.out or Path("runs"))
     check_reports(config)
-    check_parts(config)
+    check_trainable(config)
     check_launch(config)
     export = load_export(config.data)
     if config.model is None:
@@ -110,11 +110,11 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     groups = loss_groups(export, config)
     tasks = {name: assign(split, config, groups) for name, split in export.splits.items()}
     check_targets(export, config, tasks)
-    check_watch(export, config)
+    check_early_stopping(export, config)
     where = EngineConfig(config.model, revision=config.revision)
     folder = locate_model(where)
     tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
-    check_fit(export, tasks, config.model, tokenizer, model_config)
+    check_compatibility(export, tasks, config.model, tokenizer, model_config)
     data, weights = data_fingerprint(export.manifest, export.folder), model_hash(where)
     importance = tuple(
         check_importance(place, kind, config.model, weights)
@@ -149,15 +149,15 @@ def check_launch(config: SftConfig) -> None:
         )
 
 
-def check_watch(export: Export, config: SftConfig) -> None:
+def check_early_stopping(export: Export, config: SftConfig) -> None:
     """Raises ``ConfigError`` if early stopping has no rows to evaluate, or lacks a setting."""
     flag = "--retention-floor" if config.retention_floor is not None else "--patience" if config.patience else None
-    if flag and not config.watch_every:
-        raise ConfigError(f"{flag} needs evaluations during training; give --watch-every STEPS, too")
+    if flag and not config.eval_every:
+        raise ConfigError(f"{flag} needs evaluations during training; give --eval-every STEPS, too")
     validation = export.splits.get("validation")
-    if config.watch_every and (validation is None or not len(validation)):
+    if config.eval_every and (validation is None or not len(validation)):
         raise ConfigError(
-            f"--watch-every: {export.folder} has no validation rows to evaluate; mix with --validation above 0"
+            f"--eval-every: {export.folder} has no validation rows to evaluate; mix with --validation above 0"
         )
     if config.retention_floor is not None and validation is not None and not validation.distil.any():
         raise ConfigError(

@@ -96,14 +96,14 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
         reporter.close()
-    watch = trainer.watch
-    if trainer.state.global_step != run.steps and not (watch and watch.reason):
+    early_stopping = trainer.early_stopping
+    if trainer.state.global_step != run.steps and not (early_stopping and early_stopping.reason):
         raise RunError(
             f"training stopped at step {trainer.state.global_step} of {run.steps}; run the command again to resume"
         )
     seconds = time.monotonic() - began
-    if watch and watch.reason:
-        console.print(f"stopped: {watch.reason}", highlight=False, soft_wrap=True)
+    if early_stopping and early_stopping.reason:
+        console.print(f"stopped: {early_stopping.reason}", highlight=False, soft_wrap=True)
     with naming(run.out):
         _save(run, trainer)
     if is_main():
@@ -118,8 +118,8 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
         "final": {
             k: v for k, v in reporter.last.items() if k.removeprefix("eval_") in ("loss", *run.loss_groups.names)
         },
-        "stopped": watch.reason if watch else None,
-        "kept_step": best_step(trainer) if watch else None,
+        "stopped": early_stopping.reason if early_stopping else None,
+        "kept_step": best_step(trainer) if early_stopping else None,
     }
 
 
@@ -147,8 +147,8 @@ def build_trainer(
     tasks = list(run.tasks.values())
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
     groups, padding = len(run.loss_groups.names), run.tokenizer.pad_token_id or 0
-    watch = EarlyStopping(config.retention_floor, config.patience) if config.watch_every else None
-    callbacks = [each for each in (reporter, watch, regularizers.limit) if each]
+    early_stopping = EarlyStopping(config.retention_floor, config.patience) if config.eval_every else None
+    callbacks = [each for each in (reporter, early_stopping, regularizers.limit) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
         loss_groups=run.loss_groups,
         order=StepOrder(run.tasks["train"], step_rows(config, run.devices), config.seed),
@@ -156,7 +156,7 @@ def build_trainer(
         teacher=regularizers.teacher,
         penalties=regularizers.penalties,
         pcgrad=config.seed if config.pcgrad else None,
-        watch=watch,
+        early_stopping=early_stopping,
         model=model,
         args=arguments(run),
         data_collator=Collator(tasks, groups, padding, config.packing, stored=config.anchor != "model"),
@@ -177,7 +177,7 @@ def _load(run: Run) -> Any:
     import transformers
     from transformers import AutoModelForCausalLM
 
-    from train.trainer.parameters import choose_parts, loading
+    from train.trainer.parameters import choose_trainable, loading
 
     hf_logging: Any = transformers.utils.logging
     hf_logging.disable_progress_bar()
@@ -187,7 +187,7 @@ def _load(run: Run) -> Any:
     model = AutoModelForCausalLM.from_pretrained(
         run.folder, trust_remote_code=config.trust_remote_code, **loading(config)
     )
-    return choose_parts(model, config)
+    return choose_trainable(model, config)
 
 
 def arguments(run: Run) -> Any:
@@ -230,10 +230,10 @@ def evaluation_schedule(run: Run) -> dict[str, Any]:
     from train.trainer.early_stopping import TRADE_OFF
 
     config, validation = run.config, run.tasks.get("validation")
-    if config.watch_every:
+    if config.eval_every:
         return {
-            "save_strategy": "steps", "save_steps": config.watch_every, "eval_strategy": "steps",
-            "eval_steps": config.watch_every, "eval_on_start": True, "load_best_model_at_end": True,
+            "save_strategy": "steps", "save_steps": config.eval_every, "eval_strategy": "steps",
+            "eval_steps": config.eval_every, "eval_on_start": True, "load_best_model_at_end": True,
             "metric_for_best_model": TRADE_OFF, "greater_is_better": True,
         }  # fmt: skip
     return {

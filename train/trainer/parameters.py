@@ -12,7 +12,7 @@ VIRTUAL = ("prefix", "prompt")
 """Adapters that are virtual tokens before the prompt; they cannot be merged into the weights."""
 
 
-def check_parts(config: SftConfig) -> None:
+def check_trainable(config: SftConfig) -> None:
     """Raises ``ConfigError`` if settings exclude each other or need a package that is not installed."""
     selected = config.freeze > 0 or bool(config.train_only)
     if config.adapter != "none" and selected:
@@ -52,7 +52,7 @@ def loading(config: SftConfig) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def choose_parts(model: Any, config: SftConfig) -> Any:
+def choose_trainable(model: Any, config: SftConfig) -> Any:
     """The model with its trainable parameters chosen (``requires_grad``); wrapped by PEFT if an adapter trains.
 
     Raises ``ConfigError`` if a pattern matches no weight, or nothing would train.

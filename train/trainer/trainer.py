@@ -47,12 +47,12 @@ class AnchoredSFTTrainer(SFTTrainer):
     def __init__(
         self, *, loss_groups: LossGroups, order: StepOrder | None, args: TrlConfig, objective: Objective = "nll",
         teacher: Teacher | None = None, penalties: Sequence[Penalty] = (), pcgrad: int | None = None,
-        watch: EarlyStopping | None = None, **kwargs: Any,
+        early_stopping: EarlyStopping | None = None, **kwargs: Any,
     ):  # fmt: skip
         """``pcgrad``: the seed of gradient surgery; None: gradients are added up as they are."""
         self.loss_groups, self.order = loss_groups, order
         self.objective: Objective = objective
-        self.teacher, self.penalties, self.watch = teacher, penalties, watch
+        self.teacher, self.penalties, self.early_stopping = teacher, penalties, early_stopping
         self.pcgrad = pcgrad
         self._gradients: dict[int, Gradient] = {}
         self._reset_window()
@@ -228,8 +228,8 @@ class AnchoredSFTTrainer(SFTTrainer):
         for name, (right, count) in zip(("recall", "kept"), rows.tolist(), strict=True):
             if count:
                 metrics[f"{metric_key_prefix}_{name}"] = right / count
-        if self.watch:
-            self.watch.judge(metrics, self.state)
+        if self.early_stopping:
+            self.early_stopping.judge(metrics, self.state)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

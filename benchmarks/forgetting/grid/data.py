@@ -15,7 +15,7 @@ from benchmarks.forgetting.grid.mixed import Mixed
 from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS, Setting
 from benchmarks.forgetting.new_facts import new_facts
 from curate.commands.build.settings import BuildConfig
-from curate.commands.build.stages import Fit, stages
+from curate.commands.build.stages import FitsContext, stages
 from curate.commands.mix.mix import mix
 from curate.commands.mix.settings import MixConfig
 from curate.commands.progress import Progress
@@ -110,7 +110,7 @@ class Place:
         """The built dataset of a recipe: rows with marks."""
         config = self._build(recipe)
         base, prompt_texts = config.base(), load_prompts(None)
-        fits = Fit(base, prompt_texts[config.prompt_text], config.max_tokens)
+        fits = FitsContext(base, prompt_texts[config.prompt_text], config.max_tokens)
         folder = load_source(config.input(), config.out, config.shard_rows, 1.0, fits, fits.identity(), progress)
         for stage in self._stages(recipe, stages(config, base, prompt_texts, folder)):
             folder = run_stage(stage, folder, config.out, 1.0, progress)

@@ -8,7 +8,15 @@ from typing import Any
 from curate.commands import notices
 from curate.commands.build.calibrate import calibrate
 from curate.commands.build.settings import BuildConfig
-from curate.commands.build.stages import Fit, check_choices, heldout_suites, longest, regenerate, say_unmatched, stages
+from curate.commands.build.stages import (
+    FitsContext,
+    check_choices,
+    heldout_suites,
+    longest,
+    regenerate,
+    say_unmatched,
+    stages,
+)
 from curate.commands.build.summary import advice, advice_on_thoughts, in_words, summarise
 from curate.commands.progress import Progress
 from curate.commands.shared import cleaned, executor, say_thinking
@@ -67,7 +75,7 @@ def begin(config: BuildConfig, progress: Progress) -> Begun:
     say_thinking(config, config.max_tokens, base, progress)
     progress.say_all(notices.of_machine(base.config))
     prompt_texts = load_prompts(config.prompts)
-    fits = Fit(base, longest(prompt_texts, config.prompt_text), config.max_tokens)
+    fits = FitsContext(base, longest(prompt_texts, config.prompt_text), config.max_tokens)
     folder = ingest(config, base, prompt_texts, fits, progress)
     progress.say_all(notices.of_language(folder, config.lang))
     rejected = Manifest.load(folder).rejected
@@ -127,7 +135,9 @@ def check_source(config: BuildConfig) -> None:
         content_hash(config.input())
 
 
-def ingest(config: BuildConfig, base: Base, prompt_texts: dict[str, str], fits: "Fit", progress: Progress) -> Path:
+def ingest(
+    config: BuildConfig, base: Base, prompt_texts: dict[str, str], fits: "FitsContext", progress: Progress
+) -> Path:
     """Read the source into a dataset folder: its question-answer rows, or questions generated from its passages."""
     if config.kind == "qa":
         folder = load_source(

@@ -5,7 +5,7 @@ from typing import Any
 
 from curate.clean.stage import Clean
 from curate.commands.build.settings import BuildConfig
-from curate.commands.build.stages import Fit, check_choices, choices, longest, stages
+from curate.commands.build.stages import FitsContext, check_choices, choices, longest, stages
 from curate.ingest.load import load_source
 from curate.model.base import Base
 from curate.model.prompts import in_view, load_prompts
@@ -26,7 +26,7 @@ def dry_run(config: BuildConfig) -> dict[str, Any]:
     if config.kind == "text":
         return _dry_run_of_text(config, base, prompt_texts)
     prompt_text = longest(prompt_texts, config.prompt_text)
-    fits = Fit(base, prompt_text, config.max_tokens)
+    fits = FitsContext(base, prompt_text, config.max_tokens)
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_source(config.input(), Path(scratch), config.shard_rows, 1.0, fits, fits.identity())
         check_choices(config, folder)

@@ -65,8 +65,7 @@ class Masking(Strict):
 
     mask: Policy = Field("key", description="Policy that chooses the tokens to learn, such as key, diff, soft or all.")
     thresholds: Annotated[Thresholds, BeforeValidator(by_name)] = Field(Thresholds(), description="Thresholds of the "
-        "policy, in nats, such as gain=1,lift=0.5; others keep their defaults. Default: gain=1,confident=-0.92,"
-        "lift=0.5,beside=0.1,normal=-0.92,unsupported=-6.9,temperature=0.5.")  # fmt: skip
+        "policy, in nats, such as gain=1,lift=0.5; others keep their defaults.")  # fmt: skip
     top_k: int = Field(20, ge=1, le=64, description="Log-probabilities stored per token, for the anchors.")
 
 

@@ -107,7 +107,7 @@ def choices(config: BuildConfig, ingested: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitsContext:
     """Whether a row fits the context with its reference in view and room for an answer, and so with the reference as
     the answer."""
 

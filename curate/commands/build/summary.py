@@ -11,7 +11,7 @@ from curate.commands.build.settings import BuildConfig
 from curate.model.base import Base
 from curate.model.thought import UNFINISHED
 from curate.rewrite.settings import Mode
-from curate.store.counts import tally
+from curate.store.counts import value_counts
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
 
@@ -44,8 +44,8 @@ def summarise(folder: Path) -> dict[str, Any]:
     characters = _total(learned["response"].str.len_chars())
     facts = Manifest.load(folder)
     share = round(marked / characters, 4) if characters else 0.0
-    return {"folder": str(folder), "rows": facts.rows, "origins": tally(live["origin"]), "drops": facts.drops,
-            "flags": tally(live["flags"]), "marked_share": share}  # fmt: skip
+    return {"folder": str(folder), "rows": facts.rows, "origins": value_counts(live["origin"]), "drops": facts.drops,
+            "flags": value_counts(live["flags"]), "marked_share": share}  # fmt: skip
 
 
 def _total(numbers: pl.Series) -> int:

@@ -37,7 +37,7 @@ from curate.store.manifest import MANIFEST, Manifest
 class MixFacts(Facts):
     """Facts of the run for the manifest, with a report on each generated set and the evaluation items found."""
 
-    made: dict[str, dict[str, Any]] = {}
+    generated: dict[str, dict[str, Any]] = {}
     contamination: dict[str, dict[str, dict[str, int]]] = {}  # source -> suite -> counts
     coverage: dict[str, dict[str, Any]] = {}  # rehearsal set -> its topics, and topics of the answered rows
 
@@ -105,7 +105,7 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
         licences={source.label: LICENCE if isinstance(source, GeneratedSet) else licence(source.label, config.cards)
                   for source in sets},
         contamination=contaminated({str(facts.source): built, **folders}),
-        made={source.label: report(prompts[source.label]) for source in sets if isinstance(source, GeneratedSet)},
+        generated={source.label: report(prompts[source.label]) for source in sets if isinstance(source, GeneratedSet)},
         coverage=topics,
     )  # fmt: skip
     return built, folders, run

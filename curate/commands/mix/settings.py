@@ -45,7 +45,7 @@ class Rehearsing(Strict):
 
     rehearsal: list[str] = Field(["neighbours"], description="A rehearsal set: the name of a data card (dolly), a file "
         "in a card's schema (alpaca=a.json), any file (name=path), or prompts that curate makes: neighbours, splice, "
-        "self, guard. May be repeated. Default: neighbours.")  # fmt: skip
+        "self, guard. May be repeated.")  # fmt: skip
     cards: Path = Field(Path("data_cards"), description="Folder of your own data cards.")
     guard: bool = Field(True, description="Rehearse answers to harmful prompts and to harmless look-alikes.")
     answers: Answers = Field("own", description="Answers to rehearse: own (the base model's) or given (the set's).")

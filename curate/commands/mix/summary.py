@@ -13,7 +13,7 @@ def describe(result: dict[str, Any]) -> str:
     if "splits" not in result:
         return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items())
     topics = (coverage_line(name, facts) for name, facts in result.get("coverage", {}).items())
-    return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *topics, *_made(result)])
+    return "\n".join([*_splits(result), *_repeats(result), *_fates(result), *topics, *_generated(result)])
 
 
 def _splits(manifest: dict[str, Any]) -> Iterator[str]:
@@ -38,10 +38,10 @@ def _fates(manifest: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: {facts['rows']:,} rows in, {facts['exported']:,} exported; left out: {left}"
 
 
-def _made(manifest: dict[str, Any]) -> Iterator[str]:
-    for name, facts in manifest["made"].items():
+def _generated(manifest: dict[str, Any]) -> Iterator[str]:
+    for name, facts in manifest["generated"].items():
         left = ", ".join(f"{reason} {count:,}" for reason, count in facts["dropped"].items()) or "none"
         first = ", ".join(f"{word} {count:,}" for word, count in facts["first_words"][:5]) or "none"
-        yield f"{name}: {facts['made']:,} prompts made, {facts['distinct']:,} distinct; left out: {left}"
+        yield f"{name}: {facts['generated']:,} prompts generated, {facts['distinct']:,} distinct; left out: {left}"
         yield (f"  distinct words {facts['distinct_1'] or 0:.1%}, word pairs {facts['distinct_2'] or 0:.1%}; two "
                f"prompts share {facts['similarity'] or 0:.1%} of their words; first words: {first}")  # fmt: skip

@@ -33,8 +33,8 @@ def engine(name: str) -> Callable[[AnyOpener], AnyOpener]:
 def names() -> list[str]:
     """The names of all engines, in alphabetical order.
 
-    >>> names()
-    ['server', 'transformers', 'vllm']
+    >>> {"server", "transformers", "vllm"} <= set(names())
+    True
     """
     return sorted({*(module.name for module in iter_modules(__path__)), *ENGINES})
 

@@ -131,18 +131,18 @@ class Matters:
 
     def __init__(self, rows: Sequence[tuple[BuildRow, str]], lang: str):
         self.of: dict[str, list[str]] = defaultdict(list)  # entity, case-folded -> ids of its rows
-        self.frame: dict[str, str] = {}
+        self.pattern: dict[str, str] = {}
         self.asks: dict[str, frozenset[str]] = {}
         self.says: dict[str, frozenset[str]] = {}
         for row, entity in rows:
             entity_stems = set(stems(entity, lang))
             self.of[entity.casefold()].append(row.id)
-            self.frame[row.id] = normalise(replaced(row.question, entity, " "))
+            self.pattern[row.id] = normalise(replaced(row.question, entity, " "))
             self.asks[row.id] = frozenset(set(stems(row.question, lang)) - entity_stems)
             self.says[row.id] = frozenset(set(stems(row.response or row.reference, lang)) - entity_stems)
         from scipy.cluster.hierarchy import DisjointSet
 
-        self.frames = DisjointSet(self.frame.values())
+        self.alike_patterns = DisjointSet(self.pattern.values())
         for ids in self.of.values():
             self._join(ids[:LOOKED_AT])
 
@@ -151,7 +151,7 @@ class Matters:
         return not any(self._same(row, mine) for mine in self.of[entity.casefold()])
 
     def _same(self, one: str, other: str) -> bool:
-        if self.frames.connected(self.frame[one], self.frame[other]):
+        if self.alike_patterns.connected(self.pattern[one], self.pattern[other]):
             return True
         pairs = [(held[one], held[other]) for held in (self.asks, self.says) if held[one] and held[other]]
         return not pairs or any(alike(*pair) for pair in pairs)  # without content words the two cannot be told apart
@@ -160,7 +160,7 @@ class Matters:
         for index, one in enumerate(ids):
             for other in ids[:index]:
                 if self.says[one] and self.says[other] and alike(self.says[one], self.says[other]):
-                    self.frames.merge(self.frame[one], self.frame[other])
+                    self.alike_patterns.merge(self.pattern[one], self.pattern[other])
 
 
 def alike(one: frozenset[str], other: frozenset[str]) -> bool:

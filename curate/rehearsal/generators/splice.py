@@ -21,7 +21,7 @@ from curate.rehearsal.generators.generator import (
     rows_of,
     with_question,
 )
-from curate.rehearsal.generators.pool import pool, pool_identity
+from curate.rehearsal.generators.word_list import word_list, word_list_identity
 from curate.text.entities import QuestionAnswer, find_entities
 from curate.text.words import words
 
@@ -41,11 +41,11 @@ class Splice:
     tries: ClassVar[int] = 8
 
     def identity(self) -> dict[str, Any]:
-        return {**identity_of(self.inputs), **pool_identity(self.inputs), "cut": "before the entity"}
+        return {**identity_of(self.inputs), **word_list_identity(self.inputs), "cut": "before the entity"}
 
     def open(self) -> Batches:
         rows = [row for row in rows_of(self.inputs.built) if row.role == "new"]
-        splice_words = pool(self.inputs)
+        splice_words = word_list(self.inputs)
         entities = find_entities(
             [QuestionAnswer(r.question, f"{r.reference}\n{r.response}") for r in rows], self.inputs.lang
         )
@@ -71,7 +71,9 @@ def limit(question: str, entity: str | None) -> int:
     return at if at >= 0 else len(question)
 
 
-def splice(question: str, pool: Sequence[str], chance: random.Random, lang: str = "en", last: int | None = None) -> str:
+def splice(
+    question: str, splice_words: Sequence[str], chance: random.Random, lang: str = "en", last: int | None = None
+) -> str:
     """One splice of the question, cut at index ``last`` at the latest. It gets as many random words as were cut off, on
     average, so that it is as long as a question; half of all splices end with the question's last mark."""
     places = boundaries(question, lang)
@@ -79,7 +81,7 @@ def splice(question: str, pool: Sequence[str], chance: random.Random, lang: str 
     at = chance.choice(early) if early else 0 if last == 0 or places else len(question)
     gone = len([place for place in places if place >= at]) or 1
     spaced = not places or at == 0 or question[at - 1].isspace()
-    more = [chance.choice(pool) for _ in range(chance.randint(1, min(2 * gone, MOST_WORDS)))]
+    more = [chance.choice(splice_words) for _ in range(chance.randint(1, min(2 * gone, MOST_WORDS)))]
     end = question.rstrip()[-1:] if chance.random() < 0.5 else ""
     space = " " if spaced else ""
     return space.join([question[:at].rstrip(), *more]).lstrip() + ("" if end.isalnum() else end)

@@ -1,4 +1,4 @@
-"""Write generated prompts as a dataset folder of EXAMPLE rows, ``made-<fingerprint>``, like that of a read source.
+"""Write generated prompts as a dataset folder of EXAMPLE rows, ``generated-<fingerprint>``, like that of a read source.
 
 Every candidate becomes a row or a counted rejection. A batch with a receipt is finished and never made again.
 """
@@ -26,7 +26,7 @@ from curate.store.manifest import MANIFEST, Lineage, Manifest
 from curate.store.runner import Report
 from curate.text.questions import question_of
 
-STAGE = "made"
+STAGE = "generated"
 VERSION = 5
 
 Fits = Callable[[list[Message], str], bool]
@@ -148,7 +148,7 @@ def _report(folder: _Folder, generator: Generator, rejected: dict[str, int], inp
     kinds = Counter(kind for row in rows if (kind := json.loads(row["meta"]).get("kind")))
     return {
         "wanted": generator.identity().get("count"),
-        "made": folder.candidates,
+        "generated": folder.candidates,
         "distinct": len(rows),
         "dropped": dict(sorted(dropped.items())),
         **({"kinds": dict(sorted(kinds.items()))} if kinds else {}),

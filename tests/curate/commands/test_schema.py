@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from curate.cli import app
 from curate.commands.pipeline import STEPS, commands
 from curate.commands.schema import schema
-from curate.config.flags import made
+from curate.config.flags import flag_commands
 from tests.paths import ROOT
 from train.cli import app as train
 
-COMMANDS = made(app) | made(train)
+COMMANDS = flag_commands(app) | flag_commands(train)
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
 
 

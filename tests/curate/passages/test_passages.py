@@ -496,7 +496,7 @@ def test_what_it_would_cost_is_told_without_the_model(corpus, tmp_path):
 def test_the_build_goes_on_with_the_questions(tmp_path):
     """The tiny base has no idea of passages, so others ask; it rewrites and scores what they answered."""
     from curate.commands.build.settings import BuildConfig
-    from curate.commands.build.stages import Fit, stages
+    from curate.commands.build.stages import FitsContext, stages
     from curate.model.prompts import load_prompts
 
     doses = {"Velotrin": 87, "Wobrivir": 41, "Salmorix": 63, "Dunlimab": 19}
@@ -512,7 +512,7 @@ def test_the_build_goes_on_with_the_questions(tmp_path):
     )
     settings = {"model": str(BASE), "engine": "transformers", "dtype": "float32"}
     base = find_base(EngineConfig(**settings))
-    fits = Fit(base, FRAMES["rewrite"], 48)
+    fits = FitsContext(base, FRAMES["rewrite"], 48)
     text = PlainText(Source(path=str(corpus)), Plan(), FakeBase(engine), FRAMES)
     folder = load_passages(text, tmp_path, 100, 0.5, fits, fits.identity())
     config = BuildConfig(source=str(corpus), out=tmp_path, max_tokens=48, **settings)

@@ -19,10 +19,10 @@ from curate.rehearsal.generators.diversity import diversity
 from curate.rehearsal.generators.generator import BuildRow, Candidate, key, with_question
 from curate.rehearsal.generators.invent import invent, syllables
 from curate.rehearsal.generators.neighbours import Around, Matters
-from curate.rehearsal.generators.pool import main_scripts, scripts, vocabulary_words, words_in
 from curate.rehearsal.generators.safety import Guard
 from curate.rehearsal.generators.sampled import candidate, user_turn
 from curate.rehearsal.generators.splice import boundaries, limit, splice
+from curate.rehearsal.generators.word_list import main_scripts, scripts, vocabulary_words, words_in
 from curate.text.entities import QuestionAnswer, find_entities, replaced
 from tests.reading import assistant, user
 from tests.training_folder import template
@@ -38,7 +38,7 @@ def dice(seed=0):
 # ---- splices
 
 
-def test_a_splice_begins_like_its_question_and_goes_on_with_words_of_the_pool():
+def test_a_splice_begins_like_its_question_and_goes_on_with_words_of_the_list():
     question = "What is the usual dose of Velotrin?"
     words = question.removesuffix("?").split()
     lengths = set()
@@ -321,7 +321,7 @@ def test_another_question_in_a_conversation():
 
 
 def test_the_names():
-    assert set(GENERATORS) == {"self", "splice", "neighbours", "guard"}
+    assert {"self", "splice", "neighbours", "guard"} <= set(GENERATORS)
 
 
 # ---- whatever text there may be

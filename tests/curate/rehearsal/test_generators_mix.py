@@ -19,8 +19,8 @@ from curate.ingest import Source
 from curate.rehearsal.cards import GeneratedSet, resolve
 from curate.rehearsal.generators import GENERATORS, GeneratorInput, write
 from curate.rehearsal.generators.generator import key
-from curate.rehearsal.generators.pool import pool
 from curate.rehearsal.generators.safety import Guard
+from curate.rehearsal.generators.word_list import word_list
 from curate.store.files import REJECTED, read_dataset
 from curate.store.manifest import Manifest, read_manifest
 from tests.paths import BASE
@@ -41,7 +41,7 @@ MODEL = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     """A folder with a build, a rehearsal set to read, and a short guard."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("generated")
     for name, rows in (("med", [*ROWS, *ODD]), ("general", GENERAL)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with Progress() as progress:
@@ -134,7 +134,7 @@ def test_every_prompt_is_accounted_for(work, together):
         folder = made(work, name)
         facts = Manifest.load(folder)
         rejected = (folder / REJECTED).read_text(encoding="utf-8").splitlines()
-        assert facts.records == facts.rows + len(rejected) == facts.report["made"]
+        assert facts.records == facts.rows + len(rejected) == facts.report["generated"]
         assert sum(facts.rejected.values()) == len(rejected)
         account = together["accounting"][name]
         assert account["rows"] == account["exported"] + sum(account["not_exported"].values()) == facts.rows
@@ -152,8 +152,8 @@ def test_the_card_and_the_output_report_on_what_was_made(work, together):
     from curate.commands.mix.summary import describe
 
     card = (work / "out" / "README.md").read_text(encoding="utf-8")
-    report = together["made"]["neighbours"]
-    assert "## Made prompts" in card
+    report = together["generated"]["neighbours"]
+    assert "## Generated prompts" in card
     assert f"| neighbours | {report['made']} | {report['distinct']} |" in card
     assert f"no-entity {report['dropped']['no-entity']}" in card
     assert f"neighbours: {report['made']} prompts made, {report['distinct']} distinct" in describe(together)
@@ -171,7 +171,7 @@ def test_the_same_again_gives_the_same_and_makes_nothing(work, together, tmp_pat
 def test_the_guard_is_in_every_mix_that_rehearses(work):
     found = blend(work, "splice")
     assert found["accounting"]["guard"]["rows"] == 3
-    assert found["made"]["guard"]["distinct"] == 3
+    assert found["generated"]["guard"]["distinct"] == 3
     assert {row["source"] for row in read_dataset(made(work, "guard")).to_pylist()} == {"guard"}
     assert [source.label for source in sources(config(work, "splice"))] == ["splice", "guard"]
     assert [source.label for source in sources(config(work, "splice", guard=False))] == ["splice"]
@@ -194,7 +194,7 @@ def test_the_models_own_prompts_repeat_and_go_on_where_they_were_broken_off(work
     assert {name: (first / name).read_bytes() for name in [*shards, "manifest.json", REJECTED]} == {
         name: (second / name).read_bytes() for name in [*shards, "manifest.json", REJECTED]
     }
-    assert facts.records == facts.rows + sum(facts.rejected.values()) == facts.report["made"] > 24
+    assert facts.records == facts.rows + sum(facts.rejected.values()) == facts.report["generated"] > 24
     assert facts.report["distinct"] > 1
     broken = second.parent / "c" / second.name
     shutil.copytree(second, broken)
@@ -211,9 +211,9 @@ def test_where_a_splices_words_come_from(work, words):
     inputs = GeneratorInput(settings.base(), built, 4, words=words, max_tokens=32)
     if words == "rehearsal":
         with pytest.raises(ConfigError, match="--splice-words rehearsal: no other rehearsal set is read"):
-            pool(inputs)
+            word_list(inputs)
         inputs = GeneratorInput(settings.base(), built, 4, read=(built,), words=words)
-    found = pool(inputs)
+    found = word_list(inputs)
     assert found == sorted(set(found))
     assert len(found) >= 8
     assert words not in ("new", "rehearsal") or "Velotrin" in found
@@ -221,7 +221,7 @@ def test_where_a_splices_words_come_from(work, words):
 
 def test_a_mix_of_the_models_own_prompts(work):
     found = blend(work, "self", "splice", guard=False, splice_words="self")
-    assert found["made"]["self"]["made"] > 0
+    assert found["generated"]["self"]["generated"] > 0
     assert found["accounting"]["self"]["rows"] == Manifest.load(made(work, "self")).rows
 
 

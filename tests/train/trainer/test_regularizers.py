@@ -20,7 +20,7 @@ from train.objective.pcgrad import surgery
 from train.objective.penalties import projection, quadratic
 from train.run.plan import Run, prepare
 from train.run.sft import build_trainer, execute
-from train.trainer.parameters import choose_parts, freeze_lower, train_matching
+from train.trainer.parameters import choose_trainable, freeze_lower, train_matching
 from train.trainer.trainer import gradients_of
 from train.weights.fisher import estimate, load_importance
 from train.weights.importance import fisher
@@ -393,8 +393,8 @@ def test_the_teacher_of_an_adapter_is_the_model_without_it(data: Path, tmp_path:
         ({"adapter": "lora", "freeze": 0.5}, "leave out --freeze"),
         ({"adapter": "lora", "l2_sp": 0.1}, "--l2-sp limits changes of the base model's weights"),
         ({"freeze": 0.5, "train_only": ["mlp"]}, "give one of them"),
-        ({"retention_floor": 0.9}, "--watch-every"),
-        ({"patience": 2}, "--watch-every"),
+        ({"retention_floor": 0.9}, "--eval-every"),
+        ({"patience": 2}, "--eval-every"),
         ({"source_weights": {"nobody": 1}}, "nobody"),
         ({"report_to": ["paper"]}, "known are tensorboard, wandb"),
     ],
@@ -450,7 +450,7 @@ def test_average_lies_between_the_two(data: Path, model: Path, tmp_path: Path) -
 def test_nothing_left_to_train_is_an_error() -> None:
     layer = nn.Linear(2, 2).requires_grad_(False)
     with pytest.raises(ConfigError, match="no weight is left"):
-        choose_parts(layer, SftConfig())
+        choose_trainable(layer, SftConfig())
 
 
 # ---- one purpose
@@ -489,7 +489,7 @@ def looks(run: Run) -> list[dict[str, float]]:
 
 
 def test_a_run_ends_where_too_much_is_lost(answered: Path, model: Path, tmp_path: Path) -> None:
-    run = settle(answered, tmp_path / "run", watch_every=1, retention_floor=0.99, lr=0.05, epochs=8, anchor="none",
+    run = settle(answered, tmp_path / "run", eval_every=1, retention_floor=0.99, lr=0.05, epochs=8, anchor="none",
                  distil=False, source_weights={"dolly": 0})  # fmt: skip
     record = execute(run, QUIET)
     assert "--retention-floor" in record["stopped"]
@@ -500,19 +500,19 @@ def test_a_run_ends_where_too_much_is_lost(answered: Path, model: Path, tmp_path
 
 
 def test_a_watched_run_ends_with_the_weights_of_its_best_look(answered: Path, tmp_path: Path) -> None:
-    run = settle(answered, tmp_path / "run", watch_every=6, lr=1e-2, epochs=30, anchor="none", distil_weight=1.0)
+    run = settle(answered, tmp_path / "run", eval_every=6, lr=1e-2, epochs=30, anchor="none", distil_weight=1.0)
     record = execute(run, QUIET)
     best = max(looks(run), key=lambda look: look["eval_trade_off"])
     assert best["eval_trade_off"] > 0
     assert record["kept_step"] == best["step"]
-    trainer = build_trainer(prepare(SftConfig(data=answered, model=str(run.out), watch_every=2, dtype="float32")))
+    trainer = build_trainer(prepare(SftConfig(data=answered, model=str(run.out), eval_every=2, dtype="float32")))
     found = trainer.evaluate()
     assert found["eval_recall"] == pytest.approx(best["eval_recall"])
     assert found["eval_kept"] == pytest.approx(best["eval_kept"])
 
 
 def test_patience(answered: Path, tmp_path: Path) -> None:
-    run = settle(answered, tmp_path / "run", watch_every=1, patience=2, lr=1e-9, epochs=4)
+    run = settle(answered, tmp_path / "run", eval_every=1, patience=2, lr=1e-9, epochs=4)
     record = execute(run, QUIET)
     assert "--patience" in record["stopped"]
     steps = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Word pools, from which splices draw their random words."""
+"""Word lists, from which splices draw their random words."""
 
 import re
 import unicodedata
@@ -12,25 +12,25 @@ from curate.rehearsal.generators.sampled import sampled_texts
 from curate.text.scripts import UNSPACED
 from curate.text.words import words
 
-FEWEST = 8  # least words in a pool; with fewer, splices would repeat each other
+FEWEST = 8  # least words in a list; with fewer, splices would repeat each other
 SAMPLES = 256  # prompts sampled from the model to take their words
 SHARE = 0.05  # least share of the build's letters for a script to count as one of the build
 
 
-def pool(inputs: GeneratorInput) -> list[str]:
-    """The distinct words of the pool, sorted. Splices draw them uniformly: rare words reach far from common text.
+def word_list(inputs: GeneratorInput) -> list[str]:
+    """The distinct words of the list, sorted. Splices draw them uniformly: rare words reach far from common text.
 
     Raises ``ConfigError`` if there are too few words.
     """
-    entries = sorted(set(_POOLS[inputs.words](inputs)))
+    entries = sorted(set(_WORD_LISTS[inputs.words](inputs)))
     if len(entries) < FEWEST:
         raise ConfigError(f"--splice-words {inputs.words}: only {len(entries)} words are there, which is too few; take "
-                          f"another of {', '.join(_POOLS)}")  # fmt: skip
+                          f"another of {', '.join(_WORD_LISTS)}")  # fmt: skip
     return entries
 
 
-def pool_identity(inputs: GeneratorInput) -> dict[str, Any]:
-    """What the pool depends on besides the build, as part of a generator's identity."""
+def word_list_identity(inputs: GeneratorInput) -> dict[str, Any]:
+    """What the list depends on besides the build, as part of a generator's identity."""
     if inputs.words == "rehearsal":
         return {"words": inputs.words, "read": read_prints(inputs)}
     if inputs.words == "vocabulary":
@@ -47,7 +47,7 @@ def _new(inputs: GeneratorInput) -> Iterable[str]:
 def _rehearsal(inputs: GeneratorInput) -> Iterable[str]:
     if not inputs.read:
         raise ConfigError("--splice-words rehearsal: no other rehearsal set is read here; give one (--rehearsal dolly),"
-                          f" or take another of {', '.join(_POOLS)}")  # fmt: skip
+                          f" or take another of {', '.join(_WORD_LISTS)}")  # fmt: skip
     return words_in((m["content"] for prompt in prompts_read(inputs) for m in prompt), inputs.lang)
 
 
@@ -61,7 +61,7 @@ def _vocabulary(inputs: GeneratorInput) -> Iterable[str]:
     return (word for word in vocabulary_words(inputs.base.template.tokenizer) if scripts(word).keys() <= main)
 
 
-_POOLS = {"new": _new, "rehearsal": _rehearsal, "vocabulary": _vocabulary, "self": _self}
+_WORD_LISTS = {"new": _new, "rehearsal": _rehearsal, "vocabulary": _vocabulary, "self": _self}
 
 
 def words_in(texts: Iterable[str], lang: str) -> set[str]:
