@@ -1,33 +1,37 @@
 """Settings of a mix: ratio, size, repeats, validation share and weights."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from curate.config.settings import Strict
+from curate.config.values import by_name
 from curate.errors import CurateError
 
 Unit = Literal["rows", "tokens", "targets"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class MixtureConfig(Strict):
-    """How to mix. The same configuration and rows give the same plan, however the rows are spread over files."""
+    """Mixture: amounts of new rows and rehearsal.
 
-    ratio: float = Field(0.8, gt=0, le=1, description="share of new rows, counted in `ratio_unit`")
-    ratio_unit: Unit = "rows"
-    seed: int = 0
-    size: int | None = Field(
-        None, ge=1, description="size of the train split, counted in `ratio_unit`; default: every new row once"
-    )
-    max_repeat: int = Field(4, ge=1, description="most copies of a row in the train split; up to 4 epochs of the same "
-                            "data are worth nearly as much as new data (arXiv 2305.16264)")  # fmt: skip
-    validation: float = Field(0.02, ge=0, lt=1, description="share of the questions held out")
-    weights: dict[str, float] = Field({}, description="relative amounts of rehearsal sources; default: equal, as far "
-                                      "as their rows last")  # fmt: skip
-    temperature: float | None = Field(None, gt=0, allow_inf_nan=False, description="replaces weights: amounts of "
-        "rehearsal sources by size^(1/T), with sizes in `ratio_unit`; 1: proportional to size, large: equal (arXiv "
-        "1911.02116, whose α is 1/T)")  # fmt: skip
+    The same configuration and rows give the same plan, however the rows are spread over files. Up to 4 epochs of the
+    same data are worth nearly as much as new data (arXiv 2305.16264), hence ``max_repeat``. ``temperature`` is 1/α of
+    arXiv 1911.02116.
+    """
+
+    ratio: float = Field(0.8, gt=0, le=1, description="Share of new rows in the training split. 1: no rehearsal.")
+    ratio_unit: Unit = Field("rows", description="What the ratio counts: rows, tokens or targets (labelled tokens).")
+    seed: int = Field(0, description="Seed of everything random.")
+    size: int | None = Field(None, ge=1, description="Size of the training split, in --ratio-unit. New rows are "
+                             "repeated to reach it; rehearsal is not. Default: every new row once.")  # fmt: skip
+    max_repeat: int = Field(4, ge=1, description="Most copies of a row in the training split.")
+    validation: float = Field(0.02, ge=0, lt=1, description="Share of the questions held out for validation.")
+    weights: Annotated[dict[str, Weight], BeforeValidator(by_name)] = Field({}, description="Relative amounts of the "
+        "rehearsal sets: dolly=2,self=3. Sets without a weight have 1.")  # fmt: skip
+    temperature: float | None = Field(None, gt=0, allow_inf_nan=False, description="Relative amounts of the rehearsal "
+        "sets from their sizes, size^(1/T). 1: proportional to size; large T: equal.")  # fmt: skip
 
     @model_validator(mode="after")
     def _weights_or_temperature(self) -> "MixtureConfig":

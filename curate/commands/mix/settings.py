@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field
 
 from curate.commands.settings import Cleaning, Language, ModelConfig, Running
 from curate.config.settings import Strict
-from curate.config.values import by_commas, by_name
-from curate.mixture.settings import MixtureConfig, Unit
+from curate.config.values import by_commas
+from curate.mixture.settings import MixtureConfig
 from curate.rehearsal.settings import Answers, Words
 
 GUARD = "guard"
@@ -20,24 +20,13 @@ SPARE = 1.25
 """Rehearsal rows answered per row that the ratio asks for: some answers never end, some rows do not fit."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Amounts(Strict):
+class Amounts(MixtureConfig):
     """Mixture: amounts of new rows and rehearsal."""
 
-    ratio: float = Field(0.8, gt=0, le=1, description="Share of new rows in the training split. 1: no rehearsal.")
     sweep: Annotated[tuple[Share, ...], BeforeValidator(by_commas)] = Field((), description="Several ratios, such as "
         "0.5,0.7,0.9: write a training folder for each. `train sft` trains all of them.")  # fmt: skip
-    ratio_unit: Unit = Field("rows", description="What the ratio counts: rows, tokens or targets (labelled tokens).")
-    size: int | None = Field(None, ge=1, description="Size of the training split, in --ratio-unit. New rows are "
-                             "repeated to reach it; rehearsal is not. Default: every new row once.")  # fmt: skip
-    max_repeat: int = Field(4, ge=1, description="Most copies of a row in the training split.")
-    weights: Annotated[dict[str, Weight], BeforeValidator(by_name)] = Field({}, description="Relative amounts of the "
-        "rehearsal sets: dolly=2,self=3. Sets without a weight have 1.")  # fmt: skip
-    temperature: float | None = Field(None, gt=0, allow_inf_nan=False, description="Relative amounts of the rehearsal "
-        "sets from their sizes, size^(1/T). 1: proportional to size; large T: equal.")  # fmt: skip
-    validation: float = Field(0.02, ge=0, lt=1, description="Share of the questions held out for validation.")
 
 
 class Rehearsing(Strict):
@@ -67,6 +56,6 @@ class MixConfig(Amounts, Rehearsing, ModelConfig, Cleaning, Running):
 
     def plan(self, present: Sequence[str] = ()) -> MixtureConfig:
         """``present``: the rehearsal sets that have rows. Where some have a weight, the others have 1."""
-        names = ("ratio", "ratio_unit", "size", "seed", "max_repeat", "validation", "temperature")
+        mixture = self.model_dump(include=set(MixtureConfig.model_fields))
         weights = {**dict.fromkeys(present, 1.0), **self.weights} if self.weights else {}
-        return MixtureConfig(**{name: getattr(self, name) for name in names}, weights=weights)
+        return MixtureConfig(**{**mixture, "weights": weights})
