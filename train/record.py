@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import CurateError
-from curate.store.disk import file_hash, fingerprint, write_bytes
+from curate.store.disk import write_bytes
 
 RUN = "run.json"
 LOG = "log.jsonl"
@@ -19,14 +19,6 @@ class RunError(CurateError):
     """The run failed; the message says what to do."""
 
     exit_code = 1
-
-
-def data_fingerprint(manifest: dict[str, Any], folder: Path) -> str:
-    """The export's own fingerprint, else a hash of its files."""
-    if manifest.get("fingerprint"):
-        return str(manifest["fingerprint"])
-    paths = sorted(folder.glob("**/*.arrow"))
-    return fingerprint("files", {str(path.relative_to(folder)): file_hash(path) for path in paths})
 
 
 def versions() -> dict[str, str]:

@@ -26,11 +26,11 @@ def check_tokenizer(export: Export, model: str, tokenizer: Any) -> None:
     """Raises ``DataError`` if the data were tokenised with another tokenizer than the model's."""
     from curate.model.tokenizer import tokenizer_hash
 
-    stated, actual = export.manifest.get("tokenizer") or {}, tokenizer_hash(tokenizer)
-    if stated.get("hash") and stated["hash"] != actual:
+    stated, actual = export.manifest.tokenizer, tokenizer_hash(tokenizer)
+    if stated and stated.hash and stated.hash != actual:
         raise DataError(
-            f"{export.folder} was tokenised with the tokenizer of {stated.get('name')} (hash "
-            f"{stated['hash']}), and {model} has another (hash {actual}); train that model, or build the data "
+            f"{export.folder} was tokenised with the tokenizer of {stated.name} (hash "
+            f"{stated.hash}), and {model} has another (hash {actual}); train that model, or build the data "
             f"with --model {model}"
         )
 
@@ -40,9 +40,9 @@ def check_template(export: Export, model: str, tokenizer: Any) -> None:
     would differ from those in training. Data without turns state no template."""
     from curate.model.template import Template, TemplateError
 
-    stated = export.manifest.get("template_hash")
+    stated = export.manifest.template_hash
     try:
-        actual = Template(tokenizer, export.manifest.get("template_args")).hash
+        actual = Template(tokenizer, export.manifest.template_args).hash
     except TemplateError:
         actual = "none at all"
     if stated and stated != actual:
@@ -85,10 +85,10 @@ def stop_ids(export: Export, tokenizer: Any) -> list[int]:
     """The tokens that end a turn: the manifest's, else those that the chat template writes."""
     from curate.model.template import Template
 
-    if not export.manifest.get("template_hash"):
+    if not export.manifest.template_hash:
         return []
-    stated = export.manifest.get("end_of_turn")
-    return list(Template(tokenizer, export.manifest.get("template_args")).stop_ids) if stated is None else [int(stated)]
+    stated = export.manifest.end_of_turn
+    return list(Template(tokenizer, export.manifest.template_args).stop_ids) if stated is None else [stated]
 
 
 def check_length(export: Export, tasks: Mapping[str, Task], model: str, room: int | None) -> None:

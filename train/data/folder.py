@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from curate.errors import CurateError
 from curate.schema import IGNORE, META, TOKENS
 from curate.store.disk import file_hash
+from train.data.manifest import KIND, MANIFEST, ExportManifest
 
 NONE, LABEL, DISTIL, ANCHOR = 0, 1, 2, 3
 """Roles of a token: no loss; a weighted label; KL on a rehearsal row; KL on an unlabelled token of a new row."""
@@ -98,46 +99,55 @@ class Export:
     """An exported dataset: its manifest, and its splits by name."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: ExportManifest
     splits: dict[str, Split]
 
     @property
     def model(self) -> str | None:
-        return self.manifest.get("model")
+        return self.manifest.model
 
     @property
     def balance(self) -> dict[str, float]:
-        return dict(self.manifest.get("balance") or {})
+        return dict(self.manifest.balance or {})
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.data_fingerprint(self.folder)
 
 
 def swept(folder: Path) -> dict[str, Path]:
     """The training folders of a sweep (`curate mix --sweep`) by their names; empty if the folder is no sweep."""
     import json
 
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return {name: folder / name for name in manifest["folders"].values()} if manifest.get("kind") == "sweep" else {}
 
 
-def load_manifest(folder: Path) -> dict[str, Any]:
+def load_manifest(folder: Path) -> ExportManifest:
     """The manifest of an exported folder. Raises ``DataError`` for any other folder."""
     import json
 
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give --data the folder that `curate mix` wrote")
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file() or not (folder / "train").is_dir():
         raise DataError(
             f"{folder}: not an exported dataset: it needs manifest.json, train/ and meta/train/, and holds "
             f"{_listing(folder)}; give --data the folder that `curate mix` wrote"
         )
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    if manifest.get("kind") != "training":
+    if manifest.get("kind") != KIND:
         raise DataError(
             f"{folder}: this is a dataset of kind {manifest.get('kind')!r}, not 'training'; run `curate mix` "
             "on it first"
         )
-    return dict(manifest)
+    try:
+        return ExportManifest.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}: {where}: {first['msg']}; run `curate mix` again") from None
 
 
 def load_export(folder: Path) -> Export:
@@ -155,10 +165,10 @@ def load_export(folder: Path) -> Export:
     return Export(folder, manifest, splits)
 
 
-def check_bytes(folder: Path, manifest: dict[str, Any]) -> None:
+def check_bytes(folder: Path, manifest: ExportManifest) -> None:
     """Raises ``DataError`` if a shard's bytes do not match the manifest. No other check would find a flipped bit in a
     weight or an anchor, since the result is a valid number."""
-    for name, expected in (manifest.get("files") or {}).items():
+    for name, expected in (manifest.files or {}).items():
         path = folder / name
         if name.endswith(".arrow") and path.is_file() and file_hash(path) != expected:
             raise DataError(f"{path}: changed or damaged since it was written (its checksum is not that of "

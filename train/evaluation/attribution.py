@@ -34,7 +34,7 @@ from train.evaluation.influence import (
     topic_words,
 )
 from train.evaluation.results import Comparison, EvaluateError, Flip, Results
-from train.record import data_fingerprint, read_run
+from train.record import read_run
 
 STANDS_OUT, OF_WORST = 25.0, 0.5
 """A suspect row has at least ``STANDS_OUT`` deviations and at least ``OF_WORST`` of the nearest row's similarity.
@@ -123,7 +123,7 @@ def _blank(comparison: Comparison) -> ComparisonExplanation:
 def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
     export = load_export(data)
     folder = str(locate_model(EngineConfig(str(model))))
-    template = load_template(folder, arguments=export.manifest.get("template_args"))
+    template = load_template(folder, arguments=export.manifest.template_args)
     check_tokenizer(export, str(model), template.tokenizer)
     check_template(export, str(model), template.tokenizer)
     config = _settings(export, after)
@@ -139,7 +139,7 @@ def _read(data: Path, model: Path | str, after: Path | None) -> _Data:
 def _settings(export: Export, after: Path | None) -> SftConfig:
     """The training settings, without anchors: KL to the base model has no gradient at the base model."""
     run = (read_run(after) if after else None) or {}
-    stated, fingerprint = run.get("data_fingerprint"), data_fingerprint(export.manifest, export.folder)
+    stated, fingerprint = run.get("data_fingerprint"), export.fingerprint
     if stated and stated != fingerprint:
         raise EvaluateError(
             f"{after} was trained on other data (fingerprint {stated}) than {export.folder} ({fingerprint}); give the "

@@ -23,7 +23,6 @@ from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_exp
 from train.data.tokenizer import open_tokenizer
 from train.objective.head import MAX_LOGITS
 from train.objective.loss import LossGroups
-from train.record import data_fingerprint
 from train.trainer.parameters import check_trainable
 from train.weights.fisher import check_importance
 
@@ -102,7 +101,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     check_launch(config)
     export = load_export(config.data)
     if config.model is None:
-        config = config.model_copy(update={"model": export.model, "revision": export.manifest.get("revision")})
+        config = config.model_copy(update={"model": export.model, "revision": export.manifest.revision})
     if config.model is None:
         raise DataError(
             f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base model"
@@ -115,7 +114,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     folder = locate_model(where)
     tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
     check_compatibility(export, tasks, config.model, tokenizer, model_config)
-    data, weights = data_fingerprint(export.manifest, export.folder), model_hash(where)
+    data, weights = export.fingerprint, model_hash(where)
     importance = tuple(
         check_importance(place, kind, config.model, weights)
         for kind, place in (("ewc", config.ewc), ("si", config.si))

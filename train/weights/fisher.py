@@ -17,7 +17,7 @@ from curate.store.disk import fingerprint
 from train.config.weights import FisherConfig
 from train.data.folder import DataError, load_manifest
 from train.objective.penalties import Weights
-from train.record import data_fingerprint, open_up, versions
+from train.record import open_up, versions
 
 WEIGHTS, MANIFEST = "importance.safetensors", "manifest.json"
 
@@ -26,11 +26,11 @@ def estimate(config: FisherConfig, console: Console, dry_run: bool = False) -> d
     """Estimate and write the folder, unless it has the same estimate already; returns the manifest. Raises
     ``DataError``."""
     manifest = load_manifest(config.data)
-    model = config.model or manifest.get("model")
+    model = config.model or manifest.model
     if model is None:
         raise DataError(f"{config.data}: the manifest names no model; give --model the base model's folder or hub id")
-    where = EngineConfig(model, revision=config.revision or manifest.get("revision"))
-    weights, data = model_hash(where), data_fingerprint(manifest, config.data)
+    where = EngineConfig(model, revision=config.revision or manifest.revision)
+    weights, data = model_hash(where), manifest.data_fingerprint(config.data)
     name = fingerprint("fisher", 1, config.shaping(), data, weights)
     out = config.out or Path("runs") / f"{config.kind}-{name}"
     record = {
