@@ -218,5 +218,12 @@ def main() -> None:
     app()
 
 
-def _print(result: dict[str, Any], as_json: bool, describe: Callable[[dict[str, Any]], str]) -> None:
-    print(json.dumps(result, ensure_ascii=False, indent=2, default=str) if as_json else describe(result))
+def _print(result: Any, as_json: bool, describe: Callable[[Any], str]) -> None:
+    """Print a command's result: a dictionary, or the manifest that it wrote."""
+    print(json.dumps(result, ensure_ascii=False, indent=2, default=_plain) if as_json else describe(result))
+
+
+def _plain(value: Any) -> Any:
+    from curate.export.manifest import TrainingManifest
+
+    return value.entries() if isinstance(value, TrainingManifest) else str(value)

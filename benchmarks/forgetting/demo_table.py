@@ -7,41 +7,42 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from curate.export.manifest import TrainingManifest
+
 KNOWLEDGE = {"new_trained": "new facts, trained wording", "new_unseen": "new facts, unseen wording"}
 
 
 def show(out: Path, seconds: float) -> None:
     console = Console(width=100, highlight=False)
-    console.print(rows_table(json.loads((out / "out" / "manifest.json").read_text())))
+    console.print(rows_table(TrainingManifest.load(out / "out")))
     console.print(suites_table(json.loads((out / "report" / "results.json").read_text())))
     for line in places(out):
         console.print(line)
     console.print(f"took {seconds:.0f} s")
 
 
-def rows_table(manifest: dict[str, Any]) -> Table:
+def rows_table(manifest: TrainingManifest) -> Table:
     """What became of the source's rows, from the records read to the tokens trained."""
-    read = manifest["inputs"][0]
-    sources = manifest["mix"]["splits"]["train"]["sources"]
-    source = next(name for name, description in sources.items() if description["role"] == "new")
-    fates = manifest["accounting"][source]
-    origins = fates["origins"]
-    train = manifest["splits"]["train"]
-    targets = sources[source]["targets"]
-    response = train["response_tokens"][source]
+    read = manifest.inputs[0]
+    source = manifest.new_sources[0]
+    account = manifest.accounting[source]
+    origins = account.origins
+    train = manifest.splits["train"]
+    targets = manifest.sources[source].targets
+    response = train.response_tokens[source]
     table = Table(title="What became of the rows", title_justify="left")
     table.add_column("")
     table.add_column("rows", justify="right")
-    table.add_row("records in", f"{read['records']:,}")
+    table.add_row("records in", f"{read.records:,}")
     table.add_row("known already", f"{origins.get('known', 0):,}")
     table.add_row("rewritten by the base model", f"{origins.get('rewritten', 0):,}")
     table.add_row("fallen back to the source's wording", f"{origins.get('reference', 0):,}")
-    for reason, count in sorted(read["rejected"].items()):
+    for reason, count in sorted(read.rejected.items()):
         table.add_row(f"rejected: {reason}", f"{count:,}")
-    for reason, count in sorted(fates["not_exported"].items()):
+    for reason, count in sorted(account.not_exported.items()):
         if reason != "known":
             table.add_row(f"dropped: {reason}", f"{count:,}")
-    table.add_row("rows to train on, rehearsal included", f"{train['rows']:,}")
+    table.add_row("rows to train on, rehearsal included", f"{train.rows:,}")
     table.add_row("trained tokens of new answers", f"{targets:,} of {response:,} = {targets / response:.0%}")
     return table
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from curate.clean.finding import findings_of
 from curate.export.highlight import Run, marked, merge, runs, visible
-from curate.export.manifest import KIND
+from curate.export.manifest import KIND, TrainingManifest
 from curate.export.place import SWEEP
 from curate.model.template import Template, load_template
 from curate.store.files import REJECTED, read_dataset, read_finished, read_shard, unfinished
@@ -39,8 +39,8 @@ def peek(
     from rich.console import Console
 
     view = View(console or Console(soft_wrap=True, highlight=False))
-    if not unfinished(folder) and (manifest := read_manifest(folder)).get("kind") == KIND:
-        _export(folder, manifest, rows, drop, seed, view, template)
+    if not unfinished(folder) and read_manifest(folder).get("kind") == KIND:
+        _export(folder, TrainingManifest.load(folder), rows, drop, seed, view, template)
     else:
         _dataset(folder, rows, drop, seed, view)
 
@@ -108,46 +108,45 @@ def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
 
 
 def _export(
-    folder: Path, manifest: dict[str, Any], rows: int, drop: str | None, seed: int, view: View,
+    folder: Path, manifest: TrainingManifest, rows: int, drop: str | None, seed: int, view: View,
     template: Template | None,
 ) -> None:  # fmt: skip
     counts: Counter[str] = Counter()
-    for account in manifest["accounting"].values():
-        counts.update(account["not_exported"])
+    for account in manifest.accounting.values():
+        counts.update(account.not_exported)
     if drop is None:
         tokenizer = (template or _template(manifest)).tokenizer
         for token_row, meta in _sample_export(folder, manifest, rows, seed):
             _show_tokens(token_row, meta, tokenizer, view)
-    _left_out(counts, drop, {k: [v] for k, v in manifest["left_out"].items()}, view)
+    _left_out(counts, drop, {k: [v] for k, v in manifest.left_out.items()}, view)
     if drop is not None:
         view.line("\nA training folder keeps one example per reason; `curate peek` on the build shows more.")
 
 
-def _template(manifest: dict[str, Any]) -> Template:
-    model = manifest["model"]
+def _template(manifest: TrainingManifest) -> Template:
+    model = manifest.model
     try:
-        template = load_template(model, manifest["revision"])
+        template = load_template(model, manifest.revision)
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"showing tokens needs the tokenizer of {model}, and it cannot be loaded: {error}"
         ) from error
-    if template.tokenizer_hash != manifest["tokenizer"]["hash"]:
+    if template.tokenizer_hash != manifest.tokenizer.hash:
         raise DatasetError(f"{model}: its tokenizer is not the one that this dataset was made with; "
                            "give the dataset's own, or make the dataset again")  # fmt: skip
     return template
 
 
-def _sample_export(folder: Path, manifest: dict[str, Any], rows: int, seed: int) -> list[tuple[Any, Any]]:
-    chosen = _choose(manifest["splits"]["train"]["rows"], rows, seed)
+def _sample_export(folder: Path, manifest: TrainingManifest, rows: int, seed: int) -> list[tuple[Any, Any]]:
+    chosen = _choose(manifest.splits["train"].rows, rows, seed)
     sample: list[tuple[Any, Any]] = []
     first = 0
-    splits = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
-    for shard, beside in zip(*splits, strict=True):
-        mine = [row - first for row in chosen if first <= row < first + shard["rows"]]
+    for shard, beside in manifest.pairs("train"):
+        mine = [row - first for row in chosen if first <= row < first + shard.rows]
         if mine:
-            tables = [read_shard(folder / entry["file"]).take(mine).to_pylist() for entry in (shard, beside)]
+            tables = [read_shard(folder / entry.file).take(mine).to_pylist() for entry in (shard, beside)]
             sample += zip(*tables, strict=True)
-        first += shard["rows"]
+        first += shard.rows
     return sample
 
 

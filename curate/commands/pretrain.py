@@ -23,7 +23,7 @@ from curate.commands.progress import Progress
 from curate.config.settings import ConfigError
 from curate.export.buffer import TokenBuffer
 from curate.export.folder import export
-from curate.export.manifest import Facts, Input
+from curate.export.manifest import Facts, Input, TrainingManifest
 from curate.export.place import check_replaceable
 from curate.export.rows import ROWS, objective
 from curate.export.trainable import counted
@@ -143,7 +143,7 @@ class Reading:
         )  # fmt: skip
 
 
-def text(config: PretrainConfig, progress: Progress) -> dict[str, Any]:
+def text(config: PretrainConfig, progress: Progress) -> TrainingManifest:
     """Write the training folder; returns its manifest. Raises the errors of its parts, which say what to do."""
     check_replaceable(config.out.resolve())
     check_writable(config.out)
@@ -257,12 +257,12 @@ def _keep(readings: Iterable[Reading], out: Path) -> None:
     (out / REJECTED).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def describe(result: Mapping[str, Any]) -> str:
-    """The result in plain lines."""
+def describe(result: TrainingManifest | Mapping[str, Any]) -> str:
+    """The manifest, or an estimate, in plain lines."""
     from curate.commands.mix.summary import describe as of_mix
 
-    if "splits" in result:
-        return of_mix({"generated": {}, **result})
+    if isinstance(result, TrainingManifest):
+        return of_mix(result)
     lines = [
         f"{name}: {facts['documents']:,} documents, {facts['rows']:,} rows, {facts['tokens']:,} tokens; rejected: "
         + (", ".join(f"{reason} {count:,}" for reason, count in facts["rejected"].items()) or "none")

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.export.manifest import KIND, checksum
+from curate.export.manifest import KIND, TokenShard, TrainingManifest, checksum
 from curate.export.place import SWEEP, files_in
+from curate.mixture.settings import UNITS
 from curate.schema import DROPS, EXAMPLE, IGNORE, META, ORIGINS, TOKENS
 from curate.store.disk import file_hash
 from curate.store.files import RECEIPTS, REJECTED, count_drops, folder_under, read_shard, receipt_path
@@ -24,7 +25,6 @@ from curate.store.manifest import MANIFEST, Lineage, Manifest, Shard
 Entries = Mapping[str, Any]
 """The content of a ``manifest.json``, not yet validated."""
 Check = Callable[[Path, Entries], Iterator["Finding"]]
-UNITS = ("rows", "tokens", "targets")
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,15 @@ def _sweep(folder: Path, manifest: Entries) -> Iterator[Finding]:
 # ---- training folders
 
 
-def _export(folder: Path, manifest: Entries) -> Iterator[Finding]:
-    if manifest["checksum"] != checksum(manifest):
+def _export(folder: Path, raw: Entries) -> Iterator[Finding]:
+    if raw["checksum"] != checksum(raw):
         yield Finding(MANIFEST, "changed since it was written: its checksum does not match")
-    broken = list(_files(folder, manifest["files"]))
+    manifest = TrainingManifest.model_validate(raw)
+    broken = list(_files(folder, manifest.files))
     yield from broken
     yield from _accounting(manifest)
     if not broken:
-        for split in manifest["splits"]:
+        for split in manifest.splits:
             yield from _split(folder, split, manifest)
         yield from _disjoint(folder, manifest)
 
@@ -93,56 +94,56 @@ def _files(folder: Path, expected: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(name, "changed since it was written: its checksum does not match")
 
 
-def _accounting(manifest: Entries) -> Iterator[Finding]:
+def _accounting(manifest: TrainingManifest) -> Iterator[Finding]:
     """Check that rows in = exported + not exported, rows written = the splits' rows, and the λ sum to 1."""
-    for source, account in manifest["accounting"].items():
-        out = account["exported"] + sum(account["not_exported"].values())
-        if account["rows"] != out:
-            yield Finding(f"{MANIFEST} accounting.{source}", f"{account['rows']} rows came in, {out} are accounted for")
-    for split, numbers in manifest["splits"].items():
-        sources = manifest["mix"]["splits"][split]["sources"]
-        written = sum(account["written"].get(split, 0) for account in manifest["accounting"].values())
-        yield from _equal(f"{MANIFEST} {split}", "rows written, by source", written, numbers["rows"])
+    for source, account in manifest.accounting.items():
+        out = account.exported + account.left_out
+        if account.rows != out:
+            yield Finding(f"{MANIFEST} accounting.{source}", f"{account.rows} rows came in, {out} are accounted for")
+    for name, split in manifest.splits.items():
+        sources = manifest.mix.splits[name].sources.values()
+        written = sum(account.written.get(name, 0) for account in manifest.accounting.values())
+        yield from _equal(f"{MANIFEST} {name}", "rows written, by source", written, split.rows)
         for unit in UNITS:
-            yield from _equal(f"{MANIFEST} {split}", unit, sum(s[unit] for s in sources.values()), numbers[unit])
-        shards = sum(shard["rows"] for shard in numbers["shards"])
-        yield from _equal(f"{MANIFEST} {split}", "rows of its shards", shards, numbers["rows"])
-    if abs(sum(manifest["balance"].values()) - 1) > 1e-9:
-        yield Finding(f"{MANIFEST} balance", f"λ sum to {sum(manifest['balance'].values())}, not to 1")
+            found = sum(source.amount(unit) for source in sources)
+            yield from _equal(f"{MANIFEST} {name}", unit, found, split.amount(unit))
+        shards = sum(shard.rows for shard in split.shards)
+        yield from _equal(f"{MANIFEST} {name}", "rows of its shards", shards, split.rows)
+    if abs(sum(manifest.balance.values()) - 1) > 1e-9:
+        yield Finding(f"{MANIFEST} balance", f"λ sum to {sum(manifest.balance.values())}, not to 1")
 
 
-def _split(folder: Path, split: str, manifest: Entries) -> Iterator[Finding]:
+def _split(folder: Path, split: str, manifest: TrainingManifest) -> Iterator[Finding]:
     totals: Counter[str] = Counter(dict.fromkeys(UNITS, 0))
     rows: Counter[str] = Counter()
-    shards, meta = manifest["splits"][split]["shards"], manifest["meta"][split]["shards"]
+    shards, meta = manifest.splits[split].shards, manifest.meta[split].shards
     yield from _equal(split, "shards with meta beside them", len(meta), len(shards))
-    for shard, beside in zip(shards, meta, strict=False):
+    for shard, beside in manifest.pairs(split):
         for entry in (shard, beside):
-            listed = manifest["files"][entry["file"]]
-            yield from _equal(entry["file"], "sha256 in splits and files", entry["sha256"], listed)
-        tokens, side = read_shard(folder / shard["file"]), read_shard(folder / beside["file"])
+            yield from _equal(entry.file, "sha256 in splits and files", entry.sha256, manifest.files[entry.file])
+        tokens, side = read_shard(folder / shard.file), read_shard(folder / beside.file)
         problems = [*_shape(shard, tokens, TOKENS), *_shape(beside, side, META)]
-        problems = problems or [*_equal(beside["file"], "rows", side.num_rows, tokens.num_rows)]
+        problems = problems or [*_equal(beside.file, "rows", side.num_rows, tokens.num_rows)]
         if problems:
             yield from problems
             return  # further counts would only repeat the problem
         labels = _flat(tokens, "labels")
-        yield from _rows(shard["file"], _Flat.of(tokens), side, manifest)
+        yield from _rows(shard.file, _Flat.of(tokens), side, manifest)
         totals.update(rows=tokens.num_rows, tokens=len(labels), targets=int((labels != IGNORE).sum()))
         rows.update(side["source"].to_pylist())
     for unit in UNITS:
-        yield from _equal(split, unit, totals[unit], manifest["splits"][split][unit])
-    expected = {source: counts["rows"] for source, counts in manifest["mix"]["splits"][split]["sources"].items()}
+        yield from _equal(split, unit, totals[unit], manifest.splits[split].amount(unit))
+    expected = {name: source.rows for name, source in manifest.mix.splits[split].sources.items()}
     yield from _equal(split, "rows by source", dict(sorted(rows.items())), expected)
 
 
-def _shape(entry: Entries, table: pa.Table, schema: pa.Schema) -> Iterator[Finding]:
-    yield from _equal(entry["file"], "rows", table.num_rows, entry["rows"])
+def _shape(shard: TokenShard, table: pa.Table, schema: pa.Schema) -> Iterator[Finding]:
+    yield from _equal(shard.file, "rows", table.num_rows, shard.rows)
     if table.schema != schema:
         columns = ", ".join(f"{f.name}: {f.type}" for f in table.schema)
-        yield Finding(entry["file"], f"its columns must be {', '.join(schema.names)}, in their types; found {columns}")
+        yield Finding(shard.file, f"its columns must be {', '.join(schema.names)}, in their types; found {columns}")
     elif any(column.null_count for column in table.columns):
-        yield Finding(entry["file"], "it holds nulls")
+        yield Finding(shard.file, "it holds nulls")
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _flat(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False))
 
 
-def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Entries) -> Iterator[Finding]:
+def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: TrainingManifest) -> Iterator[Finding]:
     """Check the export contract on each row of a shard."""
     if not flat.same_lengths.all():
         yield _at(name, ~flat.same_lengths, "input_ids, attention_mask and labels differ in length")
@@ -177,10 +178,10 @@ def _rows(name: str, flat: _Flat, meta: pa.Table, manifest: Entries) -> Iterator
     labelled = flat.labels != IGNORE
     count = np.bincount(flat.row[labelled], minlength=len(flat.lengths))
     ends = flat.ids[np.cumsum(flat.lengths) - 1] if flat.lengths.all() else np.zeros(len(flat.lengths))
-    yield from _where(name, flat.lengths > manifest["max_length"], f"longer than {manifest['max_length']} tokens")
+    yield from _where(name, flat.lengths > manifest.max_length, f"longer than {manifest.max_length} tokens")
     yield from _where(name, count == 0, "no token is labelled")
-    if manifest["end_of_turn"] is not None:  # text without turns has none
-        yield from _where(name, ends != manifest["end_of_turn"], "does not end with the end-of-turn token")
+    if manifest.end_of_turn is not None:  # text without turns has none
+        yield from _where(name, ends != manifest.end_of_turn, "does not end with the end-of-turn token")
     yield from _tokens(name, flat, labelled & (flat.labels != flat.ids), "a label is not the token at its place")
     yield from _tokens(name, flat, flat.attention != 1, "attention_mask is not 1 throughout")
     wide = pc.list_value_length(meta["weights"]).to_numpy() != flat.lengths
@@ -208,10 +209,10 @@ def _at(name: str, wrong: np.ndarray, what: str) -> Finding:
     return Finding(name, f"{what} ({int(wrong.sum())} of {len(wrong)} rows, the first is row {int(np.argmax(wrong))})")
 
 
-def _disjoint(folder: Path, manifest: Entries) -> Iterator[Finding]:
+def _disjoint(folder: Path, manifest: TrainingManifest) -> Iterator[Finding]:
     ids = [
-        {i for shard in meta["shards"] for i in read_shard(folder / shard["file"], ["id"])["id"].to_pylist()}
-        for meta in manifest["meta"].values()
+        {i for shard in meta.shards for i in read_shard(folder / shard.file, ["id"])["id"].to_pylist()}
+        for meta in manifest.meta.values()
     ]
     if len(ids) == 2 and ids[0] & ids[1]:
         yield Finding("meta", f"{len(ids[0] & ids[1])} rows stand in both splits")
@@ -220,7 +221,7 @@ def _disjoint(folder: Path, manifest: Entries) -> Iterator[Finding]:
 # ---- dataset folders of the stages
 
 
-def _dataset(folder: Path, raw: Mapping[str, Any]) -> Iterator[Finding]:
+def _dataset(folder: Path, raw: Entries) -> Iterator[Finding]:
     manifest = Manifest.model_validate(raw)
     if manifest.model_dump(mode="json", exclude_unset=True) != raw:
         yield Finding(MANIFEST, "not a manifest as this version writes it: other entries, or of another type")

@@ -6,7 +6,7 @@ from typing import Any
 
 from curate.export.highlight import marked, runs, visible
 from curate.export.licences import combined
-from curate.export.manifest import inputs_of
+from curate.export.manifest import TrainingManifest
 from curate.export.snippets import loading
 from curate.rehearsal.topics import coverage_line
 
@@ -30,14 +30,12 @@ SAMPLING = (
 )
 """The settings of a stage that describe how answers were sampled."""
 
-Manifest = Mapping[str, Any]
 
-
-def render(manifest: Manifest) -> str:
+def render(manifest: TrainingManifest) -> str:
     """The card as Markdown, front matter first. Without its ``configs:`` block ``load_dataset`` reads ``meta/`` too."""
     parts = [
         f"---\n{_front_matter(manifest)}\n---\n",
-        f"# Training data for `{manifest['model']}`\n",
+        f"# Training data for `{manifest.model}`\n",
         _summary(manifest),
         _ratio(manifest),
         _sources(manifest),
@@ -54,13 +52,13 @@ def render(manifest: Manifest) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _front_matter(manifest: Manifest) -> str:
+def _front_matter(manifest: TrainingManifest) -> str:
     from huggingface_hub import DatasetCardData
 
-    files = [{"split": split, "path": f"{split}/data-*.arrow"} for split in manifest["splits"]]
+    files = [{"split": split, "path": f"{split}/data-*.arrow"} for split in manifest.splits]
     data = DatasetCardData(
         license=combined(_licences(manifest))[0],
-        size_categories=[_size(sum(split["rows"] for split in manifest["splits"].values()))],
+        size_categories=[_size(sum(split.rows for split in manifest.splits.values()))],
         task_categories=["text-generation"],
         tags=["tokenized", "fine-tuning"],
         configs=[{"config_name": "default", "data_files": files}],
@@ -75,33 +73,31 @@ def _size(rows: int) -> str:
     return "n>1M"
 
 
-def _template(manifest: Manifest) -> str:
-    return f"`{manifest['template_hash']}`" if manifest["template_hash"] else "none: text without turns"
+def _template(manifest: TrainingManifest) -> str:
+    return f"`{manifest.template_hash}`" if manifest.template_hash else "none: text without turns"
 
 
-def _summary(manifest: Manifest) -> str:
-    train = manifest["splits"]["train"]
+def _summary(manifest: TrainingManifest) -> str:
     rows = [
-        ("base model", f"`{manifest['model']}`, revision {manifest['revision'] or 'not stated'}"),
-        ("tokenizer, chat template", f"`{manifest['tokenizer']['hash']}`, {_template(manifest)}"),
-        ("longest row allowed", f"{manifest['max_length']:,} tokens"),
-        ("mask", _settings(manifest["mask"])),
+        ("base model", f"`{manifest.model}`, revision {manifest.revision or 'not stated'}"),
+        ("tokenizer, chat template", f"`{manifest.tokenizer.hash}`, {_template(manifest)}"),
+        ("longest row allowed", f"{manifest.max_length:,} tokens"),
+        ("mask", _settings(manifest.mask)),
         *_sampling(manifest),
     ]
-    for name, split in manifest["splits"].items():
-        rows.append((name, f"{split['rows']:,} rows, {split['tokens']:,} tokens, {split['targets']:,} of them trained"))
-    learnt = [s for s, numbers in _train(manifest).items() if numbers["role"] == "new"]
-    targets = sum(_train(manifest)[s]["targets"] for s in learnt)
-    response = sum(train["response_tokens"][s] for s in learnt)
+    for name, split in manifest.splits.items():
+        rows.append((name, f"{split.rows:,} rows, {split.tokens:,} tokens, {split.targets:,} of them trained"))
+    targets = sum(manifest.sources[name].targets for name in manifest.new_sources)
+    response = sum(manifest.splits["train"].response_tokens[name] for name in manifest.new_sources)
     share = f"{targets:,} of {response:,} response tokens ({targets / response:.1%})"
     rows.append(("trained in new knowledge", share))
     return _table(["", ""], rows)
 
 
-def _sampling(manifest: Manifest) -> list[tuple[str, str]]:
+def _sampling(manifest: TrainingManifest) -> list[tuple[str, str]]:
     """Table rows: how the base model was prompted and sampled for its answers, one row per source."""
     rows = []
-    for dataset in inputs_of(manifest):
+    for dataset in manifest.inputs:
         for step in map(dataset.lineage.find, ("regenerate", "answer")):
             sampling = {key: value for key, value in step.config.items() if key in SAMPLING} if step else {}
             if sampling:
@@ -109,7 +105,7 @@ def _sampling(manifest: Manifest) -> list[tuple[str, str]]:
     return rows
 
 
-def _settings(values: Manifest) -> str:
+def _settings(values: Mapping[str, Any]) -> str:
     """Settings in one line: groups in brackets, numbers to three digits, empty values left out.
 
     >>> _settings({"policy": "key", "glossary": [], "thresholds": {"gain": 1.0, "confident": -0.91629}})
@@ -126,41 +122,40 @@ def _settings(values: Manifest) -> str:
     return ", ".join(f"{key} {plain(value)}" for key, value in sorted(values.items()) if value not in ([], None))
 
 
-def _ratio(manifest: Manifest) -> str:
-    splits = manifest["mix"]["splits"]
-    head = (f"## Mix\n\nAsked for: {manifest['ratio']:g} new knowledge by {manifest['by']}. Achieved share of new "
+def _ratio(manifest: TrainingManifest) -> str:
+    head = (f"## Mix\n\nAsked for: {manifest.ratio:g} new knowledge by {manifest.by}. Achieved share of new "
             "knowledge:\n\n")  # fmt: skip
-    units = ("rows", "tokens", "targets")
-    rows = [(split, *(f"{numbers['ratio'][unit]:.4f}" for unit in units)) for split, numbers in splits.items()]
+    shares = [(split, achieved.ratio) for split, achieved in manifest.mix.splits.items()]
+    rows = [(split, *(f"{share:.4f}" for share in (new.rows, new.tokens, new.targets))) for split, new in shares]
     tail = ("\nOur trainer weighs each source by its λ, so that the shares of the gradient are as asked; a stock "
             "trainer weighs all trained tokens alike, so there the share is the one in the last column.\n")  # fmt: skip
     return head + _table(["split", "rows", "tokens", "trained tokens"], rows) + tail
 
 
-def _sources(manifest: Manifest) -> str:
+def _sources(manifest: TrainingManifest) -> str:
     rows = []
     revisions = _revisions(manifest)
-    for name, entry in _train(manifest).items():
-        repeat = entry["repeat"]
-        often = str(repeat["most"]) if repeat["least"] == repeat["most"] else f"{repeat['least']} to {repeat['most']}"
-        numbers = (f"{entry[unit]:,}" for unit in ("rows", "tokens", "targets"))
-        says = manifest["licences"].get(name, "unknown")
-        rows.append((name, entry["role"], *numbers, often, f"{manifest['balance'][name]:.4f}", says,
+    for name, source in manifest.sources.items():
+        repeat = source.repeat
+        often = str(repeat.most) if repeat.least == repeat.most else f"{repeat.least} to {repeat.most}"
+        numbers = (f"{amount:,}" for amount in (source.rows, source.tokens, source.targets))
+        says = manifest.licences.get(name, "unknown")
+        rows.append((name, source.role, *numbers, often, f"{manifest.balance[name]:.4f}", says,
                      revisions.get(name, "")))  # fmt: skip
     head = ["source", "role", "rows", "tokens", "trained tokens", "times each row", "λ", "licence", "revision"]
     return "## Sources (train)\n\n" + _table(head, rows)
 
 
-def _funnel(manifest: Manifest) -> str:
+def _funnel(manifest: TrainingManifest) -> str:
     lines = ["## What became of the rows\n"]
-    for name, account in manifest["accounting"].items():
-        left = ", ".join(f"{reason} {count:,}" for reason, count in account["not_exported"].items()) or "none"
-        origins = ", ".join(f"{origin} {count:,}" for origin, count in account["origins"].items()) or "none"
-        written = ", ".join(f"{split} {count:,}" for split, count in account["written"].items()) or "none"
-        lines.append(f"- **{name}**: {account['rows']:,} rows = {account['exported']:,} exported + "
-                     f"{sum(account['not_exported'].values()):,} not ({left}). Answers by origin: {origins}. "
+    for name, account in manifest.accounting.items():
+        left = ", ".join(f"{reason} {count:,}" for reason, count in account.not_exported.items()) or "none"
+        origins = ", ".join(f"{origin} {count:,}" for origin, count in account.origins.items()) or "none"
+        written = ", ".join(f"{split} {count:,}" for split, count in account.written.items()) or "none"
+        lines.append(f"- **{name}**: {account.rows:,} rows = {account.exported:,} exported + "
+                     f"{account.left_out:,} not ({left}). Answers by origin: {origins}. "
                      f"Rows written, repeats counted: {written}.")  # fmt: skip
-    for read in inputs_of(manifest):
+    for read in manifest.inputs:
         if read.rejected:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in read.rejected.items())
             lines.append(f"- Of {read.records:,} records read, {sum(read.rejected.values()):,} were no usable "
@@ -168,10 +163,10 @@ def _funnel(manifest: Manifest) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _coverage(manifest: Manifest) -> str:
+def _coverage(manifest: TrainingManifest) -> str:
     """Topics of the rehearsal sets and how many rows of each were sampled; "" where no set was sampled by topic."""
     lines = []
-    for name, coverage in manifest.get("coverage", {}).items():
+    for name, coverage in manifest.coverage.items():
         shown = [topic for place, topic in enumerate(coverage["each"]) if place < TOPICS or not topic["sampled"]]
         rows = [(visible(" ".join(topic["words"])), f"{topic['rows']:,}", f"{topic['sampled']:,}") for topic in shown]
         lines += [
@@ -181,10 +176,10 @@ def _coverage(manifest: Manifest) -> str:
     return "\n".join(["## Topics of the rehearsal\n", *lines]) if lines else ""
 
 
-def _contamination(manifest: Manifest) -> str:
+def _contamination(manifest: TrainingManifest) -> str:
     """Counts of evaluation items and of the rows left out for holding them; "" where none were looked for."""
     rows = []
-    for source, suites in manifest.get("contamination", {}).items():
+    for source, suites in manifest.contamination.items():
         for suite, counts in suites.items():
             numbers = (f"{counts[key]:,}" for key in ("items", "items_found", "rows", "rows_with_answer"))
             rows.append((source, suite, *numbers))
@@ -196,10 +191,10 @@ def _contamination(manifest: Manifest) -> str:
     return "## Contamination\n\n" + _table(head, rows) + tail
 
 
-def _generated(manifest: Manifest) -> str:
+def _generated(manifest: TrainingManifest) -> str:
     """Statistics of the prompts generated for rehearsal; "" where none were."""
     rows = []
-    for name, entry in manifest.get("generated", {}).items():
+    for name, entry in manifest.generated.items():
         values = (entry[key] for key in ("distinct_1", "distinct_2", "similarity"))
         ratios = ("" if value is None else f"{value:.3f}" for value in values)
         kinds, left = ({k: f"{count:,}" for k, count in entry.get(key, {}).items()} for key in ("kinds", "dropped"))
@@ -224,67 +219,63 @@ def _generated(manifest: Manifest) -> str:
     return "## Generated prompts\n\n" + _table(head, rows) + tail
 
 
-def _evaluations(manifest: Manifest) -> str:
+def _evaluations(manifest: TrainingManifest) -> str:
     """Evaluations of models that were trained on this folder (put there by ``curate.commands.evaluated``)."""
-    evaluations = sorted(manifest.get("evaluations", {}).items())
+    evaluations = sorted(manifest.evaluations.items())
     return "\n".join(f"## Trained on it: {name}\n\n{words}\n" for name, words in evaluations)
 
 
-def _examples(manifest: Manifest) -> str:
+def _examples(manifest: TrainingManifest) -> str:
     lines = ["## Examples\n\n`[[…]]` carries loss; the rest does not.\n"]
-    for example in manifest["examples"]:
-        text = marked([(visible(piece), weight) for piece, weight in runs(example["response"], example["spans"])])
-        kind = "learnt" if example["objective"] == "learn" else "held: every token keeps the base model's distribution"
-        ends = " + end of turn" if example["end_of_turn"] and manifest["template_hash"] else ""
-        lines.append(f"{example['source']}, {example['origin']}; {kind}{ends}\n")
-        question = f"Q: {_cut(visible(example['question']))}\n\nA: " if example["question"] else ""
+    for example in manifest.examples:
+        text = marked([(visible(piece), weight) for piece, weight in runs(example.response, example.spans)])
+        kind = "learnt" if example.objective == "learn" else "held: every token keeps the base model's distribution"
+        ends = " + end of turn" if example.end_of_turn and manifest.template_hash else ""
+        lines.append(f"{example.source}, {example.origin}; {kind}{ends}\n")
+        question = f"Q: {_cut(visible(example.question))}\n\nA: " if example.question else ""
         lines.append(_fence(f"{question}{_cut(text)}"))
     return "\n".join(lines)
 
 
-def _limits(manifest: Manifest) -> str:
+def _limits(manifest: TrainingManifest) -> str:
     lines = [
         "- The token ids are those of the tokenizer named above; another model needs its own export.",
         "- The labels come from the base model's own probabilities. They are not checked by people."
-        if manifest["template_hash"]
+        if manifest.template_hash
         else "- Every token of the new text is a label; nobody checked what it says.",
     ]
-    if "validation" in manifest["splits"]:
+    if manifest.has_validation:
         lines.append("- The splits share no question in the same or nearly the same words, nor a document; a "
                      "paraphrase of a training question may be in validation.")  # fmt: skip
-    if not manifest.get("contamination"):
+    if not manifest.contamination:
         lines.append("- Nobody looked whether evaluation items stand in these rows (`mix --decontaminate`).")
-    if any(numbers["role"] == "rehearsal" for numbers in _train(manifest).values()):
+    if any(source.role == "rehearsal" for source in manifest.sources.values()):
         lines.append("- Rehearsal rows are made to be distilled. A stock trainer imitates their text instead, which "
                      "holds the old abilities less well.")  # fmt: skip
-    unanchored = sum(numbers["unanchored"] for numbers in manifest["accounting"].values())
+    unanchored = sum(account.unanchored for account in manifest.accounting.values())
     if unanchored:
         lines.append(f"- {unanchored:,} rows have no anchors: the scoring pass saw other tokens than are written here.")
     lines.append(f"- Licence: {'; '.join(combined(_licences(manifest)))}.")
     return "## Known limits\n\n" + "\n".join(lines) + "\n"
 
 
-def _lineage(manifest: Manifest) -> str:
-    lines = [f"export {manifest['fingerprint']}"]
-    for dataset in inputs_of(manifest):
+def _lineage(manifest: TrainingManifest) -> str:
+    lines = [f"export {manifest.fingerprint}"]
+    for dataset in manifest.inputs:
         for depth, step in enumerate(reversed(dataset.lineage.steps)):
             lines.append(f"{'  ' * depth}└─ {step.stage} {step.fingerprint}")
     return "## Lineage\n\n" + _fence("\n".join(lines))
 
 
-def _licences(manifest: Manifest) -> dict[str, str]:
-    return {source: manifest["licences"].get(source, "unknown") for source in _train(manifest)}
+def _licences(manifest: TrainingManifest) -> dict[str, str]:
+    return {source: manifest.licences.get(source, "unknown") for source in manifest.sources}
 
 
-def _revisions(manifest: Manifest) -> dict[str, str]:
+def _revisions(manifest: TrainingManifest) -> dict[str, str]:
     """For each source the revision read from the hub, else the beginning of the digest of its content."""
-    read = {dataset.lineage.source: dataset.lineage.first for dataset in inputs_of(manifest)}
+    read = {dataset.lineage.source: dataset.lineage.first for dataset in manifest.inputs}
     return {name: str(first.config.get("revision") or str(first.config.get("content", ""))[:12])
             for name, first in read.items() if name is not None and first}  # fmt: skip
-
-
-def _train(manifest: Manifest) -> dict[str, Any]:
-    return dict(manifest["mix"]["splits"]["train"]["sources"])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

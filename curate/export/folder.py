@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.export.buffer import TokenBuffer
-from curate.export.manifest import Facts, Input, checksum, manifest_of
+from curate.export.describe import manifest_of
+from curate.export.manifest import Facts, Input, TrainingManifest
 from curate.export.place import alone, check_replaceable, files_in, recover, replace
 from curate.export.rows import READS, ChatRenderer, Renderer, token_rows
 from curate.export.trainable import lacking, why_nothing
@@ -32,7 +33,6 @@ from curate.schema import META, TOKENS
 from curate.store.disk import file_hash, fingerprint, write_bytes
 from curate.store.files import read_shard, shard_paths, write_shard
 from curate.store.json_files import write_json
-from curate.store.manifest import MANIFEST
 
 SHARD_ROWS = 2000  # anchors make a row some 50 kB, so a shard some 100 MB
 AHEAD = 2  # shards that may wait for the disk while the next is made
@@ -44,7 +44,7 @@ EXAMPLES = {"learn": 2, "distil": 1}  # how many rows of each objective the card
 
 def mix_and_export(
     build: Path, rehearsal: Sequence[Path], template: ChatRenderer, config: MixtureConfig, out: Path, facts: Facts
-) -> dict[str, Any]:
+) -> TrainingManifest:
     """Mix a build with rehearsal sets (dataset folders of SCORED rows) and write the training folder ``out``.
 
     Returns the manifest. Raises ``MixError`` where the mix cannot be made, ``ExportError`` where ``out`` holds
@@ -73,7 +73,7 @@ Fill = Callable[[TokenBuffer], tuple[pa.Table, pa.Table]]
 def export(
     fill: Fill, inputs: Sequence[Input], template: Renderer, config: MixtureConfig, out: Path, facts: Facts,
     beside: Callable[[Path], None] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> TrainingManifest:  # fmt: skip
     """Write the training folder ``out`` from the rows that ``fill`` gives. ``beside`` may put further files into it.
 
     Returns the manifest; raises as ``mix_and_export`` does.
@@ -86,7 +86,7 @@ def export(
 def _export(
     fill: Fill, inputs: Sequence[Input], template: Renderer, config: MixtureConfig, out: Path, facts: Facts,
     beside: Callable[[Path], None] | None,
-) -> dict[str, Any]:  # fmt: skip
+) -> TrainingManifest:  # fmt: skip
     recover(out)
     check_replaceable(out)
     partial = out.with_name(f".{out.name}.partial")
@@ -99,12 +99,11 @@ def _export(
         planned = plan(*(with_groups(buffer, sides) if config.validation else sides), config)
     except MixError as error:
         raise MixError(f"{error}{lacking(buffer, sides[0], facts.max_length)}") from None
-    manifest = _write(partial, buffer, planned)
+    written = _write(partial, buffer, planned)
     shutil.rmtree(scratch)
     if beside:
         beside(partial)
-    manifest |= manifest_of(buffer, planned, config, facts, template, inputs)
-    _finish(partial, manifest)
+    manifest = _finish(partial, manifest_of(buffer, planned, config, facts, template, inputs, written))
     replace(partial, out)
     return manifest
 
@@ -123,6 +122,7 @@ def _fill(buffer: TokenBuffer, folders: Sequence[Path], template: ChatRenderer, 
 
 
 def _write(partial: Path, buffer: TokenBuffer, planned: Plan) -> dict[str, Any]:
+    """Write the shards of all splits; return the manifest's entries about them."""
     splits: dict[str, Any] = {}
     meta: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
@@ -215,16 +215,14 @@ def _datasets_files(folder: Path, split: str, shards: Sequence[str]) -> None:
 # ---- the manifest
 
 
-def _finish(partial: Path, manifest: dict[str, Any]) -> None:
-    """Write the card, then the manifest with a checksum of every other file."""
+def _finish(partial: Path, manifest: TrainingManifest) -> TrainingManifest:
+    """Write the card, then the manifest with a checksum of every other file; return that manifest."""
     from curate.export.card import render
 
     write_bytes(partial / "README.md", render(manifest).encode())
-    shards = [shard for part in ("splits", "meta") for split in manifest[part].values() for shard in split["shards"]]
-    known = {shard["file"]: shard["sha256"] for shard in shards}  # hashed from the bytes as they were written
-    manifest["files"] = {name: known.get(name) or file_hash(partial / name) for name in files_in(partial)}
-    manifest["checksum"] = checksum(manifest)
-    write_json(partial / MANIFEST, manifest)
+    known = {shard.file: shard.sha256 for shard in manifest.shards}  # hashed from the bytes as they were written
+    files = {name: known.get(name) or file_hash(partial / name) for name in files_in(partial)}
+    return manifest.model_copy(update={"files": files}).write(partial)
 
 
 # ---- putting it in place

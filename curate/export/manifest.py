@@ -2,25 +2,32 @@
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate import __version__
 from curate.config.settings import Strict
-from curate.export.buffer import TokenBuffer
-from curate.export.rows import Renderer
-from curate.mixture.plan import Plan
-from curate.mixture.settings import MixtureConfig
-from curate.store.disk import fingerprint
-from curate.store.manifest import MANIFEST, Lineage, Manifest
+from curate.mixture.settings import Unit
+from curate.store.json_files import write_json
+from curate.store.manifest import MANIFEST, Lineage, Manifest, ShardFile, load_manifest
 
 VERSION = 2
 
 KIND = "training"
+
+Number = int | float
+"""A number that is written as it was read: 1 does not become 1.0."""
+
+
+# ---- parts of the manifest
+
+
+class Entries(BaseModel):
+    """A part of the manifest. It keeps entries that it has no field for, so that rewriting the file loses nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class Facts(Strict):
@@ -34,10 +41,16 @@ class Facts(Strict):
     licences: dict[str, str] = Field({})  # source -> licence, as its card says
 
 
-class Input(BaseModel):
-    """Facts of an input's own manifest, and the counts of records rejected where its rows were read."""
+class MixFacts(Facts):
+    """Facts of a mix, with a report on each generated set and the evaluation items found."""
 
-    model_config = ConfigDict(frozen=True)
+    generated: dict[str, dict[str, Any]] = {}
+    contamination: dict[str, dict[str, dict[str, int]]] = {}  # source -> suite -> counts
+    coverage: dict[str, dict[str, Any]] = {}  # rehearsal set -> its topics, and topics of the answered rows
+
+
+class Input(Entries):
+    """Facts of an input's own manifest, and the counts of records rejected where its rows were read."""
 
     stage: str
     fingerprint: str
@@ -65,68 +78,183 @@ class Input(BaseModel):
         return self.lineage.source or self.stage
 
 
-def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
-    """The inputs named in the manifest of a training folder."""
-    return [Input.model_validate(entry) for entry in manifest["inputs"]]
+class TokenizerName(Entries):
+    name: str
+    hash: str
 
 
-def manifest_of(
-    buffer: TokenBuffer, planned: Plan, config: MixtureConfig, facts: Facts, template: Renderer, inputs: Sequence[Input]
-) -> dict[str, Any]:
-    unsaid = {"temperature"} if config.temperature is None else None  # older folders keep their fingerprint
-    mix = config.model_dump(exclude=unsaid)
-    identity = {
-        "inputs": [dataset.fingerprint for dataset in inputs],
-        "mix": mix,
-        # Without the model's path, since the inputs identify the model; the template's hash covers its variables.
-        **facts.model_dump(exclude={"model", "revision", "template_args"}),
-        "tokenizer": template.tokenizer_hash,
-        "template": template.hash,
-    }
-    return {
-        "kind": KIND,
-        "version": VERSION,
-        "curate": __version__,
-        "fingerprint": fingerprint("export", VERSION, identity),
-        **facts.model_dump(),
-        "tokenizer": {"name": facts.model, "hash": template.tokenizer_hash},
-        "template_hash": template.hash,
-        "end_of_turn": next(iter(template.stop_ids), None),
-        "ratio": config.ratio,
-        "by": config.ratio_unit,
-        "mix": {**planned.numbers, "config": mix},
-        "balance": planned.balance,
-        "accounting": _accounting(buffer, planned),
-        "left_out": buffer.left_out,
-        "inputs": [dataset.model_dump(exclude_unset=True) for dataset in inputs],
-    }
+class TokenShard(ShardFile, Entries):
+    """A shard of a split, or the shard beside it in ``meta/``."""
 
 
-def _accounting(buffer: TokenBuffer, planned: Plan) -> dict[str, Any]:
-    """Per source: rows in = exported + not exported by reason; ``written`` counts repeats and ``unanchored`` those
-    whose anchors were dropped because the scoring pass saw other tokens."""
-    exported: Counter[str] = Counter()
-    written: dict[str, dict[str, int]] = {}
-    for split, numbers in planned.numbers["splits"].items():
-        for source, counts in numbers["sources"].items():
-            exported[source] += counts["distinct"]
-            written.setdefault(source, {})[split] = counts["rows"]
-    accounting = {}
-    for source in sorted(buffer.rows_in):
-        reasons = Counter(buffer.skipped[source])
-        reasons["not-sampled"] += buffer.rows_in[source] - reasons.total() - exported[source]
-        accounting[source] = {
-            "rows": buffer.rows_in[source],
-            "exported": exported[source],
-            "not_exported": {reason: count for reason, count in sorted(reasons.items()) if count},
-            "origins": dict(sorted(buffer.origins[source].items())),
-            "written": written.get(source, {}),
-            "unanchored": buffer.unanchored[source],
-        }
-    return accounting
+class Amounts(Entries):
+    """Amounts in each unit that a ratio may count; ``targets``: labelled tokens."""
+
+    rows: int
+    tokens: int
+    targets: int
+
+    def amount(self, unit: Unit) -> int:
+        return {"rows": self.rows, "tokens": self.tokens, "targets": self.targets}[unit]
 
 
-def checksum(manifest: Mapping[str, Any]) -> str:
-    """sha256 of a manifest without this entry."""
-    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+class Split(Amounts):
+    """What was written of a split, repeats counted."""
+
+    response_tokens: dict[str, int]  # by source, end of turn included
+    shards: tuple[TokenShard, ...]
+
+
+class MetaSplit(Entries):
+    """What was written of a split's side in ``meta/``."""
+
+    rows: int
+    shards: tuple[TokenShard, ...]
+
+
+class Repeat(Entries):
+    """The least and the most copies of a row."""
+
+    least: int
+    most: int
+
+
+class SourceDescription(Amounts):
+    """What a split holds of a source. ``distinct``: rows, a repeated one counted once."""
+
+    role: Literal["new", "rehearsal"]
+    distinct: int
+    repeat: Repeat
+
+
+class Shares(Entries):
+    """The share of new knowledge, 0 to 1, in each unit."""
+
+    rows: Number
+    tokens: Number
+    targets: Number
+
+
+class SplitMix(Entries):
+    """The mix that a split achieved."""
+
+    ratio: Shares
+    sources: dict[str, SourceDescription]
+
+
+class Mix(Entries):
+    """The mix: the ratio asked for, the settings (``MixtureConfig``), and what each split achieved."""
+
+    asked: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    splits: dict[str, SplitMix]
+
+
+class Accounting(Entries):
+    """What became of a source's rows: rows in = exported + not exported, by reason.
+
+    ``written``: rows by split, repeats counted. ``unanchored``: rows whose anchors were dropped because the scoring
+    pass saw other tokens.
+    """
+
+    rows: int
+    exported: int
+    not_exported: dict[str, int]
+    origins: dict[str, int]
+    written: dict[str, int]
+    unanchored: int = 0
+
+    @property
+    def left_out(self) -> int:
+        return sum(self.not_exported.values())
+
+
+class Example(Entries):
+    """A row of the train split, for the card. ``spans``: as in the column of this name."""
+
+    id: str
+    source: str
+    origin: str
+    objective: str
+    question: str
+    response: str
+    spans: tuple[dict[str, Any], ...]
+    end_of_turn: bool  # whether the token that ends the turn is trained
+
+
+# ---- the manifest
+
+
+class TrainingManifest(MixFacts):
+    """``manifest.json`` of a training folder. No times and no paths: the same inputs give the same bytes.
+
+    Required are the entries that every version wrote; the facts of a mix are only in the folders of `curate mix`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: Literal["training"]
+    version: int
+    curate: str
+    fingerprint: str
+    tokenizer: TokenizerName
+    template_hash: str | None = None  # None: text without turns
+    end_of_turn: int | None = None
+    ratio: Number
+    by: str
+    mix: Mix
+    balance: dict[str, Number]  # source -> λ
+    accounting: dict[str, Accounting]  # by source
+    splits: dict[str, Split]
+    meta: dict[str, MetaSplit]
+    examples: tuple[Example, ...] = ()
+    left_out: dict[str, dict[str, Any]] = {}  # reason -> one row, for people to look at
+    inputs: tuple[Input, ...]
+    files: dict[str, str] = {}  # path of each file but this one -> sha256
+    checksum: str = ""
+    evaluations: dict[str, str] = {}  # model trained on the folder -> what its evaluation found, in Markdown
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrainingManifest":
+        """The manifest of a training folder. Raises ``DatasetError`` where it is missing or cannot be read."""
+        return load_manifest(folder, cls)
+
+    def entries(self) -> dict[str, Any]:
+        """The content of the file: only the entries that were set explicitly."""
+        return self.model_dump(exclude_unset=True)
+
+    def write(self, folder: Path) -> "TrainingManifest":
+        """Write ``manifest.json``, with a checksum of the other entries; return the manifest with this checksum."""
+        signed = self.model_copy(update={"checksum": checksum(self.entries())})
+        write_json(folder / MANIFEST, signed.entries())
+        return signed
+
+    @property
+    def sources(self) -> dict[str, SourceDescription]:
+        """The sources of the train split, by name."""
+        return self.mix.splits["train"].sources
+
+    @property
+    def new_sources(self) -> list[str]:
+        """The names of the sources in the train split that are to be learned."""
+        return [name for name, source in self.sources.items() if source.role == "new"]
+
+    @property
+    def has_validation(self) -> bool:
+        return "validation" in self.splits
+
+    @property
+    def shards(self) -> Iterator[TokenShard]:
+        """The shards of all splits, and those in ``meta/``."""
+        written: list[Split | MetaSplit] = [*self.splits.values(), *self.meta.values()]
+        return (shard for split in written for shard in split.shards)
+
+    def pairs(self, split: str) -> list[tuple[TokenShard, TokenShard]]:
+        """Each shard of a split, and the shard beside it in ``meta/``."""
+        return list(zip(self.splits[split].shards, self.meta[split].shards, strict=False))
+
+
+def checksum(entries: Mapping[str, Any]) -> str:
+    """sha256 of a manifest's content without this entry."""
+    rest = {key: value for key, value in entries.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
@@ -13,6 +13,8 @@ from curate.store.json_files import DatasetError, damaged, read_json, write_json
 MANIFEST = "manifest.json"
 KIND = "examples"
 """The kind of folder that stages write."""
+
+Entries = TypeVar("Entries", bound=BaseModel)
 
 
 class Step(BaseModel):
@@ -89,14 +91,19 @@ class Lineage(RootModel[tuple[Step, ...]]):
         return [str(step.config["lang"]) for step in self.root if "lang" in step.config]
 
 
-class Shard(BaseModel):
-    """A file of the dataset; ``drops``: number of its rows by drop reason."""
+class ShardFile(BaseModel):
+    """A file of rows. ``file``: its path, relative to the folder."""
 
     model_config = ConfigDict(frozen=True)
 
     file: str
     rows: int
     sha256: str
+
+
+class Shard(ShardFile):
+    """A file of the dataset; ``drops``: number of its rows by drop reason."""
+
     drops: dict[str, int]
 
 
@@ -135,12 +142,7 @@ class Manifest(BaseModel):
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
         """The manifest of a dataset folder. Raises ``DatasetError`` where it is missing or cannot be read."""
-        try:
-            return cls.model_validate(read_manifest(folder))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise damaged(folder / MANIFEST, f"{where}: {first['msg']}") from None
+        return load_manifest(folder, cls)
 
     @classmethod
     def of(cls, lineage: Lineage, receipts: Sequence[Mapping[str, Any]], **read: Any) -> "Manifest":
@@ -180,6 +182,17 @@ class Manifest(BaseModel):
     def mask(self) -> dict[str, Any]:
         """The settings of the mask stage. Raises ``DatasetError`` where it did not run."""
         return self.lineage.step("mask").config
+
+
+def load_manifest(folder: Path, kind: type[Entries]) -> Entries:
+    """The manifest of a folder, as the type of its kind. Raises ``DatasetError`` where it is missing or does not fit
+    the type."""
+    try:
+        return kind.model_validate(read_manifest(folder))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise damaged(folder / MANIFEST, f"{where}: {first['msg']}") from None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

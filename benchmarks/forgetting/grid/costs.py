@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.exam import template
+from curate.export.manifest import TrainingManifest
 from curate.model.prompts import in_view, load_prompts
 from curate.store.files import read_shard
 from curate.store.json_files import read_json, write_json
-from curate.store.manifest import read_manifest
 
 CLOSED = {"key": 1, "unexplained": 1, "soft": 1, "argmax": 1, "low-perplexity": 1, "random": 1, "inverted": 1}
 """Closed-book scoring passes that a mask needs. A mask that is not here needs none."""
@@ -46,7 +46,7 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
     """
     export = place.export(recipe)
     cache = export.with_name(f"{export.name}.tokens.json")
-    key = read_manifest(export)["fingerprint"]
+    key = TrainingManifest.load(export).fingerprint
     if cache.is_file() and (stored := read_json(cache))["of"] == key:
         return int(stored["tokens"])
     rows = place.table(recipe, COLUMNS).to_pylist()
@@ -106,8 +106,7 @@ def for_rehearsal(rows: Iterable[Row], recipe: Recipe) -> int:
 
 def rehearsal_rows(export: Path) -> list[dict[str, Any]]:
     """The rehearsal rows in the train split of a training folder."""
-    manifest = read_manifest(export)
-    shards = (manifest["splits"]["train"]["shards"], manifest["meta"]["train"]["shards"])
-    tokens, side = (pa.concat_tables([read_shard(export / s["file"]) for s in group]) for group in shards)
+    shards = zip(*TrainingManifest.load(export).pairs("train"), strict=True)
+    tokens, side = (pa.concat_tables([read_shard(export / shard.file) for shard in group]) for group in shards)
     table = pa.table({"id": side["id"], "origin": side["origin"], "input_ids": tokens["input_ids"]})
     return [row for row in table.to_pylist() if row["origin"] in ("base", "given")]

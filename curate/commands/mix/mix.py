@@ -24,7 +24,7 @@ from curate.commands.mix.settings import GUARD, LICENCE, MixConfig
 from curate.commands.progress import Progress
 from curate.commands.shared import say_thinking
 from curate.export.folder import mix_and_export
-from curate.export.manifest import Facts
+from curate.export.manifest import MixFacts, TrainingManifest
 from curate.export.place import SWEEP, check_replaceable, check_sweepable
 from curate.ingest import Source
 from curate.rehearsal.cards import GeneratedSet, licence
@@ -34,15 +34,7 @@ from curate.store.json_files import write_json
 from curate.store.manifest import MANIFEST, Manifest
 
 
-class MixFacts(Facts):
-    """Facts of the run for the manifest, with a report on each generated set and the evaluation items found."""
-
-    generated: dict[str, dict[str, Any]] = {}
-    contamination: dict[str, dict[str, dict[str, int]]] = {}  # source -> suite -> counts
-    coverage: dict[str, dict[str, Any]] = {}  # rehearsal set -> its topics, and topics of the answered rows
-
-
-def mix(config: MixConfig, progress: Progress) -> dict[str, Any]:
+def mix(config: MixConfig, progress: Progress) -> TrainingManifest:
     """Answer and score as many rehearsal rows as the ratio asks for, mix, and export; returns the manifest."""
     built, folders, facts = prepared(config, progress)
     return exported(config, built, folders, facts)
@@ -75,7 +67,7 @@ def ratios(config: MixConfig) -> Iterator[MixConfig]:
         yield config.model_copy(update={"ratio": ratio, "out": out, "sweep": ()})
 
 
-def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Path], "MixFacts"]:
+def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Path], MixFacts]:
     """The build and each rehearsal set, answered and scored, without the items of ``--decontaminate``; and the facts
     for the manifest."""
     built = find_build(config)
@@ -111,7 +103,7 @@ def prepared(config: MixConfig, progress: Progress) -> tuple[Path, dict[str, Pat
     return built, folders, run
 
 
-def exported(config: MixConfig, built: Path, folders: dict[str, Path], facts: "MixFacts") -> dict[str, Any]:
+def exported(config: MixConfig, built: Path, folders: dict[str, Path], facts: MixFacts) -> TrainingManifest:
     """Write the training folder for this ratio; returns its manifest."""
     present = [label for label, folder in folders.items() if Manifest.load(folder).kept]
     rehearsal = [] if config.ratio == 1 else list(folders.values())

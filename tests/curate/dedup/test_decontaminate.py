@@ -90,14 +90,14 @@ def mixed(tmp_path_factory):
 
 def test_a_mix_holds_no_item_and_its_card_says_what_was_found(mixed):
     folder, manifest = mixed
-    assert manifest["contamination"] == {
+    assert manifest.contamination == {
         "med": {"facts": {"items": 1, "items_found": 0, "rows": 0, "rows_with_answer": 0},
                 "sums": {"items": 2, "items_found": 1, "rows": 1, "rows_with_answer": 1}},
         "general": {"facts": {"items": 1, "items_found": 1, "rows": 1, "rows_with_answer": 1},
                     "sums": {"items": 2, "items_found": 0, "rows": 0, "rows_with_answer": 0}},
     }  # fmt: skip
     for name in ("med", "general"):
-        assert manifest["accounting"][name]["not_exported"]["contaminated"] == 1
+        assert manifest.accounting[name].not_exported["contaminated"] == 1
     card = (folder / "out" / "README.md").read_text()
     assert "| med | sums | 2 | 1 | 1 | 1 |" in card
     assert "Nobody looked" not in card

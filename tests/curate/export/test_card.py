@@ -14,6 +14,7 @@ from curate.commands.verify import verify
 from curate.config.settings import ConfigError
 from curate.export.card import render
 from curate.export.folder import mix_and_export
+from curate.export.manifest import TrainingManifest
 from curate.ingest import Accepted, read_source
 from curate.mixture.settings import MixtureConfig
 from curate.rehearsal.cards import cards, licence, read_card, resolve, shipped
@@ -142,7 +143,11 @@ def made(tmp_path_factory):
     build = dataset(root / "build", rows, rendering)
     sets = [dataset(root / "dolly", [hold(i) for i in range(30)], rendering)]
     config = MixtureConfig(ratio=0.7, validation=0.1)
-    return mix_and_export(build, sets, rendering, config, root / "out", FACTS), root / "out"
+    return mix_and_export(build, sets, rendering, config, root / "out", FACTS).entries(), root / "out"
+
+
+def card_of(entries):
+    return render(TrainingManifest.model_validate(entries))
 
 
 def test_the_hub_accepts_the_front_matter(made):
@@ -172,13 +177,13 @@ def test_the_card_says_what_the_manifest_says(made):
                for e in manifest["examples"] if e["objective"] == "learn")  # fmt: skip
     assert all(word in text for word in ("SFTTrainer(", "tokenized_path: out", "path: out", "DataCollatorForSeq2Seq"))
     assert "Licence: unknown; that of med is not stated; whoever publishes this has to know it." in text
-    assert render(manifest) == text  # from the manifest alone, and the same each time
+    assert card_of(manifest) == text  # from the manifest alone, and the same each time
 
 
 def test_the_card_that_is_committed_is_the_one_that_is_rendered():
     """Of a folder with all there is to say of one. To write it again: ``render`` of the manifest beside it."""
     folder = ROOT / "tests" / "data" / "card"
-    assert render(json.loads((folder / "manifest.json").read_text())) == (folder / "README.md").read_text()
+    assert render(TrainingManifest.load(folder)) == (folder / "README.md").read_text()
 
 
 def test_licences_are_told_later_and_the_strictest_wins(made, tmp_path):
@@ -200,7 +205,7 @@ def test_licences_are_told_later_and_the_strictest_wins(made, tmp_path):
 def test_text_from_the_data_cannot_break_out_of_its_example(made):
     manifest = json.loads(json.dumps(made[0]))
     manifest["examples"][0] |= {"response": "````\n# Not a heading \x1b[31m", "spans": [], "question": "q"}
-    text = render(manifest)
+    text = card_of(manifest)
     assert "`````text\nQ: q\n\nA: ````\n# Not a heading \\x1b[31m\n`````" in text
     assert "\x1b" not in text
 
@@ -219,7 +224,7 @@ def test_an_evaluation_goes_into_the_card_and_the_folder_stays_whole(made, tmp_p
     assert (text.count("| lists | 40 |"), text.count("| lists | 41 |"), text.count("| lists | 7 |")) == (0, 1, 1)
     assert text.index("## Trained on it: law") < text.index("## Trained on it: med") < text.index("## Examples")
     assert verify(out) == []
-    assert render(json.loads((out / "manifest.json").read_text())) == text
+    assert render(TrainingManifest.load(out)) == text
     (out / "README.md").write_text(text + "my own words\n")
     assert put_evaluation(out, name, "med", "words") is None  # what a person wrote is not written over
     assert (out / "README.md").read_text().endswith("my own words\n")
@@ -245,7 +250,7 @@ def settings(manifest, trainer):
     """The YAML that the card shows for this trainer."""
     import yaml
 
-    return yaml.safe_load(render(manifest).split(f"{trainer}\n\n```yaml\n")[1].split("```")[0])
+    return yaml.safe_load(card_of(manifest).split(f"{trainer}\n\n```yaml\n")[1].split("```")[0])
 
 
 def test_the_settings_that_axolotl_refuses_to_start_without(made):
@@ -279,7 +284,7 @@ def test_the_settings_that_make_llama_factory_train_all_weights_on_the_folder(ma
 
 def test_without_validation_no_trainer_is_told_to_evaluate(made):
     manifest = made[0] | {"splits": {"train": made[0]["splits"]["train"]}}
-    text = render(manifest)
+    text = card_of(manifest)
     assert "test_datasets" not in settings(manifest, "Axolotl")
     assert not {"eval_dataset", "eval_strategy"} & set(settings(manifest, "LLaMA-Factory"))
     assert "eval_dataset" not in text

@@ -14,6 +14,7 @@ from curate.export import folder as export
 from curate.export import place
 from curate.export.buffer import TokenBuffer
 from curate.export.folder import mix_and_export
+from curate.export.manifest import Repeat, checksum
 from curate.export.place import ExportError
 from curate.export.rows import ROWS, token_rows
 from curate.mixture.settings import MixError, MixtureConfig
@@ -297,7 +298,7 @@ def test_same_inputs_same_bytes_and_shards_of_the_input_do_not_matter(inputs, ou
     assert everything(again) == everything(out)
     monkeypatch.setattr(export, "SHARD_ROWS", 50)
     more = mix_and_export(*inputs, rendering, MixtureConfig(ratio=0.7, validation=0.1), again, FACTS)
-    assert [s["rows"] for s in more["splits"]["train"]["shards"]] == [43, 43, 43]
+    assert [shard.rows for shard in more.splits["train"].shards] == [43, 43, 43]
     assert read(again / "train") == read(out / "train")
     assert read(again / "meta/train") == read(out / "meta/train")
 
@@ -317,7 +318,7 @@ def test_a_length_that_leaves_no_row_is_named_and_one_that_keeps_them(inputs, tm
     keeps = int(said.rpartition("so ")[2].split()[0])
     kept = mix_and_export(inputs[0], long, rendering, MixtureConfig(ratio=0.9), tmp_path / "old", FACTS.model_copy(
         update={"max_length": keeps}))  # fmt: skip
-    assert kept["accounting"]["dolly"]["exported"] == 3
+    assert kept.accounting["dolly"].exported == 3
     with pytest.raises(MixError, match="none of the 1 rehearsal sets"):
         mix_and_export(inputs[0], long, rendering, MixtureConfig(), tmp_path / "old", FACTS.model_copy(
             update={"max_length": keeps - 1}))  # fmt: skip
@@ -420,8 +421,8 @@ def test_a_mix_without_a_temperature_keeps_its_fingerprint(inputs, out, tmp_path
     assert asked == MixtureConfig(ratio=0.7, validation=0.1).model_dump(exclude={"temperature"})
     config = MixtureConfig(ratio=0.7, validation=0.1, temperature=1)
     found = mix_and_export(*inputs, rendering, config, tmp_path / "out", FACTS)
-    assert found["mix"]["config"]["temperature"] == 1
-    assert found["fingerprint"] != read_json(out / "manifest.json")["fingerprint"]
+    assert found.mix.config["temperature"] == 1
+    assert found.fingerprint != read_json(out / "manifest.json")["fingerprint"]
 
 
 def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rendering):
@@ -430,7 +431,7 @@ def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rend
     counts = Counter(row["id"] for row in read(tmp_path / "out/meta/train") if row["source"] == "few")
     assert sum(counts.values()) == 25
     assert set(counts.values()) == {2, 3}
-    assert found["mix"]["splits"]["train"]["sources"]["few"]["repeat"] == {"least": 2, "most": 3}
+    assert found.sources["few"].repeat == Repeat(least=2, most=3)
     assert "2 to 3" in (tmp_path / "out/README.md").read_text()
 
 
@@ -440,8 +441,8 @@ def test_rows_that_an_earlier_stage_left_out_for_the_same_reason_are_counted_onc
     found = mix_and_export(
         inputs[0], [few], rendering, MixtureConfig(ratio=0.95, validation=0), tmp_path / "out", FACTS
     )
-    assert found["accounting"]["few"]["not_exported"] == {"not-sampled": 8}  # 5 of the 10 are used, 3 were out before
-    assert found["accounting"]["few"]["rows"] == 13
+    assert found.accounting["few"].not_exported == {"not-sampled": 8}  # 5 of the 10 are used, 3 were out before
+    assert found.accounting["few"].rows == 13
 
 
 def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering):
@@ -450,12 +451,12 @@ def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering)
         mix_and_export(inputs[0], [empty], rendering, MixtureConfig(), tmp_path / "out", FACTS)
     assert not (tmp_path / "out").exists()
     alone = mix_and_export(inputs[0], [], rendering, MixtureConfig(ratio=0.7, validation=0), tmp_path / "out", FACTS)
-    assert alone["balance"] == {"med": 1.0}
+    assert alone.balance == {"med": 1.0}
 
 
 def test_the_manifest_is_plain_json(out):
     found = json.loads((out / "manifest.json").read_text())
-    assert found["checksum"] == export.checksum(found) != export.checksum(found | {"model": "other"})
+    assert found["checksum"] == checksum(found) != checksum(found | {"model": "other"})
 
 
 def test_validation_has_no_question_that_training_has_in_nearly_the_same_words(tmp_path, rendering):

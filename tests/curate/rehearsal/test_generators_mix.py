@@ -15,6 +15,7 @@ from curate.commands.mix.settings import MixConfig
 from curate.commands.progress import Progress
 from curate.commands.verify import verify
 from curate.config.settings import ConfigError
+from curate.export.manifest import TrainingManifest
 from curate.ingest import Source
 from curate.rehearsal.cards import GeneratedSet, resolve
 from curate.rehearsal.generators import GENERATORS, GeneratorInput, write
@@ -79,7 +80,7 @@ def config(work, *names, **settings):
 
 def blend(work, *names, **settings):
     with Progress() as progress:
-        return mix(config(work, *names, **settings), progress)
+        return mix(config(work, *names, **settings), progress).entries()
 
 
 def made(work, name):
@@ -156,7 +157,9 @@ def test_the_card_and_the_output_report_on_what_was_made(work, together):
     assert "## Generated prompts" in card
     assert f"| neighbours | {report['made']} | {report['distinct']} |" in card
     assert f"no-entity {report['dropped']['no-entity']}" in card
-    assert f"neighbours: {report['made']} prompts made, {report['distinct']} distinct" in describe(together)
+    assert f"neighbours: {report['made']} prompts made, {report['distinct']} distinct" in describe(
+        TrainingManifest.model_validate(together)
+    )
     assert together["licences"]["splice"] == "made here"
 
 
@@ -269,7 +272,7 @@ def test_what_the_export_would_refuse_is_refused_before_the_model_answers(work, 
 def test_rehearsal_that_a_ratio_of_one_leaves_out_is_said(work, tmp_path, capsys):
     settings = config(work, "general", "splice").model_copy(update={"out": tmp_path / "out", "ratio": 1.0})
     with Progress() as progress:
-        assert list(mix(settings, progress)["accounting"]) == ["med"]
+        assert list(mix(settings, progress).accounting) == ["med"]
     said = capsys.readouterr().err
     assert "--ratio 1 means no rehearsal: general=" in said
     assert ", splice has no part in this mix" in said
