@@ -76,7 +76,7 @@ def test_a_build_that_leaves_nothing_to_learn_fails_with_the_reason(tmp_path):
     mixed = invoke("mix", "--model", BASE)
     assert mixed.exit_code == 2
     assert "nothing to mix; left out: duplicate 2, known 1" in mixed.stderr
-    assert [p.name for p in (tmp_path / "builds").glob("made-*")] == []
+    assert [p.name for p in (tmp_path / "builds").glob("generated-*")] == []
 
 
 @needs_data

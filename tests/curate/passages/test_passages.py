@@ -22,7 +22,7 @@ from curate.passages.ask import PASSAGE, REFUSED, TRIES
 from curate.passages.grounded import ungrounded
 from curate.passages.load import counter, passage_size
 from curate.passages.questions import parse, problem, repeats
-from curate.passages.read import Tally, passages, unfit
+from curate.passages.read import PassageCounts, passages, unfit
 from curate.passages.split import blocks, pieces
 from curate.schema import DROPS
 from curate.store.files import REJECTED, read_dataset
@@ -137,20 +137,20 @@ def test_every_character_of_a_corpus_is_in_a_passage_or_counted_with_a_reason(tm
              "e.bin": "x"}  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    tally = Tally()
-    rows = list(passages(Source(path=str(tmp_path)), "text", 40, spoken, "en", tally))
-    assert Counter(tally.reasons) == {"repeated-passage": 1, "passage-too-short": 1, "empty-text": 1,
+    counts = PassageCounts()
+    rows = list(passages(Source(path=str(tmp_path)), "text", 40, spoken, "en", counts))
+    assert Counter(counts.reasons) == {"repeated-passage": 1, "passage-too-short": 1, "empty-text": 1,
                                       "missing-field": 1, "not-json": 1, "unknown-format": 1}  # fmt: skip
     read = files["a.md"] + files["b.txt"] + files["b2.txt"] + f"Vel.\n\n{prose} Really."
-    assert tally.documents == 4
-    assert tally.characters.total() == len(read)
+    assert counts.documents == 4
+    assert counts.characters.total() == len(read)
     metas = [json.loads(row["meta"]) for row in rows]
     assert [(meta["file"], meta["line"]) for meta in metas] == [("a.md", 1), ("b.txt", 3), ("d.jsonl", 1)]
     assert rows[0]["prompt"] == [{"role": "user", "content": "Zorvex"}]
     for row, text in zip(rows, (files["a.md"], files["b.txt"], f"Vel.\n\n{prose} Really."), strict=True):
         meta = json.loads(row["meta"])
         assert text[meta["start"] : meta["end"]].strip() == row["reference"]
-    repeated = next(item for item in tally.rejected if item["reason"] == "repeated-passage")
+    repeated = next(item for item in counts.rejected if item["reason"] == "repeated-passage")
     assert (repeated["file"], repeated["line"]) == ("b2.txt", 1)
 
 

@@ -84,7 +84,7 @@ def mix_of(work, *names, **settings):
 
 def prompt_folder(work, name):
     """The folder of the prompts made last under this name."""
-    folders = [f for f in (work / "builds").glob("made-*") if Manifest.load(f).config["name"] == name]
+    folders = [f for f in (work / "builds").glob("generated-*") if Manifest.load(f).config["name"] == name]
     return max(folders, key=lambda folder: (folder / "manifest.json").stat().st_mtime_ns)
 
 
@@ -156,9 +156,9 @@ def test_the_card_and_the_output_report_on_what_was_made(work, together):
     card = (work / "out" / "README.md").read_text(encoding="utf-8")
     report = together["generated"]["neighbours"]
     assert "## Generated prompts" in card
-    assert f"| neighbours | {report['made']} | {report['distinct']} |" in card
+    assert f"| neighbours | {report['generated']} | {report['distinct']} |" in card
     assert f"no-entity {report['dropped']['no-entity']}" in card
-    assert f"neighbours: {report['made']} prompts made, {report['distinct']} distinct" in describe(together)
+    assert f"neighbours: {report['generated']} prompts generated, {report['distinct']} distinct" in describe(together)
     assert together["licences"]["splice"] == "made here"
 
 

@@ -275,7 +275,7 @@ def test_answers_behind_prompts(tokenizer):
         behind_prompts([[5]], ["text"], "prompts: med")
     with pytest.raises(EvaluateError, match="no prompt has an answer"):
         behind_prompts([[5]], [[]], "prompts: med")
-    with pytest.raises(EvaluateError, match="needs one before it"):
+    with pytest.raises(EvaluateError, match="none can be measured from token 0 on"):
         behind_prompts([[]], [[5]], "prompts: med")
 
 
