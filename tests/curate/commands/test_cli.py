@@ -154,7 +154,7 @@ def test_a_pipeline_asks_first_whether_a_suite_without_a_file_is_a_task(tmp_path
     path.write_text(lines.format("suites"))  # a folder that is not there
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "evaluate.suite: suites: no such file or folder here, nor a task" in " ".join(result.stderr.split())
+    assert "evaluate.suite: suites: neither a file or folder here nor a task" in " ".join(result.stderr.split())
     assert "python -m curate build" not in result.stderr
     path.write_text(lines.format("advbench"))
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -257,9 +257,8 @@ def test_a_dry_run_counts_as_the_mix_does_the_guard_included(work):
 
 def test_what_the_export_would_refuse_is_refused_before_the_model_answers(work, tmp_path, capsys):
     def refused(**settings):
-        fresh = config(work, "general", **settings).model_copy(update={"out": tmp_path / "out"})
         with Progress() as progress, pytest.raises((ConfigError, ValueError)) as raised:
-            mix(fresh, progress)
+            mix(config(work, "general", **settings).model_copy(update={"out": tmp_path / "out"}), progress)
         return str(raised.value)
 
     before = sorted(p.name for p in (work / "builds").iterdir())
