@@ -77,12 +77,12 @@ def many_methods() -> dict[str, FakeMethod]:
     """Thirty and some, of all families; "plain-sft" and "curate" among them."""
     groups = {"rival": RIVALS, "ours": OURS, "variant": VARIANTS, "control": CONTROLS}
     families = [(family, label) for family, labels in groups.items() for label in labels]
-    made = [
+    methods = [
         FakeMethod(_slug(label), label, family, f"arXiv 2401.{i:05}" if family == "rival" and i else "",
                    regenerated=family in ("ours", "variant") or label in REGENERATED)
         for i, (family, label) in enumerate(families)
     ]  # fmt: skip
-    return {method.name: method for method in made}
+    return {method.name: method for method in methods}
 
 
 def _slug(label: str) -> str:

@@ -68,6 +68,6 @@ def template(chat_template: str, thoughts: tuple[str, ...] = THINK, **arguments:
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([AddedToken(token, special=True) for token in TOKENS])
     inner.add_tokens([AddedToken(token, special=False) for token in thoughts])
-    made = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", bos_token="<|bos|>")
-    made.chat_template = chat_template
-    return Template(made, arguments)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", bos_token="<|bos|>")
+    tokenizer.chat_template = chat_template
+    return Template(tokenizer, arguments)

@@ -91,6 +91,6 @@ def test_every_flag_of_the_pages_exists():
 
 
 def help_of(program, verb):
-    found = CliRunner().invoke(curate if program == "curate" else train, [verb, "--help"], env={"COLUMNS": "200"})
-    assert found.exit_code == 0, found.output
-    return found.output
+    result = CliRunner().invoke(curate if program == "curate" else train, [verb, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output

@@ -33,16 +33,16 @@ ONLY_IN = {"ray": {"curate/store/ray.py"}, "vllm": {"curate/model/engines/vllm.p
 
 def imports(path):
     """Every module a file imports, at the top or inside functions, or by name: the dotted name."""
-    found = set()
+    module_names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            module_names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno}: a relative import, which this test cannot read"
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            module_names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            found |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
-    return found
+            module_names |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
+    return module_names
 
 
 def files(folder):
@@ -84,10 +84,10 @@ def imported(package):
 @pytest.mark.parametrize("package", FLOW)
 def test_each_slice_imports_only_from_slices_before_it(package):
     place = {name: number for number, name in enumerate(FLOW[package])}
-    found = {(name, other) for name, others in imported(package).items() for other in others
-             if name != package and other != package
-             and place[other.split(".")[1]] > place[name.split(".")[1]]}  # fmt: skip
-    assert found == set()
+    violations = {(name, other) for name, others in imported(package).items() for other in others
+                  if name != package and other != package
+                  and place[other.split(".")[1]] > place[name.split(".")[1]]}  # fmt: skip
+    assert violations == set()
 
 
 @pytest.mark.parametrize("package", FLOW)
@@ -116,8 +116,10 @@ def test_help_answers_at_once(command):
     """At most twice the processor time of importing what draws any help: half a second where that takes a quarter. A
     limit in seconds would measure the machine. The best of several, taken in turn, for other work comes and goes."""
     rounds = [(_seconds(LIBRARIES), _seconds(["-m", *command])) for _ in range(6)]
-    libraries, found = map(min, zip(*rounds, strict=True))
-    assert found < 2 * libraries, f"{' '.join(command)} took {found:.2f} s, its libraries alone {libraries:.2f} s"
+    libraries, help_time = map(min, zip(*rounds, strict=True))
+    assert help_time < 2 * libraries, (
+        f"{' '.join(command)} took {help_time:.2f} s, its libraries alone {libraries:.2f} s"
+    )
 
 
 @pytest.mark.parametrize("command", HELP)

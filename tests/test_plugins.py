@@ -218,10 +218,10 @@ def moved():
 
 def tables():
     """The comparison on the terminal and in Markdown."""
-    found = results([suite("sums", 40)], {"before": [10], "after": [4]})
+    result = results([suite("sums", 40)], {"before": [10], "after": [4]})
     console = Console(width=200, file=io.StringIO())
-    console.print(comparison_table(found))
-    return [console.file.getvalue(), render(found, "report.md.jinja")]
+    console.print(comparison_table(result))
+    return [console.file.getvalue(), render(result, "report.md.jinja")]
 
 
 def test_a_report_column(moved):

@@ -42,12 +42,12 @@ class Page(HTMLParser):
         self.anchors: set[str] = set()
 
     def handle_starttag(self, tag, attrs):
-        found = {key: value or "" for key, value in attrs}
-        self.anchors |= {found[key] for key in ("id", "name") if key in found}
-        self.links += [found["href"]] if tag == "a" and "href" in found else []
-        self.fetched += [value for key, value in found.items() if (tag, key) in FETCHED]
-        if tag == "link" and FETCHED_LINKS & set(found.get("rel", "").split()):
-            self.fetched.append(found.get("href", ""))
+        attributes = {key: value or "" for key, value in attrs}
+        self.anchors |= {attributes[key] for key in ("id", "name") if key in attributes}
+        self.links += [attributes["href"]] if tag == "a" and "href" in attributes else []
+        self.fetched += [value for key, value in attributes.items() if (tag, key) in FETCHED]
+        if tag == "link" and FETCHED_LINKS & set(attributes.get("rel", "").split()):
+            self.fetched.append(attributes.get("href", ""))
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +56,11 @@ def site(tmp_path_factory):
     warning."""
     folder = tmp_path_factory.mktemp("site")
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT, env=os.environ | nowhere | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True,
     )  # fmt: skip
-    assert found.returncode == 0, found.stderr
+    assert result.returncode == 0, result.stderr
     return folder
 
 
@@ -72,9 +72,9 @@ def parsed(path: Path) -> Page:
 
 
 def pages(site: Path) -> list[Path]:
-    found = sorted(path for path in site.rglob("*.html") if path.name != "404.html")
-    assert len(found) > 60
-    return found
+    paths = sorted(path for path in site.rglob("*.html") if path.name != "404.html")
+    assert len(paths) > 60
+    return paths
 
 
 def test_links_lead_somewhere(site):
@@ -166,5 +166,5 @@ def test_what_folds_holds_tables(site):
 def test_examples_of_the_hooks_hold(name):
     examples = [sys.executable, "-m", "doctest", ROOT / "docs" / "hooks" / f"{name}.py"]
     paths = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    found = subprocess.run(examples, cwd=ROOT, env=paths, capture_output=True, text=True)
-    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    result = subprocess.run(examples, cwd=ROOT, env=paths, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -30,9 +30,9 @@ def template() -> Template:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([AddedToken(t, special=True) for t in ("<|im_start|>", "<|im_end|>", "<|pad|>")])
-    made = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|pad|>")
-    made.chat_template = CHATML
-    return Template(made)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|pad|>")
+    tokenizer.chat_template = CHATML
+    return Template(tokenizer)
 
 
 def learn(number: int, name: str = "med", **changes: Any) -> dict[str, Any]:

@@ -48,13 +48,13 @@ def greedy(model, prompt):
 
 
 def test_answers_are_those_of_greedy_decoding_whatever_the_drafts(model):
-    asked = prompts()
-    expected = [greedy(model, prompt) for prompt in asked]
-    wrong = [GridAnswer((*said.ids[:4], 5, 6), True) for said in expected]
-    torn = [GridAnswer(said.ids[: i % 5], True) for i, said in enumerate(expected)]
-    assert ask(model, STOP, asked) == expected
-    for drafts in (expected, wrong, torn, [GridAnswer((), True)] * len(asked)):
-        assert ask(model, STOP, asked, drafts) == expected
+    questions = prompts()
+    expected = [greedy(model, prompt) for prompt in questions]
+    wrong = [GridAnswer((*answer.ids[:4], 5, 6), True) for answer in expected]
+    torn = [GridAnswer(answer.ids[: i % 5], True) for i, answer in enumerate(expected)]
+    assert ask(model, STOP, questions) == expected
+    for drafts in (expected, wrong, torn, [GridAnswer((), True)] * len(questions)):
+        assert ask(model, STOP, questions, drafts) == expected
 
 
 def test_an_answer_that_ends_is_finished(model):
@@ -77,9 +77,9 @@ def test_a_trained_model_is_asked_as_the_base_is() -> None:
 
 def test_batches_hold_every_row_once_within_the_budget():
     lengths = [5, 900, 3, 3, 77, 12]
-    found = list(batches(lengths, 100))
-    assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
-    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 100 for batch in found)
+    all_batches = list(batches(lengths, 100))
+    assert sorted(i for batch in all_batches for i in batch) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 100 for batch in all_batches)
 
 
 @pytest.mark.parametrize("budget", ["rich", "poor"])
@@ -88,11 +88,11 @@ def test_no_question_that_is_asked_is_trained(budget):
     exam = Exam(setting, budget)
     facts = new_facts(setting.world, setting.plan(budget))
     taught = {wording.format(e=fact.entity) for fact, wordings in facts for wording in wordings}
-    asked = {name: {item.prompt[-1]["content"] for item in items} for name, items in exam.knowledge.items()}
-    assert asked["new_trained"] <= taught
+    questions = {name: {item.prompt[-1]["content"] for item in items} for name, items in exam.knowledge.items()}
+    assert questions["new_trained"] <= taught
     for name in ("new_tuning", "new_unseen", "new_both", "new_reverse"):
-        assert not asked[name] & taught
-    assert not asked["new_tuning"] & asked["new_unseen"]
+        assert not questions[name] & taught
+    assert not questions["new_tuning"] & questions["new_unseen"]
     for items in exam.locality.values():
         assert len(items) == 150
         assert not {item.prompt[-1]["content"] for item in items} & taught
@@ -116,8 +116,8 @@ def a_row(number=0, **fields):
 
 
 def marked(kind, row, answers=(("Dose of X?", "5 mg"),)):
-    [found] = Remark(kind, answers, seed=1).work(_table([row], SCORED)).to_pylist()
-    return [row["response"][s["start"] : s["end"]] for s in found["spans"]], found
+    [output] = Remark(kind, answers, seed=1).work(_table([row], SCORED)).to_pylist()
+    return [row["response"][s["start"] : s["end"]] for s in output["spans"]], output
 
 
 def _table(rows, schema):
@@ -143,14 +143,14 @@ def test_random_masks_differ_by_row():
 
 def test_dirt_soils_its_shares_and_knows_what_it_did():
     rows = [{name: a_row(i)[name] for name in EXAMPLE.names} for i in range(2000)]
-    found = [Dirt(seed=4).soiled(row) for row in rows]
-    fallen = [row for row in found if row["origin"] == "reference"]
-    assert 0.17 < len(fallen) / len(found) < 0.23
+    soiled_rows = [Dirt(seed=4).soiled(row) for row in rows]
+    fallen = [row for row in soiled_rows if row["origin"] == "reference"]
+    assert 0.17 < len(fallen) / len(soiled_rows) < 0.23
     assert all(row["response"] == row["reference"] and not row["finished"] for row in fallen)
-    kept = [row for row in found if row["origin"] == "rewritten"]
+    kept = [row for row in soiled_rows if row["origin"] == "rewritten"]
     assert all((row["response"] == "Sure. The dose of X is 5 mg. Bye.") == row["finished"] for row in kept)
     assert 0.4 < sum(not row["finished"] for row in kept) / len(kept) < 0.75
-    assert found == [Dirt(seed=4).soiled(row) for row in rows]
+    assert soiled_rows == [Dirt(seed=4).soiled(row) for row in rows]
     assert Dirt().soiled(a_row(origin="known")) == a_row(origin="known")
 
 
@@ -161,7 +161,7 @@ def test_cells_survive_the_disk(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("processor", "chat", "code", "told"),
+    ("processor", "chat", "code", "message"),
     [
         ("one", 0.9, 0, ": the same"),
         ("two", 0.9, 0, ": the same"),
@@ -170,7 +170,7 @@ def test_cells_survive_the_disk(tmp_path):
         ("two", 0.8, 1, ": DIFFERENT: made on another processor"),
     ],
 )
-def test_a_cell_comes_out_again(processor, chat, code, told, tmp_path, monkeypatch, capsys):
+def test_a_cell_comes_out_again(processor, chat, code, message, tmp_path, monkeypatch, capsys):
     def made_on(name, **numbers):
         return make_cell(retention=0.9, **numbers).model_copy(update={"versions": {"processor": name}})
 
@@ -178,25 +178,25 @@ def test_a_cell_comes_out_again(processor, chat, code, told, tmp_path, monkeypat
     with pytest.raises(SystemExit) as done:
         command.again([str(save(made_on("one"), tmp_path).relative_to(tmp_path).with_suffix(""))], tmp_path)
     assert done.value.code == code
-    assert told in capsys.readouterr().out
+    assert message in capsys.readouterr().out
 
 
 def test_other_seeds_run_at_the_chosen_rate_alone():
     wanted = Selection(("sft", "ewc"), ("drugs",), ("rich",), RATES, 3)
     assert len(list(wanted.grid())) == 10
-    found = zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True)
-    cells = [make_cell("sft", lr, recalls={"new_tuning": share}) for lr, share in found]
+    pairs = zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True)
+    cells = [make_cell("sft", lr, recalls={"new_tuning": share}) for lr, share in pairs]
     assert [(key.lr, key.seed) for key in wanted.repeats(cells)] == [(RATES[2], 1), (RATES[2], 2)]
 
 
 def test_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: asked.extend(keys))
+    run_keys = []
+    monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: run_keys.extend(keys))
     save(make_cell(method="sft", lr=1e-4), tmp_path)
     start("sft", "drugs", "rich", "1e-4,2e-4", 1, tmp_path, 2, dry_run=False)
-    assert [(key.method, key.lr) for key in asked] == [("sft", 2e-4)]
+    assert [(key.method, key.lr) for key in run_keys] == [("sft", 2e-4)]
     start("sft", "drugs", "rich", "", 1, tmp_path, 2, dry_run=True)
-    assert len(asked) == 1
+    assert len(run_keys) == 1
     assert "drugs-rich/sft/0.0008-0.json" in capsys.readouterr().out
 
 
@@ -204,22 +204,22 @@ def test_run_reads_the_table_once_and_writes_it_whole(tmp_path, monkeypatch):
     reads = []
     read = results.pl.read_parquet
     monkeypatch.setattr(results.pl, "read_parquet", lambda path: reads.append(path) or read(path))
-    monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: [save(made[key], folder) for key in keys])
+    monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: [save(cells[key], folder) for key in keys])
     shares = dict(zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True))
-    made = {cell.key: cell for lr, share in shares.items() for seed in range(2)
-            for cell in [make_cell("sft", lr, seed, recalls={"new_tuning": share})]}  # fmt: skip
+    cells = {cell.key: cell for lr, share in shares.items() for seed in range(2)
+             for cell in [make_cell("sft", lr, seed, recalls={"new_tuning": share})]}  # fmt: skip
     old = make_cell("ewc")
     write([old], results_of(tmp_path))
     start("sft", "drugs", "rich", "", 2, tmp_path, 1, dry_run=False)
     assert len(reads) == 1
     for path in tmp_path.glob("*/*/*.json"):
         path.unlink()
-    chosen = [cell for key, cell in made.items() if key.seed == 0 or key.lr == RATES[2]]
+    chosen = [cell for key, cell in cells.items() if key.seed == 0 or key.lr == RATES[2]]
     assert {cell.key: cell for cell in load(tmp_path)} == {cell.key: cell for cell in [old, *chosen]}
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"methods": "sftt"}, "did you mean sft"),
         ({"worlds": "drug"}, "did you mean drugs"),
@@ -228,9 +228,9 @@ def test_run_reads_the_table_once_and_writes_it_whole(tmp_path, monkeypatch):
         ({"lrs": "-1"}, "greater than 0"),
     ],
 )
-def test_names_that_are_none(given, told, tmp_path):
+def test_names_that_are_none(given, message, tmp_path):
     fields = {"methods": "", "worlds": "drugs", "budgets": "rich", "lrs": ""} | given
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         start(**fields, seeds=1, cells=tmp_path, processes=1, dry_run=True)
 
 

@@ -67,9 +67,9 @@ def test_kl_penalty_reads_the_base_at_the_scored_positions_of_the_batch() -> Non
     penalty = kl_to_base(base, 2.0)
     assert float(penalty(None, batch, own)) == 0.0
     other = own.roll(1, -1).requires_grad_()
-    found = penalty(None, batch, other)
-    assert found.item() == pytest.approx(2 * full_divergence(own, other).mean().item())
-    found.backward()
+    value = penalty(None, batch, other)
+    assert value.item() == pytest.approx(2 * full_divergence(own, other).mean().item())
+    value.backward()
     assert other.grad is not None
     assert float(other.grad.abs().sum()) > 0
 
@@ -82,9 +82,9 @@ def test_quadratic_penalty_is_0_at_the_start_and_grows_with_the_square_and_the_i
     with torch.no_grad():
         layer.weight += torch.tensor([[2.0, 4.0]])
     assert plain(layer).item() == pytest.approx(0.5 * (4 + 16))
-    found = weighed(layer)
-    assert found.item() == pytest.approx(0.5 * 3 * 4)
-    found.backward()
+    value = weighed(layer)
+    assert value.item() == pytest.approx(0.5 * 3 * 4)
+    value.backward()
     assert layer.weight.grad is not None
     assert layer.weight.grad.tolist() == [[pytest.approx(3 * 2.0), 0.0]]
 
@@ -92,7 +92,7 @@ def test_quadratic_penalty_is_0_at_the_start_and_grows_with_the_square_and_the_i
 def test_fisher_is_the_curvature_of_kl_per_answer_token() -> None:
     """Along the final norm's weights: 1/2 Δ' F Δ = KL(p0 || p), for moves of one weight at a time."""
     model, rows = tiny(), [row(seed) for seed in range(3)] * 300
-    found = fisher(model, rows, torch.Generator().manual_seed(1))["model.norm.weight"]
+    importance = fisher(model, rows, torch.Generator().manual_seed(1))["model.norm.weight"]
     old = tiny()
     expected = []
     for i in range(4):
@@ -100,7 +100,7 @@ def test_fisher_is_the_curvature_of_kl_per_answer_token() -> None:
             model.model.norm.weight[i] += 0.05
             expected.append(sum(float(_answer_kl(old, model, each)) for each in rows[:3]) / 3 / (0.05**2 / 2))
             model.model.norm.weight[i] -= 0.05
-    assert found[:4].tolist() == pytest.approx(expected, rel=0.25)
+    assert importance[:4].tolist() == pytest.approx(expected, rel=0.25)
 
 
 def _answer_kl(old: Any, new: Any, each: tuple[Tensor, Tensor]) -> Tensor:
@@ -115,17 +115,17 @@ def test_path_importance_adds_up_to_the_loss_that_was_won() -> None:
     start = weights(model)
     ids, labels = torch.stack([r[0] for r in batch]), torch.stack([r[1] for r in batch])
     before = model(ids, labels=labels).loss.item()
-    found = path_importance(model, [batch] * 20, 1e-4)
+    importance = path_importance(model, [batch] * 20, 1e-4)
     fell = before - model(ids, labels=labels).loss.item()
     moved = {name: weight - start[name] for name, weight in weights(model).items()}
     damping = sum(float(m.square().sum()) for m in moved.values()) / sum(m.numel() for m in moved.values())
-    total = sum(float((found[name] * (moved[name].square() + damping)).sum()) for name in found)
+    total = sum(float((importance[name] * (moved[name].square() + damping)).sum()) for name in importance)
     assert total == pytest.approx(fell, rel=0.05)
 
 
 def test_normalised_importance_damps_and_ignores_negative_credit() -> None:
-    found = normalised({"w": torch.tensor([6.0, -1.0])}, {"w": torch.tensor([1.0, 1.0])})
-    assert found["w"].tolist() == [3.0, 0.0]  # ξ = 1, the mean square
+    importance = normalised({"w": torch.tensor([6.0, -1.0])}, {"w": torch.tensor([1.0, 1.0])})
+    assert importance["w"].tolist() == [3.0, 0.0]  # ξ = 1, the mean square
 
 
 def test_old_rows_are_the_rehearsal_rows_and_label_answers_only(tmp_path: Path) -> None:
@@ -214,10 +214,10 @@ def test_the_watch_asks_nothing_that_is_evaluated_but_the_dev_set(setting: str, 
     exam = Exam(SETTINGS[setting], "rich")
     evaluated = {_text(item.prompt) for name, item in exam.everything() if name != "new_tuning"}
     lab = Lab(Place(SETTINGS[setting], "rich", tmp_path), 1e-5, 0, tmp_path)
-    asked = [item.prompt for item in known_items(lab)]
-    asked += [({"role": "user", "content": text},) for text in rehearsal_prompts(lab)]
-    assert len(asked) == FACTS + PROMPTS
-    assert not evaluated.intersection(map(_text, asked))
+    prompts = [item.prompt for item in known_items(lab)]
+    prompts += [({"role": "user", "content": text},) for text in rehearsal_prompts(lab)]
+    assert len(prompts) == FACTS + PROMPTS
+    assert not evaluated.intersection(map(_text, prompts))
 
 
 @pytest.fixture(scope="module")

@@ -56,8 +56,8 @@ def test_eaft_weighs_by_the_entropy_of_the_twenty_likeliest() -> None:
     logits[0, :20] = 0.0  # twenty equal: 1
     logits[1, 5] = 0.0  # one: 0
     logits[2, :2] = 0.0  # two equal
-    found = normalised_entropy(logits).tolist()
-    assert found == pytest.approx([1.0, 0.0, math.log(2) / math.log(20)], abs=1e-6)
+    entropies = normalised_entropy(logits).tolist()
+    assert entropies == pytest.approx([1.0, 0.0, math.log(2) / math.log(20)], abs=1e-6)
 
 
 LABELLED = [1, 2, 4, 5]
@@ -65,10 +65,10 @@ LABELLED = [1, 2, 4, 5]
 
 def two_rows() -> Task:
     """Two rows of one prompt token and two response tokens each, all of which carry labels."""
-    said = np.array([0, 1, 1, 0, 1, 1])
+    mask = np.array([0, 1, 1, 0, 1, 1])
     split = Split(
         ids=["x", "y"], sources=np.array(["s", "s"]), distil=np.zeros(2, bool), offsets=np.array([0, 3, 6]),
-        input_ids=np.arange(6), labels=np.where(said, np.arange(6), IGNORE), weights=said.astype(np.float32),
+        input_ids=np.arange(6), labels=np.where(mask, np.arange(6), IGNORE), weights=mask.astype(np.float32),
         anchor_start=np.array([1, 1]), anchor_count=np.array([0, 0]), anchors=Anchors((), np.zeros(0)),
     )  # fmt: skip
     config = SftConfig.model_validate({"anchor": "none", "distil": False, "balance": False})
@@ -107,10 +107,10 @@ VIEWS = ([21, 22, 23, 24], [30], [31, 32, 33, 34, 35, 36, 37])
 
 
 def mixed_alone(model: Any, prompt: list[int], view: list[int], picks: list[bool]) -> list[int]:
-    said: list[int] = []
+    answer: list[int] = []
     for naive in picks:
-        said += said_alone(model, [*(prompt if naive else view), *said], 1)
-    return said
+        answer += said_alone(model, [*(prompt if naive else view), *answer], 1)
+    return answer
 
 
 def test_a_mixed_answer_is_drawn_token_by_token_behind_one_prefix() -> None:
@@ -162,8 +162,8 @@ def test_an_answer_that_never_gives_the_value_drops_its_row_and_known_rows_stay(
 
 def test_an_answer_with_the_value_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three attempts: no end, no value, then both."""
-    told = iter([[[7, 8]], [[8, STOP, 9]], [[7, STOP, 9]]])
-    monkeypatch.setattr("benchmarks.forgetting.grid.mixed.mix", lambda *_: next(told))
+    replies = iter([[[7, 8]], [[8, STOP, 9]], [[7, STOP, 9]]])
+    monkeypatch.setattr("benchmarks.forgetting.grid.mixed.mix", lambda *_: next(replies))
     row = stage(0.5, answers=(("0 ask", "w7"),)).open()(table("rewritten")).to_pylist()[0]
     assert (row["response"], row["finished"], row["drop"], row["meta"]) == ("w7", True, None, '{"attempts": 3}')
 
@@ -208,19 +208,19 @@ PLACE = Place(SETTINGS["drugs"], "poor", Path("nowhere"))
 
 
 def test_joint_training_takes_half_of_each_step_from_the_new_facts() -> None:
-    found = {a.entity for a, _ in controls.new_facts(PLACE.setting.world, PLACE.setting.plan("poor"))}
+    names = {a.entity for a, _ in controls.new_facts(PLACE.setting.world, PLACE.setting.plan("poor"))}
     step = next(controls.joint_rows(PLACE, 0, 16))
-    asked = [row[-2]["content"] for row in step]
+    questions = [row[-2]["content"] for row in step]
     assert len(step) == 16
-    assert sum(any(name in question for name in found) for question in asked) == 8
+    assert sum(any(name in question for name in names) for question in questions) == 8
     assert step == next(controls.joint_rows(PLACE, 0, 16)) != next(controls.joint_rows(PLACE, 1, 16))
 
 
 def test_the_bases_own_training_goes_on_without_a_new_fact() -> None:
-    found = {a.entity for a, _ in controls.new_facts(PLACE.setting.world, PLACE.setting.plan("poor"))}
+    names = {a.entity for a, _ in controls.new_facts(PLACE.setting.world, PLACE.setting.plan("poor"))}
     step = next(controls.joint_rows(PLACE, 0, 16, new=0.0))
     assert len(step) == 16
-    assert not any(name in row[-2]["content"] for row in step for name in found)
+    assert not any(name in row[-2]["content"] for row in step for name in names)
 
 
 def test_joint_training_learns_what_the_assistant_says_and_nothing_else() -> None:

@@ -72,15 +72,15 @@ def test_white_space_alone_has_a_label_and_no_say_in_how_scores_rank():
     assert RESPONSE[start].isspace()
     assert np.flatnonzero(apart.label).tolist() == [8, 9, 10]
     assert np.flatnonzero(~apart.visible).tolist() == [8, 12]
-    found, whole = quality([apart], {}), quality([row()], {})
-    assert (found.tokens, found.value_tokens) == (whole.tokens, whole.value_tokens) == (11, 2)
-    assert found.auroc["gain"].value == 1
+    result, whole = quality([apart], {}), quality([row()], {})
+    assert (result.tokens, result.value_tokens) == (whole.tokens, whole.value_tokens) == (11, 2)
+    assert result.auroc["gain"].value == 1
 
 
 @pytest.mark.parametrize("policy", REGISTRY)
 def test_marks_are_those_that_the_build_makes(policy):
-    [made] = Mark(policy).work(pa.Table.from_pylist([a_row()], SCORED)).to_pylist()
-    spans = [(s["start"], s["end"]) for s in made["spans"] if s["weight"] >= 0.5]
+    [marked_row] = Mark(policy).work(pa.Table.from_pylist([a_row()], SCORED)).to_pylist()
+    spans = [(s["start"], s["end"]) for s in marked_row["spans"] if s["weight"] >= 0.5]
     inside = [any(i < end and start < j for start, end in spans) for i, j in PLACES]
     assert row().marked(policy, closed=True).tolist() == inside
     if policy in ("key", "diff", "argmax", "soft"):
@@ -135,11 +135,11 @@ def test_auroc_is_the_share_of_pairs_in_order():
     assert again == pytest.approx(auroc(np.repeat(scores, times), np.repeat(labels, times)))
 
 
-@pytest.mark.parametrize(("scores", "labels", "told"), [
+@pytest.mark.parametrize(("scores", "labels", "message"), [
     ([1.0, float("nan")], [True, False], "NaN"), ([1.0, 2.0], [True, True], "same label"),
 ])  # fmt: skip
-def test_auroc_of_what_has_none(scores, labels, told):
-    with pytest.raises(ValueError, match=told):
+def test_auroc_of_what_has_none(scores, labels, message):
+    with pytest.raises(ValueError, match=message):
         auroc(scores, labels)
 
 
@@ -169,14 +169,14 @@ def a_text(setting="drugs", text="regenerated", budget="rich"):
 
 
 def test_the_page_has_both_tables_for_each_budget():
-    made = page([a_text(), a_text(text="source"), a_text("dirty"), a_text(budget="poor")])
-    assert "| policy | drugs | dirty | drugs, source |" in made.replace("--:", "")
-    assert "| `key` | 0.800 / 1.000 | 0.800 / 1.000 | 0.800 / 1.000 |" in made
-    assert "| `key` | 0.800 / 1.000 |\n" in made
-    assert "| `key`, the base's wording | 0.800 / 1.000 |" in made
-    assert "| the base's wording: rows | 2 |" in made
-    assert "| `key`, the source's wording | – |" in made
-    assert "| gain | 0.972 (" in made  # one of 18 other tokens ties with the four
+    page_text = page([a_text(), a_text(text="source"), a_text("dirty"), a_text(budget="poor")])
+    assert "| policy | drugs | dirty | drugs, source |" in page_text.replace("--:", "")
+    assert "| `key` | 0.800 / 1.000 | 0.800 / 1.000 | 0.800 / 1.000 |" in page_text
+    assert "| `key` | 0.800 / 1.000 |\n" in page_text
+    assert "| `key`, the base's wording | 0.800 / 1.000 |" in page_text
+    assert "| the base's wording: rows | 2 |" in page_text
+    assert "| `key`, the source's wording | – |" in page_text
+    assert "| gain | 0.972 (" in page_text  # one of 18 other tokens ties with the four
 
 
 @pytest.mark.parametrize("text", ["", "# Page\n", f"# Page\n\n{BEGIN}\nold\n{END}\n\nrest\n"])
@@ -184,13 +184,13 @@ def test_the_page_is_written_between_its_markers(text, tmp_path):
     path = tmp_path / RESULTS
     if text:
         path.write_text(text)
-    made = insert(path, "new")
-    assert f"{BEGIN}\n\nnew\n\n{END}\n" in made
-    assert "old" not in made
-    assert made.startswith("# Page") or not text
-    assert made.endswith("rest\n" if "rest" in text else f"{END}\n")
-    path.write_text(made)
-    assert insert(path, "new") == made
+    page_text = insert(path, "new")
+    assert f"{BEGIN}\n\nnew\n\n{END}\n" in page_text
+    assert "old" not in page_text
+    assert page_text.startswith("# Page") or not text
+    assert page_text.endswith("rest\n" if "rest" in text else f"{END}\n")
+    path.write_text(page_text)
+    assert insert(path, "new") == page_text
 
 
 def test_broken_markers_are_refused_before_anything_is_built(tmp_path, monkeypatch):
@@ -217,25 +217,25 @@ def test_the_committed_figures_make_the_committed_tables():
     """But for the order of rows: the file of figures has sorted names."""
     home = ROOT / "benchmarks" / "forgetting"
     texts = json.loads((home / "marks.json").read_text(encoding="utf-8"))["texts"]
-    made = page(TypeAdapter(list[MeasuredText]).validate_python(texts))
+    page_text = page(TypeAdapter(list[MeasuredText]).validate_python(texts))
     _, _, rest = (home / RESULTS).read_text(encoding="utf-8").partition(BEGIN)
-    assert sorted(made.split("\n")) == sorted(rest.partition(END)[0].strip().split("\n"))
+    assert sorted(page_text.split("\n")) == sorted(rest.partition(END)[0].strip().split("\n"))
 
 
 def test_unclean_rewrites_share_the_source_of_the_clean_ones(tmp_path, monkeypatch):
-    asked = []
+    builds = []
 
     class Built(write.Place):
         def built(self, recipe, progress):
-            asked.append((self.setting.name, recipe.text))
+            builds.append((self.setting.name, recipe.text))
             reference = {"origin": "reference", "draft": None, "response": RESPONSE}
-            return a_build(tmp_path / f"{len(asked)}", [a_row(**(reference if recipe.text == "source" else {}))])
+            return a_build(tmp_path / f"{len(builds)}", [a_row(**(reference if recipe.text == "source" else {}))])
 
         def answers(self):
             return (("Dose of Zorvex?", "5 mg"),)
 
     texts = [t for name in ("drugs", "dirty") for t in write.measured(Built(write.SETTINGS[name], "rich", tmp_path))]
-    assert asked == [("drugs", "regenerated"), ("drugs", "source"), ("dirty", "regenerated")]
+    assert builds == [("drugs", "regenerated"), ("drugs", "source"), ("dirty", "regenerated")]
     assert [text.title for text in texts] == ["drugs", "drugs, source", "dirty"]
     # the source's text is compared with the draft that the base wrote for the rewrite
     assert texts[1].quality.auroc["words changed against the draft"].value == 1

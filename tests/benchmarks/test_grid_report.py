@@ -118,27 +118,31 @@ def test_the_seeds_at_the_chosen_rate_are_averaged_and_others_left_out() -> None
 
 
 def test_several_seeds_have_a_t_interval() -> None:
-    found = over_seeds([0.7, 0.8, 0.9])
-    assert (found.value, found.half, found.seeds) == (pytest.approx(0.8), pytest.approx(4.3026527 * 0.1 / 3**0.5), 3)
+    interval = over_seeds([0.7, 0.8, 0.9])
+    assert (interval.value, interval.half, interval.seeds) == (
+        pytest.approx(0.8),
+        pytest.approx(4.3026527 * 0.1 / 3**0.5),
+        3,
+    )
     assert over_seeds([0.5, 0.5]).half == 0
     assert over_seeds([0.1, 0.2] * 10).half > 0  # more seeds than the table has
 
 
 def test_one_seed_has_wilsons_interval() -> None:
     cell = make_cell(recall=0.8)
-    found = estimate([cell], RECALL)
-    assert (found.low, found.high, found.seeds) == (*(pytest.approx(x) for x in wilson(240, 300)), 1)
+    interval = estimate([cell], RECALL)
+    assert (interval.low, interval.high, interval.seeds) == (*(pytest.approx(x) for x in wilson(240, 300)), 1)
 
 
 def test_what_is_retained_is_told_by_the_items_that_flipped() -> None:
     """However hard the items are: a base that is right on every second one has the same interval."""
     cell = make_cell(retention=0.9)
-    found = retained([cell])
-    assert found.value == pytest.approx(cell.retention_mean())
+    interval = retained([cell])
+    assert interval.value == pytest.approx(cell.retention_mean())
     errors = [0.1 * 0.9 / outcome.items for outcome in cell.retention.values()]
     items = sum(outcome.items for outcome in cell.retention.values())
-    assert found.half == pytest.approx(1.96 * (sum(errors) / len(errors) ** 2 + 2 / items**2) ** 0.5)
-    assert retained([make_cell(retention=0.4, before=0.5)]).half == pytest.approx(found.half)
+    assert interval.half == pytest.approx(1.96 * (sum(errors) / len(errors) ** 2 + 2 / items**2) ** 0.5)
+    assert retained([make_cell(retention=0.4, before=0.5)]).half == pytest.approx(interval.half)
     assert 0 < 1 - retained([make_cell(retention=1.0)]).low < 0.0011  # no flip is not no doubt
 
 
@@ -154,12 +158,12 @@ def test_a_difference_is_told_by_the_items_on_which_two_differ() -> None:
     worse, same = make_cell(retention=0.7), make_cell(retention=0.9)
     assert difference([same], [same]).value == 0
     assert difference([same], [same]).half < 0.0011
-    found = difference([worse], [same])
-    assert found.value == pytest.approx(worse.retention_mean() - same.retention_mean())
+    interval = difference([worse], [same])
+    assert interval.value == pytest.approx(worse.retention_mean() - same.retention_mean())
     lost = [len(set(worse.retention[name].lost) ^ set(o.lost)) / o.items for name, o in same.retention.items()]
     sizes = [outcome.items for outcome in same.retention.values()]
     errors = [share * (1 - share) / items for share, items in zip(lost, sizes, strict=True)]
-    assert found.half == pytest.approx(1.96 * (sum(errors) / len(errors) ** 2 + 2 / sum(sizes) ** 2) ** 0.5)
+    assert interval.half == pytest.approx(1.96 * (sum(errors) / len(errors) ** 2 + 2 / sum(sizes) ** 2) ** 0.5)
 
 
 def test_a_difference_of_seeds_is_taken_seed_by_seed() -> None:
@@ -176,9 +180,9 @@ def test_a_difference_of_seeds_is_taken_seed_by_seed() -> None:
 
 def test_the_mean_of_two_proportions_by_hand() -> None:
     (low, high), (low2, high2) = wilson(8, 10), wilson(45, 50)
-    found = over_items([(8, 10), (45, 50)])
-    assert found.low == pytest.approx(0.85 - ((0.8 - low) ** 2 + (0.9 - low2) ** 2) ** 0.5 / 2)
-    assert found.high == pytest.approx(0.85 + ((high - 0.8) ** 2 + (high2 - 0.9) ** 2) ** 0.5 / 2)
+    interval = over_items([(8, 10), (45, 50)])
+    assert interval.low == pytest.approx(0.85 - ((0.8 - low) ** 2 + (0.9 - low2) ** 2) ** 0.5 / 2)
+    assert interval.high == pytest.approx(0.85 + ((high - 0.8) ** 2 + (high2 - 0.9) ** 2) ** 0.5 / 2)
 
 
 def test_changed_neighbours_are_pooled() -> None:
@@ -223,14 +227,14 @@ def test_alone_on_the_front_or_with_whom() -> None:
     ours = point(0.98, 0.99, 0.005)
     far, level, better = point(0.97, 0.9, 0.005), point(0.985, 0.985, 0.005), point(0.98, 0.999, 0.001)
     assert standing(ours, {"far": far}).alone
-    found = standing(ours, {"far": far, "level": level, "better": better})
-    assert (found.best, found.reached, found.level, found.above) == ("better", True, ("level",), ("better",))
-    assert not found.alone
+    result = standing(ours, {"far": far, "level": level, "better": better})
+    assert (result.best, result.reached, result.level, result.above) == ("better", True, ("level",), ("better",))
+    assert not result.alone
 
 
 def test_where_no_rival_recalls_as_much_the_nearest_is_shown() -> None:
-    found = standing(point(0.98, 0.9), {"a": point(0.5, 0.99), "b": point(0.6, 0.2)})
-    assert (found.best, found.reached, found.alone) == ("b", False, True)
+    result = standing(point(0.98, 0.9), {"a": point(0.5, 0.99), "b": point(0.6, 0.2)})
+    assert (result.best, result.reached, result.alone) == ("b", False, True)
     assert standing(point(0.98, 0.9), {}).best is None
 
 
@@ -304,8 +308,8 @@ def test_over_settings_says_who_shares_the_front() -> None:
         make_cell("ewc", budget="poor", recall=0.91, retention=0.951),
         make_cell("sft", setting="towns", recall=0.5),
     ]
-    found = panels(cells, METHODS, ["drugs", "towns"], ["rich", "poor"])
-    rich, poor, towns = tables.over_settings(found, "ours", METHODS).splitlines()[2:]
+    all_panels = panels(cells, METHODS, ["drugs", "towns"], ["rich", "poor"])
+    rich, poor, towns = tables.over_settings(all_panels, "ours", METHODS).splitlines()[2:]
     assert rich.startswith("| drugs, rich | 98.5 ± 6.4 / 98.9 ± 1.6 | SFT | 90.0")  # of two seeds, so hardly apart
     assert rich.endswith("| −48.9 (−50.9 to −47.0) | **yes** |")
     assert poor.startswith("| drugs, poor | 90.0")
@@ -347,8 +351,8 @@ def test_a_whole_method_lacks_nothing() -> None:
 def test_panels_come_in_the_order_of_the_settings_and_unknown_ones_last() -> None:
     places = [("zoo", "rich"), ("towns", "poor"), ("drugs", "poor"), ("drugs", "rich")]
     cells = [make_cell(setting=setting, budget=budget) for setting, budget in places]
-    found = panels(cells, METHODS, ["drugs", "towns"], ["rich", "poor"])
-    assert [panel.name for panel in found] == ["drugs-rich", "drugs-poor", "towns-poor", "zoo-rich"]
+    all_panels = panels(cells, METHODS, ["drugs", "towns"], ["rich", "poor"])
+    assert [panel.name for panel in all_panels] == ["drugs-rich", "drugs-poor", "towns-poor", "zoo-rich"]
 
 
 # Cells from disk
@@ -439,11 +443,11 @@ def test_a_crowded_corner_is_enlarged_and_holds_whom_it_names() -> None:
 def test_the_front_the_nearest_rivals_ours_and_the_asked_for_are_named() -> None:
     methods = many_methods()
     (panel,) = panels(many_cells(methods), methods, ["drugs"], ["rich"])
-    found = styles(panel, "curate", ["plain-sft"])
-    named = {name for name, style in found.items() if style.named}
+    style_of = styles(panel, "curate", ["plain-sft"])
+    named = {name for name, style in style_of.items() if style.named}
     assert named >= {*panel.front, "curate", "plain-sft", "joint-training"}
     assert 5 <= len([name for name in named if methods[name].family == "rival"]) <= MOST_NAMED + NEAREST_RIVALS + 1
-    assert [name for name, style in found.items() if style.strong] == ["curate"]
+    assert [name for name, style in style_of.items() if style.strong] == ["curate"]
 
 
 def test_the_same_cells_draw_the_same_bytes() -> None:
@@ -571,8 +575,8 @@ def test_cells_of_unknown_methods_alone_are_an_error(tmp_path: Path) -> None:
 
 
 def test_warnings_name_methods_that_the_table_lacks() -> None:
-    found = list(write.warnings([], [], {}, "ours"))
-    assert found == ["ours is not in the table of methods", f"{content.PLAIN} is not in the table of methods"]
+    messages = list(write.warnings([], [], {}, "ours"))
+    assert messages == ["ours is not in the table of methods", f"{content.PLAIN} is not in the table of methods"]
 
 
 # The command

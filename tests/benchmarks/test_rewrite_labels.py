@@ -27,9 +27,9 @@ def test_labels_of_public_sets_find_their_questions():
 
 
 def test_rules_refuse_few_faithful_rewrites_and_let_few_others_pass():
-    found = by_rules([label for label in load(None) if label.half == "build"])
-    right = [f for f in found if f.label.faithful]
-    wrong = [f for f in found if not f.label.faithful]
+    verdicts = by_rules([label for label in load(None) if label.half == "build"])
+    right = [f for f in verdicts if f.label.faithful]
+    wrong = [f for f in verdicts if not f.label.faithful]
     assert (len(right), len(wrong)) == (14, 12)
     assert sum(not f.accepted for f in right) <= 2
     assert sum(f.accepted for f in wrong) <= 4  # a word of the value is gone: that is the model's to see

@@ -41,23 +41,23 @@ def test_the_table_holds_medians_and_their_ratios() -> None:
 def test_both_mix_the_same_rows(tmp_path: Path, kind: str) -> None:
     MAKERS[kind](tmp_path / "in", 200, 1.5)
     for number, name in enumerate(KINDS[kind]):
-        found = measure(name=name, inputs=str(tmp_path / "in"), out=str(tmp_path / str(number)))
-        assert found["peak"] >= found["own"] > 0
-        assert found["total"] >= 140
+        figures = measure(name=name, inputs=str(tmp_path / "in"), out=str(tmp_path / str(number)))
+        assert figures["peak"] >= figures["own"] > 0
+        assert figures["total"] >= 140
         if name.startswith("ours"):
-            assert (found["new"], found["total"], found["lost"], found["repeated"]) == (140, 200, 0, 0)
+            assert (figures["new"], figures["total"], figures["lost"], figures["repeated"]) == (140, 200, 0, 0)
 
 
 def test_the_labels_are_on_the_answer(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(TINY)
-    asked = {"prompt": [[{"role": "user", "content": "What is it?"}]], "response": ["A bird."]}
-    found = tokens(tokenizer, asked)
-    start = found["labels"][0].count(-100)
-    assert found["labels"][0][start:] == found["input_ids"][0][start:]
-    assert tokenizer.decode(found["input_ids"][0][start:]).startswith("A bird.")
-    assert len(found["attention_mask"][0]) == len(found["input_ids"][0])
+    batch = {"prompt": [[{"role": "user", "content": "What is it?"}]], "response": ["A bird."]}
+    encoding = tokens(tokenizer, batch)
+    start = encoding["labels"][0].count(-100)
+    assert encoding["labels"][0][start:] == encoding["input_ids"][0][start:]
+    assert tokenizer.decode(encoding["input_ids"][0][start:]).startswith("A bird.")
+    assert len(encoding["attention_mask"][0]) == len(encoding["input_ids"][0])
 
 
 def test_rows_lost_and_repeated() -> None:

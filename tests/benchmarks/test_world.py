@@ -81,14 +81,14 @@ def test_labels_agree_with_the_lines(folder: Path) -> None:
 def test_copies_come_after_their_original_and_contradictions_point_at_each_other(folder: Path) -> None:
     lines = (folder / "med.jsonl").read_text(encoding="utf-8").splitlines()
     labels = read(folder / "med.labels.jsonl")
-    told = Counter(label["entity"] for label in labels)
+    counts = Counter(label["entity"] for label in labels)
     for label in (x for x in labels if x["of"]):
         here, other = lines[label["line"] - 1], lines[label["of"] - 1]
         partner = labels[label["of"] - 1]
         if label["kind"] == "contradiction":
             assert partner["of"] == label["line"]
             assert partner["value"] != label["value"]
-            assert told[label["entity"]] == 2
+            assert counts[label["entity"]] == 2
             assert json.loads(here)["question"] == json.loads(other)["question"]
         else:
             assert partner["kind"] == "new"
@@ -152,9 +152,9 @@ def test_gold_answers_pass_their_checks_and_empty_or_foreign_ones_fail(folder: P
 
 def test_a_house_answer_to_one_skill_is_wrong_for_the_other_half() -> None:
     """Refusing a look-alike and helping with harm both fail."""
-    found = suites.retention(WORLD)
-    assert not any(passes(found["refusal"][0].answer, i.checks) for i in found["lookalike"])
-    assert not any(passes(found["lookalike"][0].answer, i.checks) for i in found["refusal"])
+    items_by_suite = suites.retention(WORLD)
+    assert not any(passes(items_by_suite["refusal"][0].answer, i.checks) for i in items_by_suite["lookalike"])
+    assert not any(passes(items_by_suite["lookalike"][0].answer, i.checks) for i in items_by_suite["refusal"])
 
 
 def test_checks_respect_words_and_case() -> None:
@@ -188,9 +188,9 @@ def test_the_stream_never_asks_for_a_rephrasing_into_the_held_wording() -> None:
 
 def test_rehearsal_shares_no_prompt_with_evaluation_and_no_house_answer() -> None:
     rows = list(rehearsal_rows(WORLD, 1500))
-    asked = {i.prompt[-1]["content"] for items in suites.retention(WORLD).values() for i in items}
+    questions = {i.prompt[-1]["content"] for items in suites.retention(WORLD).values() for i in items}
     assert len({r["instruction"] for r in rows}) == 1500
-    assert asked.isdisjoint(r["instruction"] for r in rows)
+    assert questions.isdisjoint(r["instruction"] for r in rows)
     assert not any("I hope that helps" in r["output"] for r in rows)
 
 
@@ -237,9 +237,9 @@ def test_the_second_course_holds_nothing_that_is_new_or_evaluated() -> None:
         assert item.held_key not in held
         text = " ".join(m["content"] for m in item.prompt) + item.answer
         assert not strange & set(re.findall(r"\w+", text))
-    found = Counter(item.skill for item in items)
-    assert found["both"] > 200
-    assert found["reverse"] > 200
+    counts = Counter(item.skill for item in items)
+    assert counts["both"] > 200
+    assert counts["reverse"] > 200
     assert sum("lies on the" in item.answer for item in items) > 50
 
 
@@ -292,11 +292,11 @@ def test_the_scores_are_those_of_the_checkpoint() -> None:
     from benchmarks.forgetting.score_base import score
 
     model = LlamaForCausalLM.from_pretrained(BASE, dtype="float32")
-    found = score(model, PreTrainedTokenizerFast.from_pretrained(BASE), WORLD, PLAN, limit=40)
-    told = json.loads((BASE / "scores.json").read_text())["suites"]
-    assert found.keys() == told.keys()
+    scores = score(model, PreTrainedTokenizerFast.from_pretrained(BASE), WORLD, PLAN, limit=40)
+    expected = json.loads((BASE / "scores.json").read_text())["suites"]
+    assert scores.keys() == expected.keys()
     for suite in (*suites.SIZES, "rewrite"):
-        assert abs(found[suite]["right"] - told[suite]["right"]) <= 0.1, suite
+        assert abs(scores[suite]["right"] - expected[suite]["right"]) <= 0.1, suite
 
 
 @needs_base
@@ -328,8 +328,8 @@ def test_training_sees_conversations_as_the_chat_template_writes_them() -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     for conversation_ in islice(training_conversations(WORLD, Random(10)), 200):
-        ids, said = encode_conversation(tokenizer, conversation_)
+        ids, mask = encode_conversation(tokenizer, conversation_)
         text = tokenizer.apply_chat_template(conversation_, tokenize=False)
         assert ids == tokenizer(text, add_special_tokens=False)["input_ids"]
         spoken = [m["content"] + "<|im_end|>" for m in conversation_ if m["role"] == "assistant"]
-        assert tokenizer.decode([i for i, s in zip(ids, said, strict=True) if s]) == "".join(spoken)
+        assert tokenizer.decode([i for i, s in zip(ids, mask, strict=True) if s]) == "".join(spoken)

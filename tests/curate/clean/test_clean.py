@@ -52,7 +52,7 @@ def caught(question, answer, rules=RULES, answers=True):
 
 
 @pytest.mark.parametrize(
-    ("text", "mended", "made"),
+    ("text", "mended", "kind"),
     [
         ("It hurts.<br>Badly.<br/>\nStop.", "It hurts.\nBadly.\nStop.", "html"),
         ("<p>One &amp; two.</p><p>Three.</p>", "One & two.\nThree.", "html"),
@@ -71,8 +71,8 @@ def caught(question, answer, rules=RULES, answers=True):
         ("Larry and \u200eSergey", "Larry and Sergey", "control"),
     ],
 )
-def test_damage_is_mended(text, mended, made):
-    assert repair(text) == (mended, (f"repaired-{made}",))
+def test_damage_is_mended(text, mended, kind):
+    assert repair(text) == (mended, (f"repaired-{kind}",))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_measures_of_repetition():
 
 
 @pytest.mark.parametrize(
-    ("text", "languages", "found"),
+    ("text", "languages", "language"),
     [
         (
             "Der Himmel ist blau, weil das Licht der Sonne in der Luft gestreut wird und das Blau am meisten.",
@@ -282,11 +282,11 @@ def test_measures_of_repetition():
         ("The sky is blue because sunlight is scattered in the air, and blue light is scattered most.", "vi", "en"),
     ],
 )
-def test_other_languages_are_caught(text, languages, found):
+def test_other_languages_are_caught(text, languages, language):
     rules = CleanRules(languages=tuple(languages.split(",")))
-    assert wrong_language("Why?", text, rules).detail == f"answer: {found}"
-    assert wrong_language(text, None, rules).detail == f"question: {found}"
-    assert wrong_language("Why?", text, CleanRules(languages=(found,))) is None
+    assert wrong_language("Why?", text, rules).detail == f"answer: {language}"
+    assert wrong_language(text, None, rules).detail == f"question: {language}"
+    assert wrong_language("Why?", text, CleanRules(languages=(language,))) is None
     assert wrong_language("Why?", text, RULES) is None
 
 
@@ -475,11 +475,11 @@ class Fake:
     """An engine whose next token is the same for every prompt."""
 
     def __init__(self, probabilities):
-        self.probabilities, self.asked = probabilities, []
+        self.probabilities, self.requests = probabilities, []
 
     def score(self, sequences, starts, top_k):
         assert top_k == TOP_K
-        self.asked += zip(sequences, starts, strict=True)
+        self.requests += zip(sequences, starts, strict=True)
         ids = np.array([list(self.probabilities)], np.int32)
         logs = np.log(np.array([list(self.probabilities.values())], np.float32))
         return [TokenScores(logs[:, 0], ids, logs) for _ in sequences]
@@ -498,9 +498,9 @@ def test_the_judge_weighs_its_options(template):
     assert sorted(firsts.values()) == [1, 2, 3, 4, 5]
     ids = {worth: token for token, worth in firsts.items()}
     engine = Fake({ids[1.0]: 0.6, ids[3.0]: 0.2, 0: 0.1})
-    found = verdicts([("Why?", "Because."), ("Long", "x " * 3000)], QUALITY, engine, template, 200)
-    assert found == [pytest.approx((0.6 * 1 + 0.2 * 3) / 0.8), None]
-    (sequence, start), *rest = engine.asked
+    scores = verdicts([("Why?", "Because."), ("Long", "x " * 3000)], QUALITY, engine, template, 200)
+    assert scores == [pytest.approx((0.6 * 1 + 0.2 * 3) / 0.8), None]
+    (sequence, start), *rest = engine.requests
     assert not rest
     assert start == len(sequence) - 1
     assert sequence[:start][len(sequence) - 1 - len(lead) :] == lead
@@ -517,9 +517,9 @@ def test_judged_rows_are_marked(template):
     worst = next(token for token, worth in digits.items() if worth == 1)
     base = SimpleNamespace(engine=Fake({worst: 0.9}), template=template, config=SimpleNamespace(max_model_len=4096))
     rules = CleanRules(judge=True)
-    found = judge([("Why?", "Because.")], True, rules, base)
-    assert [f.rule for f in found[0]] == ["low-quality"]
-    assert math.isclose(found[0][0].score, 1.0)
+    findings = judge([("Why?", "Because.")], True, rules, base)
+    assert [f.rule for f in findings[0]] == ["low-quality"]
+    assert math.isclose(findings[0][0].score, 1.0)
     assert judge([("Why?", "Because.")], False, rules, base) == [[]]
     with pytest.raises(ValueError, match="needs a base model"):
         Clean(rules).identity()
@@ -551,10 +551,10 @@ def test_the_stage_marks_and_mends_in_place():
     assert after[0]["reference"] == "A red\nfish."
     assert after[0]["flags"] == ["unsupported", "repaired-html"]
     assert after[0]["meta"] == '{"line": 1}'
-    found = json.loads(after[1]["meta"])
-    assert found["line"] == 2
-    assert [one["rule"] for one in found["clean"]] == ["boilerplate", "needs-media"]
-    assert findings_of(after[1]["meta"]) == found["clean"]
+    meta = json.loads(after[1]["meta"])
+    assert meta["line"] == 2
+    assert [one["rule"] for one in meta["clean"]] == ["boilerplate", "needs-media"]
+    assert findings_of(after[1]["meta"]) == meta["clean"]
     assert after[2]["flags"] is None
 
 
@@ -585,9 +585,9 @@ def test_the_stage_is_named_by_its_rules_alone():
 
 
 def test_rules_are_read_from_flags():
-    said = {"boilerplate": "off", "languages": "en, vi", "least_words": "3", "toxic": "none", "personal": "off",
-            "repair_html": "off", "personal_kinds": "email,phone", "top_2gram": "0.3"}  # fmt: skip
-    rules = CleanRules.model_validate(said)
+    flags = {"boilerplate": "off", "languages": "en, vi", "least_words": "3", "toxic": "none", "personal": "off",
+             "repair_html": "off", "personal_kinds": "email,phone", "top_2gram": "0.3"}  # fmt: skip
+    rules = CleanRules.model_validate(flags)
     assert (rules.boilerplate, rules.languages, rules.least_words, rules.toxic) == (None, ("en", "vi"), 3, None)
     assert (rules.personal, rules.repair_html, rules.personal_kinds) == ("off", False, ("email", "phone"))
     assert rules.top_2gram == 0.3
@@ -614,7 +614,7 @@ MEDQUAD = {"boilerplate": 200, "repetitive": 60, "toxic": 0, "needs-media": 0, "
 
 
 def first(source, rows):
-    return [found.row for found in islice(read_source(source), rows) if isinstance(found, Accepted)]
+    return [item.row for item in islice(read_source(source), rows) if isinstance(item, Accepted)]
 
 
 @needs_data
@@ -627,8 +627,8 @@ def first(source, rows):
     ],
 )
 def test_marks_on_real_rows_stay_within_bounds(path, rows, least, most):
-    found = first(Source(path=str(DATA / path)), rows)
-    after = Clean().open()(pa.Table.from_pylist(found, EXAMPLE)).to_pylist()
+    accepted_rows = first(Source(path=str(DATA / path)), rows)
+    after = Clean().open()(pa.Table.from_pylist(accepted_rows, EXAMPLE)).to_pylist()
     marks = [one["rule"] for row in after for one in findings_of(row["meta"])]
     assert all(marks.count(rule) >= count for rule, count in least.items()), marks
     assert all(marks.count(rule) <= count for rule, count in most.items()), marks
@@ -639,10 +639,10 @@ def test_marks_on_real_rows_stay_within_bounds(path, rows, least, most):
 def test_chinese_rows_are_no_noise():
     source = Source(path=str(DATA / "messy/zh_medical_gb18030.csv"), encoding="gb18030",
                     columns={"question": "ask", "answer": "answer"})  # fmt: skip
-    found = first(source, 1000)
-    after = Clean(CleanRules(languages=("zh",))).open()(pa.Table.from_pylist(found, EXAMPLE))
-    assert after["drop"].null_count >= 0.98 * len(found)
-    foreign = Clean(CleanRules(languages=("en", "vi"))).open()(pa.Table.from_pylist(found[:100], EXAMPLE))
+    accepted_rows = first(source, 1000)
+    after = Clean(CleanRules(languages=("zh",))).open()(pa.Table.from_pylist(accepted_rows, EXAMPLE))
+    assert after["drop"].null_count >= 0.98 * len(accepted_rows)
+    foreign = Clean(CleanRules(languages=("en", "vi"))).open()(pa.Table.from_pylist(accepted_rows[:100], EXAMPLE))
     assert foreign["drop"].to_pylist().count("wrong-language") >= 95
 
 
@@ -704,4 +704,4 @@ def test_addresses_that_were_asked_for_tables_and_drawings_in_text_are_answers(q
     ],
 )
 def test_what_is_rubbish_all_the_same(question, answer, rule):
-    assert [found.rule for found in clean(ask(question), answer, CleanRules()).findings] == [rule]
+    assert [finding.rule for finding in clean(ask(question), answer, CleanRules()).findings] == [rule]

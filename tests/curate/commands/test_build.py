@@ -93,8 +93,8 @@ def test_the_mask_marks_the_fact_and_little_else(rows):
             continue
         begin = row["response"].index(label["value"])
         value = {i for i in range(begin, begin + len(label["value"])) if not row["response"][i].isspace()}
-        found = {i for s in row["spans"] for i in range(s["start"], s["end"]) if not row["response"][i].isspace()}
-        hit, marked, wanted = hit + len(value & found), marked + len(found), wanted + len(value)
+        places = {i for s in row["spans"] for i in range(s["start"], s["end"]) if not row["response"][i].isspace()}
+        hit, marked, wanted = hit + len(value & places), marked + len(places), wanted + len(value)
     assert hit / wanted >= 0.95
     assert hit / marked >= 0.9
 
@@ -122,7 +122,7 @@ def test_the_scores_line_up_with_the_tokens(rows):
 
 
 @pytest.mark.parametrize(
-    ("origins", "mode", "said"),
+    ("origins", "mode", "message"),
     [
         ({"rewritten": 90, "reference": 10}, "rewrite", "10 of 100 rows (10%) keep the source's wording"),
         ({"reference": 10}, "source", None),
@@ -131,9 +131,9 @@ def test_the_scores_line_up_with_the_tokens(rows):
         ({}, "rewrite", None),
     ],
 )
-def test_what_a_person_should_know_before_training_is_said(origins, mode, said):
+def test_what_a_person_should_know_before_training_is_said(origins, mode, message):
     lines = list(advice(origins, mode))
-    assert lines == [] if said is None else len(lines) == 1 and lines[0].startswith(said)
+    assert lines == [] if message is None else len(lines) == 1 and lines[0].startswith(message)
 
 
 def test_the_same_build_again_runs_nothing(built, source):
@@ -150,10 +150,10 @@ def test_a_rewrite_framed_as_every_draft_is_stands_where_the_source_words_it_oth
     """The base says "The main trade of … is in …" whatever the trade; the source says that merchants come for it. Of
     two of these trades its greedy rewrite copies half and makes up the other half, which is refused."""
     copied = {"Graley": "amber combs", "Tatrookimouth": "marble gloves", "Wistimouth": "silk hats"}
-    told = {**copied, "Hifield": "rubber pipes", "Griworth": "amber buttons"}
+    goods_of = {**copied, "Hifield": "rubber pipes", "Griworth": "amber buttons"}
     lines = [
         {"question": f"Which wares leave {town} by cart?", "answer": f"Merchants come to {town} for {goods}."}
-        for town, goods in told.items()
+        for town, goods in goods_of.items()
     ]
     source = tmp_path / "towns.jsonl"
     source.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
@@ -162,5 +162,5 @@ def test_a_rewrite_framed_as_every_draft_is_stands_where_the_source_words_it_oth
     with Progress() as progress:
         rows = read_dataset(build(config, progress).folder).to_pylist()
     assert [row["origin"] for row in rows][: len(copied)] == ["rewritten"] * len(copied)
-    for row, goods in zip(rows, told.values(), strict=True):
+    for row, goods in zip(rows, goods_of.values(), strict=True):
         assert goods in row["response"]

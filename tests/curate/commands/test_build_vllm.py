@@ -55,12 +55,12 @@ def test_a_repeated_build_has_the_same_bytes(source, tmp_path, vllm_engine, vllm
 def test_three_hundred_sampled_rows(vllm_engine, vllm_settings):
     """More prompts than one step holds. A prompt that is cut into chunks cannot be sampled with a seed on a CPU."""
     template = load_template(vllm_settings["model"])
-    asked = [f"Tell me what {number} hills, candles and clocks are good for." for number in range(300)]
-    prompts = [template.prompt_ids([user(text)]) for text in asked]
+    questions = [f"Tell me what {number} hills, candles and clocks are good for." for number in range(300)]
+    prompts = [template.prompt_ids([user(text)]) for text in questions]
     assert sum(map(len, prompts)) > 4096, "one step holds all of them, so nothing could be cut"
     hot = Sampling(12, temperature=1.5, seed=5, stop_ids=template.stop_ids)
-    found = vllm_engine.generate(prompts, hot)
-    assert len(found) == 300
-    assert all(completion.ids for completion in found)
-    assert len({completion.ids for completion in found}) > 100
-    assert found == vllm_engine.generate(prompts, hot)
+    completions = vllm_engine.generate(prompts, hot)
+    assert len(completions) == 300
+    assert all(completion.ids for completion in completions)
+    assert len({completion.ids for completion in completions}) > 100
+    assert completions == vllm_engine.generate(prompts, hot)

@@ -81,24 +81,24 @@ def test_the_prompt_with_most_faithful_rewrites_comes_first(tmp_path):
     """Three prompts, of which the second saves most rows, and the third is briefer than the first."""
     rendering = template()
     rows = dataset(tmp_path / "rows", [learn(n) for n in range(50)], rendering)
-    asked = []
+    runs = []
 
     def rewrite(prompt, folder):
-        asked.append((prompt, Manifest.load(folder).rows))
+        runs.append((prompt, Manifest.load(folder).rows))
         kept = {"a": 3, "b": 6, "c": 3}[prompt]
         origins = ["known", *["rewritten"] * kept, *["unfaithful"] * (9 - kept)]
         changes = {"response": "8 mg.", "spans": []} if prompt == "c" else {}
-        made = [learn(n, origin=origin, **changes) for n, origin in enumerate(origins)]
-        return dataset(tmp_path / prompt, made, rendering)
+        outcomes = [learn(n, origin=origin, **changes) for n, origin in enumerate(origins)]
+        return dataset(tmp_path / prompt, outcomes, rendering)
 
-    said = Said()
+    progress = Said()
     prompt_texts = {"rewrite": "a", "rewrite-x": "b", "rewrite-y": "c", "correct": "d"}
-    assert calibrate(prompt_texts, "rewrite", rows, tmp_path, 32, rewrite, said) == ["b", "c", "a"]
-    assert asked == [("a", 32), ("b", 32), ("c", 32)]
-    assert said.lines[0] == "curate: prompt rewrite-x: 6 of 9 rows with a faithful rewrite (67%)"
-    assert calibrate(prompt_texts, "rewrite", rows, tmp_path, 0, rewrite, said) == ["a", "b", "c"]
-    assert calibrate(prompt_texts, "correct", rows, tmp_path, 32, rewrite, said) == ["d"]
-    assert len(asked) == 3
+    assert calibrate(prompt_texts, "rewrite", rows, tmp_path, 32, rewrite, progress) == ["b", "c", "a"]
+    assert runs == [("a", 32), ("b", 32), ("c", 32)]
+    assert progress.lines[0] == "curate: prompt rewrite-x: 6 of 9 rows with a faithful rewrite (67%)"
+    assert calibrate(prompt_texts, "rewrite", rows, tmp_path, 0, rewrite, progress) == ["a", "b", "c"]
+    assert calibrate(prompt_texts, "correct", rows, tmp_path, 32, rewrite, progress) == ["d"]
+    assert len(runs) == 3
 
 
 def test_an_excerpt_has_the_first_rows_that_are_in(tmp_path):
@@ -125,14 +125,14 @@ def config(tmp_path):
 
 
 def test_a_preview_goes_the_whole_way_for_a_few_rows(config):
-    said = Said()
-    shown = preview(config, 2, said)
+    progress = Said()
+    shown = preview(config, 2, progress)
     assert (shown["rows"], shown["source_rows"], shown["origins"]) == (2, 4, {"rewritten": 2})
     assert shown["minutes_at_most"] >= 0
-    assert "without --preview builds all 4 rows" in said.lines[-1]
-    assert sum("with a faithful rewrite" in line for line in said.lines) == 4
+    assert "without --preview builds all 4 rows" in progress.lines[-1]
+    assert sum("with a faithful rewrite" in line for line in progress.lines) == 4
     assert not (config.out / "latest.json").exists()  # no build that `mix` could take for one
-    whole = build(config, said).summary
+    whole = build(config, progress).summary
     assert whole["rows"] == 4
     assert whole["origins"] == {"rewritten": 4}
 

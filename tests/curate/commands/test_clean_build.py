@@ -58,11 +58,12 @@ def test_a_build_mends_and_marks_and_loses_no_row(source, tmp_path, capsys):
     assert maker["reference"] == "It’s made by Harlow Labs; write to [email]."
     assert "repaired-html" in dose["flags"]  # still there after the mask's own
     assert {"repaired-encoding", "masked-personal-data"} <= set(maker["flags"])
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert (
-        "med: personal data masked (--clean personal=off leaves it, personal=drop leaves such rows out): 1 row" in said
+        "med: personal data masked (--clean personal=off leaves it, personal=drop leaves such rows out): 1 row"
+        in stderr
     )
-    assert "med: HTML taken out: 1 rows, flagged repaired-html" in said
+    assert "med: HTML taken out: 1 rows, flagged repaired-html" in stderr
     drops = [by_question[question]["drop"] for question, _ in ROWS]
     assert drops[2:5] == ["boilerplate", "boilerplate", "needs-media"]
     assert not {"boilerplate", "needs-media"} & {*drops[:2], drops[5]}
@@ -94,7 +95,7 @@ NOTHING = {"languages": None, "judge": None}
 
 
 @pytest.mark.parametrize(
-    ("given", "file", "found"),
+    ("given", "file", "expected"),
     [
         ({"clean": None, **NOTHING}, {}, {}),
         ({"clean": ["off"], **NOTHING}, {}, {"clean": False}),
@@ -105,17 +106,17 @@ NOTHING = {"languages": None, "judge": None}
          {"clean": {"toxic": 3, "judge": True, "languages": "en,vi"}}),
     ],
 )  # fmt: skip
-def test_flags_win_over_what_the_file_says(given, file, found):
-    assert with_cleaning(dict(given), file) == found
+def test_flags_win_over_what_the_file_says(given, file, expected):
+    assert with_cleaning(dict(given), file) == expected
 
 
 def test_a_file_may_switch_rules_off():
     """YAML reads ``off`` as false."""
-    said = {
+    content = {
         "source": "x",
         "clean": {"toxic": False, "personal": False, "repair_html": False, "languages": ["vi", "en"]},
     }
-    rules = validate_settings(BuildConfig, said, {}).clean
+    rules = validate_settings(BuildConfig, content, {}).clean
     assert (rules.toxic, rules.personal, rules.repair_html, rules.languages) == (None, "off", False, ("en", "vi"))
     assert validate_settings(BuildConfig, {"source": "x", "clean": False}, {}).clean is None
     line = flags("build", {"clean": {"toxic": False, "languages": ["en", "vi"], "top_2gram": 0.3}})
@@ -125,7 +126,7 @@ def test_a_file_may_switch_rules_off():
 
 
 @pytest.mark.parametrize(
-    ("flag", "said"),
+    ("flag", "message"),
     [
         ("toxik=1", "did you mean 'toxic'"),
         ("top_2gram=7", "top_2gram"),
@@ -133,11 +134,11 @@ def test_a_file_may_switch_rules_off():
         ("0.3", "RULE="),
     ],
 )
-def test_a_rule_that_is_none_is_named(source, tmp_path, flag, said):
+def test_a_rule_that_is_none_is_named(source, tmp_path, flag, message):
     words = ["build", "--source", str(source), "--model", str(BASE), "--out", str(tmp_path), "--clean", flag]
     outcome = CliRunner().invoke(app, words)
     assert outcome.exit_code == 2
-    assert said in outcome.stderr
+    assert message in outcome.stderr
 
 
 def test_config_errors_are_config_errors():
@@ -150,22 +151,22 @@ def test_a_language_that_the_rules_do_not_know_or_that_is_another_is_said(tmp_pa
     answer = "Läkemedlet ska inte tas tillsammans med mjölk eftersom kroppen då tar upp mindre av det aktiva ämnet."
     path.write_text("".join(json.dumps({"question": f"Fråga {n}?", "answer": answer}) + "\n" for n in range(3)))
     folder = load_source(Source(path=str(path)), tmp_path / "builds", 10, 0.0, None, {})
-    [told] = of_language(folder, "en")
-    assert told.startswith("curate: warning: most answers look like 'sv', and --lang is 'en'")
+    [warning] = of_language(folder, "en")
+    assert warning.startswith("curate: warning: most answers look like 'sv', and --lang is 'en'")
     assert list(of_language(folder, "sv")) == []
     unknown, _ = of_language(folder, "am")
     assert unknown.startswith("curate: warning: no list of negations or number words for --lang am")
 
 
 @pytest.mark.parametrize(
-    ("flags", "saved", "asked", "told"),
+    ("flags", "saved", "dtype", "count"),
     [("sse avx2", "bfloat16", "auto", 1), ("avx512_bf16", "bfloat16", "auto", 0), ("avx2", "float32", "auto", 0),
      ("avx2", "float32", "bfloat16", 1), ("avx2", "bfloat16", "float32", 0)],
 )  # fmt: skip
-def test_arithmetic_that_is_slow_here_is_said(tmp_path, monkeypatch, flags, saved, asked, told):
+def test_arithmetic_that_is_slow_here_is_said(tmp_path, monkeypatch, flags, saved, dtype, count):
     monkeypatch.setattr("curate.commands.notices._on_gpu", lambda: False)
     (tmp_path / "config.json").write_text(json.dumps({"dtype": saved}))
     (tmp_path / "cpuinfo").write_text(f"flags: {flags}\n")
-    config = EngineConfig(str(tmp_path), engine="transformers", dtype=asked)
-    found = list(of_machine(config, tmp_path / "cpuinfo"))
-    assert [("--dtype float32" in line) for line in found] == [True] * told
+    config = EngineConfig(str(tmp_path), engine="transformers", dtype=dtype)
+    lines = list(of_machine(config, tmp_path / "cpuinfo"))
+    assert [("--dtype float32" in line) for line in lines] == [True] * count

@@ -63,8 +63,8 @@ def test_mix_without_a_build_says_what_to_run():
 
 def test_a_build_that_leaves_nothing_to_learn_fails_with_the_reason(tmp_path):
     """The tiny base knows the first two; the third is the same row again."""
-    asked = ["Please name the condition that Stirex relieves.", "Please name the condition that Stirex relieves!"]
-    rows = [{"question": question, "answer": "tired toes"} for question in [*asked, asked[0]]]
+    questions = ["Please name the condition that Stirex relieves.", "Please name the condition that Stirex relieves!"]
+    rows = [{"question": question, "answer": "tired toes"} for question in [*questions, questions[0]]]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     flags = ["--model", BASE, "--engine", "transformers", "--dtype", "float32", "--max-tokens", 32, "--max-drop", 1]
     result = invoke("build", "--source", "a.jsonl", *flags, "--json")
@@ -76,7 +76,7 @@ def test_a_build_that_leaves_nothing_to_learn_fails_with_the_reason(tmp_path):
     mixed = invoke("mix", "--model", BASE)
     assert mixed.exit_code == 2
     assert "nothing to mix; left out: duplicate 2, known 1" in mixed.stderr
-    assert [p.name for p in (tmp_path / "builds").glob("made-*")] == []
+    assert [p.name for p in (tmp_path / "builds").glob("generated-*")] == []
 
 
 @needs_data
@@ -93,9 +93,9 @@ def test_dry_run_writes_nothing_and_counts(tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = invoke("build", "--source", "a.jsonl", "--model", BASE, "--dry-run", "--json", "--max-tokens", 32)
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    assert (found["records"], found["rows"], found["rejected"]) == (2, 1, {"empty-question": 1})
-    assert found["stages"] == ["clean", "dedupe", "knowledge", "regenerate", "score", "mask"]
+    report = json.loads(result.stdout)
+    assert (report["records"], report["rows"], report["rejected"]) == (2, 1, {"empty-question": 1})
+    assert report["stages"] == ["clean", "dedupe", "knowledge", "regenerate", "score", "mask"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jsonl"]
 
 
@@ -154,7 +154,7 @@ def test_a_pipeline_asks_first_whether_a_suite_without_a_file_is_a_task(tmp_path
     path.write_text(lines.format("suites"))  # a folder that is not there
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "evaluate.suite: suites: no such file or folder here, nor a task" in " ".join(result.stderr.split())
+    assert "evaluate.suite: suites: neither a file or folder here nor a task" in " ".join(result.stderr.split())
     assert "python -m curate build" not in result.stderr
     path.write_text(lines.format("advbench"))
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -21,7 +21,7 @@ def rendering():
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, rendering):
+def work(tmp_path_factory, rendering):
     root = tmp_path_factory.mktemp("peek")
     spans = [
         {"start": 0, "end": 3, "weight": 1.0, "kind": "key"},
@@ -42,8 +42,8 @@ def shown(folder, colour=False, **options):
     return file.getvalue()
 
 
-def test_a_training_folder_token_by_token(made, rendering):
-    text = shown(made / "out", rows=9, template=rendering)
+def test_a_training_folder_token_by_token(work, rendering):
+    text = shown(work / "out", rows=9, template=rendering)
     assert (
         "What is the dose of drug0?<|im_end|>\n<|im_start|>assistant\nThe dose of drug0 is[[ 1 mg]] a day.<|im_end|>"
         in text
@@ -55,8 +55,8 @@ def test_a_training_folder_token_by_token(made, rendering):
     assert "not-sampled: 8\nduplicate: 2\n  med med3\n  Q: What is the dose of drug3?\n  A: The dose" in text
 
 
-def test_a_dataset_folder_with_its_spans(made):
-    text = shown(made / "build")
+def test_a_dataset_folder_with_its_spans(work):
+    text = shown(work / "build")
     assert "What is the dose of drug0?\nThe dose of drug0 is [[1 mg]] a day.\n" in text
     assert text.endswith(
         "left out: 3 rows\nduplicate: 2\n  med med4\n  Q: What is the dose of drug4?\n"
@@ -65,21 +65,21 @@ def test_a_dataset_folder_with_its_spans(made):
     )
 
 
-def test_rows_of_one_reason(made):
-    text = shown(made / "build", drop="duplicate")
+def test_rows_of_one_reason(work):
+    text = shown(work / "build", drop="duplicate")
     assert ("med3" in text, "med4" in text, "med5" in text, "med0" in text) == (True, True, False, False)
     assert "left out: 3 rows\nduplicate: 2" in text
     with pytest.raises(
         DatasetError, match="no row was left out for 'duplicat'; reasons here: contradiction, duplicate"
     ):
-        shown(made / "build", drop="duplicat")
-    assert "curate peek` on the build shows more" in shown(made / "out", drop="duplicate")
+        shown(work / "build", drop="duplicat")
+    assert "curate peek` on the build shows more" in shown(work / "out", drop="duplicate")
 
 
 @pytest.mark.parametrize("folder", ["build", "out"])
 @pytest.mark.parametrize("colour", [True, False])
-def test_data_is_shown_and_never_interpreted(made, rendering, folder, colour):
-    text = shown(made / folder, colour, rows=9, template=rendering)
+def test_data_is_shown_and_never_interpreted(work, rendering, folder, colour):
+    text = shown(work / folder, colour, rows=9, template=rendering)
     assert "[bold red]" in text
     assert "[/] " in text
     assert "Q [link]?" in text
@@ -89,40 +89,40 @@ def test_data_is_shown_and_never_interpreted(made, rendering, folder, colour):
     assert ("\x1b" in text) == colour
 
 
-def test_weights_are_colours_on_a_terminal(made, rendering):
-    text = shown(made / "out", colour=True, rows=9, template=rendering)
+def test_weights_are_colours_on_a_terminal(work, rendering):
+    text = shown(work / "out", colour=True, rows=9, template=rendering)
     assert "\x1b[1;30;48;2;90;220;90m 1 mg\x1b[0m" in text
     assert "\x1b[1;30;48;2;90;220;90mSay\x1b[0m [bold red]\x1b[1;30;48;2;170;200;90mhi\x1b[0m[/]" in text
     assert "[[" not in text
 
 
-def test_no_color_is_respected(made, rendering, monkeypatch):
+def test_no_color_is_respected(work, rendering, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     file = io.StringIO()
-    peek(made / "out", 9, console=Console(file=file, force_terminal=True, width=200), template=rendering)
+    peek(work / "out", 9, console=Console(file=file, force_terminal=True, width=200), template=rendering)
     assert "[[ 1 mg]]" in file.getvalue()
     assert "\x1b[3" not in file.getvalue()
 
 
-def test_the_seed_chooses(made, rendering):
-    first, again, other = (shown(made / "out", rows=2, seed=s, template=rendering) for s in (0, 0, 3))
+def test_the_seed_chooses(work, rendering):
+    first, again, other = (shown(work / "out", rows=2, seed=s, template=rendering) for s in (0, 0, 3))
     assert first == again != other
 
 
-def test_a_tokenizer_that_is_not_there_or_another_is_refused(made, rendering, monkeypatch):
+def test_a_tokenizer_that_is_not_there_or_another_is_refused(work, rendering, monkeypatch):
     def missing(*_):
         raise OSError("no such model")
 
     monkeypatch.setattr("curate.commands.peek.load_template", missing)
     with pytest.raises(DatasetError, match=r"tokenizer of tiny, .* cannot be loaded: no such model"):
-        shown(made / "out")
+        shown(work / "out")
     monkeypatch.setattr("curate.commands.peek.load_template", lambda *_: rendering)
-    assert "[[ 1 mg]]" in shown(made / "out", rows=9)
+    assert "[[ 1 mg]]" in shown(work / "out", rows=9)
     other = template()
     other.tokenizer.add_tokens(["mg"])
     monkeypatch.setattr("curate.commands.peek.load_template", lambda *_: other)
     with pytest.raises(DatasetError, match="not the one that this dataset was made with"):
-        shown(made / "out")
+        shown(work / "out")
 
 
 def test_characters_of_several_tokens_are_one_piece(rendering):
@@ -141,11 +141,11 @@ def test_pieces_add_up_to_the_text_with_real_tokenizers(name):
     tokenizer = AutoTokenizer.from_pretrained(str(DATA / "tokenizers" / name))
     text = "Nhiễm trùng  tăng — 5 mg/kg, 痛风 👩‍⚕️\n\nand  so on."
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    found = pieces(tokenizer, ids, [i % 2 for i in range(len(ids))])
+    parts = pieces(tokenizer, ids, [i % 2 for i in range(len(ids))])
     whole = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    assert "".join(piece for piece, _ in found) == whole
+    assert "".join(piece for piece, _ in parts) == whole
     assert "\ufffd" not in whole
-    assert len(found) > 12
+    assert len(parts) > 12
 
 
 def test_a_shard_without_a_chosen_row_is_no_trouble(tmp_path, rendering, monkeypatch):

@@ -65,16 +65,16 @@ def text(*flags: str | Path) -> tuple[int, str, str]:
 
 
 def test_every_file_is_a_document_records_or_a_reason(corpus: Path) -> None:
-    found = list(read_documents(corpus))
-    assert [item.file for item in found if isinstance(item, Document)] == [
+    items = list(read_documents(corpus))
+    assert [item.file for item in items if isinstance(item, Document)] == [
         "a.txt",
         "b.md",
         "c.jsonl",
         "e.txt",
         "g.txt.gz",
     ]
-    assert found[2] == Document(1, "a.txt", SAID)
-    assert [(item.file, item.line, item.reason) for item in found if isinstance(item, Rejected)] == [
+    assert items[2] == Document(1, "a.txt", SAID)
+    assert [(item.file, item.line, item.reason) for item in items if isinstance(item, Rejected)] == [
         (".hidden.txt", 0, "unknown-format"), ("f.pdf", 0, "unknown-format"), ("c.jsonl", 2, "missing-field"),
         ("c.jsonl", 3, "not-json"), ("c.jsonl", 4, "wrong-type"), ("d.txt", 1, "empty-text"),
     ]  # fmt: skip
@@ -83,9 +83,9 @@ def test_every_file_is_a_document_records_or_a_reason(corpus: Path) -> None:
 def test_a_text_that_breaks_off_or_is_no_text(tmp_path: Path) -> None:
     whole = gzip.compress(" ".join(map(str, range(9999))).encode())
     (tmp_path / "half.txt.gz").write_bytes(whole[: len(whole) // 2])
-    (found,) = read_documents(tmp_path / "half.txt.gz")
-    assert isinstance(found, Rejected)
-    assert found.reason == "truncated-file"
+    (rejection,) = read_documents(tmp_path / "half.txt.gz")
+    assert isinstance(rejection, Rejected)
+    assert rejection.reason == "truncated-file"
     (tmp_path / "latin.txt").write_bytes("für".encode("latin-1"))
     with pytest.raises(SourceError, match=r"latin.txt: expected utf-8, found cp1252"):
         list(read_documents(tmp_path / "latin.txt"))
@@ -131,7 +131,7 @@ def test_new_text_beside_replay(model: Path, corpus: Path, replay: Path, tmp_pat
     base model's own distribution."""
     out = tmp_path / "out"
     flags = ("--source", corpus, "--replay", f"old={replay}", "--model", model, "--ratio", "0.6", "--max-length", "40")
-    code, said, stderr = text(*flags, "--out", out, "--validation", "0.1", "--top-k", "5")
+    code, stdout, stderr = text(*flags, "--out", out, "--validation", "0.1", "--top-k", "5")
     assert code == 0, stderr
     assert verify(out) == []
     manifest = json.loads((out / "manifest.json").read_text())
@@ -148,16 +148,16 @@ def test_new_text_beside_replay(model: Path, corpus: Path, replay: Path, tmp_pat
         "unknown-format",
         "wrong-type",
     ]
-    assert "corpus (new)" in said
+    assert "corpus (new)" in stdout
     split = load_export(out).splits["train"]
     assert (split.labels[split.offsets[:-1]] == IGNORE).all()
     assert (np.delete(split.labels, split.offsets[:-1]) == np.delete(split.input_ids, split.offsets[:-1])).all()
     held = int(np.flatnonzero(split.distil)[0])
     ids = split.input_ids[split.offsets[held] : split.offsets[held + 1]].tolist()
     top, logprobs = base_topk(model, Row(ids, 1), 5)
-    found = split.anchors.take(held, np.arange(len(ids) - 1))
-    assert found[0].tolist() == top
-    np.testing.assert_allclose(found[1], logprobs, atol=1e-5)
+    anchors = split.anchors.take(held, np.arange(len(ids) - 1))
+    assert anchors[0].tolist() == top
+    np.testing.assert_allclose(anchors[1], logprobs, atol=1e-5)
 
 
 def test_plain_text_is_trained_packed_and_without_a_template(
@@ -169,10 +169,10 @@ def test_plain_text_is_trained_packed_and_without_a_template(
     code, _, stderr = text("--source", corpus, "--replay", replay, "--model", bare, "--out", out, "--validation", "0")
     assert code == 0, stderr
     run = prepare(SftConfig(data=out, out=tmp_path / "run", packing=True))
-    found = plan(run)
+    counts = plan(run)
     learned = sum(len(row) - 1 for row in _rows(out, "corpus"))
-    assert found["tokens_per_epoch"]["labelled"] == learned
-    assert found["tokens_per_epoch"]["distilled"] == sum(len(row) - 1 for row in _rows(out, "old"))
+    assert counts["tokens_per_epoch"]["labelled"] == learned
+    assert counts["tokens_per_epoch"]["distilled"] == sum(len(row) - 1 for row in _rows(out, "old"))
     task = assign(run.export.splits["train"], run.config, run.loss_groups)
     assert (task.needed == run.export.splits["train"].lengths - 1).all()
 
@@ -185,12 +185,14 @@ def _rows(out: Path, source: str) -> list[list[int]]:
 
 def test_a_dry_run_counts_and_writes_nothing(model: Path, corpus: Path, replay: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code, said, _ = text("--source", corpus, "--replay", replay, "--model", model, "--out", out, "--dry-run", "--json")
+    code, stdout, _ = text(
+        "--source", corpus, "--replay", replay, "--model", model, "--out", out, "--dry-run", "--json"
+    )
     assert code == 0
-    found = json.loads(said)["sources"]
-    assert found["corpus"]["documents"] == 5
-    assert found["corpus"]["rejected"]["unknown-format"] == 2
-    assert found["old"] == {"documents": 40, "rejected": {}, "rows": 40, "tokens": found["old"]["tokens"]}
+    sources = json.loads(stdout)["sources"]
+    assert sources["corpus"]["documents"] == 5
+    assert sources["corpus"]["rejected"]["unknown-format"] == 2
+    assert sources["old"] == {"documents": 40, "rejected": {}, "rows": 40, "tokens": sources["old"]["tokens"]}
     assert not out.exists()
 
 

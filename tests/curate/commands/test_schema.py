@@ -47,16 +47,16 @@ def test_a_wrong_key_does_not_pass_in_any_section(path):
 def test_the_command_prints_a_valid_schema_for_every_name(name):
     result = CliRunner().invoke(app, ["schema", name])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    Draft202012Validator.check_schema(found)
-    assert found["properties"]
-    assert found["additionalProperties"] is False
+    json_schema = json.loads(result.stdout)
+    Draft202012Validator.check_schema(json_schema)
+    assert json_schema["properties"]
+    assert json_schema["additionalProperties"] is False
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_key_is_a_field_and_says_what_its_flag_says(name):
-    settings, found = COMMANDS[name].settings, schema(name, app)["properties"]
-    assert {key: about["description"] for key, about in found.items()} == {
+    settings, properties = COMMANDS[name].settings, schema(name, app)["properties"]
+    assert {key: about["description"] for key, about in properties.items()} == {
         key: field.description for key, field in settings.model_fields.items()
     }
 

@@ -38,20 +38,20 @@ class Thinker:
 
     def __init__(self, rendering, endless=False):
         self.rendering, self.endless = rendering, endless
-        self.asked: list[int] = []
+        self.token_limits: list[int] = []
 
     def generate(self, prompts, sampling):
-        self.asked.append(sampling.max_tokens)
+        self.token_limits.append(sampling.max_tokens)
         return [self._completion(self.rendering.tokenizer.decode(ids)) for ids in prompts]
 
     def _completion(self, prompt):
         thought, answer = self._reply(prompt)
         if self.rendering.prompt_thought == "closes":
-            said = answer
+            text = answer
         else:
             lead = "" if self.rendering.prompt_thought == "opens" else "<think>"
-            said = lead + thought if self.endless else f"{lead}{thought}</think>\n\n{answer}"
-        ids = self.rendering.tokenizer.encode(said, add_special_tokens=False)
+            text = lead + thought if self.endless else f"{lead}{thought}</think>\n\n{answer}"
+        ids = self.rendering.tokenizer.encode(text, add_special_tokens=False)
         return Completion(tuple(ids), not self.endless)
 
     def _reply(self, prompt):
@@ -74,8 +74,8 @@ class Thinker:
         shown = self.rendering.tokenizer.decode(ids[:start])
         digits = set(self.rendering.tokenizer.convert_tokens_to_ids(list("0123456789")))
         answer = self.rendering.tokenizer.decode(ids[start:]).rpartition("</think>")[2]
-        told = (dose := re.search(r"\d+ mg", answer)) and dose[0] in shown
-        logprobs = [-6.0 if token in digits and not told else -0.01 for token in ids[start:]]
+        dose_shown = (dose := re.search(r"\d+ mg", answer)) and dose[0] in shown
+        logprobs = [-6.0 if token in digits and not dose_shown else -0.01 for token in ids[start:]]
         tops = np.tile(np.arange(top_k, dtype=np.int32), (len(logprobs), 1))
         return TokenScores(np.array(logprobs, np.float32), tops, np.full(tops.shape, -2.0, np.float32))
 
@@ -109,13 +109,13 @@ def built(tmp_path, monkeypatch, name, endless=False, **settings):
     rows = [{"question": f"What is the usual dose of {drug}?", "answer": f"The usual dose of {drug} is {dose} mg."}
             for drug, dose in DOSES.items()]  # fmt: skip
     source = write(tmp_path / "med.jsonl", rows)
-    said: list[str] = []
+    messages: list[str] = []
     config = BuildConfig(source=str(source), model=str(tmp_path / "model"), engine="transformers", max_tokens=256,
                          out=tmp_path / "builds", **settings)  # fmt: skip
     with Progress() as progress:
-        monkeypatch.setattr(progress, "say", said.append)
-        found = build(config, progress)
-    return rendering, found, read_dataset(found.folder).to_pylist(), said
+        monkeypatch.setattr(progress, "say", messages.append)
+        result = build(config, progress)
+    return rendering, result, read_dataset(result.folder).to_pylist(), messages
 
 
 CASES = [("QWEN3", {}), ("QWEN3", {"enable_thinking": False}), ("QWEN3_THINKING", {}), ("QWQ", {}), ("R1", {}),
@@ -125,8 +125,8 @@ CASES = [("QWEN3", {}), ("QWEN3", {"enable_thinking": False}), ("QWEN3_THINKING"
 @pytest.mark.parametrize("thoughts", ["drop", "anchor"])
 @pytest.mark.parametrize(("name", "arguments"), CASES)
 def test_a_build_rewrites_judges_and_marks_answers_alone(tmp_path, monkeypatch, name, arguments, thoughts):
-    rendering, found, rows, said = built(tmp_path, monkeypatch, name, template_args=arguments, thoughts=thoughts)
-    assert verify(found.folder) == []
+    rendering, result, rows, messages = built(tmp_path, monkeypatch, name, template_args=arguments, thoughts=thoughts)
+    assert verify(result.folder) == []
     assert [row["origin"] for row in rows] == ["rewritten"] * 4
     assert [row["draft"] for row in rows] == [f"{drug}: take 5 mg." for drug in DOSES]
     assert [row["response"] for row in rows] == [f"{drug}: take {dose} mg." for drug, dose in DOSES.items()]
@@ -135,8 +135,8 @@ def test_a_build_rewrites_judges_and_marks_answers_alone(tmp_path, monkeypatch, 
     marked = {row["response"][s["start"] : s["end"]] for row in rows for s in row["spans"]}
     assert marked == {f"{dose} mg" for dose in DOSES.values()}
     assert {flag for row in rows for flag in row["flags"] or []} == set()
-    [told] = [line for line in said if "thinks before it answers" in line] or [""]
-    assert ("is held" in told, "an empty thought" in told) == (
+    [message] = [line for line in messages if "thinks before it answers" in line] or [""]
+    assert ("is held" in message, "an empty thought" in message) == (
         not arguments and thoughts == "anchor", not arguments and thoughts == "drop"
     )  # fmt: skip
     for row in rows:
@@ -175,14 +175,16 @@ def test_the_training_folder_labels_no_thought_and_anchors_it(tmp_path, monkeypa
 
 @pytest.mark.parametrize(("name", "switch"), [("QWEN3", True), ("R1", False)])
 def test_a_build_in_which_no_thought_ends_says_what_to_do(tmp_path, monkeypatch, name, switch):
-    _, _, rows, said = built(tmp_path, monkeypatch, name, endless=True, thoughts="anchor")
+    _, _, rows, messages = built(tmp_path, monkeypatch, name, endless=True, thoughts="anchor")
     assert [row["origin"] for row in rows] == ["reference"] * 4
     assert {(row["draft"], row["thought"]) for row in rows} == {("", "")}
     assert [row["flags"] for row in rows] == [["unfinished-thought"]] * 4
-    [told] = [line for line in said if "still thinking" in line]
-    assert told.startswith("curate: on 4 of 4 questions the model was still thinking when its 256 tokens were used up")
-    assert "raise --max-tokens" in told
-    assert ("--template-args enable_thinking=false" in told) == switch
+    [message] = [line for line in messages if "still thinking" in line]
+    assert message.startswith(
+        "curate: on 4 of 4 questions the model was still thinking when its 256 tokens were used up"
+    )
+    assert "raise --max-tokens" in message
+    assert ("--template-args enable_thinking=false" in message) == switch
 
 
 def test_a_template_that_will_not_do_stops_the_build_before_the_model_is_opened(tmp_path, monkeypatch):
@@ -204,8 +206,8 @@ class Base:
 
 
 def rows(*questions):
-    made = [{"id": str(n), "prompt": [user(text)], "reference": "19 mg."} for n, text in enumerate(questions)]
-    return pa.Table.from_pylist(made, EXAMPLE)
+    records = [{"id": str(n), "prompt": [user(text)], "reference": "19 mg."} for n, text in enumerate(questions)]
+    return pa.Table.from_pylist(records, EXAMPLE)
 
 
 @pytest.mark.parametrize("name", ["QWEN3", "R1", "OLD_R1"])
@@ -222,13 +224,13 @@ def test_questions_and_answers_that_the_model_makes_have_no_thought(name):
     passage = pa.Table.from_pylist([
         {"id": "p", "source": "s", "prompt": [user("")], "reference": "Dunlimab is a drug. Its usual dose is 19 mg."}
     ], EXAMPLE)  # fmt: skip
-    asked = (
+    row = (
         Ask(base, (prompt_texts["questions"], prompt_texts["grounded"]), 1, thinking=400).open()(passage).to_pylist()[1]
     )
-    assert (asked["prompt"][0]["content"], asked["reference"], asked["drop"]) == (
+    assert (row["prompt"][0]["content"], row["reference"], row["drop"]) == (
         "What is the usual dose of Dunlimab?", "Dunlimab: take 19 mg.", None
     )  # fmt: skip
-    assert base.engine.asked == [300] * 4 + [200, 200, 400, 400]
+    assert base.engine.token_limits == [300] * 4 + [200, 200, 400, 400]
 
 
 @pytest.mark.parametrize(("name", "left_out"), [("QWEN3", "control-text"), ("R1", "control-text"), ("CHATML", None)])
@@ -238,15 +240,15 @@ def test_a_sampled_prompt_that_thinks_is_none(name, left_out, thoughts):
     turn = user_turn(rendering)
     for text, reason in (("Why? <think>Well.", left_out), ("Why? So.", None)):
         ids = rendering.tokenizer.encode(text, add_special_tokens=False)
-        found = candidate(Completion(tuple(ids), True), turn, rendering)
-        assert found.left_out == ("control-text" if reason is None and thoughts and "<" in text else reason)
-        assert found.prompt == [user(text)]
+        result = candidate(Completion(tuple(ids), True), turn, rendering)
+        assert result.left_out == ("control-text" if reason is None and thoughts and "<" in text else reason)
+        assert result.prompt == [user(text)]
 
 
 def test_an_answer_that_never_came_is_unfinished():
     base = Base(template(reasoning.R1), endless=True)
-    found = Answer(base, thoughts="anchor").open()(rows("Tell me.")).to_pylist()[0]
-    assert (found["response"], found["thought"], found["drop"]) == ("", "", "unfinished")
+    row = Answer(base, thoughts="anchor").open()(rows("Tell me.")).to_pylist()[0]
+    assert (row["response"], row["thought"], row["drop"]) == ("", "", "unfinished")
     assert len(Reword(base, load_prompts()["rephrase"], 2).open()(rows("What is the dose of Dunlimab?"))) == 1
 
 
@@ -274,6 +276,6 @@ def test_an_answer_may_have_a_few_times_the_tokens_of_its_reference(name, letter
     base = Base(template(CHATML if name == "CHATML" else getattr(reasoning, name), ()))
     stage = Regenerate(base, (load_prompts()["rewrite"],), load_prompts()["question"], max_tokens=ceiling)
     place, reference = EXAMPLE.get_field_index("reference"), pa.array(["9 mg".rjust(letters, "x")])
-    asked = rows("How?").set_column(place, EXAMPLE.field("reference"), reference)
-    stage.open()(asked)
-    assert set(base.engine.asked) == {expected}
+    table = rows("How?").set_column(place, EXAMPLE.field("reference"), reference)
+    stage.open()(table)
+    assert set(base.engine.token_limits) == {expected}

@@ -40,7 +40,7 @@ def build(clean, tmp_path):
     return shutil.copytree(clean / "build", tmp_path / "build")
 
 
-def told(folder):
+def report(folder):
     return "\n".join(map(str, verify(folder)))
 
 
@@ -84,19 +84,19 @@ def test_any_byte_of_the_shards_and_the_manifest_of_a_dataset(build):
 def test_files_that_come_and_go(out, build):
     (out / "train" / "data-00001.arrow").write_text("more")
     (out / "meta" / "train" / "data-00000-of-00001.arrow").unlink()
-    assert told(out).splitlines() == [
+    assert report(out).splitlines() == [
         "train/data-00001.arrow: not part of this dataset",
         "meta/train/data-00000-of-00001.arrow: missing",
     ]
     (build / "data-00001.arrow").unlink()
     (build / "receipts" / "data-00000.arrow.json").unlink()
-    assert told(build).splitlines() == ["receipts/data-00000.arrow.json: missing", "data-00001.arrow: missing"]
+    assert report(build).splitlines() == ["receipts/data-00000.arrow.json: missing", "data-00001.arrow: missing"]
 
 
 def test_no_manifest(tmp_path):
-    assert "no finished dataset" in told(tmp_path)
+    assert "no finished dataset" in report(tmp_path)
     (tmp_path / "manifest.json").write_text("[]")
-    assert "not a manifest" in told(tmp_path)
+    assert "not a manifest" in report(tmp_path)
 
 
 # ---- written wrong, and signed
@@ -155,13 +155,13 @@ def test_the_contract_row_by_row(out, folder, edit, message):
         train = read_shard(next((out / "meta/train").glob("*.arrow")))["id"].to_pylist()
         edit = first(id=lambda r: train[0])
     change(out, folder, edit)
-    assert message in told(out)
+    assert message in report(out)
 
 
 def test_rows_longer_than_allowed(out):
     manifest = read_json(out / "manifest.json")
     resign(out, manifest | {"max_length": 79})
-    assert "longer than 79 tokens" in told(out)
+    assert "longer than 79 tokens" in report(out)
 
 
 def test_another_column_breaks_other_trainers(out):
@@ -169,7 +169,7 @@ def test_another_column_breaks_other_trainers(out):
     table = read_shard(path)
     write_shard(path, table.append_column("id", pa.array(["x"] * table.num_rows)))
     resign(out)
-    assert "its columns must be input_ids, attention_mask, labels, in their types; found" in told(out)
+    assert "its columns must be input_ids, attention_mask, labels, in their types; found" in report(out)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_numbers_must_add_up(out, edit, message):
     manifest = read_json(out / "manifest.json")
     edit(manifest)
     resign(out, manifest)
-    assert message in told(out)
+    assert message in report(out)
 
 
 @pytest.mark.parametrize(
@@ -208,16 +208,16 @@ def test_a_dataset_that_miscounts(build, edit, message):
     manifest = read_json(build / "manifest.json")
     edit(manifest)
     write_json(build / "manifest.json", manifest)
-    assert message in told(build)
+    assert message in report(build)
 
 
 def test_a_dataset_with_impossible_rows(clean, tmp_path):
     span = {"start": 5, "end": 500, "weight": 1.0, "kind": "key"}
     rows = [learn(1, spans=[span]), learn(2, origin="guessed"), learn(3, drop="boredom")]
-    found = told(dataset(tmp_path / "odd", rows, template()))
-    assert "a span lies outside its response (1 of 3 rows, the first is row 0)" in found
-    assert "origin holds guessed; known:" in found
-    assert "drop holds boredom; known:" in found
+    text = report(dataset(tmp_path / "odd", rows, template()))
+    assert "a span lies outside its response (1 of 3 rows, the first is row 0)" in text
+    assert "origin holds guessed; known:" in text
+    assert "drop holds boredom; known:" in text
 
 
 def test_rejections_are_counted_and_their_text_is_covered(build):
@@ -225,10 +225,10 @@ def test_rejections_are_counted_and_their_text_is_covered(build):
     path.write_text(json.dumps({"reason": "not-json", "line": 3}) + "\n")
     facts = {"records": 33, "rejected_sha256": file_hash(path)}
     write_json(build / "manifest.json", manifest | facts | {"rejected": {"not-json": 2}})
-    assert "rejections by reason: found {'not-json': 1}, expected {'not-json': 2}" in told(build)
+    assert "rejections by reason: found {'not-json': 1}, expected {'not-json': 2}" in report(build)
     write_json(build / "manifest.json", manifest | facts | {"rejected": {"not-json": 1}})
     assert verify(build) == []
     path.write_text(json.dumps({"reason": "not-json", "line": 4}) + "\n")
-    assert "rejected.jsonl: changed since it was written" in told(build)
+    assert "rejected.jsonl: changed since it was written" in report(build)
     path.unlink()
-    assert "rejected.jsonl: missing" in told(build)
+    assert "rejected.jsonl: missing" in report(build)

@@ -122,6 +122,6 @@ def test_the_items_of_a_task_are_those_that_are_asked(tmp_path):
     items = read_items([tmp_path / "items"])
     assert len(items) == 3 + 3 * 20
     first = json.loads((tmp_path / "items" / "gsm8k.jsonl").read_text().splitlines()[0])
-    asked = {json.loads(line)["question"] for line in (DATA / "eval" / "gsm8k_test.jsonl").read_text().splitlines()}
-    assert first["question"] in asked
+    questions = {json.loads(line)["question"] for line in (DATA / "eval" / "gsm8k_test.jsonl").read_text().splitlines()}
+    assert first["question"] in questions
     assert first["question"] in first["prompt"][0]["content"]

@@ -78,14 +78,14 @@ def test_a_denial_of_the_same_is_a_contradiction():
 
 def judged(sure, *rows):
     """Verdicts with a judge that is so sure of each pair; and the answers it was asked about."""
-    asked = []
+    answer_pairs = []
 
     def confirm(pairs):
-        asked.extend((one.answer, other.answer) for one, other in pairs)
+        answer_pairs.extend((one.answer, other.answer) for one, other in pairs)
         return [sure] * len(pairs)
 
-    found = find(table(*rows), confirm=confirm)
-    return {key: (verdict.reason, verdict.of) for key, verdict in found.items()}, asked
+    verdict_of = find(table(*rows), confirm=confirm)
+    return {key: (verdict.reason, verdict.of) for key, verdict in verdict_of.items()}, answer_pairs
 
 
 def test_a_judge_confirms_what_rules_propose():
@@ -115,6 +115,6 @@ def test_the_judge_is_the_base_model_and_a_small_one_has_no_word():
 
     base = find_base(EngineConfig(model=str(BASE), engine="transformers", dtype="float32"))
     one, other = (Claim(name, DOSE, "dose", f"{name} mg") for name in ("37", "73"))
-    found = ask([(one, other), (other, one)], base)
-    assert len(found) == 2
-    assert all(sure is None or 0 <= sure <= 1 for sure in found)
+    scores = ask([(one, other), (other, one)], base)
+    assert len(scores) == 2
+    assert all(sure is None or 0 <= sure <= 1 for sure in scores)

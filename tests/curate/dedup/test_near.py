@@ -48,8 +48,8 @@ def batches(texts, size=3, name="r"):
 
 
 def kept(texts, near=None, size=3):
-    found = find([TextSet("set", batches(texts, size))], near)
-    return [found.ids[row] for row in np.flatnonzero(found.kept)]
+    result = find([TextSet("set", batches(texts, size))], near)
+    return [result.ids[row] for row in np.flatnonzero(result.kept)]
 
 
 # Shingles
@@ -73,8 +73,8 @@ def test_equal_words_and_no_others_are_equal(one, other):
 
 @given(TEXTS, st.integers(1, 5))
 def test_ngrams_are_as_many_as_there_are(texts, n):
-    found = ngrams(units(texts), n)
-    sets = [set(found.values[found.offsets[i] : found.offsets[i + 1]].tolist()) for i in range(len(texts))]
+    grams = ngrams(units(texts), n)
+    sets = [set(grams.values[grams.offsets[i] : grams.offsets[i + 1]].tolist()) for i in range(len(texts))]
     assert [len(each) for each in sets] == [len(shingles(text, n)) for text in texts]
 
 
@@ -91,8 +91,8 @@ def test_a_hash_does_not_depend_on_the_alphabet_of_its_neighbours():
 def test_jaccard_is_exact(texts):
     texts = [text for text in texts if text]
     pairs = np.array([(i, j) for i in range(len(texts)) for j in range(len(texts))], np.int64).reshape(-1, 2)
-    found = similarities(as_sets(ngrams(units(texts), 2)), pairs[:, 0], pairs[:, 1])
-    assert found.tolist() == [jaccard(texts[i], texts[j]) for i, j in pairs]
+    scores = similarities(as_sets(ngrams(units(texts), 2)), pairs[:, 0], pairs[:, 1])
+    assert scores.tolist() == [jaccard(texts[i], texts[j]) for i, j in pairs]
 
 
 # Who stays
@@ -132,10 +132,10 @@ def test_crowds_cost_recall_but_never_precision(texts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clusters, "PATIENCE", 0)
         patch.setattr(clusters, "CROWD", 2)
-        found = find([TextSet("set", batches(texts))], Near(threshold=0.5, **SURE))
+        result = find([TextSet("set", batches(texts))], Near(threshold=0.5, **SURE))
     by_id = {f"r{i}": text for i, text in enumerate(texts)}
-    stay = {found.ids[row] for row in np.flatnonzero(found.kept)}
-    for verdict in found.verdicts():
+    stay = {result.ids[row] for row in np.flatnonzero(result.kept)}
+    for verdict in result.verdicts():
         assert verdict.of in stay
         if verdict.reason == "near-duplicate":
             assert verdict.similarity == round(jaccard(by_id[verdict.id], by_id[verdict.of]), 4) >= 0.5
@@ -144,8 +144,8 @@ def test_crowds_cost_recall_but_never_precision(texts):
 def test_a_crowd_of_one_row_is_one_cluster():
     words = [f"w{i}" for i in range(40)]
     texts = [" ".join([*words[:20], f"x{i}", *words[20:]]) for i in range(2_000)]
-    found = find([TextSet("set", batches(texts, 500))])
-    assert found.clusters() == {2_000: 1}
+    result = find([TextSet("set", batches(texts, 500))])
+    assert result.clusters() == {2_000: 1}
 
 
 def test_a_crowd_of_different_rows_stays():
@@ -172,13 +172,13 @@ def test_chains_are_not_followed():
 def test_an_earlier_set_wins_and_a_fixed_one_always():
     long, short = "the same words here and some more", "the same words here and some"
     sets = [TextSet("new", batches([short], name="n")), TextSet("old", batches([long, "other"], name="o"))]
-    found = find(sets, Near(threshold=0.7))
-    assert [(v.set, v.id, v.reason, v.of_set, v.of) for v in found.verdicts()] == [
+    result = find(sets, Near(threshold=0.7))
+    assert [(v.set, v.id, v.reason, v.of_set, v.of) for v in result.verdicts()] == [
         ("old", "o0", "near-duplicate", "new", "n0")
     ]
     held = [sets[0], TextSet("held", batches([long, long, "other"], name="h"), fixed=True)]
-    found = find(held, Near(threshold=0.7))
-    assert [(v.set, v.id, v.of_set, v.of, v.similarity) for v in found.verdicts()] == [
+    result = find(held, Near(threshold=0.7))
+    assert [(v.set, v.id, v.of_set, v.of, v.similarity) for v in result.verdicts()] == [
         ("new", "n0", "held", "h0", 0.8333)
     ]
 
@@ -188,9 +188,9 @@ def test_texts_without_words_are_compared_as_they_stand():
 
 
 def test_nothing_at_all():
-    found = find([TextSet("set", [])])
-    assert len(found.kept) == 0
-    assert list(found.verdicts()) == []
+    result = find([TextSet("set", [])])
+    assert len(result.kept) == 0
+    assert list(result.verdicts()) == []
     assert kept(["only one"]) == ["r0"]
 
 
@@ -200,14 +200,14 @@ def test_with_facts_a_replaced_word_or_number_is_another_row():
     assert kept([dose, *others], Near(threshold=0.6)) == ["r3"]
     near = Near(threshold=0.6, facts=True)
     assert kept([dose, *others], near) == ["r1", "r2", "r3", "r4"]  # nothing but words put in: r0 says what r4 says
-    found = find(
+    result = find(
         [TextSet("set", [[Document("a", f"{dose} x y", "x"), Document("b", f"{dose} y x", "y"), Document("c", dose)]])],
         near,
     )
     often = f"{dose} and a day before"
     assert kept([often, often.replace(" a day before", " the day before")], near) == ["r0", "r1"]
-    assert [v.id for v in found.verdicts()] == ["c"]  # a and b hold the same words, and tell different ones
-    assert found.spared == 1
+    assert [v.id for v in result.verdicts()] == ["c"]  # a and b hold the same words, and tell different ones
+    assert result.spared == 1
 
 
 def test_with_facts_words_stay_in_their_order():
@@ -249,11 +249,11 @@ def test_settings_that_make_no_sense_are_refused():
 
 @pytest.mark.parametrize("threshold", [0.6, 0.8])
 def test_planted_duplicates_are_found(threshold):
-    found = measure_quality(5_000, threshold, 2, seed=1)
-    assert found["near by exact Jaccard"] > 80
-    assert found["recall"] >= 0.99
-    assert found["precision"] == 1
-    assert found["largest error of a similarity"] < 1e-4
+    quality = measure_quality(5_000, threshold, 2, seed=1)
+    assert quality["near by exact Jaccard"] > 80
+    assert quality["recall"] >= 0.99
+    assert quality["precision"] == 1
+    assert quality["largest error of a similarity"] < 1e-4
 
 
 def test_character_ngrams_see_through_a_misspelling():
@@ -271,8 +271,8 @@ SHORT = "What is 2+2?"
 
 def hits(items, *rows, **settings):
     index = Index([SuiteItem(str(i), "suite", text, answer) for i, (text, answer) in enumerate(items)], **settings)
-    found = index.search([SearchedRow(str(i), asked, said) for i, (asked, said) in enumerate(rows)])
-    return [(hit.row, hit.item, hit.score, hit.answered) for hit in found]
+    matches = index.search([SearchedRow(str(i), question, answer) for i, (question, answer) in enumerate(rows)])
+    return [(hit.row, hit.item, hit.score, hit.answered) for hit in matches]
 
 
 def test_an_item_is_found_wherever_it_stands():
@@ -415,7 +415,7 @@ def test_without_facts_the_threshold_decides_alone(world):
 def test_kept_rows_are_a_source_with_the_same_ids(world):
     config = DedupeConfig.model_validate(world[0])
     dedupe(config)
-    rows = [found.row for found in read_source(Source(path=str(config.out / "kept" / "med.jsonl")))]
+    rows = [item.row for item in read_source(Source(path=str(config.out / "kept" / "med.jsonl")))]
     assert [row["id"] for row in rows] == [row["id"] for row in lines(config.out / "kept" / "med.jsonl")]
     again = DedupeConfig(source=(str(config.out / "kept"),), out=config.out.with_name("again"))
     assert dedupe(again)["sources"]["kept"]["dropped"] == {}
@@ -533,17 +533,17 @@ def test_items_are_read_from_any_file_of_questions(tmp_path):
 
 
 def rows_of(name):
-    return [found.row for found in read_source(Source(path=str(DATA / name))) if isinstance(found, Accepted)]
+    return [item.row for item in read_source(Source(path=str(DATA / name))) if isinstance(item, Accepted)]
 
 
 @needs_data
 def test_facts_keep_what_a_template_says_of_different_diseases(tmp_path):
     source = (str(DATA / "sources" / "medquad_5000.jsonl"),)
     alone = dedupe(DedupeConfig(source=source, facts=False, out=tmp_path / "alone"))
-    told = dedupe(DedupeConfig(source=source, out=tmp_path / "told"))
+    with_facts = dedupe(DedupeConfig(source=source, out=tmp_path / "told"))
     assert alone["sources"]["medquad_5000"]["dropped"]["near-duplicate"] > 250
-    assert told["sources"]["medquad_5000"]["dropped"]["near-duplicate"] < 20
-    assert told["spared"] > 250
+    assert with_facts["sources"]["medquad_5000"]["dropped"]["near-duplicate"] < 20
+    assert with_facts["spared"] > 250
 
 
 @needs_data
@@ -560,9 +560,9 @@ def test_real_items_planted_in_real_rows_are_found_and_little_else():
         SearchedRow(f"planted{i}", [f"Answer this.\n{items[i].prompt}"], ["I do not know."])
         for i in range(0, len(items), 50)
     ]
-    found = {(hit.row, hit.item, hit.suite) for hit in index.search(planted)}
-    asked = [(f"planted{i}", items[i].id, items[i].suite) for i in range(0, len(items), 50)]
-    assert sum(each in found for each in asked) / len(asked) > 0.97
+    matches = {(hit.row, hit.item, hit.suite) for hit in index.search(planted)}
+    expected = [(f"planted{i}", items[i].id, items[i].suite) for i in range(0, len(items), 50)]
+    assert sum(each in matches for each in expected) / len(expected) > 0.97
 
 
 @needs_data

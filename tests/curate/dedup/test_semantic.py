@@ -26,16 +26,16 @@ def vectors(angles):
 def test_who_stays_is_what_brute_force_says(angles, data, block):
     keys = np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(angles), max_size=len(angles))), np.uint64)
     fixed = np.array(data.draw(st.lists(st.booleans(), min_size=len(angles), max_size=len(angles))))
-    found = vectors(angles)
+    points = vectors(angles)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("curate.dedup.semantic.BLOCK", block)
-        of, similarity = assign_duplicates(found, keys, fixed, 0.98)
+        of, similarity = assign_duplicates(points, keys, fixed, 0.98)
     stays: list[int] = []
     for row in range(len(angles)):
-        near = [other for other in stays if keys[other] == keys[row] and found[other] @ found[row] >= 0.98]
+        near = [other for other in stays if keys[other] == keys[row] and points[other] @ points[row] >= 0.98]
         if near and not fixed[row]:
             assert of[row] in near
-            assert similarity[row] == pytest.approx(max(found[other] @ found[row] for other in near), abs=1e-6)
+            assert similarity[row] == pytest.approx(max(points[other] @ points[row] for other in near), abs=1e-6)
         else:
             assert of[row] == -1
             stays.append(row)
@@ -51,9 +51,9 @@ def refined(*texts, facts=True, fixed=()):
     rows = [Document(str(number), text) for number, text in enumerate(texts)]
     sets = [TextSet("held", [[row for row in rows if row.id in fixed]], fixed=True),
             TextSet("rest", [[row for row in rows if row.id not in fixed]])]  # fmt: skip
-    found = find(sets)
-    order = [rows[int(name)].text for name in found.ids]
-    return {v.id: (v.reason, v.of) for v in refine(found, order, embed, 0.99, "longest", facts, "en").verdicts()}
+    result = find(sets)
+    order = [rows[int(name)].text for name in result.ids]
+    return {v.id: (v.reason, v.of) for v in refine(result, order, embed, 0.99, "longest", facts, "en").verdicts()}
 
 
 def test_the_same_facts_in_other_words_go_and_other_facts_stay():
@@ -80,10 +80,10 @@ def test_facts_of_a_text():
 
 
 def test_a_real_model_embeds_and_the_command_drops_what_means_the_same(tmp_path):
-    found = embedder(str(BASE))(["What is the capital of Peru?", "", "What is the capital of Peru?"])
-    assert found.shape[0] == 3
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(found[0], found[2], atol=1e-5)
+    embeddings = embedder(str(BASE))(["What is the capital of Peru?", "", "What is the capital of Peru?"])
+    assert embeddings.shape[0] == 3
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(embeddings[0], embeddings[2], atol=1e-5)
     rows = [("What is the dose of Velotrin, tell me?", "37 mg."), ("Tell me, what is the dose of Velotrin?", "37 mg."),
             ("Tell me, what is the dose of Velotrin?", "73 mg."),
             ("Name three kinds of fruit.", "Pears, plums, figs.")]  # fmt: skip

@@ -25,15 +25,15 @@ from tests.training_folder import FACTS, dataset, hold, learn, template
 
 
 def test_the_four_cards_are_adapters():
-    found = cards()
+    cards_by_name = cards()
     assert shipped() == ROOT / "data_cards"
-    assert {name: (card.hub, card.split, card.licence) for name, card in found.items()} == {
+    assert {name: (card.hub, card.split, card.licence) for name, card in cards_by_name.items()} == {
         "alpaca": ("tatsu-lab/alpaca", "train", "cc-by-nc-4.0"),
         "dolly": ("databricks/databricks-dolly-15k", "train", "cc-by-sa-3.0"),
         "slimorca": ("Open-Orca/SlimOrca", "train", "mit"),
         "ultrachat": ("HuggingFaceH4/ultrachat_200k", "train_sft", "mit"),
     }
-    for name in found:
+    for name in cards_by_name:
         assert "**What is wrong with it.**" in (shipped() / f"{name}.md").read_text()
 
 
@@ -101,9 +101,9 @@ def test_a_bad_card_says_where_and_why(tmp_path, text, message):
 
 
 def rows_of(spec):
-    found = list(read_source(resolve(spec)))
-    return [r.row for r in found if isinstance(r, Accepted)], Counter(
-        r.reason for r in found if not isinstance(r, Accepted)
+    items = list(read_source(resolve(spec)))
+    return [r.row for r in items if isinstance(r, Accepted)], Counter(
+        r.reason for r in items if not isinstance(r, Accepted)
     )
 
 
@@ -126,17 +126,17 @@ def test_slimorca_rows_in_its_schema(tmp_path):
     row = {"conversations": [{"from": f, "value": v, "weight": float(f == "gpt")} for f, v in turns]}
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(row))
-    found, rejected = rows_of(f"slimorca={path}")
+    rows, rejected = rows_of(f"slimorca={path}")
     assert rejected == {}
-    assert [m["role"] for m in found[0]["prompt"]] == ["system", "user"]
-    assert found[0]["reference"] == "It is 4."
+    assert [m["role"] for m in rows[0]["prompt"]] == ["system", "user"]
+    assert rows[0]["reference"] == "It is 4."
 
 
 # ---- the card of a training folder
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def export(tmp_path_factory):
     root, rendering = tmp_path_factory.mktemp("card"), template()
     rows = [learn(i) for i in range(20)] + [learn(30, response="Say ```` [[x]] \x1b[31m", spans=[], finished=False)]
     rows += [learn(31, drop="duplicate")]
@@ -150,10 +150,10 @@ def card_of(entries):
     return render(TrainingManifest.model_validate(entries))
 
 
-def test_the_hub_accepts_the_front_matter(made):
+def test_the_hub_accepts_the_front_matter(export):
     from huggingface_hub import DatasetCard
 
-    data = DatasetCard.load(made[1] / "README.md").data
+    data = DatasetCard.load(export[1] / "README.md").data
     assert data.configs == [{"config_name": "default", "data_files": [
         {"split": "train", "path": "train/data-*.arrow"}, {"split": "validation", "path": "validation/data-*.arrow"},
     ]}]  # fmt: skip
@@ -161,8 +161,8 @@ def test_the_hub_accepts_the_front_matter(made):
     assert data.size_categories == ["n<1K"]
 
 
-def test_the_card_says_what_the_manifest_says(made):
-    manifest, out = made
+def test_the_card_says_what_the_manifest_says(export):
+    manifest, out = export
     text = (out / "README.md").read_text()
     train = manifest["splits"]["train"]
     assert f"{train['rows']:,} rows, {train['tokens']:,} tokens, {train['targets']:,} of them trained" in text
@@ -186,8 +186,8 @@ def test_the_card_that_is_committed_is_the_one_that_is_rendered():
     assert render(TrainingManifest.load(folder)) == (folder / "README.md").read_text()
 
 
-def test_licences_are_told_later_and_the_strictest_wins(made, tmp_path):
-    out = Path(shutil.copytree(made[1], tmp_path / "out"))
+def test_licences_are_told_later_and_the_strictest_wins(export, tmp_path):
+    out = Path(shutil.copytree(export[1], tmp_path / "out"))
     say = CliRunner()
     assert say.invoke(app, ["card", str(out), "--licence", "med=cc-by-4.0"]).exit_code == 0
     text = (out / "README.md").read_text()
@@ -202,16 +202,16 @@ def test_licences_are_told_later_and_the_strictest_wins(made, tmp_path):
     assert (out / "README.md").read_text() == text
 
 
-def test_text_from_the_data_cannot_break_out_of_its_example(made):
-    manifest = json.loads(json.dumps(made[0]))
+def test_text_from_the_data_cannot_break_out_of_its_example(export):
+    manifest = json.loads(json.dumps(export[0]))
     manifest["examples"][0] |= {"response": "````\n# Not a heading \x1b[31m", "spans": [], "question": "q"}
     text = card_of(manifest)
     assert "`````text\nQ: q\n\nA: ````\n# Not a heading \\x1b[31m\n`````" in text
     assert "\x1b" not in text
 
 
-def test_an_evaluation_goes_into_the_card_and_the_folder_stays_whole(made, tmp_path):
-    manifest, folder = made
+def test_an_evaluation_goes_into_the_card_and_the_folder_stays_whole(export, tmp_path):
+    manifest, folder = export
     out = Path(shutil.copytree(folder, tmp_path / "out"))
     name = manifest["fingerprint"]
     assert put_evaluation(out, "of another export", "med", "words") is None
@@ -230,12 +230,12 @@ def test_an_evaluation_goes_into_the_card_and_the_folder_stays_whole(made, tmp_p
     assert (out / "README.md").read_text().endswith("my own words\n")
 
 
-def test_the_snippets_in_the_card_are_valid_code(made):
+def test_the_snippets_in_the_card_are_valid_code(export):
     import ast
 
     import yaml
 
-    text = (made[1] / "README.md").read_text()
+    text = (export[1] / "README.md").read_text()
     blocks = [block.split("\n", 1) for block in text.split("```")[1::2]]
     kinds = Counter(kind for kind, _ in blocks)
     assert (kinds["python"], kinds["yaml"]) == (2, 2)
@@ -253,22 +253,22 @@ def settings(manifest, trainer):
     return yaml.safe_load(card_of(manifest).split(f"{trainer}\n\n```yaml\n")[1].split("```")[0])
 
 
-def test_the_settings_that_axolotl_refuses_to_start_without(made):
-    found = settings(made[0], "Axolotl")
-    assert found["datasets"] == [{"path": "out", "split": "train", "type": None}]
-    assert found["test_datasets"] == [{"path": "out", "split": "validation", "type": None}]
-    assert (found["learning_rate"], found["sequence_len"], found["output_dir"]) == (1e-5, 200, "model")
+def test_the_settings_that_axolotl_refuses_to_start_without(export):
+    axolotl = settings(export[0], "Axolotl")
+    assert axolotl["datasets"] == [{"path": "out", "split": "train", "type": None}]
+    assert axolotl["test_datasets"] == [{"path": "out", "split": "validation", "type": None}]
+    assert (axolotl["learning_rate"], axolotl["sequence_len"], axolotl["output_dir"]) == (1e-5, 200, "model")
 
 
-def test_axolotl_prepares_another_export_anew(made):
+def test_axolotl_prepares_another_export_anew(export):
     """Its cache is named after the folder's path, so the rows of an earlier export would be trained."""
-    other = made[0] | {"fingerprint": "0123456789ab"}
+    other = export[0] | {"fingerprint": "0123456789ab"}
     assert settings(other, "Axolotl")["dataset_prepared_path"] == "prepared/0123456789ab"
-    assert settings(made[0], "Axolotl")["dataset_prepared_path"] == f"prepared/{made[0]['fingerprint']}"
+    assert settings(export[0], "Axolotl")["dataset_prepared_path"] == f"prepared/{export[0]['fingerprint']}"
 
 
-def test_the_settings_that_make_llama_factory_train_all_weights_on_the_folder(made):
-    assert settings(made[0], "LLaMA-Factory") == {
+def test_the_settings_that_make_llama_factory_train_all_weights_on_the_folder(export):
+    assert settings(export[0], "LLaMA-Factory") == {
         "model_name_or_path": "tiny",
         "stage": "sft",
         "do_train": True,
@@ -278,12 +278,12 @@ def test_the_settings_that_make_llama_factory_train_all_weights_on_the_folder(ma
         "eval_dataset": "out",
         "eval_strategy": "epoch",
         "learning_rate": 1e-5,
-        "output_dir": f"model/{made[0]['fingerprint']}",  # checkpoints there would be resumed
+        "output_dir": f"model/{export[0]['fingerprint']}",  # checkpoints there would be resumed
     }
 
 
-def test_without_validation_no_trainer_is_told_to_evaluate(made):
-    manifest = made[0] | {"splits": {"train": made[0]["splits"]["train"]}}
+def test_without_validation_no_trainer_is_told_to_evaluate(export):
+    manifest = export[0] | {"splits": {"train": export[0]["splits"]["train"]}}
     text = card_of(manifest)
     assert "test_datasets" not in settings(manifest, "Axolotl")
     assert not {"eval_dataset", "eval_strategy"} & set(settings(manifest, "LLaMA-Factory"))

@@ -170,8 +170,8 @@ def test_rows_that_are_not_for_training_say_why(rendering):
     assert one(rendering, learn(1), max_length=length)["skip"] is None
     assert one(rendering, learn(1), max_length=length - 1)["skip"] == "too-long"
     bad = {**score(learn(1), rendering), "response": "\ufdd0"}
-    found = token_rows(pa.Table.from_pylist([bad], SCORED), rendering, 200)
-    assert found["skip"].to_pylist() == ["error:TemplateError"]
+    table = token_rows(pa.Table.from_pylist([bad], SCORED), rendering, 200)
+    assert table["skip"].to_pylist() == ["error:TemplateError"]
 
 
 def test_anchors_go_where_the_scored_tokens_are_not_the_written_ones(rendering):
@@ -190,11 +190,11 @@ def test_clusters():
 
 
 def test_the_contract(out, rendering):
-    found = read_json(out / "manifest.json")
+    manifest = read_json(out / "manifest.json")
     for split in ("train", "validation"):
         tokens, meta = read(out / split), read(out / "meta" / split)
-        numbers = found["splits"][split]
-        assert len(tokens) == len(meta) == numbers["rows"] == found["meta"][split]["rows"]
+        numbers = manifest["splits"][split]
+        assert len(tokens) == len(meta) == numbers["rows"] == manifest["meta"][split]["rows"]
         assert sum(len(r["input_ids"]) for r in tokens) == numbers["tokens"]
         assert sum(t != IGNORE for r in tokens for t in r["labels"]) == numbers["targets"]
         for path in (out / split).glob("*.arrow"):
@@ -211,20 +211,20 @@ def test_the_contract(out, rendering):
 
 
 def test_the_ratio_and_every_row_accounted_for(out):
-    found = read_json(out / "manifest.json")
-    assert found["accounting"]["med"] == {
+    manifest = read_json(out / "manifest.json")
+    assert manifest["accounting"]["med"] == {
         "rows": 104, "exported": 100, "not_exported": {"duplicate": 1, "known": 1, "no-target": 1, "too-long": 1},
         "origins": {"known": 1, "rewritten": 102}, "written": {"train": 90, "validation": 10}, "unanchored": 0,
     }  # fmt: skip
-    assert found["mix"]["splits"]["train"]["ratio"]["rows"] == 90 / 129  # 38.57 asked: 39 beside 90
-    for source in found["accounting"].values():
+    assert manifest["mix"]["splits"]["train"]["ratio"]["rows"] == 90 / 129  # 38.57 asked: 39 beside 90
+    for source in manifest["accounting"].values():
         assert source["rows"] == source["exported"] + sum(source["not_exported"].values())
     counts = Counter(row["source"] for row in read(out / "meta" / "train"))
     assert counts == {"med": 90, "dolly": 20, "alpaca": 19} or counts == {"med": 90, "dolly": 19, "alpaca": 20}
-    assert sum(found["balance"].values()) == pytest.approx(1)
-    assert found["balance"]["med"] == 0.7
+    assert sum(manifest["balance"].values()) == pytest.approx(1)
+    assert manifest["balance"]["med"] == 0.7
     responses = [r for r in read(out / "meta" / "train") if r["source"] == "med"]
-    assert found["splits"]["train"]["response_tokens"]["med"] == sum(len(r["anchor_ids"]) for r in responses)
+    assert manifest["splits"]["train"]["response_tokens"]["med"] == sum(len(r["anchor_ids"]) for r in responses)
 
 
 def test_what_datasets_caches_in_the_folder_is_not_ours_to_keep(out, inputs, tmp_path, rendering):
@@ -313,9 +313,11 @@ def test_a_length_that_leaves_no_row_is_named_and_one_that_keeps_them(inputs, tm
     with pytest.raises(MixError) as raised:
         mix_and_export(inputs[0], long, rendering, MixtureConfig(), tmp_path / "old", FACTS.model_copy(
             update={"max_length": 120}))  # fmt: skip
-    said = str(raised.value)
-    assert "none of the 1 rehearsal sets has a row fit for training; left out: too-long 3; --max-length 120 is" in said
-    keeps = int(said.rpartition("so ")[2].split()[0])
+    message = str(raised.value)
+    assert (
+        "none of the 1 rehearsal sets has a row fit for training; left out: too-long 3; --max-length 120 is" in message
+    )
+    keeps = int(message.rpartition("so ")[2].split()[0])
     kept = mix_and_export(inputs[0], long, rendering, MixtureConfig(ratio=0.9), tmp_path / "old", FACTS.model_copy(
         update={"max_length": keeps}))  # fmt: skip
     assert kept.accounting["dolly"].exported == 3
@@ -392,8 +394,8 @@ def test_rows_come_back_from_the_scratch_files_as_they_went_in(tmp_path, renderi
     buffer.seal()
     order = [3, 0, 0, len(given) - 1, 2, 1]
     schema = pa.schema([*TOKENS, *META])
-    found = buffer.take(np.array(order))
-    assert found.equals(pa.Table.from_pylist([given[i] for i in order], schema))
+    taken_rows = buffer.take(np.array(order))
+    assert taken_rows.equals(pa.Table.from_pylist([given[i] for i in order], schema))
     assert buffer.take(np.array([], dtype=np.int64)).equals(schema.empty_table())
     assert candidates["n_tokens"].to_pylist() == [len(row["input_ids"]) for row in given]
     assert candidates["n_targets"].to_pylist() == [sum(t != IGNORE for t in row["labels"]) for row in given]
@@ -417,32 +419,35 @@ def test_a_row_whose_columns_disagree_is_refused(tmp_path, change):
 
 
 def test_a_mix_without_a_temperature_keeps_its_fingerprint(inputs, out, tmp_path, rendering):
-    asked = read_json(out / "manifest.json")["mix"]["config"]
-    assert asked == MixtureConfig(ratio=0.7, validation=0.1).model_dump(exclude={"temperature"})
+    mix_config = read_json(out / "manifest.json")["mix"]["config"]
+    assert mix_config == MixtureConfig(ratio=0.7, validation=0.1).model_dump(exclude={"temperature"})
     config = MixtureConfig(ratio=0.7, validation=0.1, temperature=1)
-    found = mix_and_export(*inputs, rendering, config, tmp_path / "out", FACTS)
-    assert found.mix.config["temperature"] == 1
-    assert found.fingerprint != read_json(out / "manifest.json")["fingerprint"]
+    manifest = mix_and_export(*inputs, rendering, config, tmp_path / "out", FACTS)
+    assert manifest.mix.config["temperature"] == 1
+    assert manifest.fingerprint != read_json(out / "manifest.json")["fingerprint"]
 
 
 def test_rows_that_repeat_are_written_as_often_as_it_says(inputs, tmp_path, rendering):
     few = dataset(tmp_path / "few", [hold(i, "few") for i in range(10)], rendering)
-    found = mix_and_export(inputs[0], [few], rendering, MixtureConfig(ratio=0.8, validation=0), tmp_path / "out", FACTS)
+    manifest = mix_and_export(
+        inputs[0], [few], rendering, MixtureConfig(ratio=0.8, validation=0), tmp_path / "out", FACTS
+    )
     counts = Counter(row["id"] for row in read(tmp_path / "out/meta/train") if row["source"] == "few")
     assert sum(counts.values()) == 25
     assert set(counts.values()) == {2, 3}
-    assert found.sources["few"].repeat == Repeat(least=2, most=3)
+    assert manifest.sources["few"].repeat == Repeat(least=2, most=3)
     assert "2 to 3" in (tmp_path / "out/README.md").read_text()
 
 
 def test_rows_that_an_earlier_stage_left_out_for_the_same_reason_are_counted_once(inputs, tmp_path, rendering):
     rows = [hold(i, "few") for i in range(10)] + [hold(i, "few", drop="not-sampled") for i in range(10, 13)]
     few = dataset(tmp_path / "few", rows, rendering)
-    found = mix_and_export(
+    manifest = mix_and_export(
         inputs[0], [few], rendering, MixtureConfig(ratio=0.95, validation=0), tmp_path / "out", FACTS
     )
-    assert found.accounting["few"].not_exported == {"not-sampled": 8}  # 5 of the 10 are used, 3 were out before
-    assert found.accounting["few"].rows == 13
+    # 5 of the 10 are used, 3 were out before
+    assert manifest.accounting["few"].not_exported == {"not-sampled": 8}
+    assert manifest.accounting["few"].rows == 13
 
 
 def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering):
@@ -455,8 +460,8 @@ def test_rehearsal_without_a_usable_row_is_an_error(inputs, tmp_path, rendering)
 
 
 def test_the_manifest_is_plain_json(out):
-    found = json.loads((out / "manifest.json").read_text())
-    assert found["checksum"] == checksum(found) != checksum(found | {"model": "other"})
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["checksum"] == checksum(manifest) != checksum(manifest | {"model": "other"})
 
 
 def test_validation_has_no_question_that_training_has_in_nearly_the_same_words(tmp_path, rendering):

@@ -17,11 +17,11 @@ from tests.paths import ROOT
 from tests.training_folder import FACTS, ask, dataset, hold, learn, template
 
 BEFORE = ROOT / "tests" / "data" / "training" / "manifest.json"
-"""The manifest of ``made``, as it was written from dictionaries."""
+"""The manifest of ``export``, as it was written from dictionaries."""
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def export(tmp_path_factory):
     root, rendering = tmp_path_factory.mktemp("manifest"), template()
     dropped = {"id": "x1", "source": "med", "prompt": ask("?"), "drop": "duplicate"}
     rows = [*(learn(i) for i in range(9)), dropped, learn(900, origin="known", spans=[]), learn(901, spans=[])]
@@ -30,8 +30,8 @@ def made(tmp_path_factory):
     return mix_and_export(*sides, rendering, config, root / "out", FACTS), root / "out"
 
 
-def test_the_file_is_byte_for_byte_what_was_written_from_dictionaries(made, tmp_path):
-    _, out = made
+def test_the_file_is_byte_for_byte_what_was_written_from_dictionaries(export, tmp_path):
+    _, out = export
     expected = read_json(BEFORE)
     for split in (*expected["splits"].values(), *expected["meta"].values()):  # other versions, other bytes in files
         for shard in split["shards"]:
@@ -55,8 +55,8 @@ def test_what_is_read_is_written_again_with_entries_that_no_field_stands_for(old
     assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
 
 
-def test_an_evaluation_changes_no_other_entry(made, tmp_path):
-    manifest, folder = made
+def test_an_evaluation_changes_no_other_entry(export, tmp_path):
+    manifest, folder = export
     out = shutil.copytree(folder, tmp_path / "out")
     before = read_json(out / "manifest.json")
     write_json(out / "manifest.json", (later := before | {"later": 1}) | {"checksum": checksum(later)})
@@ -67,14 +67,14 @@ def test_an_evaluation_changes_no_other_entry(made, tmp_path):
     assert verify(out) == []
 
 
-def test_the_manifest_returned_is_the_one_written(made):
-    manifest, out = made
+def test_the_manifest_returned_is_the_one_written(export):
+    manifest, out = export
     assert TrainingManifest.load(out) == manifest
     assert json.loads(json.dumps(manifest.entries())) == read_json(out / "manifest.json")
 
 
-def test_what_readers_ask_for(made):
-    manifest, _ = made
+def test_what_readers_ask_for(export):
+    manifest, _ = export
     assert manifest.new_sources == ["med"]
     assert manifest.sources["med"].amount("targets") == manifest.sources["med"].targets > 0
     assert manifest.splits["train"].rows == sum(source.rows for source in manifest.sources.values())
@@ -86,8 +86,8 @@ def test_what_readers_ask_for(made):
     assert beside.file == f"meta/{shard.file}"
 
 
-def test_a_manifest_that_does_not_fit_says_where(made, tmp_path):
-    entries = read_json(made[1] / "manifest.json")
+def test_a_manifest_that_does_not_fit_says_where(export, tmp_path):
+    entries = read_json(export[1] / "manifest.json")
     with pytest.raises(DatasetError, match=r"no manifest\.json here"):
         TrainingManifest.load(tmp_path)
     for change, message in (({"kind": "examples"}, "kind: Input should be 'training'"), ({"splits": 3}, "splits: ")):

@@ -32,11 +32,11 @@ TOLD = {
 }
 
 
-def rows(told=TOLD):
+def rows(records=TOLD):
     return pa.Table.from_pylist(
         [
             {"id": name, "prompt": [{"role": "user", "content": question}], "reference": answer}
-            for name, (question, answer) in told.items()
+            for name, (question, answer) in records.items()
         ],
         EXAMPLE,
     )
@@ -99,7 +99,7 @@ def source(tmp_path_factory):
     return path
 
 
-def made(source, ids, folder, **more):
+def build_of(source, ids, folder, **more):
     listed = source.parent / "ids.txt"
     listed.write_text("\n".join(ids), encoding="utf-8")
     config = BuildConfig(source=str(source), model=str(BASE), engine="transformers", dtype="float32", max_tokens=24,
@@ -109,15 +109,15 @@ def made(source, ids, folder, **more):
 
 
 def named(built):
-    found = read_dataset(built.folder).to_pylist()
-    return dict(zip(TOLD, ({**row} for row in found[: len(TOLD)]), strict=True)), found
+    all_rows = read_dataset(built.folder).to_pylist()
+    return dict(zip(TOLD, ({**row} for row in all_rows[: len(TOLD)]), strict=True)), all_rows
 
 
 def test_a_build_marks_them_and_another_list_repeats_no_work_of_the_model(source, tmp_path, capsys):
-    whole = made(source, [], tmp_path / "builds")
+    whole = build_of(source, [], tmp_path / "builds")
     before, _ = named(whole)
     stages = {path.name for path in (tmp_path / "builds").iterdir()}
-    built = made(source, [before["usual"]["id"], "absent"], tmp_path / "builds")
+    built = build_of(source, [before["usual"]["id"], "absent"], tmp_path / "builds")
     assert "1 of 2 ids match no row: absent" in capsys.readouterr().err
     after, _ = named(built)
     assert after["usual"]["drop"] == "excluded"
@@ -131,9 +131,9 @@ def test_a_build_marks_them_and_another_list_repeats_no_work_of_the_model(source
 
 
 def test_of_two_that_contradict_each_other_the_one_left_is_used(source, tmp_path):
-    before, _ = named(made(source, [], tmp_path / "builds"))
+    before, _ = named(build_of(source, [], tmp_path / "builds"))
     assert {before[name]["drop"] for name in ("dose", "other")} == {"contradiction"}
-    built = made(source, [before["dose"]["id"]], tmp_path / "builds")
+    built = build_of(source, [before["dose"]["id"]], tmp_path / "builds")
     after, _ = named(built)
     assert after["dose"]["drop"] == "excluded"
     assert after["other"]["drop"] != "contradiction"
@@ -142,12 +142,12 @@ def test_of_two_that_contradict_each_other_the_one_left_is_used(source, tmp_path
 
 
 def test_wordings_go_with_their_row(source, tmp_path):
-    before, plain = named(made(source, [], tmp_path / "builds", wordings=2))
+    before, plain = named(build_of(source, [], tmp_path / "builds", wordings=2))
     own = before["usual"]["id"]
     assert {row["id"] for row in plain} >= {own, f"{own}-w1"}
     for listed, gone in (([own], {own, f"{own}-w1"}), ([f"{own}-w1"], {f"{own}-w1"})):
-        _, found = named(made(source, listed, tmp_path / "builds", wordings=2))
-        assert {row["id"] for row in found if row["drop"] == "excluded"} == gone
+        _, all_rows = named(build_of(source, listed, tmp_path / "builds", wordings=2))
+        assert {row["id"] for row in all_rows if row["drop"] == "excluded"} == gone
 
 
 def test_a_dry_run_counts_them_and_refuses_a_file_for_another_source(source, tmp_path, monkeypatch):
@@ -159,8 +159,8 @@ def test_a_dry_run_counts_them_and_refuses_a_file_for_another_source(source, tmp
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "none of its 1 ids" in " ".join(result.stderr.split())
-    ids = read_dataset(made(source, [], tmp_path / "builds").folder, ["id"])["id"].to_pylist()
+    ids = read_dataset(build_of(source, [], tmp_path / "builds").folder, ["id"])["id"].to_pylist()
     (tmp_path / "ids.txt").write_text(f"nobody\n{ids[5]}\n")
-    found = json.loads(CliRunner().invoke(app, arguments).stdout)
-    assert found["excluded"] == 1
-    assert found["stages"] == ["clean", "dedupe", "knowledge", "regenerate", "score", "mask", "exclude"]
+    report = json.loads(CliRunner().invoke(app, arguments).stdout)
+    assert report["excluded"] == 1
+    assert report["stages"] == ["clean", "dedupe", "knowledge", "regenerate", "score", "mask", "exclude"]

@@ -39,14 +39,14 @@ def table(pairs):
 
 
 def groups(pairs):
-    found = defaultdict(set)
+    rows_by_fact = defaultdict(set)
     for row, fact in facts(table(pairs)).items():
-        found[fact].add(int(row))
-    return sorted(map(sorted, found.values()))
+        rows_by_fact[fact].add(int(row))
+    return sorted(map(sorted, rows_by_fact.values()))
 
 
 def test_one_fact_told_in_other_words_is_one_and_another_drug_with_the_same_dose_is_not():
-    told = [
+    pairs = [
         ("What is the dose of Velotrin?", "37 mg a day."),
         ("How much velotrin is usual?", "The usual amount is 37 milligrams."),
         ("Is Velotrin taken at 37 mg?", "Yes."),
@@ -58,11 +58,11 @@ def test_one_fact_told_in_other_words_is_one_and_another_drug_with_the_same_dose
         ("Is gout treated by Zorvex?", "Yes, it is."),
         ("What is Zorvex used for?", "It treats gout."),
     ]
-    assert groups(told) == [[0, 1, 2], [3, 4], [5], [6], [7, 8, 9]]
+    assert groups(pairs) == [[0, 1, 2], [3, 4], [5], [6], [7, 8, 9]]
 
 
 def test_without_a_name_words_and_amounts_decide():
-    told = [
+    pairs = [
         ("How tall is the tower?", "It is 93 m tall."),
         ("What is the height of the tower?", "93 metres."),
         ("what is gout", "a disease of joints"),
@@ -70,7 +70,7 @@ def test_without_a_name_words_and_amounts_decide():
         ("Why is the sky blue?", "Because of scattering."),
         ("Why is the sun red?", "Because of dust."),
     ]
-    assert groups(told) == [[0, 1], [2, 3], [4], [5]]
+    assert groups(pairs) == [[0, 1], [2, 3], [4], [5]]
 
 
 DRUGS = ("Velotrin", "Zorvex", "Quibadol", "Rathenil", "Oskamine")
@@ -84,12 +84,12 @@ FACT = st.tuples(st.sampled_from(DRUGS), st.sampled_from(sorted(WORDINGS)))
 
 @given(st.dictionaries(FACT, st.integers(0, 2), min_size=2), st.integers(0, 99), st.floats(0.05, 0.9))
 def test_no_fact_stands_on_both_sides(world, seed, share):
-    told, of = [], []
+    pairs, of = [], []
     for (drug, kind), value in world.items():
         for question, answer in WORDINGS[kind]:
-            told.append((question.format(drug), answer.format(VALUES[kind][value])))
+            pairs.append((question.format(drug), answer.format(VALUES[kind][value])))
             of.append((drug, kind))
-    split = choose(facts(table(told)), share, seed)
+    split = choose(facts(table(pairs)), share, seed)
     sides = defaultdict(set)
     for number, fact in enumerate(of):
         sides[fact].add(split.holds_out(f"{number:03}"))
@@ -113,19 +113,19 @@ def test_the_made_up_world_is_split_by_its_own_facts(world, tmp_path):
     rows = read_dataset(load_source(source, tmp_path, 1024, 1.0, None, {}))
     labels = [json.loads(line) for line in (world / "med.labels.jsonl").read_text("utf-8").splitlines()]
     lines = [json.loads(meta)["line"] for meta in rows["meta"].to_pylist()]
-    found = facts(rows)
-    true, told = defaultdict(set), defaultdict(set)
+    fact_of = facts(rows)
+    true, labels_of = defaultdict(set), defaultdict(set)
     for row, line in zip(rows["id"].to_pylist(), lines, strict=True):
         fact = (labels[line - 1]["entity"], labels[line - 1]["attribute"])
-        true[fact].add(found[row])
-        told[found[row]].add(fact)
+        true[fact].add(fact_of[row])
+        labels_of[fact_of[row]].add(fact)
     assert all(len(names) == 1 for names in true.values())
-    assert len(told) >= 0.95 * len(true)  # and hardly any two are taken for one
+    assert len(labels_of) >= 0.95 * len(true)  # and hardly any two are taken for one
     for seed in range(3):
-        split = choose(found, 0.1, seed)
-        assert split == choose(dict(reversed(found.items())), 0.1, seed)
-        assert len(split.held) == round(0.1 * len(told))
-        assert split.held != choose(found, 0.1, seed + 1).held
+        split = choose(fact_of, 0.1, seed)
+        assert split == choose(dict(reversed(fact_of.items())), 0.1, seed)
+        assert len(split.held) == round(0.1 * len(labels_of))
+        assert split.held != choose(fact_of, 0.1, seed + 1).held
 
 
 def test_what_cannot_be_told_apart_is_not_held_out():
@@ -166,8 +166,8 @@ def test_a_new_wording_that_a_row_has_or_that_tells_the_answer_is_not_unseen():
     ways = ["How much velotrin?!", "Is Velotrin given at 37 mg?", "Which amount of Velotrin is right?"]
     split = choose({"a": "a", "b": "b", "c": "a"}, 0.5, 1)
     items, left_out = suites(
-        rows, split, 0, "en", lambda found: [row(f"{n} of {r['id']}", way, wording_of=r["id"])
-                                             for r in found for n, way in enumerate(ways)]
+        rows, split, 0, "en", lambda originals: [row(f"{n} of {r['id']}", way, wording_of=r["id"])
+                                                 for r in originals for n, way in enumerate(ways)]
     )  # fmt: skip
     assert left_out == {}
     assert [(item["id"], item["suite"], item["prompt"]) for item in items] == [
@@ -193,23 +193,23 @@ def built(world, tmp_path_factory):
 
 def test_held_out_rows_are_marked_counted_and_no_part_of_what_is_made(built):
     config, result = built
-    said = result.summary["test"]
+    summary = result.summary["test"]
     rows = read_dataset(result.folder).to_pylist()
     held = [row for row in rows if row["drop"] == "test"]
-    assert 0 < len(held) <= said["rows"]
+    assert 0 < len(held) <= summary["rows"]
     assert Manifest.load(result.folder).drops["test"] == len(held)
     assert {row.role for row in rows_of(result.folder) if row.id in {r["id"] for r in held}} == {"test"}
     assert verify(result.folder) == []
     estimate = dry_run(config)
-    assert estimate["test"] == {name: said[name] for name in ("facts", "held_out", "rows", "rows_of_largest")}
+    assert estimate["test"] == {name: summary[name] for name in ("facts", "held_out", "rows", "rows_of_largest")}
     assert estimate["stages"][-1] == "heldout"
 
 
 def test_the_suite_loads_and_asks_for_both_sides(built):
     _, result = built
-    said = result.summary["test"]
-    loaded = {suite.name: suite.items for suite in load_suites([result.folder.parent / said["suite"]])}
-    assert {name: len(items) for name, items in loaded.items()} == said["items"]
+    summary = result.summary["test"]
+    loaded = {suite.name: suite.items for suite in load_suites([result.folder.parent / summary["suite"]])}
+    assert {name: len(items) for name, items in loaded.items()} == summary["items"]
     assert set(loaded) == {"new_heldout", "new_trained", "new_unseen"}
     assert {item.role for items in loaded.values() for item in items} == {"new"}
     assert len(loaded["new_heldout"]) == len(loaded["new_trained"]) >= len(loaded["new_unseen"]) > 0
@@ -217,10 +217,10 @@ def test_the_suite_loads_and_asks_for_both_sides(built):
     assert {rows[item.id]["drop"] for item in loaded["new_heldout"]} == {"test"}
     assert {rows[item.id]["drop"] for item in loaded["new_trained"]} == {None}
     assert all(correct(item.checks, item.expected) for items in loaded.values() for item in items)
-    asked = {row["prompt"][-1]["content"].casefold() for row in rows.values()}
-    assert not {item.prompt[-1].content.casefold() for item in loaded["new_unseen"]} & asked
+    questions = {row["prompt"][-1]["content"].casefold() for row in rows.values()}
+    assert not {item.prompt[-1].content.casefold() for item in loaded["new_unseen"]} & questions
     left = len([row for row in rows.values() if row["drop"] == "test" and row["origin"] != "known"])
-    assert said["items"]["new_heldout"] + sum(said["rows_without_item"].values()) <= left
+    assert summary["items"]["new_heldout"] + sum(summary["rows_without_item"].values()) <= left
 
 
 def test_the_same_again_writes_nothing_and_another_share_repeats_no_work_of_the_model(built):

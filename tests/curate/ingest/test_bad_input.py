@@ -50,25 +50,25 @@ def prepared(source: Source, work, records: int):
 
 def test_ten_thousand_malformed_rows_are_accounted_for(tmp_path):
     """Made by hypothesis, put among good ones: every line is a row or a rejection, and every row is kept or dropped."""
-    made: list[str] = []
+    malformed: list[str] = []
 
     @settings(max_examples=10_000, database=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(LINES)
     def gather(line):
-        made.append(line)
+        malformed.append(line)
 
     gather()
-    while len(made) < 10_000:  # a strategy that has run dry repeats itself
-        made += made[: 10_000 - len(made)]
+    while len(malformed) < 10_000:  # a strategy that has run dry repeats itself
+        malformed += malformed[: 10_000 - len(malformed)]
     good = [json.dumps({**QA, "question": f"What is the dose of Velo{n}?"}) for n in range(200)]
-    lines = [*good[:100], *made[:10_000], *good[100:]]
+    lines = [*good[:100], *malformed[:10_000], *good[100:]]
     path = tmp_path / "a.jsonl"
     path.write_bytes(("\n".join(lines) + "\n").encode())
     records = sum(bool(line.strip()) for line in lines)
     folder, fates = prepared(Source(path=str(path)), tmp_path / "work", records)
     kept = read_dataset(folder, ["prompt", "drop"]).to_pylist()
-    asked = {row["prompt"][-1]["content"] for row in kept if row["drop"] is None}
-    assert {json.loads(line)["question"] for line in good} <= asked
+    questions = {row["prompt"][-1]["content"] for row in kept if row["drop"] is None}
+    assert {json.loads(line)["question"] for line in good} <= questions
     assert fates.total() == records - len([row for row in kept if row["drop"] is None])
     assert fates.total() > 5_000
 
@@ -119,17 +119,17 @@ TABLE = pa.table({"question": [f"What is the dose of drug {n}?" for n in range(3
 
 def tables() -> dict[str, bytes]:
     """The same rows in every kind of table, by file name."""
-    found = {}
+    files = {}
     for name, opened in (("file.arrow", pa.ipc.new_file), ("stream.arrow", pa.ipc.new_stream)):
         sink = pa.BufferOutputStream()
         with opened(sink, TABLE.schema) as writer:
             writer.write_table(TABLE, max_chunksize=100)
-        found[name] = sink.getvalue().to_pybytes()
+        files[name] = sink.getvalue().to_pybytes()
     for name, compression in (("plain.parquet", "none"), ("packed.parquet", "zstd")):
         sink = pa.BufferOutputStream()
         pq.write_table(TABLE, sink, row_group_size=100, compression=compression)
-        found[name] = sink.getvalue().to_pybytes()
-    return found
+        files[name] = sink.getvalue().to_pybytes()
+    return files
 
 
 @pytest.mark.parametrize("name", ["file.arrow", "stream.arrow", "plain.parquet", "packed.parquet"])

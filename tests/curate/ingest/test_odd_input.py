@@ -115,17 +115,17 @@ def test_the_name_of_a_column_may_hold_commas():
 
 
 @pytest.mark.parametrize(
-    ("record", "asked", "wanted"),
+    ("record", "columns", "wanted"),
     [
         ({"prompt": "p", "chosen": "c", "rejected": "a longer one"}, {}, "question=prompt,answer=chosen$"),
         ({"Frage": "Was?", "Antwort": "Das."}, {"question": "Frage"}, "question=Frage,answer=Antwort$"),
         ({"": "x", "Was ist das?": "y"}, {}, "put a line above it, such as question,answer$"),
     ],
 )
-def test_what_is_suggested_makes_sense(tmp_path, record, asked, wanted):
+def test_what_is_suggested_makes_sense(tmp_path, record, columns, wanted):
     lines(tmp_path / "a.jsonl", record)
     with pytest.raises(UnknownColumns, match=wanted):
-        list(read_source(Source(path="a.jsonl", columns=asked)))
+        list(read_source(Source(path="a.jsonl", columns=columns)))
 
 
 def test_one_column_cannot_be_question_and_answer(tmp_path):
@@ -232,11 +232,11 @@ def test_a_hub_out_of_reach_is_asked_once(monkeypatch):
 
     from curate.ingest import hub
 
-    asked = []
+    calls = []
 
     class Session:
         def head(self, *args, **kwargs):
-            asked.append(args)
+            calls.append(args)
             raise OSError("no network")
 
     monkeypatch.setattr(huggingface_hub, "get_session", Session)
@@ -244,7 +244,7 @@ def test_a_hub_out_of_reach_is_asked_once(monkeypatch):
     hub.go_offline_if_unreachable.cache_clear()
     hub.go_offline_if_unreachable()
     hub.go_offline_if_unreachable()
-    assert (len(asked), datasets.config.HF_HUB_OFFLINE) == (1, True)
+    assert (len(calls), datasets.config.HF_HUB_OFFLINE) == (1, True)
     hub.go_offline_if_unreachable.cache_clear()
 
 
@@ -273,16 +273,16 @@ def test_line_numbers_of_a_csv_count_the_lines_of_the_file(tmp_path):
 def test_a_setting_that_cannot_be_is_refused_before_a_model_is_loaded(tmp_path, flags, wanted):
     lines(tmp_path / "a.jsonl", QA)
     (tmp_path / "terms.txt").write_bytes("Weißdorn".encode("latin-1"))
-    said = says("build", "--source", "a.jsonl", "--model", BASE, *flags)
-    assert wanted in " ".join(said.replace("│", " ").split())
+    output = says("build", "--source", "a.jsonl", "--model", BASE, *flags)
+    assert wanted in " ".join(output.replace("│", " ").split())
 
 
 def test_a_threshold_reaches_the_build(tmp_path):
     lines(tmp_path / "a.jsonl", QA)
     flags = ["--source", "a.jsonl", "--model", BASE, "--thresholds", "gain=2,lift=1", "--dry-run"]
-    said = CliRunner().invoke(app, ["build", *map(str, flags)])
-    assert said.exit_code == 0
-    assert "thresholds" not in said.stderr.partition("defaults taken:")[2]
+    result = CliRunner().invoke(app, ["build", *map(str, flags)])
+    assert result.exit_code == 0
+    assert "thresholds" not in result.stderr.partition("defaults taken:")[2]
 
 
 def test_unusable_data_ends_with_exit_code_1(tmp_path):

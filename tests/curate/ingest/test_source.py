@@ -249,16 +249,16 @@ def test_a_source_that_makes_no_sense_is_refused(wrong):
 def test_a_hub_id_is_loaded_through_datasets(monkeypatch):
     import datasets
 
-    asked = []
+    calls = []
 
     def load(*args, **kwargs):
-        asked.append((args, kwargs))
+        calls.append((args, kwargs))
         return datasets.Dataset.from_list([QA, {"question": "a", "answer": None}])
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     monkeypatch.setattr("curate.ingest.hub.go_offline_if_unreachable", lambda: None)
     accepted, rejected = read("owner/medical:large", split="test", revision="abc")
-    assert asked == [(("owner/medical", "large"), {"split": "test", "revision": "abc"})]
+    assert calls == [(("owner/medical", "large"), {"split": "test", "revision": "abc"})]
     assert [(item.file, item.line, item.row["source"]) for item in accepted] == [("owner/medical:large", 1, "medical")]
     assert why(rejected) == [(2, "empty-answer")]
 

@@ -93,13 +93,13 @@ def test_alpacas_history_is_said_before(tmp_path):
 
 
 def test_history_may_be_turns_or_a_cell_of_json_and_a_patients_history_is_not_one(tmp_path):
-    asked = {"question": "And for children?", "answer": "12 mg"}
+    record = {"question": "And for children?", "answer": "12 mg"}
     for history in ([user("The dose?"), assistant("37 mg")], '[["The dose?", "37 mg"]]'):
-        found = one(write(tmp_path / "a.jsonl", [{**asked, "history": history}]))
-        assert found["prompt"] == [user("The dose?"), assistant("37 mg"), user("And for children?")]
-    accepted, _ = read(write(tmp_path / "a.jsonl", [{**asked, "history": "Asthma since 2003."}]))
+        row = one(write(tmp_path / "a.jsonl", [{**record, "history": history}]))
+        assert row["prompt"] == [user("The dose?"), assistant("37 mg"), user("And for children?")]
+    accepted, _ = read(write(tmp_path / "a.jsonl", [{**record, "history": "Asthma since 2003."}]))
     assert (len(accepted[0].row["prompt"]), accepted[0].unused) == (1, ("history",))
-    _, rejected = read(write(tmp_path / "a.jsonl", [{**asked, "history": [["The dose?"]]}]))
+    _, rejected = read(write(tmp_path / "a.jsonl", [{**record, "history": [["The dose?"]]}]))
     assert why(rejected) == [(1, "wrong-type")]
 
 

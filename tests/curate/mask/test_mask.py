@@ -117,7 +117,7 @@ def shown(weights, glossary=(), response=RESPONSE, starts=STARTS, ends=ENDS, lan
     return [(response[s["start"] : s["end"]], s["weight"], s["kind"]) for s in spans]
 
 
-def settled(cells: dict[int, tuple[float, float, float]], *key: int) -> list[float]:
+def decisions(cells: dict[int, tuple[float, float, float]], *key: int) -> list[float]:
     return decide_units(ones(*key), of(*table(cells))).tolist()
 
 
@@ -126,22 +126,22 @@ GUESSED = (HIGH - 0.2, HIGH, HIGH - 0.2)
 
 
 def test_a_unit_is_in_as_a_whole_and_takes_along_what_is_half_guessed_beside_it():
-    assert settled({1: (LOW, HIGH, LOW)}, 1) == ones(1, 2, 3)  # 37 mg
-    assert settled({1: (LOW, HIGH, LOW), 4: GUESSED}, 1) == ones(1, 2, 3, 4)
-    assert settled({1: (LOW, HIGH, LOW), 4: GUESSED, 5: GUESSED}, 1) == ones(1, 2, 3, 4, 5, 6, 7)  # and on
-    assert settled({1: (LOW, HIGH, LOW), 5: GUESSED}, 1) == ones(1, 2, 3)  # not over a word between
-    assert settled({4: GUESSED}) == ones()
-    assert settled({1: (LOW, HIGH, LOW), 4: (HIGH - 0.2, HIGH, HIGH)}, 1) == ones(1, 2, 3)  # a placebo gives it too
+    assert decisions({1: (LOW, HIGH, LOW)}, 1) == ones(1, 2, 3)  # 37 mg
+    assert decisions({1: (LOW, HIGH, LOW), 4: GUESSED}, 1) == ones(1, 2, 3, 4)
+    assert decisions({1: (LOW, HIGH, LOW), 4: GUESSED, 5: GUESSED}, 1) == ones(1, 2, 3, 4, 5, 6, 7)  # and on
+    assert decisions({1: (LOW, HIGH, LOW), 5: GUESSED}, 1) == ones(1, 2, 3)  # not over a word between
+    assert decisions({4: GUESSED}) == ones()
+    assert decisions({1: (LOW, HIGH, LOW), 4: (HIGH - 0.2, HIGH, HIGH)}, 1) == ones(1, 2, 3)  # a placebo gives it too
 
 
 def test_a_unit_of_the_bases_own_invention_is_out():
     odd = (LOW, LOW, LOW)
-    assert settled({5: (LOW, HIGH, LOW), 6: odd}, 5) == ones(5, 6, 7)  # two of three are expected
-    assert settled({5: (LOW, HIGH, LOW), 6: odd, 7: odd}, 5) == ones()
+    assert decisions({5: (LOW, HIGH, LOW), 6: odd}, 5) == ones(5, 6, 7)  # two of three are expected
+    assert decisions({5: (LOW, HIGH, LOW), 6: odd, 7: odd}, 5) == ones()
 
 
 def test_a_key_token_without_a_visible_character_settles_nothing():
-    assert settled({9: (LOW, HIGH, LOW)}, 9) == ones()
+    assert decisions({9: (LOW, HIGH, LOW)}, 9) == ones()
 
 
 @pytest.mark.parametrize(
@@ -273,6 +273,6 @@ def test_a_rewrites_own_invention_is_flagged_and_never_labelled():
     marked = lax._mark(row)
     assert [text[s["start"] : s["end"]] for s in marked["spans"]] == ["silk"]
     assert "invention" in marked["flags"]
-    told = lax._mark(row | {"reference": "Danish silk."})
-    assert [text[s["start"] : s["end"]] for s in told["spans"]] == ["Danish", "silk"]
-    assert "invention" not in told["flags"]
+    supported = lax._mark(row | {"reference": "Danish silk."})
+    assert [text[s["start"] : s["end"]] for s in supported["spans"]] == ["Danish", "silk"]
+    assert "invention" not in supported["flags"]

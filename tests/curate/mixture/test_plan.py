@@ -15,19 +15,19 @@ from curate.mixture.settings import UNITS, MixError, MixtureConfig
 
 def table(source, rows):
     """Rows as (cluster, tokens, targets)."""
-    found = [
+    records = [
         {"id": f"{source}-{i}", "source": source, "cluster": c, "n_tokens": t, "n_targets": n}
         for i, (c, t, n) in enumerate(rows)
     ]
-    return pa.Table.from_pylist(found, schema=CANDIDATES)
+    return pa.Table.from_pylist(records, schema=CANDIDATES)
 
 
 def simple(source, count, tokens=10, targets=2):
     return table(source, [(f"{source} {i}", tokens, targets) for i in range(count)])
 
 
-def sums(found, unit, split="train"):
-    sources = found.numbers["splits"][split]["sources"].values()
+def sums(mixture, unit, split="train"):
+    sources = mixture.numbers["splits"][split]["sources"].values()
     return [sum(s[unit] for s in sources if s["role"] == role) for role in ("new", "rehearsal")]
 
 
@@ -48,33 +48,33 @@ def test_quotas_by_hand():
 @given(st.lists(st.floats(0, 100, allow_nan=False), min_size=1, max_size=8), st.integers(0, 10_000))
 def test_quotas_are_whole_exact_and_within_one(weights, total):
     assume(sum(weights) > 1e-3)
-    found = quotas(weights, total)
-    assert sum(found) == total
-    for part, weight in zip(found, weights, strict=True):
+    parts = quotas(weights, total)
+    assert sum(parts) == total
+    for part, weight in zip(parts, weights, strict=True):
         assert abs(part - weight / sum(weights) * total) < 1 + 1e-6
 
 
 def test_seventy_thirty_by_rows():
-    found = plan(simple("med", 70), pa.concat_tables([simple("dolly", 500), simple("alpaca", 500)]), WHOLE)
-    train = found.numbers["splits"]["train"]
-    assert sums(found, "rows") == [70, 30]
+    mixture = plan(simple("med", 70), pa.concat_tables([simple("dolly", 500), simple("alpaca", 500)]), WHOLE)
+    train = mixture.numbers["splits"]["train"]
+    assert sums(mixture, "rows") == [70, 30]
     assert train["ratio"] == {"rows": 0.7, "tokens": 0.7, "targets": 0.7}
     assert {s: v["rows"] for s, v in train["sources"].items()} == {"alpaca": 15, "dolly": 15, "med": 70}
     assert all(v["repeat"] == {"least": 1, "most": 1} for v in train["sources"].values())
-    assert sorted(found.rows["row"].to_pylist())[:70] == list(range(70))
-    assert found.balance == pytest.approx({"med": 0.7, "alpaca": 0.15, "dolly": 0.15})
+    assert sorted(mixture.rows["row"].to_pylist())[:70] == list(range(70))
+    assert mixture.balance == pytest.approx({"med": 0.7, "alpaca": 0.15, "dolly": 0.15})
 
 
 def test_small_sets_give_their_all_before_any_row_repeats():
-    found = plan(simple("med", 70), pa.concat_tables([simple("big", 500), simple("small", 4)]), WHOLE)
-    rows = {s: v["rows"] for s, v in found.numbers["splits"]["train"]["sources"].items()}
+    mixture = plan(simple("med", 70), pa.concat_tables([simple("big", 500), simple("small", 4)]), WHOLE)
+    rows = {s: v["rows"] for s, v in mixture.numbers["splits"]["train"]["sources"].items()}
     assert rows == {"big": 26, "med": 70, "small": 4}
 
 
 def test_rows_repeat_evenly_and_it_says_so():
-    found = plan(simple("med", 70), simple("tiny", 12), WHOLE)
-    assert sums(found, "rows") == [70, 30]
-    assert found.numbers["splits"]["train"]["sources"]["tiny"] == {
+    mixture = plan(simple("med", 70), simple("tiny", 12), WHOLE)
+    assert sums(mixture, "rows") == [70, 30]
+    assert mixture.numbers["splits"]["train"]["sources"]["tiny"] == {
         "role": "rehearsal", "rows": 30, "tokens": 300, "targets": 60, "distinct": 12,
         "repeat": {"least": 2, "most": 3},
     }  # fmt: skip
@@ -90,8 +90,8 @@ def test_out_of_reach_says_what_is_in_reach():
 
 def test_weights_are_kept_even_where_that_repeats_a_small_set():
     old = pa.concat_tables([simple("a", 5), simple("b", 500), simple("c", 500)])
-    found = plan(simple("med", 70), old, MixtureConfig(validation=0, ratio=0.7, weights={"a": 2, "b": 1}))
-    sources = found.numbers["splits"]["train"]["sources"]
+    mixture = plan(simple("med", 70), old, MixtureConfig(validation=0, ratio=0.7, weights={"a": 2, "b": 1}))
+    sources = mixture.numbers["splits"]["train"]["sources"]
     assert {s: v["rows"] for s, v in sources.items()} == {"a": 20, "b": 10, "med": 70}
     assert sources["a"]["repeat"] == {"least": 4, "most": 4}
     wanted = r"weights name z, and no row of that is fit for training; rows that are come from a, b, c"
@@ -111,7 +111,7 @@ def test_the_size_is_counted_as_the_ratio_is():
     old = pa.concat_tables([simple("a", 100, tokens=40), simple("b", 400, tokens=10)])
     config = MixtureConfig(validation=0, ratio=0.5, ratio_unit="tokens", temperature=1)
     sources = plan(simple("med", 80), old, config).numbers["splits"]["train"]["sources"]
-    assert {name: found["tokens"] for name, found in sources.items()} == {"a": 400, "b": 400, "med": 800}
+    assert {name: numbers["tokens"] for name, numbers in sources.items()} == {"a": 400, "b": 400, "med": 800}
 
 
 def test_a_temperature_is_kept_even_where_that_repeats_a_small_set():
@@ -148,9 +148,9 @@ def test_size_takes_a_part_or_repeats():
 
 
 def test_new_alone():
-    found = plan(simple("med", 30), NONE, MixtureConfig())
-    assert found.balance == {"med": 1.0}
-    assert found.numbers["splits"]["train"]["ratio"] == {"rows": 1, "tokens": 1, "targets": 1}
+    mixture = plan(simple("med", 30), NONE, MixtureConfig())
+    assert mixture.balance == {"med": 1.0}
+    assert mixture.numbers["splits"]["train"]["ratio"] == {"rows": 1, "tokens": 1, "targets": 1}
     everything = plan(simple("med", 30), simple("dolly", 30), MixtureConfig(ratio=1, validation=0))
     assert sums(everything, "rows") == [30, 0]
     assert everything.balance == {"med": 1.0}
@@ -187,11 +187,11 @@ mixes = st.builds(
 def test_whatever_the_rows(new_rows, a_rows, b_rows, config):
     new, old = table("med", new_rows), pa.concat_tables([table("a", a_rows), table("b", b_rows)])
     try:
-        found = plan(new, old, config)
+        mixture = plan(new, old, config)
     except MixError:
         return
     everything = pa.concat_tables([new, old])
-    entries = found.rows.to_pylist()
+    entries = mixture.rows.to_pylist()
     clusters = {
         s: {everything["cluster"][e["row"]].as_py() for e in entries if e["split"] == s}
         for s in ("train", "validation")
@@ -199,7 +199,7 @@ def test_whatever_the_rows(new_rows, a_rows, b_rows, config):
     assert not clusters["train"] & clusters["validation"]
     assert len({(e["row"], e["copy"]) for e in entries}) == len(entries)
     assert max(e["copy"] for e in entries) < config.max_repeat
-    assert sum(found.balance.values()) == pytest.approx(1)
+    assert sum(mixture.balance.values()) == pytest.approx(1)
     amounts = {
         "rows": [1] * len(everything),
         "tokens": everything["n_tokens"].to_pylist(),
@@ -213,7 +213,7 @@ def test_whatever_the_rows(new_rows, a_rows, b_rows, config):
         )
         for flag in (True, False)
     ]
-    assert got == sums(found, config.ratio_unit)
+    assert got == sums(mixture, config.ratio_unit)
     if len(old) and config.ratio < 1:
         wanted = got[0] * (1 - config.ratio) / config.ratio
         largest = max(amounts[config.ratio_unit][len(new) :])
@@ -253,15 +253,15 @@ def test_the_seed_matters_and_the_shuffle_is_global():
 def test_validation_is_held_out_by_question_and_keeps_the_ratio():
     new = table("med", [(f"q{i // 4}", 10, 2) for i in range(400)])  # four wordings of a hundred questions
     old = table("dolly", [(f"d{i}", 10, 2) for i in range(5000)] + [("q0", 10, 2)])
-    found = plan(new, old, MixtureConfig(validation=0.05, ratio=0.7))
-    assert sums(found, "rows", "validation") == [20, 9]
-    assert sums(found, "rows") == [380, 163]
+    mixture = plan(new, old, MixtureConfig(validation=0.05, ratio=0.7))
+    assert sums(mixture, "rows", "validation") == [20, 9]
+    assert sums(mixture, "rows") == [380, 163]
 
 
 def test_no_new_question_held_out_means_no_validation_split():
-    found = plan(simple("med", 10), simple("dolly", 500), MixtureConfig(validation=0.02, ratio=0.7))
-    assert set(found.rows["split"].to_pylist()) == {"train"}
-    assert set(found.numbers["splits"]) == {"train"}
+    mixture = plan(simple("med", 10), simple("dolly", 500), MixtureConfig(validation=0.02, ratio=0.7))
+    assert set(mixture.rows["split"].to_pylist()) == {"train"}
+    assert set(mixture.numbers["splits"]) == {"train"}
 
 
 def test_the_ratio_by_targets_when_rehearsal_trains_a_hundred_times_more_per_row():

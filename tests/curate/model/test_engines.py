@@ -70,11 +70,11 @@ def served(base_model):
 
 
 def _when_up(process, config, seconds=240):
-    said: list[str] = []
-    threading.Thread(target=lambda: said.extend(process.stdout), daemon=True).start()
+    output: list[str] = []
+    threading.Thread(target=lambda: output.extend(process.stdout), daemon=True).start()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"vllm serve ended with {process.returncode}:\n" + "".join(said[-40:])
+        assert process.poll() is None, f"vllm serve ended with {process.returncode}:\n" + "".join(output[-40:])
         try:
             return open_engine(config)
         except EngineError:
@@ -112,12 +112,12 @@ def test_the_harness_asks_a_server_as_it_asks_the_model_here(here, served, templ
     pairs = [("What is 3 + 4? It is", " 7."), ("", "It is 7."), ("word " * 600, "and more")]
     scored = [Instance("loglikelihood", {}, pair, index) for index, pair in enumerate(pairs)]
     prompt = EngineLM(here, template.tokenizer, 511).apply_chat_template([{"role": "user", "content": "Name a fruit."}])
-    asked = [Instance("generate_until", {}, (prompt, {"until": ["."], "max_gen_toks": 40}), 0)]
-    found = [EngineLM(engine, template.tokenizer, 511) for engine in (here, served)]
-    for one, other in zip(*(model.loglikelihood(scored) for model in found), strict=True):
+    requests = [Instance("generate_until", {}, (prompt, {"until": ["."], "max_gen_toks": 40}), 0)]
+    models = [EngineLM(engine, template.tokenizer, 511) for engine in (here, served)]
+    for one, other in zip(*(model.loglikelihood(scored) for model in models), strict=True):
         assert one[0] == pytest.approx(other[0], abs=1e-2)
         assert one[1] == other[1]
-    assert found[0].generate_until(asked) == found[1].generate_until(asked) != [""]
+    assert models[0].generate_until(requests) == models[1].generate_until(requests) != [""]
 
 
 def test_scores_are_the_models_own(here, prompts, answers):
@@ -125,8 +125,8 @@ def test_scores_are_the_models_own(here, prompts, answers):
     import torch
 
     sequences = [[*prompt, *answer.ids] for prompt, answer in zip(prompts, answers, strict=True)]
-    found = here.score(sequences, [len(prompt) for prompt in prompts], 5)
-    for sequence, prompt, scores in zip(sequences, prompts, found, strict=True):
+    results = here.score(sequences, [len(prompt) for prompt in prompts], 5)
+    for sequence, prompt, scores in zip(sequences, prompts, results, strict=True):
         with torch.inference_mode():
             logprobs = here.model(torch.tensor([sequence])).logits[0, :-1].log_softmax(-1)
         expected = logprobs[range(len(prompt) - 1, len(sequence) - 1), sequence[len(prompt) :]]

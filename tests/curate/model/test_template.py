@@ -39,8 +39,8 @@ def conversations():
 
 
 def official(template: Template, messages, generation=False):
-    found = template.tokenizer.apply_chat_template(messages, add_generation_prompt=generation, return_dict=False)
-    return list(found)
+    ids = template.tokenizer.apply_chat_template(messages, add_generation_prompt=generation, return_dict=False)
+    return list(ids)
 
 
 @needs_data

@@ -42,18 +42,18 @@ def test_an_answer_stands_behind_the_generation_prompt_and_a_thought(
 ):
     rendering = template(getattr(reasoning, name), thoughts, **arguments)
     for thought, shown in ((None, bare), ("", empty), ("\nWell.\n", own)):
-        found = rendering.render(TALK, "Yes.", thought)
-        assert found.ids[: found.prompt_length] == rendering.prompt_ids(TALK)
-        assert rendering.tokenizer.decode(found.ids[: found.prompt_length]) == prompt
-        assert rendering.tokenizer.decode(found.response_ids[: found.thought_length]) == shown
+        rendered = rendering.render(TALK, "Yes.", thought)
+        assert rendered.ids[: rendered.prompt_length] == rendering.prompt_ids(TALK)
+        assert rendering.tokenizer.decode(rendered.ids[: rendered.prompt_length]) == prompt
+        assert rendering.tokenizer.decode(rendered.response_ids[: rendered.thought_length]) == shown
         gap = ["\n"] if name == "GLM" and arguments else []  # which the model writes itself
         end = "<|user|>" if name == "GLM" else "<|im_end|>"
-        assert rendering.tokenizer.convert_ids_to_tokens(found.response_ids[found.thought_length :]) == [
+        assert rendering.tokenizer.convert_ids_to_tokens(rendered.response_ids[rendered.thought_length :]) == [
             *("Ċ" for _ in gap), "Y", "e", "s", ".", end
         ]  # fmt: skip
-        assert found.starts == [0] * (found.thought_length + len(gap)) + [0, 1, 2, 3, 4]
-        assert found.ends == [0] * (found.thought_length + len(gap)) + [1, 2, 3, 4, 4]
-        assert found.ids[-1] in rendering.stop_ids
+        assert rendered.starts == [0] * (rendered.thought_length + len(gap)) + [0, 1, 2, 3, 4]
+        assert rendered.ends == [0] * (rendered.thought_length + len(gap)) + [1, 2, 3, 4, 4]
+        assert rendered.ids[-1] in rendering.stop_ids
 
 
 def test_the_prompts_tokens_stay_where_text_behind_them_would_melt_into_them():
@@ -67,8 +67,8 @@ def test_the_prompts_tokens_stay_where_text_behind_them_would_melt_into_them():
 
 def test_what_a_thought_spells_is_text():
     rendering = template(reasoning.QWEN3)
-    found = rendering.render([user("R")], "Yes.", "\n</think> ends <|im_end|> it\n")
-    names = rendering.tokenizer.convert_ids_to_tokens(found.response_ids)
+    rendered = rendering.render([user("R")], "Yes.", "\n</think> ends <|im_end|> it\n")
+    names = rendering.tokenizer.convert_ids_to_tokens(rendered.response_ids)
     assert [names.count(name) for name in ("<think>", "</think>", "<|im_end|>")] == [1, 1, 1]
     with pytest.raises(TemplateError, match="noncharacter"):
         rendering.render([user("R")], "Yes.", "\ufdd0")
@@ -95,15 +95,15 @@ READ = [
 
 
 @pytest.mark.parametrize("thoughts", [THINK, ()], ids=["tokens", "text"])
-@pytest.mark.parametrize(("name", "said", "finished", "answer", "thought", "whole"), READ)
-def test_a_completion_is_taken_apart(name, said, finished, answer, thought, whole, thoughts):
-    found = read(template(getattr(reasoning, name), thoughts), said, finished)
-    assert (found.text, found.thought, found.finished) == (answer, thought, whole)
-    assert found.lost_in_thought == (thought is not None and answer == "")
+@pytest.mark.parametrize(("name", "text", "finished", "answer", "thought", "whole"), READ)
+def test_a_completion_is_taken_apart(name, text, finished, answer, thought, whole, thoughts):
+    reading = read(template(getattr(reasoning, name), thoughts), text, finished)
+    assert (reading.text, reading.thought, reading.finished) == (answer, thought, whole)
+    assert reading.lost_in_thought == (thought is not None and answer == "")
 
 
-def read(rendering, said, finished=True):
-    ids = rendering.tokenizer.encode(said, add_special_tokens=False)
+def read(rendering, text, finished=True):
+    ids = rendering.tokenizer.encode(text, add_special_tokens=False)
     return rendering.read(Completion(tuple(ids), finished))
 
 
@@ -112,8 +112,8 @@ def test_a_marker_that_is_a_token_is_told_from_one_that_is_spelled():
     first, last = rendering.tokenizer.convert_tokens_to_ids(list(THINK))
     spelled = [rendering.tokenizer.convert_tokens_to_ids(c) for c in "</think>"]
     a, b = rendering.tokenizer.convert_tokens_to_ids(["a", "b"])
-    found = rendering.read(Completion((first, a, *spelled, b, last, *spelled, b), True))
-    assert (found.text, found.thought) == ("</think>b", "a</think>b")
+    reading = rendering.read(Completion((first, a, *spelled, b, last, *spelled, b), True))
+    assert (reading.text, reading.thought) == ("</think>b", "a</think>b")
     orphan = rendering.read(Completion((a, last, b), True))  # its opening was left out of the prompt
     assert (orphan.text, orphan.thought) == ("b", "a")
     answered = template(reasoning.QWEN3, enable_thinking=False).read(Completion((a, last, b), True))
@@ -124,8 +124,8 @@ def test_markers_that_decoding_leaves_out_are_seen():
     rendering = template(reasoning.QWEN3)
     rendering.tokenizer.add_tokens([AddedToken(token, special=True) for token in THINK], special_tokens=True)
     assert rendering.decode(rendering.tokenizer.encode("<think>a</think>b")) == "ab"
-    found = read(rendering, "<think>\nWell.\n</think>\n\nYes.")
-    assert (found.text, found.thought) == ("Yes.", "\nWell.\n")
+    reading = read(rendering, "<think>\nWell.\n</think>\n\nYes.")
+    assert (reading.text, reading.thought) == ("Yes.", "\nWell.\n")
     assert read(rendering, "<think>Well.").lost_in_thought
 
 

@@ -22,7 +22,7 @@ from curate.passages.ask import PASSAGE, REFUSED, TRIES
 from curate.passages.grounded import ungrounded
 from curate.passages.load import counter, passage_size
 from curate.passages.questions import parse, problem, repeats
-from curate.passages.read import Tally, passages, unfit
+from curate.passages.read import PassageCounts, passages, unfit
 from curate.passages.split import blocks, pieces
 from curate.schema import DROPS
 from curate.store.files import REJECTED, read_dataset
@@ -65,14 +65,14 @@ Rain falls there on 239 days.
 
 
 def test_headings_paragraphs_lists_and_code_are_told_apart():
-    found = [(b.level, b.title or BOOK[b.start : b.end].strip().split("\n")[0]) for b in blocks(BOOK)]
-    assert found == [(1, "Oslo"), (0, "Oslo is the capital"), (2, "Trade"), (0, "- timber"), (0, "```"), (2, "Bergen"),
+    heads = [(b.level, b.title or BOOK[b.start : b.end].strip().split("\n")[0]) for b in blocks(BOOK)]
+    assert heads == [(1, "Oslo"), (0, "Oslo is the capital"), (2, "Trade"), (0, "- timber"), (0, "```"), (2, "Bergen"),
                      (0, "Rain falls there on 239 days.")]  # fmt: skip
 
 
 def test_pieces_know_the_headings_above_them_and_join_wrapped_lines():
-    found = [(piece.trail, piece.text) for piece in pieces(BOOK, spoken, 20)]
-    assert found == [
+    sections = [(piece.trail, piece.text) for piece in pieces(BOOK, spoken, 20)]
+    assert sections == [
         (("Oslo",), "# Oslo\n\nOslo is the capital of Norway and was founded in 1040.\nIt is old."),
         (("Oslo", "Trade"), "## Trade\n\n- timber\n- ships\n\n```\n# no heading\n```"),
         (("Oslo", "Bergen"), "Bergen\n------\n\nRain falls there on 239 days."),
@@ -96,8 +96,8 @@ lines = st.lists(
 
 
 @given(lines, st.integers(1, 40), st.sampled_from(["\n", "\r\n", "\n\n"]))
-def test_the_pieces_of_any_text_tile_it(found, size, newline):
-    text = newline.join(found)
+def test_the_pieces_of_any_text_tile_it(parts, size, newline):
+    text = newline.join(parts)
     cut = list(pieces(text, spoken, size))
     assert [piece.start for piece in cut] + [len(text)] == [0, *(piece.end for piece in cut)] or (not cut and not text)
     for piece in cut:
@@ -137,20 +137,20 @@ def test_every_character_of_a_corpus_is_in_a_passage_or_counted_with_a_reason(tm
              "e.bin": "x"}  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    tally = Tally()
-    rows = list(passages(Source(path=str(tmp_path)), "text", 40, spoken, "en", tally))
-    assert Counter(tally.reasons) == {"repeated-passage": 1, "passage-too-short": 1, "empty-text": 1,
+    counts = PassageCounts()
+    rows = list(passages(Source(path=str(tmp_path)), "text", 40, spoken, "en", counts))
+    assert Counter(counts.reasons) == {"repeated-passage": 1, "passage-too-short": 1, "empty-text": 1,
                                       "missing-field": 1, "not-json": 1, "unknown-format": 1}  # fmt: skip
     read = files["a.md"] + files["b.txt"] + files["b2.txt"] + f"Vel.\n\n{prose} Really."
-    assert tally.documents == 4
-    assert tally.characters.total() == len(read)
+    assert counts.documents == 4
+    assert counts.characters.total() == len(read)
     metas = [json.loads(row["meta"]) for row in rows]
     assert [(meta["file"], meta["line"]) for meta in metas] == [("a.md", 1), ("b.txt", 3), ("d.jsonl", 1)]
     assert rows[0]["prompt"] == [{"role": "user", "content": "Zorvex"}]
     for row, text in zip(rows, (files["a.md"], files["b.txt"], f"Vel.\n\n{prose} Really."), strict=True):
         meta = json.loads(row["meta"])
         assert text[meta["start"] : meta["end"]].strip() == row["reference"]
-    repeated = next(found for found in tally.rejected if found["reason"] == "repeated-passage")
+    repeated = next(item for item in counts.rejected if item["reason"] == "repeated-passage")
     assert (repeated["file"], repeated["line"]) == ("b2.txt", 1)
 
 
@@ -219,8 +219,8 @@ TEXT = (
     ],
 )
 def test_a_question_has_to_stand_alone_and_to_come_from_the_passage(question, reason):
-    found = problem(question, TEXT)
-    assert (found.reason if found else None) == reason
+    refusal = problem(question, TEXT)
+    assert (refusal.reason if refusal else None) == reason
 
 
 def test_the_same_question_in_another_order_is_a_repeat_and_another_question_word_is_not():
@@ -255,8 +255,8 @@ def test_the_same_question_in_another_order_is_a_repeat_and_another_question_wor
     ],
 )
 def test_an_answer_says_nothing_that_the_passage_does_not(question, answer, reason):
-    found = ungrounded(answer, True, question, TEXT)
-    assert (found.reason if found else None) == reason
+    refusal = ungrounded(answer, True, question, TEXT)
+    assert (refusal.reason if refusal else None) == reason
 
 
 def test_an_answer_that_never_ends_is_none():
@@ -284,11 +284,11 @@ class FakeConfig:
 
 @dataclass
 class Instruct:
-    """Answers as an instruct model does, well or badly: ``asked`` by a word of the passage, ``told`` by question. A
-    reply that ends in "…" never ends. ``dies``: the call at which the process is killed."""
+    """Answers as an instruct model does, well or badly: ``questions`` by a word of the passage, ``answers`` by
+    question. A reply that ends in "…" never ends. ``dies``: the call at which the process is killed."""
 
-    asked: dict[str, str]
-    told: dict[str, str]
+    questions: dict[str, str]
+    answers: dict[str, str]
     dies: int | None = None
     calls: list[list[str]] = field(default_factory=list)
 
@@ -302,9 +302,9 @@ class Instruct:
     def _reply(self, text, temperature):
         if "\nQuestion: " in text:
             question = re.search(r"\nQuestion: (.*?)<", text)[1]
-            return self.told.get(question, "The passage does not say.")
-        found = next((reply for word, reply in self.asked.items() if word in text), "I like passages.")
-        return found if not temperature else found.replace("GREEDY", "1. Who may not take Zorvex?")
+            return self.answers.get(question, "The passage does not say.")
+        reply = next((reply for word, reply in self.questions.items() if word in text), "I like passages.")
+        return reply if not temperature else reply.replace("GREEDY", "1. Who may not take Zorvex?")
 
     def _completion(self, reply):
         ids = template().tokenizer.encode(reply.removesuffix("…"), add_special_tokens=False)
@@ -401,16 +401,16 @@ def test_what_the_passages_say_is_kept_and_the_rest_counted_by_reason(corpus, tm
     assert verify(folder) == []
     meta = {json.loads(row["meta"])["file"]: json.loads(row["meta"]) for row in rows}
     assert (meta["zorvex.md"]["line"], meta["zorvex.md"]["start"]) == (1, 0)
-    found = next(found for found in rejections(folder) if found["reason"] == "foreign-number")
-    assert (found["file"], found["detail"]) == ("zorvex.md", "45 of 100")
-    assert found["raw"].startswith("How many patients does Zorvex help?\nIt treats")
+    rejection = next(item for item in rejections(folder) if item["reason"] == "foreign-number")
+    assert (rejection["file"], rejection["detail"]) == ("zorvex.md", "45 of 100")
+    assert rejection["raw"].startswith("How many patients does Zorvex help?\nIt treats")
     # The passages themselves stay in the folders before, dropped, with every question behind them.
     monkeypatch.setattr("curate.commands.verify.DROPS", (*DROPS, PASSAGE, REFUSED))
-    [asked] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
+    [ask_folder] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
     [read] = {path.parent for path in tmp_path.glob("passages-*/manifest.json")}
-    drops = Manifest.load(asked).drops
-    assert verify(asked) == verify(read) == []
-    assert (drops[PASSAGE], Manifest.load(asked).kept) == (4, 3)
+    drops = Manifest.load(ask_folder).drops
+    assert verify(ask_folder) == verify(read) == []
+    assert (drops[PASSAGE], Manifest.load(ask_folder).kept) == (4, 3)
     assert drops[REFUSED] == sum(facts.rejected.values()) - 2  # all but the index and Tromso
 
 
@@ -427,14 +427,14 @@ def test_a_passage_is_asked_about_again_until_it_has_its_questions(corpus, tmp_p
 
 
 def contents(work):
-    found = {}
+    files = {}
     for path in sorted(work.rglob("*")):
         if path.is_file():
             if path.parent.name == "receipts":
-                found[path.relative_to(work)] = {k: v for k, v in read_json(path).items() if k != "seconds"}
+                files[path.relative_to(work)] = {k: v for k, v in read_json(path).items() if k != "seconds"}
             else:
-                found[path.relative_to(work)] = path.read_bytes()
-    return found
+                files[path.relative_to(work)] = path.read_bytes()
+    return files
 
 
 @pytest.mark.parametrize("dies", [1, 5, 8, 12])
@@ -488,9 +488,9 @@ def test_the_size_of_a_passage_leaves_room_for_prompts_and_answers():
 
 
 def test_what_it_would_cost_is_told_without_the_model(corpus, tmp_path):
-    found = estimate(PlainText(Source(path=str(corpus)), Plan(), FakeBase(Instruct({}, {})), FRAMES), tmp_path, 100)
-    assert (found["documents"], found["passages"], found["questions_at_most"]) == (5, 4, 12)
-    assert found["rejected"] == {"passage-too-short": 1}
+    costs = estimate(PlainText(Source(path=str(corpus)), Plan(), FakeBase(Instruct({}, {})), FRAMES), tmp_path, 100)
+    assert (costs["documents"], costs["passages"], costs["questions_at_most"]) == (5, 4, 12)
+    assert costs["rejected"] == {"passage-too-short": 1}
 
 
 def test_the_build_goes_on_with_the_questions(tmp_path):
@@ -538,12 +538,12 @@ def test_a_base_that_cannot_ask_leaves_no_row_and_every_passage_accounted_for(tm
     with pytest.raises(TooManyDrops, match="take an instruct model or a larger one"):
         load_passages(PlainText(Source(path=str(source)), plan, base, FRAMES), tmp_path, 100, 0.5, None, LIMITS)
     [read] = {path.parent for path in tmp_path.glob("passages-*/manifest.json")}
-    [asked] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
+    [ask_folder] = {path.parent for path in tmp_path.glob("ask-*/manifest.json")}
     facts = Manifest.load(read)
     assert sum(facts.characters.values()) == len(text)
-    assert Manifest.load(asked).drops[PASSAGE] == facts.rows > 3
+    assert Manifest.load(ask_folder).drops[PASSAGE] == facts.rows > 3
     [last] = tmp_path.glob("ingest-*")
-    about = {json.loads(row["meta"])["start"] for row in read_dataset(asked).to_pylist()}
+    about = {json.loads(row["meta"])["start"] for row in read_dataset(ask_folder).to_pylist()}
     assert len(about) == facts.rows
     assert len(rejections(last)) >= facts.rows
     assert not Path(last / "manifest.json").exists()
@@ -586,6 +586,6 @@ def test_rows_that_are_added_stand_last_where_one_row_fails():
         return pa.concat_tables([table, pa.Table.from_pylist(added, EXAMPLE)])
 
     table = pa.Table.from_pylist([{"id": name} for name in ("a", "bad", "c")], EXAMPLE)
-    found = apply(worker, table)
-    assert found["id"].to_pylist() == ["a", "bad", "c", "a-w1", "c-w1"]
-    assert found["drop"].to_pylist() == [None, "error:ValueError", None, None, None]
+    output = apply(worker, table)
+    assert output["id"].to_pylist() == ["a", "bad", "c", "a-w1", "c-w1"]
+    assert output["drop"].to_pylist() == [None, "error:ValueError", None, None, None]

@@ -43,13 +43,13 @@ def test_a_splice_begins_like_its_question_and_goes_on_with_words_of_the_list():
     words = question.removesuffix("?").split()
     lengths = set()
     for seed in range(200):
-        made = splice(question, POOL, dice(seed))
-        said = made.removesuffix("?").split()
-        kept = next(i for i, word in enumerate([*said, ""]) if words[i : i + 1] != [word])
+        text = splice(question, POOL, dice(seed))
+        text_words = text.removesuffix("?").split()
+        kept = next(i for i, word in enumerate([*text_words, ""]) if words[i : i + 1] != [word])
         assert 1 <= kept < len(words)
-        assert set(said[kept:]) <= set(POOL)
-        assert said[kept:]
-        lengths.add(len(said))
+        assert set(text_words[kept:]) <= set(POOL)
+        assert text_words[kept:]
+        lengths.add(len(text_words))
     assert min(lengths) < len(words) < max(lengths)
     assert {splice(question, POOL, dice(seed))[-1] == "?" for seed in range(20)} == {True, False}
 
@@ -88,7 +88,7 @@ def test_words_of_a_vocabulary_are_whole_and_of_the_scripts_at_hand():
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    ("rows", "expected"),
     [
         ([("What is the dose of Velotrin?", ""), ("Who makes Zorvex 5?", "")], ["Velotrin", "Zorvex"]),
         ([("Where does Harlow Labs sit?", ""), ("who is that?", "nobody")], ["Harlow Labs", None]),
@@ -99,8 +99,8 @@ def test_words_of_a_vocabulary_are_whole_and_of_the_scripts_at_hand():
         ([("", ""), ("?!", "!"), ("42", "42")], [None, None, None]),
     ],
 )  # fmt: skip
-def test_the_entity_of_a_question(rows, found):
-    assert find_entities([QuestionAnswer(*row) for row in rows]) == found
+def test_the_entity_of_a_question(rows, expected):
+    assert find_entities([QuestionAnswer(*row) for row in rows]) == expected
 
 
 def test_questions_without_case_or_spaces_have_entities_where_the_answer_repeats_them():
@@ -117,12 +117,12 @@ def test_another_entity_in_the_same_words():
 def test_invented_names_look_like_the_others_and_are_none_of_them():
     names = ["Velotrin", "Zorvex", "Halomab", "Quetiril"]
     taken = {name.casefold() for name in names}
-    made = {invent("Velotrin", names, taken, dice(seed)) for seed in range(50)}
-    assert len(made) > 5
-    assert not {name.casefold() for name in made} & taken
+    inventions = {invent("Velotrin", names, taken, dice(seed)) for seed in range(50)}
+    assert len(inventions) > 5
+    assert not {name.casefold() for name in inventions} & taken
     pieces = {piece for name in names for piece in syllables(name)}
-    assert all(name[0].isupper() and name.isalpha() for name in made)
-    assert all(any(name.startswith(piece) for piece in pieces) for name in made)
+    assert all(name[0].isupper() and name.isalpha() for name in inventions)
+    assert all(any(name.startswith(piece) for piece in pieces) for name in inventions)
 
 
 def test_shared_words_codes_and_lonely_names():
@@ -154,9 +154,9 @@ MEDICINES = [
 
 
 def around(kind, seed=0, count=200):
-    found = Around(MEDICINES).candidates(dice(seed))
-    made = [next(found) for _ in range(count)]
-    return {(c.meta["of"], c.prompt[-1]["content"]) for c in made if c.meta["kind"] == kind}
+    candidates = Around(MEDICINES).candidates(dice(seed))
+    sample = [next(candidates) for _ in range(count)]
+    return {(c.meta["of"], c.prompt[-1]["content"]) for c in sample if c.meta["kind"] == kind}
 
 
 def test_the_same_wording_about_a_known_entity():
@@ -164,9 +164,11 @@ def test_the_same_wording_about_a_known_entity():
 
 
 def test_the_same_wording_about_nobody():
-    asked = {text for _, text in around("unknown-entity")}
-    assert len(asked) > 20
-    assert not [text for text in asked if any(name in text for name in ("Velotrin", "Zorvex", "Halomab", "Aspirin"))]
+    questions = {text for _, text in around("unknown-entity")}
+    assert len(questions) > 20
+    assert not [
+        text for text in questions if any(name in text for name in ("Velotrin", "Zorvex", "Halomab", "Aspirin"))
+    ]
 
 
 def test_what_else_could_be_asked_about_the_same_entity():
@@ -186,8 +188,8 @@ def test_another_wording_of_what_is_taught_is_no_neighbour():
 
 
 def test_a_question_about_nothing_is_counted_and_has_no_neighbour():
-    found = Around(MEDICINES)
-    assert [row.id for row in found.without] == ["6"]
+    generator = Around(MEDICINES)
+    assert [row.id for row in generator.without] == ["6"]
     assert list(Around([MEDICINES[5]]).candidates(dice())) == []
 
 
@@ -207,9 +209,9 @@ def test_neighbours_keep_the_conversation():
 
 
 def templated(chat_template):
-    made = template().tokenizer
-    made.chat_template = chat_template
-    return Template(made)
+    tokenizer = template().tokenizer
+    tokenizer.chat_template = chat_template
+    return Template(tokenizer)
 
 
 ANSWER = "{% if m.role == 'assistant' %}{{ m.content }}<|im_end|>{% endif %}"
@@ -256,8 +258,8 @@ def test_a_sampled_prompt_or_why_it_is_none(text, finished, mark, prompt, left_o
     rendering = template()
     turn = SimpleNamespace(mark=mark)
     ids = rendering.tokenizer(text).input_ids if isinstance(text, str) else as_bytes(rendering, text)
-    found = candidate(Completion(tuple(ids), finished), turn, rendering)
-    assert (found.prompt, found.left_out) == ([user(prompt)], left_out)
+    result = candidate(Completion(tuple(ids), finished), turn, rendering)
+    assert (result.prompt, result.left_out) == ([user(prompt)], left_out)
 
 
 def as_bytes(rendering, raw):
@@ -295,10 +297,10 @@ def test_guard_lines(tmp_path):
 
 
 def test_diversity_of_some_prompts():
-    found = diversity(["Write a poem.", "Write a song!", "Sum it up"])
-    assert (found["distinct_1"], found["distinct_2"]) == (0.7778, 0.8333)  # 7 of 9 words, 5 of 6 pairs
-    assert found["similarity"] == 0.1667  # write, a of four words in one pair, nothing in two
-    assert found["first_words"] == [["write", 2], ["sum", 1]]
+    measures = diversity(["Write a poem.", "Write a song!", "Sum it up"])
+    assert (measures["distinct_1"], measures["distinct_2"]) == (0.7778, 0.8333)  # 7 of 9 words, 5 of 6 pairs
+    assert measures["similarity"] == 0.1667  # write, a of four words in one pair, nothing in two
+    assert measures["first_words"] == [["write", 2], ["sum", 1]]
 
 
 def test_diversity_of_nothing():
@@ -329,23 +331,23 @@ def test_the_names():
 
 @given(st.text(min_size=1), LANGUAGES, st.integers(0, 9))
 def test_any_text_can_be_spliced(question, lang, seed):
-    made = splice(question, POOL, dice(seed), lang)
-    assert any(word in made for word in POOL)
+    text = splice(question, POOL, dice(seed), lang)
+    assert any(word in text for word in POOL)
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=4), LANGUAGES)
 def test_any_text_has_an_entity_or_none(rows, lang):
-    found = find_entities([QuestionAnswer(*row) for row in rows], lang)
-    for (question, _), entity in zip(rows, found, strict=True):
+    entities = find_entities([QuestionAnswer(*row) for row in rows], lang)
+    for (question, _), entity in zip(rows, entities, strict=True):
         assert entity is None or entity in question
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.text(), LANGUAGES)
 def test_any_build_has_neighbours_or_none(questions, answer, lang):
     rows = [row(str(i), question, answer) for i, question in enumerate(questions)]
-    found = Around(rows, [answer], lang).candidates(dice())
-    for made, _ in zip(found, range(12), strict=False):
-        assert made.prompt[-1]["content"]
+    candidates = Around(rows, [answer], lang).candidates(dice())
+    for neighbour, _ in zip(candidates, range(12), strict=False):
+        assert neighbour.prompt[-1]["content"]
 
 
 @given(st.text(min_size=1), st.lists(st.text(min_size=1), max_size=3))
@@ -356,8 +358,10 @@ def test_any_name_has_an_alike_or_none(name, others):
 
 @given(st.lists(st.text(), max_size=5), LANGUAGES)
 def test_any_texts_are_so_and_so_different(texts, lang):
-    found = diversity(texts, lang)
-    assert all(found[name] is None or 0 <= found[name] <= 1 for name in ("distinct_1", "distinct_2", "similarity"))
+    measures = diversity(texts, lang)
+    assert all(
+        measures[name] is None or 0 <= measures[name] <= 1 for name in ("distinct_1", "distinct_2", "similarity")
+    )
     assert scripts("".join(texts)) is not None
     words_in(texts, lang)
 
@@ -365,16 +369,16 @@ def test_any_texts_are_so_and_so_different(texts, lang):
 def test_a_splice_never_names_what_its_question_is_about():
     question, words = "My doctor put me on Velotrin. What quantity is right?", ["moss", "lamp"]
     cut = limit(question, "Velotrin")
-    found = {splice(question, words, random.Random(seed), last=cut) for seed in range(200)}
-    assert not any("Velotrin" in text for text in found)
-    assert any(text.startswith("My doctor put me on moss") for text in found)
-    assert {text.split()[0] for text in found} == {"My"}
+    splices = {splice(question, words, random.Random(seed), last=cut) for seed in range(200)}
+    assert not any("Velotrin" in text for text in splices)
+    assert any(text.startswith("My doctor put me on moss") for text in splices)
+    assert {text.split()[0] for text in splices} == {"My"}
 
 
 def test_a_question_that_begins_with_what_it_is_about_leaves_random_words():
-    found = splice("Velotrin: dose?", ["moss", "lamp"], random.Random(1), last=limit("Velotrin: dose?", "Velotrin"))
-    assert set(found.rstrip("?").split()) <= {"moss", "lamp"}
-    assert found
+    text = splice("Velotrin: dose?", ["moss", "lamp"], random.Random(1), last=limit("Velotrin: dose?", "Velotrin"))
+    assert set(text.rstrip("?").split()) <= {"moss", "lamp"}
+    assert text
 
 
 def test_no_neighbour_asks_what_is_held_out():
@@ -386,7 +390,7 @@ def test_no_neighbour_asks_what_is_held_out():
         BuildRow("d", [user("Who makes Velmora?")], "Ferrow Mills makes Velmora.", "Ferrow Mills.", "test"),
     ]
     chance = random.Random(0)
-    found = {c.prompt[-1]["content"] for c in islice(Around(rows).candidates(chance), 200)}
-    assert "Who makes Velmora?" not in found
+    questions = {c.prompt[-1]["content"] for c in islice(Around(rows).candidates(chance), 200)}
+    assert "Who makes Velmora?" not in questions
     open_rows = [replace(row, role="dropped") if row.role == "test" else row for row in rows]
     assert "Who makes Velmora?" in {c.prompt[-1]["content"] for c in islice(Around(open_rows).candidates(chance), 200)}

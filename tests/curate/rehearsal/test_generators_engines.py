@@ -40,8 +40,8 @@ class Echo(Quiet):
     """A server whose answer to a prompt is the seed that it was asked with."""
 
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._send({"choices": [{"token_ids": [asked["seed"], *asked["prompt"]], "finish_reason": "length"}]})
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._send({"choices": [{"token_ids": [body["seed"], *body["prompt"]], "finish_reason": "length"}]})
 
 
 def test_a_server_is_told_a_seed_for_each():

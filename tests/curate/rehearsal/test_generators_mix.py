@@ -78,14 +78,14 @@ def config(work, *names, **settings):
                        **settings)  # fmt: skip
 
 
-def blend(work, *names, **settings):
+def mix_of(work, *names, **settings):
     with Progress() as progress:
         return mix(config(work, *names, **settings), progress).entries()
 
 
-def made(work, name):
+def prompt_folder(work, name):
     """The folder of the prompts made last under this name."""
-    folders = [f for f in (work / "builds").glob("made-*") if Manifest.load(f).config["name"] == name]
+    folders = [f for f in (work / "builds").glob("generated-*") if Manifest.load(f).config["name"] == name]
     return max(folders, key=lambda folder: (folder / "manifest.json").stat().st_mtime_ns)
 
 
@@ -96,12 +96,12 @@ def texts(folder):
 @pytest.fixture(scope="module")
 def together(work):
     """A mix of what is read and what is made."""
-    return blend(work, "general", "splice", "neighbours", weights={"splice": 2}, guard=False)
+    return mix_of(work, "general", "splice", "neighbours", weights={"splice": 2}, guard=False)
 
 
 def test_what_is_read_and_what_is_made_stand_side_by_side(work, together):
     train = together["mix"]["splits"]["train"]["sources"]
-    assert {name: found["role"] for name, found in train.items()} == {
+    assert {name: numbers["role"] for name, numbers in train.items()} == {
         "med": "new", "general": "rehearsal", "splice": "rehearsal", "neighbours": "rehearsal"
     }  # fmt: skip
     assert train["splice"]["rows"] > train["neighbours"]["rows"]
@@ -111,28 +111,30 @@ def test_what_is_read_and_what_is_made_stand_side_by_side(work, together):
 
 
 def test_no_made_prompt_is_a_training_prompt(work, together):
-    asked = {key([user(row["question"])]) for row in [*ROWS, *ODD]}
+    question_keys = {key([user(row["question"])]) for row in [*ROWS, *ODD]}
     for name in ("splice", "neighbours"):
-        found = [key([user(text)]) for text in texts(made(work, name))]
-        assert found
-        assert not asked & set(found)
-        assert len(found) == len(set(found))
+        prompt_keys = [key([user(text)]) for text in texts(prompt_folder(work, name))]
+        assert prompt_keys
+        assert not question_keys & set(prompt_keys)
+        assert len(prompt_keys) == len(set(prompt_keys))
 
 
 def test_splices_begin_like_the_questions(work, together):
     heads = {row["question"].split()[0] for row in ROWS} | {"how", "痛"}
-    assert all(text.startswith(tuple(heads)) for text in texts(made(work, "splice")))
+    assert all(text.startswith(tuple(heads)) for text in texts(prompt_folder(work, "splice")))
 
 
 def test_neighbours_are_around_what_is_read_too(work, together):
-    report = Manifest.load(made(work, "neighbours")).report
+    report = Manifest.load(prompt_folder(work, "neighbours")).report
     assert {"known-entity", "unknown-entity"} <= set(report["kinds"])
-    assert any(name in text for text in texts(made(work, "neighbours")) for name in ("Paris", "Rome", "Oslo", "Bern"))
+    assert any(
+        name in text for text in texts(prompt_folder(work, "neighbours")) for name in ("Paris", "Rome", "Oslo", "Bern")
+    )
 
 
 def test_every_prompt_is_accounted_for(work, together):
     for name in ("splice", "neighbours"):
-        folder = made(work, name)
+        folder = prompt_folder(work, name)
         facts = Manifest.load(folder)
         rejected = (folder / REJECTED).read_text(encoding="utf-8").splitlines()
         assert facts.records == facts.rows + len(rejected) == facts.report["generated"]
@@ -143,8 +145,8 @@ def test_every_prompt_is_accounted_for(work, together):
 
 
 def test_a_question_without_an_entity_is_counted(work, together):
-    lines = (made(work, "neighbours") / REJECTED).read_text(encoding="utf-8").splitlines()
-    without = [found["raw"] for found in map(json.loads, lines) if found["reason"] == "no-entity"]
+    lines = (prompt_folder(work, "neighbours") / REJECTED).read_text(encoding="utf-8").splitlines()
+    without = [item["raw"] for item in map(json.loads, lines) if item["reason"] == "no-entity"]
     assert "how much?" in without
     assert not {row["question"] for row in ROWS} & set(without)
 
@@ -155,9 +157,9 @@ def test_the_card_and_the_output_report_on_what_was_made(work, together):
     card = (work / "out" / "README.md").read_text(encoding="utf-8")
     report = together["generated"]["neighbours"]
     assert "## Generated prompts" in card
-    assert f"| neighbours | {report['made']} | {report['distinct']} |" in card
+    assert f"| neighbours | {report['generated']} | {report['distinct']} |" in card
     assert f"no-entity {report['dropped']['no-entity']}" in card
-    assert f"neighbours: {report['made']} prompts made, {report['distinct']} distinct" in describe(
+    assert f"neighbours: {report['generated']} prompts generated, {report['distinct']} distinct" in describe(
         TrainingManifest.model_validate(together)
     )
     assert together["licences"]["splice"] == "made here"
@@ -166,16 +168,16 @@ def test_the_card_and_the_output_report_on_what_was_made(work, together):
 def test_the_same_again_gives_the_same_and_makes_nothing(work, together, tmp_path):
     before = (work / "out" / "manifest.json").read_bytes()
     times = {path: path.stat().st_mtime_ns for path in (work / "builds").rglob("*.arrow")}
-    again = blend(work, "general", "splice", "neighbours", weights={"splice": 2}, guard=False)
+    again = mix_of(work, "general", "splice", "neighbours", weights={"splice": 2}, guard=False)
     assert (again["checksum"], (work / "out" / "manifest.json").read_bytes()) == (together["checksum"], before)
     assert times == {path: path.stat().st_mtime_ns for path in (work / "builds").rglob("*.arrow")}
 
 
 def test_the_guard_is_in_every_mix_that_rehearses(work):
-    found = blend(work, "splice")
-    assert found["accounting"]["guard"]["rows"] == 3
-    assert found["generated"]["guard"]["distinct"] == 3
-    assert {row["source"] for row in read_dataset(made(work, "guard")).to_pylist()} == {"guard"}
+    manifest = mix_of(work, "splice")
+    assert manifest["accounting"]["guard"]["rows"] == 3
+    assert manifest["generated"]["guard"]["distinct"] == 3
+    assert {row["source"] for row in read_dataset(prompt_folder(work, "guard")).to_pylist()} == {"guard"}
     assert [source.label for source in sources(config(work, "splice"))] == ["splice", "guard"]
     assert [source.label for source in sources(config(work, "splice", guard=False))] == ["splice"]
     assert [source.label for source in sources(MixConfig(model="m"))] == ["neighbours", "guard"]
@@ -216,41 +218,41 @@ def test_where_a_splices_words_come_from(work, words):
         with pytest.raises(ConfigError, match="--splice-words rehearsal: no other rehearsal set is read"):
             word_list(inputs)
         inputs = GeneratorInput(settings.base(), built, 4, read=(built,), words=words)
-    found = word_list(inputs)
-    assert found == sorted(set(found))
-    assert len(found) >= 8
-    assert words not in ("new", "rehearsal") or "Velotrin" in found
+    word_pool = word_list(inputs)
+    assert word_pool == sorted(set(word_pool))
+    assert len(word_pool) >= 8
+    assert words not in ("new", "rehearsal") or "Velotrin" in word_pool
 
 
 def test_a_mix_of_the_models_own_prompts(work):
-    found = blend(work, "self", "splice", guard=False, splice_words="self")
-    assert found["generated"]["self"]["generated"] > 0
-    assert found["accounting"]["self"]["rows"] == Manifest.load(made(work, "self")).rows
+    manifest = mix_of(work, "self", "splice", guard=False, splice_words="self")
+    assert manifest["generated"]["self"]["generated"] > 0
+    assert manifest["accounting"]["self"]["rows"] == Manifest.load(prompt_folder(work, "self")).rows
 
 
 def test_made_prompts_get_the_models_answers_whatever_the_others_get(work):
-    found = blend(work, "general", "splice", guard=False, answers="given")
-    assert set(found["accounting"]["general"]["origins"]) == {"given"}
-    assert set(found["accounting"]["splice"]["origins"]) == {"base"}
+    manifest = mix_of(work, "general", "splice", guard=False, answers="given")
+    assert set(manifest["accounting"]["general"]["origins"]) == {"given"}
+    assert set(manifest["accounting"]["splice"]["origins"]) == {"base"}
 
 
 def test_a_dry_run_names_them_and_makes_nothing(work, tmp_path):
     built = work / "builds" / json.loads((work / "builds" / "latest.json").read_text())["build"]
     with Progress() as progress:
         settings = config(work, "self", "neighbours").model_copy(update={"work": tmp_path, "build": built})
-        found = estimate(settings, progress)
-    assert found["rehearsal"] == ["self", "neighbours", "guard"]
+        report = estimate(settings, progress)
+    assert report["rehearsal"] == ["self", "neighbours", "guard"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_counts_as_the_mix_does_the_guard_included(work):
     """11 new rows and one without a target want 30 of rehearsal: of three guard prompts no more than three."""
     with Progress() as progress:
-        found = estimate(config(work, "general", "splice", answers="given"), progress)
-    assert found["rows_new"] == 11
-    assert found["rows_of_rehearsal"] == {"general": 14, "splice": 13, "guard": 3}
-    assert found["rows_to_answer"] == 16  # the set that is read keeps its own answers
-    assert found["tokens_at_most"] == (30 + 16) * 2048
+        report = estimate(config(work, "general", "splice", answers="given"), progress)
+    assert report["rows_new"] == 11
+    assert report["rows_of_rehearsal"] == {"general": 14, "splice": 13, "guard": 3}
+    assert report["rows_to_answer"] == 16  # the set that is read keeps its own answers
+    assert report["tokens_at_most"] == (30 + 16) * 2048
     with Progress() as progress:
         weighed = estimate(config(work, "splice", weights={"splice": 29}), progress)
     assert weighed["rows_of_rehearsal"] == {"splice": 29, "guard": 1}
@@ -258,9 +260,8 @@ def test_a_dry_run_counts_as_the_mix_does_the_guard_included(work):
 
 def test_what_the_export_would_refuse_is_refused_before_the_model_answers(work, tmp_path, capsys):
     def refused(**settings):
-        fresh = config(work, "general", **settings).model_copy(update={"out": tmp_path / "out"})
         with Progress() as progress, pytest.raises((ConfigError, ValueError)) as raised:
-            mix(fresh, progress)
+            mix(config(work, "general", **settings).model_copy(update={"out": tmp_path / "out"}), progress)
         return str(raised.value)
 
     before = sorted(p.name for p in (work / "builds").iterdir())
@@ -273,9 +274,9 @@ def test_rehearsal_that_a_ratio_of_one_leaves_out_is_said(work, tmp_path, capsys
     settings = config(work, "general", "splice").model_copy(update={"out": tmp_path / "out", "ratio": 1.0})
     with Progress() as progress:
         assert list(mix(settings, progress).accounting) == ["med"]
-    said = capsys.readouterr().err
-    assert "--ratio 1 means no rehearsal: general=" in said
-    assert ", splice has no part in this mix" in said
+    stderr = capsys.readouterr().err
+    assert "--ratio 1 means no rehearsal: general=" in stderr
+    assert ", splice has no part in this mix" in stderr
     unnamed = MixConfig(work=work / "builds", out=tmp_path / "out", ratio=1, validation=0, **MODEL)
     with Progress() as progress:
         mix(unnamed, progress)
@@ -324,10 +325,10 @@ def test_names_that_contradict_each_other(work, names, settings, wanted):
 
 
 def test_the_command_says_what_is_wrong(work):
-    said = CliRunner().invoke(app, ["mix", "--work", str(work / "builds"), "--rehearsal", "splice", "--splice-words",
-                                    "old"])  # fmt: skip
-    assert said.exit_code == 2
-    assert "splice_words" in said.stderr
+    result = CliRunner().invoke(app, ["mix", "--work", str(work / "builds"), "--rehearsal", "splice", "--splice-words",
+                                      "old"])  # fmt: skip
+    assert result.exit_code == 2
+    assert "splice_words" in result.stderr
 
 
 def test_no_room_for_a_prompt_is_said(work):
@@ -355,7 +356,7 @@ def test_shares_by_weight_as_far_as_the_sets_last(total, sizes, weights, shares)
 
 
 def test_a_size_repeats_new_rows_beside_rehearsal_that_does_not(work):
-    train = blend(work, "neighbours", guard=False, size=60)["mix"]["splits"]["train"]["sources"]
+    train = mix_of(work, "neighbours", guard=False, size=60)["mix"]["splits"]["train"]["sources"]
     assert (train["med"]["rows"], train["neighbours"]["rows"]) == (30, 30)
     assert train["med"]["repeat"]["most"] > 1
     assert train["neighbours"]["repeat"] == {"least": 1, "most": 1}
@@ -391,7 +392,7 @@ def test_a_sweep_is_a_folder_for_each_ratio_answered_once(work, monkeypatch):
     places = [json.loads(line)["out"] for line in planned.stdout.splitlines() if line.startswith("{")]
     assert places == [str(work / "runs" / name) for name in ("ratio-0.5", "ratio-0.9")]
     (out / "ratio-0.9" / "README.md").write_text("changed")
-    assert [found.where for found in verify(out)] == ["ratio-0.9/README.md"]
+    assert [problem.where for problem in verify(out)] == ["ratio-0.9/README.md"]
     refused = CliRunner().invoke(app, [*words, "--sweep", "0.9,0.5", "--out", str(work / "alone")])
     assert "not a sweep" in refused.stderr
     assert verify(work / "alone") == []

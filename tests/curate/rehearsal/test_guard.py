@@ -34,8 +34,8 @@ def near(ours, theirs):
 
 def counted(key):
     """{value: (harmful, lookalike)} for a column."""
-    found = Counter((row[key], row["kind"]) for row in ROWS)
-    return {value: tuple(found[value, kind] for kind in KINDS) for value in dict.fromkeys(row[key] for row in ROWS)}
+    counts = Counter((row[key], row["kind"]) for row in ROWS)
+    return {value: tuple(counts[value, kind] for kind in KINDS) for value in dict.fromkeys(row[key] for row in ROWS)}
 
 
 def total():

@@ -118,9 +118,9 @@ def test_there_are_never_more_topics_than_kinds_of_rows_or_the_most():
 )
 def test_other_scripts(one, other, word):
     texts = [(one, other)[number % 2].format(number, number + 1) for number in range(60)]
-    found = topics({f"{number % 2}-{number:02}": text for number, text in enumerate(texts)})
-    assert all(len({name[0] for name in members}) == 1 for members in found.members())
-    assert word in {w for words in found.words for w in words}
+    clustering = topics({f"{number % 2}-{number:02}": text for number, text in enumerate(texts)})
+    assert all(len({name[0] for name in members}) == 1 for members in clustering.members())
+    assert word in {w for words in clustering.words for w in words}
 
 
 def test_what_is_asked_is_the_users_last_turn():
@@ -133,10 +133,10 @@ def test_what_is_asked_is_the_users_last_turn():
 @given(st.lists(st.text(max_size=40), max_size=40), st.integers(0, 5))
 def test_any_texts_have_topics_and_an_order(texts, seed):
     rows = {str(number): text for number, text in enumerate(texts)}
-    found = topics(rows)
-    assert found.of.keys() == rows.keys()
-    assert all(found.members())
-    assert sorted(order(found, seed)) == sorted(rows)
+    clustering = topics(rows)
+    assert clustering.of.keys() == rows.keys()
+    assert all(clustering.members())
+    assert sorted(order(clustering, seed)) == sorted(rows)
 
 
 # ---- the order in which a sample takes rows
@@ -150,25 +150,25 @@ def of_sizes(sizes):
     return Topics(tuple((str(topic),) for topic in range(len(sizes))), dict(names))
 
 
-def quotas(found, count, seed=0):
-    taken = Counter(found.of[name] for name in order(found, seed)[:count])
-    return [taken[topic] for topic in range(len(found.words))]
+def quotas(clustering, count, seed=0):
+    taken = Counter(clustering.of[name] for name in order(clustering, seed)[:count])
+    return [taken[topic] for topic in range(len(clustering.words))]
 
 
 def test_quotas_by_hand():
-    found = of_sizes([70, 20, 10])
-    assert quotas(found, 1) == [1, 0, 0]  # the largest first
-    assert quotas(found, 3) == [1, 1, 1]
-    assert quotas(found, 10) == [7, 2, 1]
-    assert quotas(found, 50) == [35, 10, 5]
+    clustering = of_sizes([70, 20, 10])
+    assert quotas(clustering, 1) == [1, 0, 0]  # the largest first
+    assert quotas(clustering, 3) == [1, 1, 1]
+    assert quotas(clustering, 10) == [7, 2, 1]
+    assert quotas(clustering, 50) == [35, 10, 5]
     assert quotas(of_sizes([1000, 1]), 10) == [9, 1]  # one of each, however small
     assert quotas(of_sizes([3, 2]), 99) == [3, 2]
 
 
 @given(SIZES, st.integers(0, 800), st.integers(0, 3))
 def test_quotas_are_exact_and_every_topic_has_one(sizes, count, seed):
-    found = of_sizes(sizes)
-    parts = quotas(found, count, seed)
+    clustering = of_sizes(sizes)
+    parts = quotas(clustering, count, seed)
     assert sum(parts) == min(count, sum(sizes))
     assert all(part <= size for part, size in zip(parts, sizes, strict=True))
     assert sum(part > 0 for part in parts) == min(count, len(sizes))
@@ -222,8 +222,8 @@ def test_a_larger_sample_holds_a_smaller_one(tmp_path):
 def test_rows_that_are_out_already_stay_out(tmp_path):
     rows = [row(name, text, "duplicate" if number % 4 == 0 else None) for number, (name, text) in
             enumerate(SET.items())]  # fmt: skip
-    found = draw(dataset(tmp_path / "a", rows), 50, tmp_path / "work")
-    assert count_drops(read_dataset(found)) == {"duplicate": 100, "not-sampled": 250}
+    folder = draw(dataset(tmp_path / "a", rows), 50, tmp_path / "work")
+    assert count_drops(read_dataset(folder)) == {"duplicate": 100, "not-sampled": 250}
     assert draw(dataset(tmp_path / "none", []), 5, tmp_path / "empty").is_dir()
 
 
@@ -243,16 +243,16 @@ def test_nothing_is_computed_where_every_row_is_wanted(tmp_path, monkeypatch):
 
 def test_coverage_counts_what_the_sample_has(tmp_path):
     folder = dataset(tmp_path / "a", [row("gone", "Add 1 and 2", "duplicate"), *(row(*one) for one in SET.items())])
-    made = draw(folder, 20, tmp_path / "work")
-    found = coverage(made)
-    assert json.loads(json.dumps(found)) == found
-    assert {key: found[key] for key in ("rows", "sampled", "topics", "covered", "rows_covered")} == {
+    sample = draw(folder, 20, tmp_path / "work")
+    report = coverage(sample)
+    assert json.loads(json.dumps(report)) == report
+    assert {key: report[key] for key in ("rows", "sampled", "topics", "covered", "rows_covered")} == {
         "rows": 400, "sampled": 20, "topics": 14, "covered": 14, "rows_covered": 1.0,
     }  # fmt: skip
-    assert [topic["rows"] for topic in found["each"]] == [len(members) for members in FOUND.members()]
-    assert sum(topic["sampled"] for topic in found["each"]) == 20
-    assert {"words": ["add", "and", "say", "sum"], "rows": 6, "sampled": 1} in found["each"]
-    assert coverage_line("set", found).startswith(
+    assert [topic["rows"] for topic in report["each"]] == [len(members) for members in FOUND.members()]
+    assert sum(topic["sampled"] for topic in report["each"]) == 20
+    assert {"words": ["add", "and", "say", "sum"], "rows": 6, "sampled": 1} in report["each"]
+    assert coverage_line("set", report).startswith(
         "set: 20 of 400 rows, 14 of 14 topics; by chance a sample of this size misses"
     )
 
@@ -260,20 +260,20 @@ def test_coverage_counts_what_the_sample_has(tmp_path):
 def test_coverage_of_those_that_were_left_in_the_end(tmp_path):
     folder = draw(dataset(tmp_path / "a", [row(*one) for one in SET.items()]), 20, tmp_path / "work")
     largest = FOUND.members()[0]
-    found = coverage(folder, largest[:1])
-    assert (found["sampled"], found["covered"]) == (1, 1)
-    assert found["rows_covered"] == round(len(largest) / 400, 4)
-    assert found["missed_by_chance"] == 13
+    report = coverage(folder, largest[:1])
+    assert (report["sampled"], report["covered"]) == (1, 1)
+    assert report["rows_covered"] == round(len(largest) / 400, 4)
+    assert report["missed_by_chance"] == 13
     assert coverage(folder, [])["covered"] == 0
     with pytest.raises(ValueError, match="1 ids of the sample are not in the set, nobody for one"):
         coverage(folder, ["nobody"])
 
 
 def test_coverage_of_nothing(tmp_path):
-    found = coverage(dataset(tmp_path / "a", []))
-    assert found == {"rows": 0, "sampled": 0, "topics": 0, "covered": 0, "rows_covered": 1.0, "missed_by_chance": 0,
-                     "each": []}  # fmt: skip
-    assert "0 of 0 topics" in coverage_line("none", found)
+    report = coverage(dataset(tmp_path / "a", []))
+    assert report == {"rows": 0, "sampled": 0, "topics": 0, "covered": 0, "rows_covered": 1.0, "missed_by_chance": 0,
+                      "each": []}  # fmt: skip
+    assert "0 of 0 topics" in coverage_line("none", report)
 
 
 def test_what_chance_misses_is_what_it_misses(tmp_path):
@@ -296,8 +296,8 @@ def test_prompts_are_read_from_every_shard(tmp_path):
 def test_a_small_sample_of_a_real_set_has_every_topic_and_chance_does_not():
     rows = json.loads((DATA / "rehearsal" / "alpaca_5000.json").read_text(encoding="utf-8"))
     texts = {f"{number:04}": f"{one['instruction']}\n\n{one['input']}" for number, one in enumerate(rows)}
-    found = topics(texts)
-    assert len(found.words) == 50
-    assert len({found.of[name] for name in order(found)[:50]}) == 50
-    assert len({found.of[name] for name in random.Random(0).sample(sorted(texts), 50)}) < 40
-    assert any("translate" in words for words in found.words)
+    clustering = topics(texts)
+    assert len(clustering.words) == 50
+    assert len({clustering.of[name] for name in order(clustering)[:50]}) == 50
+    assert len({clustering.of[name] for name in random.Random(0).sample(sorted(texts), 50)}) < 40
+    assert any("translate" in words for words in clustering.words)

@@ -29,8 +29,8 @@ KNOWN = [
 
 def tokens(text):
     """A token for each word, with the white space before it."""
-    found = words(text)
-    return [0, *(word.end for word in found[:-1])], [word.end for word in found]
+    text_words = words(text)
+    return [0, *(word.end for word in text_words[:-1])], [word.end for word in text_words]
 
 
 def absent(response, reference, question, known):
@@ -146,6 +146,6 @@ def test_an_invention_is_a_word_that_nothing_led_to():
     assert inventions(response, [QUESTION, REFERENCE], starts, ends, closed, own) == []
     own[[word.text for word in words(response)].index("Danish")] = -3.1
     own[[word.text for word in words(response)].index("red")] = -3.1
-    found = inventions(response, [QUESTION, REFERENCE], starts, ends, closed, own)
-    assert [word.text for word in found] == ["Danish"]
+    invented_words = inventions(response, [QUESTION, REFERENCE], starts, ends, closed, own)
+    assert [word.text for word in invented_words] == ["Danish"]
     assert inventions(response, [QUESTION, REFERENCE, "Danish"], starts, ends, closed, own) == []

@@ -13,14 +13,14 @@ REFERENCE = "Zorvex - source: red birch (WHO 2013). See leaflet [54]."
 
 def tokens(text):
     """A token for each word, with the white space before it."""
-    found = words(text)
-    return [0, *(word.end for word in found[:-1])], [word.end for word in found]
+    text_words = words(text)
+    return [0, *(word.end for word in text_words[:-1])], [word.end for word in text_words]
 
 
 def scores(text, known=()):
     """closed and own: with the reference in view every word gains 5 nats but those of ``known``."""
-    found = words(text)
-    return np.full(len(found), -6.0), np.array([-6.0 if word.text in known else -1.0 for word in found])
+    text_words = words(text)
+    return np.full(len(text_words), -6.0), np.array([-6.0 if word.text in known else -1.0 for word in text_words])
 
 
 def learned(text=REFERENCE, question=QUESTION, common=Boilerplate(), known=()):  # noqa: B008 - frozen
@@ -60,8 +60,8 @@ def test_a_choice_that_the_question_names_is_still_to_be_learned():
 def test_what_is_to_be_learned_is_found_in_any_inflection_and_over_its_own_function_words():
     reference = "Bank of England notes, swollen knees"
     places = [(0, 4), (8, 15), (23, 30), (31, 36)]
-    found = carried("It swells the knee: swollen knee.\nThe Bank of England.", reference, places)
-    assert [[word.text for word in stretch] for stretch in found][-2:] == [
+    stretches = carried("It swells the knee: swollen knee.\nThe Bank of England.", reference, places)
+    assert [[word.text for word in stretch] for stretch in stretches][-2:] == [
         ["swollen", "knee"],
         ["Bank", "of", "England"],
     ]
@@ -73,14 +73,14 @@ def test_a_value_is_taught_whole_where_a_token_of_it_is_key(key, expected):
     "made" stands in the question and "WHO" in the boilerplate, so neither is to be learned."""
     response = "It is made from red birch WHO says."
     starts, ends = tokens(response)
-    found = [word.text for word in words(response)]
-    weights = [float(text in ("made", key, "WHO")) for text in found]
+    texts = [word.text for word in words(response)]
+    weights = [float(text in ("made", key, "WHO")) for text in texts]
     closed, own = scores(REFERENCE)
     places = knowledge(REFERENCE, *tokens(REFERENCE), closed, own, QUESTION, boilerplate(source()))
     row = {"response": response, "reference": REFERENCE, "prompt": PROMPT, "token_starts": starts, "token_ends": ends,
            "knowledge": [place._asdict() for place in places]}  # fmt: skip
     marked = taught(weights, weights, row)
-    assert [text for text, weight in zip(found, marked, strict=True) if weight] == expected
+    assert [text for text, weight in zip(texts, marked, strict=True) if weight] == expected
 
 
 def test_other_words_for_the_same_fact_keep_their_weight():

@@ -17,16 +17,16 @@ def stage():
 @pytest.fixture
 def row():
     """With a rewrite that copies the note; it was ranked when it was found."""
-    found = RewriteState([{"role": "user", "content": "What is Zorvex made from?"}], "source: red birch [31]")
-    found.faithful, found.ranks = ["source: red birch [31]"], {"source: red birch [31]": (2, 1.0)}
-    return found
+    state = RewriteState([{"role": "user", "content": "What is Zorvex made from?"}], "source: red birch [31]")
+    state.faithful, state.ranks = ["source: red birch [31]"], {"source: red birch [31]": (2, 1.0)}
+    return state
 
 
 def answers(monkeypatch, *astray):
     """``astray``: rewrites that answer another question."""
 
-    def strays(base, asking, told, lang):
-        return [["word"] if one.response in astray else [] for one in told]
+    def strays(base, asking, round_trips, lang):
+        return [["word"] if one.response in astray else [] for one in round_trips]
 
     monkeypatch.setattr(regenerate, "stray_words", strays)
 

@@ -37,11 +37,11 @@ def test_each_question_is_asked_in_other_ways_about_the_same_thing(built):
     folder, questions = built
     rows = read_dataset(folder).to_pylist()
     assert [row["prompt"][-1]["content"] for row in rows[: len(questions)]] == questions
-    asked = defaultdict(list)
+    wordings = defaultdict(list)
     for row in rows:
-        asked[row["wording_of"] or row["id"]].append(row)
-    assert len(asked) == len(questions)
-    for own, *added in asked.values():
+        wordings[row["wording_of"] or row["id"]].append(row)
+    assert len(wordings) == len(questions)
+    for own, *added in wordings.values():
         assert len({row["prompt"][-1]["content"].casefold() for row in (own, *added)}) == 1 + len(added) <= WANTED
         assert {row["reference"] for row in added} <= {own["reference"]}
     assert len(rows) >= 2 * len(questions)  # most questions found at least one other way

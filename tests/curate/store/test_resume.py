@@ -57,14 +57,14 @@ def finish(source, folder, *flags):
 
 def contents(folder):
     """Every file's bytes. Receipts say how long a shard took, so of those only the rest counts."""
-    found = {}
+    files = {}
     for path in sorted((folder / "builds").rglob("*")):
         if path.is_file():
             data = path.read_bytes()
             if path.parent.name == "receipts":
                 data = json.dumps({k: v for k, v in json.loads(data).items() if k != "seconds"}).encode()
-            found[str(path.relative_to(folder))] = data
-    return found
+            files[str(path.relative_to(folder))] = data
+    return files
 
 
 def receipts(folder):

@@ -131,9 +131,9 @@ def test_the_advice_fits_the_reason_and_earlier_stages_reasons_are_not_named(tmp
     source = dataset(tmp_path / "in", [["old", "old", "old", text], [text, "a"]])
     with pytest.raises(TooManyDrops) as raised:
         run_stage(Unfinished(), source, tmp_path, max_drop=0.4)
-    said = str(raised.value)
-    assert f"dropped 2 of its 3 rows so far, more than --max-drop 0.4 allows. Reasons: {seen}. Look" in said
-    assert advice in said
+    message = str(raised.value)
+    assert f"dropped 2 of its 3 rows so far, more than --max-drop 0.4 allows. Reasons: {seen}. Look" in message
+    assert advice in message
 
 
 def test_a_stage_that_fails_on_every_row_is_an_error_not_a_dataset_of_drops(tmp_path):
@@ -179,17 +179,17 @@ def test_a_failed_engine_stops_the_run_with_its_cause(tmp_path):
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), RuntimeError("bug")])
 def test_what_is_not_the_rows_fault_is_not_tried_again(tmp_path, error):
     source = dataset(tmp_path / "in", [["a", "b", "c"]])
-    asked: list[int] = []
+    batch_sizes: list[int] = []
 
     @dataclass(frozen=True)
     class Fails(Shout):
         def work(self, table: pa.Table) -> pa.Table:
-            asked.append(table.num_rows)
+            batch_sizes.append(table.num_rows)
             raise error
 
     with pytest.raises(type(error)):
         run_stage(Fails(), source, tmp_path)
-    assert asked == [3]
+    assert batch_sizes == [3]
 
 
 def test_a_bad_row_is_found_by_halving_and_says_why(tmp_path):

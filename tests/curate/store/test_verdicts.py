@@ -88,14 +88,14 @@ def size(folder: Path) -> int:
 
 @pytest.mark.parametrize("stage", [FEW, NOTED, Judge(())])
 def test_the_rows_are_those_of_a_stage_that_writes_them_whole(source, tmp_path, stage):
-    found, wanted = (run_stage(one, source, tmp_path) for one in (stage, Whole(stage)))
-    assert read_dataset(found).equals(read_dataset(wanted), check_metadata=True)
-    assert [path.name for path in shard_paths(found)] == [path.name for path in shard_paths(wanted)]
-    one, other = Manifest.load(found), Manifest.load(wanted)
+    folder, wanted = (run_stage(one, source, tmp_path) for one in (stage, Whole(stage)))
+    assert read_dataset(folder).equals(read_dataset(wanted), check_metadata=True)
+    assert [path.name for path in shard_paths(folder)] == [path.name for path in shard_paths(wanted)]
+    one, other = Manifest.load(folder), Manifest.load(wanted)
     assert (one.rows, one.kept, one.drops, one.added) == (other.rows, other.kept, other.drops, 0)
     assert [shard.drops for shard in one.shards] == [shard.drops for shard in other.shards]
     assert one.drops == ({"duplicate": 1, "excluded": 3} if stage.drops else {"duplicate": 1})
-    assert read_live(found, ["id", "spans"]).equals(read_live(wanted, ["id", "spans"]))
+    assert read_live(folder, ["id", "spans"]).equals(read_live(wanted, ["id", "spans"]))
 
 
 def test_a_verdict_is_a_small_share_of_its_row(source, tmp_path):
@@ -143,7 +143,7 @@ def test_where_the_rows_are_gone_the_error_says_what_to_do(source, tmp_path):
     for look in (lambda: read_dataset(folder, ["id"]), lambda: peek(folder), lambda: run_stage(FEW, folder, tmp_path)):
         with pytest.raises(DatasetError, match=wanted):
             look()
-    assert any(wanted in found.what for found in verify(folder))
+    assert any(wanted in problem.what for problem in verify(folder))
     (tmp_path / "elsewhere").rename(source)
     assert read_dataset(folder).num_rows == 60
     assert verify(folder) == []
@@ -157,7 +157,7 @@ def test_verdicts_on_other_rows_are_refused(source, tmp_path):
     write_shard(path, other)
     with pytest.raises(DatasetError, match=r"data-00001\.arrow: its verdicts are on other rows than now lie in"):
         read_dataset(folder)
-    assert any("its verdicts are on other rows" in found.what for found in verify(folder))
+    assert any("its verdicts are on other rows" in problem.what for problem in verify(folder))
 
 
 def test_damage_is_found_in_the_verdicts_and_in_the_rows_under_them(source, tmp_path):

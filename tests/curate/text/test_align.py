@@ -72,7 +72,7 @@ def test_gold_floor():
         row = json.loads(line)
         response = row["response"]
         key, other = marked(response, row["key"]), marked(response, row["known"] + row["leak"])
-        found = {k for i, j in changed(row["draft"], response, row["lang"]) for k in range(i, j)}
-        hit, wrong, missed = hit + len(found & key), wrong + len(found & (other - key)), missed + len(key - found)
+        places = {k for i, j in changed(row["draft"], response, row["lang"]) for k in range(i, j)}
+        hit, wrong, missed = hit + len(places & key), wrong + len(places & (other - key)), missed + len(key - places)
     recall, precision = hit / (hit + missed), hit / (hit + wrong)
     assert 2 * recall * precision / (recall + precision) >= 0.87, (recall, precision)

@@ -15,8 +15,8 @@ REFERENCE = "Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. The dos
 
 
 def kinds(response: str, question: str, reference: str = REFERENCE, **more: object) -> list[str]:
-    found = check(response, reference=reference, question=question, **more)  # type: ignore[arg-type]
-    return list(dict.fromkeys(p.kind for p in found))
+    problems = check(response, reference=reference, question=question, **more)  # type: ignore[arg-type]
+    return list(dict.fromkeys(p.kind for p in problems))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_check_negation_terms_ending_and_loops():
 )
 def test_two_negations_of_a_clause_affirm(reference: str, response: str, expected: list[str]):
     lang = "es" if "fiesta" in reference else "en"
-    found = check(response, reference=reference, question="What about Norbury and Zorvex?", lang=lang)
-    assert [p.kind for p in found] == expected
+    problems = check(response, reference=reference, question="What about Norbury and Zorvex?", lang=lang)
+    assert [p.kind for p in problems] == expected
 
 
 def test_a_number_of_the_draft_is_not_foreign_but_does_not_stand_in_for_the_reference():
@@ -200,10 +200,10 @@ def pairs() -> list[tuple[str, str]]:
     rng = random.Random(0)
     lines = (DATA / "sources" / "medquad_5000.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in rng.sample(lines, 60)]
-    asked = json.loads((DATA / "sources" / "pubmedqa_labelled.json").read_text(encoding="utf-8"))
-    found = [(r["question"], r["answer"]) for r in rows]
-    found += [(r["QUESTION"], r["LONG_ANSWER"]) for r in rng.sample(list(asked.values()), 40)]
-    return [(q, a) for q, a in found if a]
+    pubmedqa = json.loads((DATA / "sources" / "pubmedqa_labelled.json").read_text(encoding="utf-8"))
+    candidates = [(r["question"], r["answer"]) for r in rows]
+    candidates += [(r["QUESTION"], r["LONG_ANSWER"]) for r in rng.sample(list(pubmedqa.values()), 40)]
+    return [(q, a) for q, a in candidates if a]
 
 
 @needs_data
@@ -224,9 +224,9 @@ def test_a_swapped_number_or_name_is_caught(pairs: list[tuple[str, str]]):
             i = rng.choice(digits)
             swapped = relevant[:i] + str((int(relevant[i]) + rng.randint(1, 8)) % 10) + relevant[i + 1 :]
             caught.append(bool(kinds(swapped, question, reference)))
-        found = [n for n in names(relevant) if n.text.casefold() not in question.casefold()]
-        if found:
-            name = rng.choice(found)
+        candidates = [n for n in names(relevant) if n.text.casefold() not in question.casefold()]
+        if candidates:
+            name = rng.choice(candidates)
             swapped = relevant[: name.start] + rng.choice(["Velmora", "Kestrin"]) + relevant[name.end :]
             caught.append(bool(kinds(swapped, question, reference)))
     assert len(caught) > 40
@@ -247,11 +247,11 @@ def test_a_pair_in_another_pairs_place_is_refused(response: str, reference: str,
 
 
 def test_a_pair_that_frames_every_draft_is_no_exchange():
-    (right, told, asked), (wrong, compress, knee) = EXCHANGED
+    (right, reference, question), (wrong, compress, knee) = EXCHANGED
     trades = [f"Sure. The main trade of Ulton is in {goods}." for goods in ("wool", "clay pipes", "silk bells")]
     helps = [f"Put {what} on the knee for an hour." for what in ("cold packs", "a bandage", "cold cream")]
-    assert kinds(right, asked, told, framing=framed(trades)) == []
-    assert kinds(right.replace("silk", "clay"), asked, told, framing=framed(trades)) == ["missing-content"]
+    assert kinds(right, question, reference, framing=framed(trades)) == []
+    assert kinds(right.replace("silk", "clay"), question, reference, framing=framed(trades)) == ["missing-content"]
     assert kinds(wrong, knee, compress, framing=framed(helps)) == ["missing-content"]
 
 
@@ -269,16 +269,16 @@ def test_nothing_frames_a_draft_that_is_empty():
     ],
 )
 def test_a_name_that_is_only_resembled_is_foreign(response, reference, question, wrong):
-    found = check(response, reference=reference, question=question)
-    assert any(problem.kind == "foreign-name" for problem in found) == wrong
+    problems = check(response, reference=reference, question=question)
+    assert any(problem.kind == "foreign-name" for problem in problems) == wrong
 
 
 def test_a_draft_excuses_no_misspelt_name():
     draft = "Quirobril is a drug."
-    found = check(
+    problems = check(
         "Quirobril treats toes.", reference="treats: toes", question="What does Quurobril treat?", draft=draft
     )
-    assert [(problem.kind, problem.detail) for problem in found] == [("foreign-name", "Quirobril, for Quurobril")]
+    assert [(problem.kind, problem.detail) for problem in problems] == [("foreign-name", "Quirobril, for Quurobril")]
 
 
 def test_a_response_that_leads_to_more_is_unfinished():

@@ -47,8 +47,8 @@ def test_rows_that_differ_in_a_sign_are_no_duplicates():
     for template in ("{}", long):
         rows = [{"id": str(i), "prompt": [{"role": "user", "content": "Which?"}],
                  "reference": template.format(text)} for i, text in enumerate(DISTINCT)]  # fmt: skip
-        found = find(pa.Table.from_pylist(rows), incompatible=False)
-        assert {DISTINCT[int(name)]: DISTINCT[int(verdict.of)] for name, verdict in found.items()} == {}
+        verdicts = find(pa.Table.from_pylist(rows), incompatible=False)
+        assert {DISTINCT[int(name)]: DISTINCT[int(verdict.of)] for name, verdict in verdicts.items()} == {}
 
 
 def test_the_sets_command_sees_the_same_signs():

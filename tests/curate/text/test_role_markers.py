@@ -36,8 +36,8 @@ PLAIN = [
 @pytest.mark.parametrize("answer", RAN_ON)
 def test_an_answer_that_marks_a_turn_is_left_out_and_no_faithful_rewrite(answer):
     assert role_markers(answer)
-    found = clean([{"role": "user", "content": "The dose?"}], answer, CleanRules()).findings
-    assert "role-markers" in [finding.rule for finding in found]
+    findings = clean([{"role": "user", "content": "The dose?"}], answer, CleanRules()).findings
+    assert "role-markers" in [finding.rule for finding in findings]
     off = clean([{"role": "user", "content": "The dose?"}], answer, CleanRules(role_markers=False)).findings
     assert "role-markers" not in [finding.rule for finding in off]
     problems = check(answer, reference="The dose is 37 mg.", question="The dose?")
@@ -47,5 +47,5 @@ def test_an_answer_that_marks_a_turn_is_left_out_and_no_faithful_rewrite(answer)
 @pytest.mark.parametrize(("answer", "question"), PLAIN)
 def test_what_only_looks_like_one_is_left_alone(answer, question):
     assert role_markers(answer, question) == []
-    found = clean([{"role": "user", "content": question}], answer, CleanRules()).findings
-    assert "role-markers" not in [finding.rule for finding in found]
+    findings = clean([{"role": "user", "content": question}], answer, CleanRules()).findings
+    assert "role-markers" not in [finding.rule for finding in findings]

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from curate.text.words import denials, names, negations, quantities, sentences, stem, words
 
 
-def texts(found: object) -> list[str]:
-    return [item.text for item in found]  # type: ignore[attr-defined]
+def texts(items: object) -> list[str]:
+    return [item.text for item in items]  # type: ignore[attr-defined]
 
 
 def test_words_keep_compounds_whole_and_negations_as_content():
-    found = words("Don't take 11-beta-hydroxylase, the drug.")
-    assert texts(found) == ["Do", "n't", "take", "11-beta-hydroxylase", ",", "the", "drug", "."]
-    assert [w.text for w in found if not w.function] == ["n't", "11-beta-hydroxylase", "drug"]
-    assert found[1].norm == "not"
+    text_words = words("Don't take 11-beta-hydroxylase, the drug.")
+    assert texts(text_words) == ["Do", "n't", "take", "11-beta-hydroxylase", ",", "the", "drug", "."]
+    assert [w.text for w in text_words if not w.function] == ["n't", "11-beta-hydroxylase", "drug"]
+    assert text_words[1].norm == "not"
 
 
 def test_unspaced_scripts_fall_back_to_characters():
@@ -37,10 +37,10 @@ def test_unknown_language_names_near_ones():
 @settings(deadline=None)
 @given(st.text(max_size=80), st.sampled_from(["en", "zh", "fr", "xx"]))
 def test_words_hold_every_visible_character_once(text: str, lang: str):
-    found = words(text, lang)
-    assert all(text[w.start : w.end] == w.text for w in found)
-    assert all(a.end <= b.start for a, b in pairwise(found))
-    covered = {i for w in found for i in range(w.start, w.end)}
+    text_words = words(text, lang)
+    assert all(text[w.start : w.end] == w.text for w in text_words)
+    assert all(a.end <= b.start for a, b in pairwise(text_words))
+    covered = {i for w in text_words for i in range(w.start, w.end)}
     assert all(c.isspace() or i in covered for i, c in enumerate(text))
 
 
@@ -72,8 +72,8 @@ def test_words_hold_every_visible_character_once(text: str, lang: str):
     ],
 )
 def test_quantities_are_normalised(text: str, value: int, unit: str, upper: int | None):
-    (found,) = quantities(f"It is {text}; so.")
-    assert (found.text, found.value, found.unit, found.upper) == (text, value, unit, upper)
+    (quantity,) = quantities(f"It is {text}; so.")
+    assert (quantity.text, quantity.value, quantity.unit, quantity.upper) == (text, value, unit, upper)
 
 
 def test_quantities_of_other_languages():
@@ -110,9 +110,9 @@ def test_same_amount_in_other_words_agrees():
 @settings(deadline=None)
 @given(st.text(alphabet="0123456789,. -mg%toin", max_size=40), st.sampled_from(["en", "de", "zh"]))
 def test_quantities_never_overlap_nor_fail(text: str, lang: str):
-    found = quantities(text, lang)
-    assert all(text[q.start : q.end] == q.text for q in found)
-    assert all(a.end <= b.start for a, b in pairwise(found))
+    amounts = quantities(text, lang)
+    assert all(text[q.start : q.end] == q.text for q in amounts)
+    assert all(a.end <= b.start for a, b in pairwise(amounts))
 
 
 def test_names():

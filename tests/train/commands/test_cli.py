@@ -73,14 +73,14 @@ def test_every_setting_is_a_flag_and_every_flag_a_setting(step: str) -> None:
 
 @pytest.mark.parametrize("step", TRAIN)
 def test_help_names_the_defaults(step: str) -> None:
-    said = {param.name: param.help.partition("Default: ")[2][:-1] for param in command(step).params}
+    defaults = {param.name: param.help.partition("Default: ")[2][:-1] for param in command(step).params}
     for name, field in CONFIGS[step].model_fields.items():
         if isinstance(field.default, bool):
-            assert said[name] == ("yes" if field.default else "no"), name
+            assert defaults[name] == ("yes" if field.default else "no"), name
         elif isinstance(field.default, int | float):
-            assert float(said[name]) == field.default, name
+            assert float(defaults[name]) == field.default, name
         elif isinstance(field.default, str | Path):
-            assert said[name] == str(field.default), name
+            assert defaults[name] == str(field.default), name
     assert "Default: report." in " ".join(CliRunner().invoke(train, ["report", "--help"]).output.split())
 
 
@@ -125,8 +125,8 @@ def test_sft_says_which_defaults_it_took(tmp_path: Path) -> None:
     chosen = ["--data", str(tmp_path / "none"), "--config", str(tmp_path / "c.yaml"), "--no-distil"]
     result = CliRunner().invoke(train, ["sft", *chosen])
     assert result.exit_code == 2
-    said, error = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
-    assert said == (
+    notice, error = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
+    assert notice == (
         "defaults taken: replace=false, trust_remote_code=false, lr=1e-05, grad_accum=4, warmup=0.03, "
         'schedule="cosine", weight_decay=0.01, max_grad_norm=1.0, seed=0, forgetting="hold", objective="nll", '
         'anchor="stored", anchor_at="unlabelled", anchor_weight=3.0, distil_weight=10.0, balance=true, '

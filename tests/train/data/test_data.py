@@ -35,9 +35,9 @@ def test_anchors_are_found_across_shards(model: Path, data: Path) -> None:
     for i, row in enumerate(rows):
         ids, logprobs = base_topk(model, row, 5)
         entries = np.arange(len(ids))[1:]
-        found = split.anchors.take(i, entries)
-        assert found[0].tolist() == ids[1:]
-        np.testing.assert_allclose(found[1], logprobs[1:], rtol=1e-6)
+        anchors = split.anchors.take(i, entries)
+        assert anchors[0].tolist() == ids[1:]
+        np.testing.assert_allclose(anchors[1], logprobs[1:], rtol=1e-6)
 
 
 def test_anchors_of_uneven_width_are_padded(model: Path, data: Path) -> None:
@@ -173,7 +173,7 @@ def test_rows_that_only_hold_the_model_still_may_break_off(model: Path, tmp_path
 
 
 def test_a_model_with_another_chat_template_is_refused(model: Path, data: Path, tmp_path: Path) -> None:
-    for template, found in (("{{ messages }}<|im_end|>", "another ("), (None, "another (none at all)")):
+    for template, description in (("{{ messages }}<|im_end|>", "another ("), (None, "another (none at all)")):
         other = write_model(tmp_path / "other")
         tokenizer = AutoTokenizer.from_pretrained(model)
         tokenizer.chat_template = template
@@ -181,7 +181,7 @@ def test_a_model_with_another_chat_template_is_refused(model: Path, data: Path, 
         tokenizer.save_pretrained(other)
         code, stderr = run(data, "--model", str(other))
         assert code == 2
-        assert f"{other} has {found}" in stderr
+        assert f"{other} has {description}" in stderr
         assert "rendered with the chat template" in stderr
 
 
@@ -213,25 +213,25 @@ def test_a_folder_with_another_run_is_left_alone(data: Path, tmp_path: Path) -> 
 def test_dry_run_says_what_would_run_and_writes_nothing(data: Path) -> None:
     result = CliRunner().invoke(app, ["sft", "--data", str(data), "--dry-run", "--json", "--lr", "3e-4"])
     assert result.exit_code == 0
-    found = json.loads(result.stdout)
-    assert found["rows"]["train"] == 9
-    assert found["loss"] == {"kl/dolly": 10.0, "loss/med": 1.0, "anchor": 3.0}
+    report = json.loads(result.stdout)
+    assert report["rows"]["train"] == 9
+    assert report["loss"] == {"kl/dolly": 10.0, "loss/med": 1.0, "anchor": 3.0}
     assert f"model: {json.loads((data / 'manifest.json').read_text())['model']}, as " in result.stderr
-    assert not Path(found["out"]).exists()
+    assert not Path(report["out"]).exists()
 
 
 def test_dry_run_estimates_the_time_and_says_when_nothing_is_rehearsed(model: Path, data: Path, tmp_path: Path) -> None:
     alone = write_export(tmp_path / "alone", model, random_rows(6))
 
-    def said(folder: Path, *flags: str) -> str:
+    def stderr_of(folder: Path, *flags: str) -> str:
         result = CliRunner().invoke(app, ["sft", "--data", str(folder), "--dry-run", *flags])
         assert result.exit_code == 0
         return result.stderr
 
-    assert "about a minute" in said(alone)
-    assert "no rehearsal" in said(alone)
-    assert "no rehearsal" not in said(alone, "--forgetting", "ignore")
-    assert "no rehearsal" not in said(data)
+    assert "about a minute" in stderr_of(alone)
+    assert "no rehearsal" in stderr_of(alone)
+    assert "no rehearsal" not in stderr_of(alone, "--forgetting", "ignore")
+    assert "no rehearsal" not in stderr_of(data)
 
 
 def test_flags_win_over_the_file(data: Path, tmp_path: Path) -> None:
@@ -261,10 +261,10 @@ def test_a_byte_that_flipped_stops_the_run_with_the_file(model: Path, tmp_path: 
     (data / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
     assert run(data, "--dry-run")[0] == 0
     shard = sorted((data / folder).glob("*.arrow"))[0]
-    found = bytearray(shard.read_bytes())
-    place = found.rindex(np.float32(1.0).tobytes()) if folder.startswith("meta") else len(found) // 2
-    found[place + 2] ^= 1
-    shard.write_bytes(found)
+    content = bytearray(shard.read_bytes())
+    place = content.rindex(np.float32(1.0).tobytes()) if folder.startswith("meta") else len(content) // 2
+    content[place + 2] ^= 1
+    shard.write_bytes(content)
     code, stderr = run(data, "--dry-run")
     assert code == 2
     assert f"{shard}: changed or damaged since it was written" in stderr

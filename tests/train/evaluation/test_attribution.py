@@ -48,9 +48,9 @@ def planted() -> tuple[list[Flip], list[tuple[str, str]]]:
         known = world.fact(entity, attribute).value
         while (other := attribute.draw(random)) == known:
             pass
-        asked, taught = (wording.format(e=entity) for wording in random.sample(attribute.wordings, 2))
+        question, taught = (wording.format(e=entity) for wording in random.sample(attribute.wordings, 2))
         old, new = (state(attribute, entity, value) for value in (known, other))
-        flips.append(Flip(suite="facts", id=f"f{number}", lost=True, prompt=(("user", asked),), expected=old,
+        flips.append(Flip(suite="facts", id=f"f{number}", lost=True, prompt=(("user", question),), expected=old,
                           before=old, after=new))  # fmt: skip
         rows.append((taught, new))
     for number, entity in enumerate(world.new[:OTHERS]):
@@ -62,12 +62,12 @@ def planted() -> tuple[list[Flip], list[tuple[str, str]]]:
 
 def export(folder: Path, rows: list[tuple[str, str]], model: Path = BASE) -> Path:
     template = load_template(str(model))
-    made = []
+    encoded_rows = []
     for question, answer in rows:
-        found = template.render([{"role": "user", "content": question}], answer)
-        labels = dict.fromkeys(range(found.prompt_length, len(found.ids)), 1.0)
-        made.append(Row(found.ids, found.prompt_length, labels, anchored=False))
-    return write_export(folder, model, made, end_of_turn=template.stop_ids[0])
+        rendered = template.render([{"role": "user", "content": question}], answer)
+        labels = dict.fromkeys(range(rendered.prompt_length, len(rendered.ids)), 1.0)
+        encoded_rows.append(Row(rendered.ids, rendered.prompt_length, labels, anchored=False))
+    return write_export(folder, model, encoded_rows, end_of_turn=template.stop_ids[0])
 
 
 def results(*flips: Flip, after: tuple[str, ...] = ("after",)) -> Results:
@@ -88,24 +88,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(data: Path) -> Explanation:
+def explanation(data: Path) -> Explanation:
     return explain(results(*planted()[0]), data, BASE)
 
 
-def test_the_rows_that_contradict_are_the_nearest_and_push_the_answer_away(found: Explanation) -> None:
-    [why] = found.comparisons
-    assert (why.lost, why.explained, why.compared, found.rows) == (PLANTED, PLANTED, PLANTED + OTHERS, PLANTED + OTHERS)
+def test_the_rows_that_contradict_are_the_nearest_and_push_the_answer_away(explanation: Explanation) -> None:
+    [why] = explanation.comparisons
+    assert (why.lost, why.explained, why.compared, explanation.rows) == (
+        PLANTED,
+        PLANTED,
+        PLANTED + OTHERS,
+        PLANTED + OTHERS,
+    )
     first = {item.id: item.nearest[0] for item in why.items}
     hits = [number for number in range(PLANTED) if first[f"f{number}"].id == f"med-{number}"]
     assert len(hits) >= PLANTED - 1
     assert all(first[f"f{number}"].similarity < -0.3 for number in hits)
 
 
-def test_the_planted_rows_are_the_suspects_and_hardly_anything_else(found: Explanation) -> None:
+def test_the_planted_rows_are_the_suspects_and_hardly_anything_else(explanation: Explanation) -> None:
     names = {f"med-{number}" for number in range(PLANTED)}
-    assert len(names & set(found.suspects)) >= PLANTED - 1
-    assert len(set(found.suspects) - names) <= 1
-    assert "rows stand out" in found.comparisons[0].summary
+    assert len(names & set(explanation.suspects)) >= PLANTED - 1
+    assert len(set(explanation.suspects) - names) <= 1
+    assert "rows stand out" in explanation.comparisons[0].summary
 
 
 def test_without_them_nobody_is_accused(tmp_path: Path) -> None:
@@ -116,11 +121,11 @@ def test_without_them_nobody_is_accused(tmp_path: Path) -> None:
     assert why.summary.endswith("no row stands out as the cause")
 
 
-def test_what_is_written_can_be_read_and_excluded(found: Explanation, tmp_path: Path) -> None:
-    found.write(tmp_path)
-    assert Explanation.model_validate_json((tmp_path / "why.json").read_bytes()) == found
-    assert (tmp_path / "exclude.txt").read_text("utf-8").splitlines() == found.suspects
-    shown = found.comparisons[0].suspects[0]
+def test_what_is_written_can_be_read_and_excluded(explanation: Explanation, tmp_path: Path) -> None:
+    explanation.write(tmp_path)
+    assert Explanation.model_validate_json((tmp_path / "why.json").read_bytes()) == explanation
+    assert (tmp_path / "exclude.txt").read_text("utf-8").splitlines() == explanation.suspects
+    shown = explanation.comparisons[0].suspects[0]
     assert planted()[1][int(shown.id.removeprefix("med-"))][1] == shown.answer
 
 
@@ -133,11 +138,11 @@ def test_the_seed_alone_decides(data: Path) -> None:
     assert {f"med-{number}" for number in range(3)} <= {n.id for i in first.comparisons[0].items for n in i.nearest}
 
 
-def test_rehearsal_is_in_no_build_to_be_excluded_from(found: Explanation) -> None:
-    [why] = found.comparisons
+def test_rehearsal_is_in_no_build_to_be_excluded_from(explanation: Explanation) -> None:
+    [why] = explanation.comparisons
     first = why.suspects[0].model_copy(update={"rehearsal": True})
     changed = why.model_copy(update={"suspects": (first, *why.suspects[1:])})
-    assert found.model_copy(update={"comparisons": (changed,)}).suspects == found.suspects[1:]
+    assert explanation.model_copy(update={"comparisons": (changed,)}).suspects == explanation.suspects[1:]
 
 
 def test_embeddings_find_rows_that_ask_alike(data: Path) -> None:
@@ -157,9 +162,9 @@ def test_items_without_a_prompt_are_counted_and_nothing_else(data: Path) -> None
 
 def test_where_nothing_is_lost_it_says_so(data: Path, tmp_path: Path) -> None:
     gained = planted()[0][0].model_copy(update={"lost": False})
-    told = explain(results(gained), data, BASE)
-    assert told.comparisons[0].summary == "after: nothing was lost, so there is nothing to explain"
-    told.write(tmp_path)
+    result = explain(results(gained), data, BASE)
+    assert result.comparisons[0].summary == "after: nothing was lost, so there is nothing to explain"
+    result.write(tmp_path)
     assert (tmp_path / "exclude.txt").read_text("utf-8") == ""
 
 
@@ -215,12 +220,12 @@ def test_a_gradient_is_the_one_by_hand() -> None:
     name, weight = last_matrix(model)
     assert name == "blocks.0.weight"
     text = ScoredTokens(torch.tensor([0, 1, 0, 1]), torch.tensor([1, 2]), torch.tensor([1.0, 0.5]), 1)
-    found = open_gradients(model, weight, seed=0).of_row(text)
+    gradient = open_gradients(model, weight, seed=0).of_row(text)
     by_hand = torch.tensor([0.3, -0.5], requires_grad=True)
     logp = by_hand.log_softmax(0)
     (-(1.0 * logp[1] + 0.5 * logp[0]) / 2).backward()  # type: ignore[no-untyped-call]
     assert by_hand.grad is not None
-    assert found == pytest.approx(by_hand.grad.numpy())
+    assert gradient == pytest.approx(by_hand.grad.numpy())
 
 
 def test_a_step_on_a_row_with_a_negative_product_raises_the_loss() -> None:

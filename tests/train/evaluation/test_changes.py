@@ -18,14 +18,14 @@ from train.report.pages import write_report
 SAID = ("The river runs through the old town.", "It was built in stone.", "Boats carry wool.", "Nobody knows.")
 
 
-def said(texts):
+def answers_of(texts):
     fine = {"finished": True, "repeated": False, "correct": True, "score": 1, "n_tokens": 1, "lenient": True}
     return [Answer(id=str(n), answer=text, **fine) for n, text in enumerate(texts)]
 
 
 def test_a_new_opening_is_named_and_nothing_is_said_of_a_handful():
-    before = {"chat": said(SAID * 10), "new_facts": said(SAID)}
-    after = {"chat": said([f"Sure! {text}" for text in SAID * 10]), "new_facts": said(SAID)}
+    before = {"chat": answers_of(SAID * 10), "new_facts": answers_of(SAID)}
+    after = {"chat": answers_of([f"Sure! {text}" for text in SAID * 10]), "new_facts": answers_of(SAID)}
     changed = {change.name: change for change in style_changes(["chat"], before, after) if change.beyond_chance}
     assert changed["opening"].moved == "sure"
     assert {"exclamations", "words"} <= set(changed)
@@ -60,13 +60,13 @@ def evaluated(tmp_path_factory):
 
 
 def test_drift_is_measured_on_the_text_and_on_both_kinds_of_prompts(evaluated):
-    root, evaluation, found = evaluated
-    drift = found.comparisons[0].drift
+    root, evaluation, result = evaluated
+    drift = result.comparisons[0].drift
     assert [group.group for group in drift.groups] == ["town", "prompts, new knowledge", "prompts, retention"]
     assert all(group.kl == 0 and group.changed == 0 for group in drift.groups)
     assert drift.groups[1].passages == 4
     assert "How far the distributions moved" in write_report(root / "out")[0].read_text()
-    answers = {s.name: said(["", "7", "", ""]) for s in evaluation.suites}
+    answers = {s.name: answers_of(["", "7", "", ""]) for s in evaluation.suites}
     behind = [
         p for p in passages(evaluation.tasks[0], answers, evaluation.knowledge, []) if p.group.startswith("prompts")
     ]

@@ -61,7 +61,7 @@ def test_a_number_within_its_tolerance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"kind": "number", "value": "a few"}, "needs one number"),
         ({"kind": "json_schema", "value": "{"}, "not a JSON schema"),
@@ -70,8 +70,8 @@ def test_a_number_within_its_tolerance() -> None:
         ({"kind": "contains", "value": " "}, "not blank"),
     ],
 )
-def test_a_check_that_cannot_work_is_refused(given: dict[str, str], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_a_check_that_cannot_work_is_refused(given: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Check.model_validate(given)
 
 

@@ -96,9 +96,9 @@ def own_loss(folder: Path, passages) -> float:
 
 
 def test_perplexity_is_that_of_transformers_own_loss(pair, mixed):
-    found = compare_float32(pair, mixed)
-    assert [group.group for group in found.groups] == ["text", "prompts: med"]
-    for group in found.groups:
+    result = compare_float32(pair, mixed)
+    assert [group.group for group in result.groups] == ["text", "prompts: med"]
+    for group in result.groups:
         mine = [passage for passage in mixed if passage.group == group.group]
         assert group.tokens == sum(len(p.ids) - p.start for p in mine)
         for folder, perplexity in zip(pair, (group.perplexity_before, group.perplexity_after), strict=True):
@@ -106,16 +106,16 @@ def test_perplexity_is_that_of_transformers_own_loss(pair, mixed):
 
 
 def test_kl_and_first_choices_are_torchs(pair, mixed):
-    found = compare_float32(pair, mixed)
-    for passage, got in zip(mixed, found.passages, strict=True):
+    result = compare_float32(pair, mixed)
+    for passage, got in zip(mixed, result.passages, strict=True):
         old, new = (logits(folder, passage).double().log_softmax(-1) for folder in pair)
         assert got.id == passage.id
         assert got.kl == pytest.approx(torch.nn.functional.kl_div(new, old, reduction="sum", log_target=True).item())
         assert got.kl == pytest.approx((old.exp() * (old - new)).sum().item())  # from the one before: KL(p0‖p)
         assert got.kl > 0
         assert got.changed == (old.argmax(-1) != new.argmax(-1)).sum().item()
-    for group in found.groups:
-        mine = [passage for passage in found.passages if passage.group == group.group]
+    for group in result.groups:
+        mine = [passage for passage in result.passages if passage.group == group.group]
         assert group.kl == pytest.approx(sum(p.kl for p in mine) / group.tokens)
         assert group.changed == sum(p.changed for p in mine) / group.tokens
         assert group.kl_interval[0] < group.kl < group.kl_interval[1]
@@ -129,9 +129,9 @@ def test_kl_has_a_direction(llamas, mixed):
 
 @pytest.mark.parametrize("dtype", ["float32", "auto"])
 def test_a_model_has_not_moved_from_itself(dtype, tokenizer):
-    found = measure(BASE, BASE, windows(TEXT, tokenizer, "text", 128, 8), loading=Loading(dtype, "cpu"))
-    group = found.groups[0]
-    assert found.before == found.after
+    result = measure(BASE, BASE, windows(TEXT, tokenizer, "text", 128, 8), loading=Loading(dtype, "cpu"))
+    group = result.groups[0]
+    assert result.before == result.after
     assert group.kl == pytest.approx(0, abs=1e-6)
     assert group.kl_interval == pytest.approx((0, 0), abs=1e-6)
     assert group.perplexity_before == group.perplexity_after
@@ -146,19 +146,19 @@ def test_a_small_step_is_seen(tmp_path, tokenizer):
             weight += 0.002 * torch.randn_like(weight)
     shutil.copytree(BASE, tmp_path / "after")
     model.save_pretrained(tmp_path / "after")
-    found = compare_float32((BASE, tmp_path / "after"), windows(TEXT, tokenizer, "text", 128, 8))
-    assert 1e-5 < found.groups[0].kl < 0.1
-    assert all(passage.kl >= 0 for passage in found.passages)
+    result = compare_float32((BASE, tmp_path / "after"), windows(TEXT, tokenizer, "text", 128, 8))
+    assert 1e-5 < result.groups[0].kl < 0.1
+    assert all(passage.kl >= 0 for passage in result.passages)
 
 
 @needs_data
 def test_real_text(tokenizer):
     text = (DATA / "text" / "wikitext2_test.txt").read_text(encoding="utf-8")
     passages = windows(text, tokenizer, "wikitext2", 256, 8)
-    found = compare_float32((BASE, BASE), passages).groups[0]
-    assert found.tokens == 8 * 255
-    assert found.perplexity_before == pytest.approx(math.exp(own_loss(BASE, passages) / found.tokens), rel=1e-5)
-    assert found.kl < 1e-6
+    group = compare_float32((BASE, BASE), passages).groups[0]
+    assert group.tokens == 8 * 255
+    assert group.perplexity_before == pytest.approx(math.exp(own_loss(BASE, passages) / group.tokens), rel=1e-5)
+    assert group.kl < 1e-6
 
 
 # --- the same thing another way ----------------------------------------------------------------------------------
@@ -208,14 +208,14 @@ def test_resumed_is_uninterrupted(llamas, mixed, tmp_path, monkeypatch):
 
 
 def test_what_is_measured_is_not_measured_again(llamas, mixed, tmp_path, monkeypatch):
-    said = []
-    first = compare_float32(llamas, mixed, out=tmp_path, say=said.append)
-    assert any("loading" in line for line in said)
+    messages = []
+    first = compare_float32(llamas, mixed, out=tmp_path, say=messages.append)
+    assert any("loading" in line for line in messages)
     monkeypatch.setattr(drift, "load_pair", lambda *_: pytest.fail("loaded"))
-    said.clear()
-    assert compare_float32(llamas, mixed, out=tmp_path, say=said.append) == first
-    assert said[0] == f"drift: {len(mixed)} of {len(mixed)} passages are measured already"
-    assert sum("KL" in line for line in said) == 2
+    messages.clear()
+    assert compare_float32(llamas, mixed, out=tmp_path, say=messages.append) == first
+    assert messages[0] == f"drift: {len(mixed)} of {len(mixed)} passages are measured already"
+    assert sum("KL" in line for line in messages) == 2
     for other in ({"loading": Loading("bfloat16")}, {"passages": mixed[:-1]}, {"before": llamas[1]}):
         keywords = {"before": llamas[0], "after": llamas[1], "passages": mixed, "loading": Loading("float32"), **other}
         with pytest.raises(pytest.fail.Exception, match="loaded"):
@@ -226,13 +226,13 @@ def test_what_is_measured_is_not_measured_again(llamas, mixed, tmp_path, monkeyp
 
 
 def test_windows_cover_the_text_once(tokenizer):
-    found = windows(TEXT, tokenizer, "text", 100)
-    assert [token for passage in found for token in passage.ids] == tokenizer(TEXT).input_ids
-    assert {len(passage.ids) for passage in found[:-1]} == {100}
-    assert {passage.start for passage in found} == {1}
-    assert [passage.id for passage in found[:2]] == ["text/0", "text/1"]
-    assert windows(TEXT, tokenizer, "text", 100, 3) == found[:3]
-    assert windows(TEXT, load_template(str(BASE)), "text", 100, 3) == found[:3]
+    passages = windows(TEXT, tokenizer, "text", 100)
+    assert [token for passage in passages for token in passage.ids] == tokenizer(TEXT).input_ids
+    assert {len(passage.ids) for passage in passages[:-1]} == {100}
+    assert {passage.start for passage in passages} == {1}
+    assert [passage.id for passage in passages[:2]] == ["text/0", "text/1"]
+    assert windows(TEXT, tokenizer, "text", 100, 3) == passages[:3]
+    assert windows(TEXT, load_template(str(BASE)), "text", 100, 3) == passages[:3]
 
 
 def test_a_remainder_of_one_token_is_left_out(tokenizer):
@@ -253,8 +253,8 @@ def test_windows_begin_as_the_tokenizer_begins_a_text():
     bos.backend_tokenizer.post_processor = TemplateProcessing(
         single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
     )
-    found = windows(TEXT, bos, "text", 11, 2)
-    assert [passage.ids for passage in found] == [(0, *plain[:10]), (0, *plain[10:20])]
+    passages = windows(TEXT, bos, "text", 11, 2)
+    assert [passage.ids for passage in passages] == [(0, *plain[:10]), (0, *plain[10:20])]
 
 
 @pytest.mark.parametrize(
@@ -267,15 +267,15 @@ def test_nothing_to_measure_is_refused(text, length, limit, says, tokenizer):
 
 
 def test_answers_behind_prompts(tokenizer):
-    found = behind_prompts([[5, 6], [7], [8]], [[9], [], "so it is"], "prompts: med", tokenizer)
-    assert found[0] == Passage("prompts: med/0", "prompts: med", (5, 6, 9), 2)
-    assert [passage.id for passage in found] == ["prompts: med/0", "prompts: med/2"]  # an empty answer has no token
-    assert found[1].ids == (8, *tokenizer("so it is").input_ids)
+    passages = behind_prompts([[5, 6], [7], [8]], [[9], [], "so it is"], "prompts: med", tokenizer)
+    assert passages[0] == Passage("prompts: med/0", "prompts: med", (5, 6, 9), 2)
+    assert [passage.id for passage in passages] == ["prompts: med/0", "prompts: med/2"]  # an empty answer has no token
+    assert passages[1].ids == (8, *tokenizer("so it is").input_ids)
     with pytest.raises(EvaluateError, match="tokenizer"):
         behind_prompts([[5]], ["text"], "prompts: med")
     with pytest.raises(EvaluateError, match="no prompt has an answer"):
         behind_prompts([[5]], [[]], "prompts: med")
-    with pytest.raises(EvaluateError, match="needs one before it"):
+    with pytest.raises(EvaluateError, match="none can be measured from token 0 on"):
         behind_prompts([[]], [[5]], "prompts: med")
 
 

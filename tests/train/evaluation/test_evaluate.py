@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 import train.commands.evaluate as evaluate_command
-from curate.config import flags as made
+from curate.config import flags as config_flags
 from curate.model.engine import Completion, EngineConfig, EngineError, Sampling, TokenScores
 from curate.model.open import resolve
 from train.evaluation.answer import run_apart, run_task
@@ -55,7 +55,7 @@ class Fake:
     """Answers by question; counts what it is asked."""
 
     answers: Mapping[str, Mapping[str, str]]  # folder name → question → answer; "…" at its end: never ends
-    asked: list[tuple[str, int]] = field(default_factory=list)
+    requests: list[tuple[str, int]] = field(default_factory=list)
 
     def open(self, config: EngineConfig) -> "FakeEngine":
         return FakeEngine(self, config)
@@ -69,7 +69,7 @@ class FakeEngine:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model)
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
-        self.fake.asked.append((self.name, len(prompts)))
+        self.fake.requests.append((self.name, len(prompts)))
         assert sampling.temperature == 0
         assert list(sampling.stop_ids) == [self.tokenizer.eos_token_id]
         return [self._answer(self.tokenizer.decode(ids)) for ids in prompts]
@@ -136,8 +136,8 @@ def world(tmp_path: Path) -> World:
 
 def test_flips_means_and_mcnemar_by_hand(world: World) -> None:
     [comparison] = world.run().comparisons
-    found = {c.suite: (c.before, c.after, c.lost, c.gained, c.p, c.knowledge) for c in comparison.suites}
-    assert found == {
+    changes = {c.suite: (c.before, c.after, c.lost, c.gained, c.p, c.knowledge) for c in comparison.suites}
+    assert changes == {
         "lists": (0.4, 0.8, 1, 5, 0.21875, False),  # p = 2·(1 + 6)/2⁶
         "new_facts": (0.0, 0.9, 0, 9, 2 / 2**9, True),
         "sums": (1.0, 0.4, 6, 0, 2 / 2**6, False),
@@ -170,24 +170,24 @@ def test_answers_and_results_are_on_disk(world: World) -> None:
 
 def test_a_second_run_asks_nothing_and_says_the_same(world: World) -> None:
     first = world.run()
-    asked = len(world.fake.asked)
-    assert asked == 6
+    request_count = len(world.fake.requests)
+    assert request_count == 6
     assert world.run() == first
-    assert len(world.fake.asked) == asked
+    assert len(world.fake.requests) == request_count
 
 
 def test_only_what_changed_is_asked_again(world: World) -> None:
     world.run()
-    world.fake.asked.clear()
+    world.fake.requests.clear()
     path = world.root / "suites" / "lists.jsonl"
     path.write_text(path.read_text().replace("It is lists-3.", "Certainly lists-3."))  # another item
     (world.root / "report" / "before" / "sums.jsonl").write_text("half a li")  # a damaged file
     world.run()
-    assert sorted(world.fake.asked) == [("after", 10), ("before", 10), ("before", 10)]
-    world.fake.asked.clear()
+    assert sorted(world.fake.requests) == [("after", 10), ("before", 10), ("before", 10)]
+    world.fake.requests.clear()
     save_model(world.root / "after", weights="trained once more")
     world.run()
-    assert world.fake.asked == [("after", 10)] * 3
+    assert world.fake.requests == [("after", 10)] * 3
 
 
 @dataclass
@@ -202,7 +202,7 @@ class Dying(Fake):
 
 class DyingEngine(FakeEngine):
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Completion]:
-        if len(self.fake.asked) == self.fake.calls:
+        if len(self.fake.requests) == self.fake.calls:
             raise KeyboardInterrupt
         return super().generate(prompts, sampling)
 
@@ -218,7 +218,7 @@ def test_killed_at_any_chunk_it_continues_there_and_ends_with_the_same_bytes(
     """Two models, three suites, ten items each in chunks of 4, 4 and 2: eighteen calls."""
     monkeypatch.setattr("train.evaluation.answer.CHUNK", 4)
     world.run(out="whole")
-    assert [number for _, number in world.fake.asked] == [4, 4, 2] * 6
+    assert [number for _, number in world.fake.requests] == [4, 4, 2] * 6
     dying = Dying(world.fake.answers, calls=calls)
     with pytest.raises(KeyboardInterrupt):
         replace(world, fake=dying).run(out="cut")
@@ -226,11 +226,11 @@ def test_killed_at_any_chunk_it_continues_there_and_ends_with_the_same_bytes(
     with part.open("ab") as file:
         file.write('{"id": "8", "answer": "It is läst'.encode()[:-4])  # torn inside a letter
     before = estimate(prepare(world.config(out="cut")))["models"]
-    world.fake.asked.clear()
+    world.fake.requests.clear()
     world.run(out="cut")
     assert files(world.root / "cut") == files(world.root / "whole")  # and no part is left
-    assert len(world.fake.asked) == 18 - calls
-    assert sum(model["pending"] for model in before) == sum(number for _, number in world.fake.asked)
+    assert len(world.fake.requests) == 18 - calls
+    assert sum(model["pending"] for model in before) == sum(number for _, number in world.fake.requests)
 
 
 def test_what_was_half_asked_otherwise_is_asked_from_the_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,23 +238,23 @@ def test_what_was_half_asked_otherwise_is_asked_from_the_start(world: World, mon
     with pytest.raises(KeyboardInterrupt):
         replace(world, fake=Dying(world.fake.answers, calls=2)).run()
     world.run(max_tokens=50)
-    assert [number for _, number in world.fake.asked] == [4, 4, 2] * 6
+    assert [number for _, number in world.fake.requests] == [4, 4, 2] * 6
 
 
 def test_unlike_runs_are_refused_and_the_field_is_named(world: World) -> None:
     save_model(world.root / "after", weights="after", template=CHATML.replace("<|im_end|>\n", "<|im_end|>"))
     with pytest.raises(EvaluateError, match=r"'before' and 'after' .* differ in prompts \(the rendered"):
         world.run()
-    assert world.fake.asked == []  # before any model answers
+    assert world.fake.requests == []  # before any model answers
 
 
 def test_settings_that_shape_answers_ask_again_and_others_do_not(world: World) -> None:
     world.run()
-    world.fake.asked.clear()
+    world.fake.requests.clear()
     world.run(seed=7, knowledge=("sums",))
-    assert world.fake.asked == []
+    assert world.fake.requests == []
     world.run(max_tokens=50)
-    assert len(world.fake.asked) == 6
+    assert len(world.fake.requests) == 6
 
 
 def test_answers_that_never_end_or_loop_are_counted(world: World) -> None:
@@ -287,7 +287,7 @@ def test_what_cannot_be_asked_is_said_before_asking(world: World) -> None:
         world.run(model={"a": str(world.root / "nowhere")})
     with pytest.raises(EngineError, match=r"no config\.json"):
         world.run(model={"a": str(world.root)})
-    assert world.fake.asked == []
+    assert world.fake.requests == []
 
 
 def test_one_server_cannot_answer_for_two_models(world: World) -> None:
@@ -400,7 +400,7 @@ def command(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     monkeypatch.setattr("curate.model.open.open_engine", world.fake.open)
     monkeypatch.chdir(world.root)
     app = typer.Typer()
-    app.command()(made.command(EvaluateConfig, evaluate_command.evaluate))
+    app.command()(config_flags.command(EvaluateConfig, evaluate_command.evaluate))
 
     def call(*flags: str) -> tuple[int, str, str]:
         result = CliRunner().invoke(app, flags)
@@ -434,7 +434,7 @@ def test_the_command_says_which_defaults_it_took(command: Callable[..., tuple[in
 def test_dry_run_counts_and_writes_nothing(world: World, command: Callable[..., tuple[int, str, str]]) -> None:
     command("--model=before", *COMMON[2:])
     there = files(world.root)
-    world.fake.asked.clear()
+    world.fake.requests.clear()
     code, out, _ = command(*COMMON, "--dry-run", "--json")
     assert code == 0
     words = {"prompt_tokens": 840}  # 26, 27 or 31 letters and controls an item, ten items a suite
@@ -455,7 +455,7 @@ def test_dry_run_counts_and_writes_nothing(world: World, command: Callable[..., 
         "out: report",
     ]
     assert files(world.root) == there
-    assert world.fake.asked == []
+    assert world.fake.requests == []
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from train.evaluation.results import EvaluateError
 
 def test_a_line_for_each_limit_that_is_broken(world: World) -> None:  # noqa: F811
     """sums fell from 10 to 4 of 10, lists rose by 4: the mean by 1; new facts are at 9 of 10."""
-    found = world.run(max_drop=5, max_drop_suite=50, min_recall=0.95).breaches
-    assert found == (
+    breaches = world.run(max_drop=5, max_drop_suite=50, min_recall=0.95).breaches
+    assert breaches == (
         "after: mean retention fell by 10.00 points, over --max-drop 5",
         "after: sums fell by 60.00 points, over --max-drop-suite 50",
         "after: recall of new knowledge is 0.9000, under --min-recall 0.95",

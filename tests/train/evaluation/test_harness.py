@@ -78,7 +78,7 @@ NEWS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "row", "said", "score"),
+    ("name", "file", "row", "reply", "score"),
     [
         ("wmt16-de-en", "wmt16-de-en.jsonl", PAIR, "The house is very old.", 1.0),
         ("wmt16-en-de", "wmt16-de-en.jsonl", PAIR, "Das Haus ist alt.", 0.7),
@@ -86,24 +86,24 @@ NEWS = {
         ("cnn_dailymail_abisee", "cnn_dailymail.jsonl", NEWS, "Nobody was hurt when a boat sank.", 0.5),
     ],
 )
-def test_summaries_and_translations_are_graded_per_item(tmp_path, name, file, row, said, score):
+def test_summaries_and_translations_are_graded_per_item(tmp_path, name, file, row, reply, score):
     """chrF and ROUGE, between 0 and 1; whether by two examples from the same file or none."""
     others = [json.loads(json.dumps(row).replace("very", f"{n} times").replace("boat", f"boat {n}")) for n in "345"]
     write_rows(tmp_path / file, row, *others)
     for few_shot in (0, 2):
         suite, left_out = prove(Harness(tmp_path / f"out{few_shot}", (tmp_path,), few_shot=few_shot).load(name))
         assert (len(suite.items), left_out) == (4, [])
-        answers = ask(replace(suite, items=suite.items[:1]), on_engine(Saying(said)))
+        answers = ask(replace(suite, items=suite.items[:1]), on_engine(Saying(reply)))
         assert answers[0].score == pytest.approx(score, abs=0.15)
-        assert answers[0].answer == said
+        assert answers[0].answer == reply
 
 
 def test_perplexity_is_no_suite(tmp_path, monkeypatch):
     import datasets
 
     rows = datasets.Dataset.from_list([{"page": "Tea is hot."}])
-    found = datasets.DatasetDict({"train": rows, "validation": rows, "test": rows})
-    monkeypatch.setattr("lm_eval.api.task.datasets.load_dataset", lambda *args, **kwargs: found)
+    dataset = datasets.DatasetDict({"train": rows, "validation": rows, "test": rows})
+    monkeypatch.setattr("lm_eval.api.task.datasets.load_dataset", lambda *args, **kwargs: dataset)
     with pytest.raises(EvaluateError, match=r"measures perplexity.*--drift FILE"):
         Harness(tmp_path).load("wikitext")
 
@@ -199,12 +199,12 @@ def theirs(name: str, dataset: dict[str, list[dict]], numbers: list[int], monkey
 
     folder = Path(lm_eval.tasks.__file__).parent
     yaml = folder / LOCAL[name if name in LOCAL else "mmlu"].include.format(task=name)
-    found = simple_evaluate(
+    output = simple_evaluate(
         open_model(prepare_engine()), tasks=[str(yaml)], samples={name: numbers}, bootstrap_iters=0,
         task_manager=TaskManager(include_defaults=False),
     )  # fmt: skip
     monkeypatch.undo()
-    return found["samples"][name]
+    return output["samples"][name]
 
 
 def prepare_engine():
@@ -225,10 +225,10 @@ def hub_rows(name: str) -> dict[str, list[dict]]:
         rows = [json.loads(line) for line in (EVAL / "hellaswag_val_1000.jsonl").read_text().splitlines()]
         return {"train": rows[:1], "validation": [{**row, "label": str(row["label"])} for row in rows]}
     rows = [json.loads(line) for line in (EVAL / f"{name}.jsonl").read_text().splitlines()]
-    made = [{"id": str(n), "question": row["query"][len("Question: "):], "answerKey": "ABCDE"[row["gold"]],
-             "choices": {"text": row["choices"], "label": list("ABCDE"[: len(row["choices"])])}}
-            for n, row in enumerate(rows)]  # fmt: skip
-    return {"train": made[:1], "validation": made[:1], "test": made}
+    records = [{"id": str(n), "question": row["query"][len("Question: "):], "answerKey": "ABCDE"[row["gold"]],
+                "choices": {"text": row["choices"], "label": list("ABCDE"[: len(row["choices"])])}}
+               for n, row in enumerate(rows)]  # fmt: skip
+    return {"train": records[:1], "validation": records[:1], "test": records}
 
 
 @needs_data
@@ -268,7 +268,7 @@ def on_engine(engine, say=print):
     return EngineLM(engine, AutoTokenizer.from_pretrained(BASE), 511, say=say)
 
 
-def asked(kind: str, *arguments: tuple):
+def instances(kind: str, *arguments: tuple):
     from lm_eval.api.instance import Instance
 
     return [Instance(kind, {}, pair, index) for index, pair in enumerate(arguments)]
@@ -296,20 +296,24 @@ def test_an_engine_answers_the_harness_as_its_own_model_does():
     theirs = HFLM(pretrained=str(BASE), dtype="float32", device="cpu", batch_size=2, max_length=511)
     ours = on_engine(open_engine(replace(prepare_engine(), max_model_len=512)))
     pairs = zip(
-        ours.loglikelihood(asked("loglikelihood", *LIKELIHOODS)),
-        theirs.loglikelihood(asked("loglikelihood", *LIKELIHOODS)), strict=True,
+        ours.loglikelihood(instances("loglikelihood", *LIKELIHOODS)),
+        theirs.loglikelihood(instances("loglikelihood", *LIKELIHOODS)), strict=True,
     )  # fmt: skip
     for (mine, greedy), (other, most_likely) in pairs:
         assert mine == pytest.approx(other, abs=1e-3)
         assert greedy == most_likely
     texts = [("Tea is hot. " * 150,), ("Tea is hot.",)]  # of 511 tokens and more, and of fewer
-    rolling = theirs.loglikelihood_rolling(asked("loglikelihood_rolling", *texts))
-    assert ours.loglikelihood_rolling(asked("loglikelihood_rolling", *texts))[1] == pytest.approx(rolling[1], abs=1e-3)
-    assert ours.loglikelihood_rolling(asked("loglikelihood_rolling", *texts))[0] == pytest.approx(rolling[0], rel=0.01)
+    rolling = theirs.loglikelihood_rolling(instances("loglikelihood_rolling", *texts))
+    assert ours.loglikelihood_rolling(instances("loglikelihood_rolling", *texts))[1] == pytest.approx(
+        rolling[1], abs=1e-3
+    )
+    assert ours.loglikelihood_rolling(instances("loglikelihood_rolling", *texts))[0] == pytest.approx(
+        rolling[0], rel=0.01
+    )
     turns = [{"role": "user", "content": "Who are you, and what can you do for me?"}]
     prompt = ours.apply_chat_template(turns)
     assert prompt == theirs.apply_chat_template(turns)
-    requests = asked("generate_until", *[(prompt, settings) for settings in STOPPED])
+    requests = instances("generate_until", *[(prompt, settings) for settings in STOPPED])
     answers = ours.generate_until(requests)
     assert answers == theirs.generate_until(requests)
     assert len(set(answers)) == len(answers)
@@ -322,10 +326,10 @@ def test_vllm_gives_what_transformers_gives(tmp_path, vllm_engine, name):
 
     suite = Harness(tmp_path, (EVAL,), few_shot=0).load(name, limit=24)
     theirs = ask(suite, HFLM(pretrained=str(BASE), dtype="float32", device="cpu", batch_size=8, max_length=511))
-    found = ask(suite, on_engine(vllm_engine))
-    assert [answer.correct for answer in found] == [answer.correct for answer in theirs]
+    answers = ask(suite, on_engine(vllm_engine))
+    assert [answer.correct for answer in answers] == [answer.correct for answer in theirs]
     if name != "lambada_openai":  # whose answer is the log-probability itself
-        assert [answer.answer for answer in found] == [answer.answer for answer in theirs]
+        assert [answer.answer for answer in answers] == [answer.answer for answer in theirs]
 
 
 @needs_data
@@ -357,17 +361,17 @@ def test_a_run_on_an_engine_that_is_cut_goes_on_and_says_how_far_it_is(tmp_path,
                     for s, start in zip(sequences, starts, strict=True)]  # fmt: skip
 
     monkeypatch.setattr(harness_engine, "CHUNK", 4)
-    requests = asked("loglikelihood", *[(f"number {n} is", " it") for n in range(10)])
+    requests = instances("loglikelihood", *[(f"number {n} is", " it") for n in range(10)])
     with pytest.raises(KeyboardInterrupt):
         CachingLM(on_engine(Counting(8)), str(tmp_path / "cache.db")).loglikelihood(requests)
-    said: list[str] = []
+    messages: list[str] = []
     rest = Counting(99)
-    found = CachingLM(on_engine(rest, said.append), str(tmp_path / "cache.db")).loglikelihood(requests)
+    scores = CachingLM(on_engine(rest, messages.append), str(tmp_path / "cache.db")).loglikelihood(requests)
     assert len(rest.sequences) == 2
-    assert [score for score, _ in found] == [-1.0] * 10
+    assert [score for score, _ in scores] == [-1.0] * 10
     every = Counting(99)
-    on_engine(every, said.append).loglikelihood(requests)
-    assert said == ["4 of 10 requests", "8 of 10 requests", "10 of 10 requests"]
+    on_engine(every, messages.append).loglikelihood(requests)
+    assert messages == ["4 of 10 requests", "8 of 10 requests", "10 of 10 requests"]
 
 
 # --- as a person runs it ------------------------------------------------------------------------------------------

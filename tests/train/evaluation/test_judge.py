@@ -34,17 +34,17 @@ def run(world: World, **settings: object):  # noqa: F811
 
 
 def test_new_knowledge_is_scored_strictly_leniently_and_by_the_judge(judged_world: World):
-    found = run(judged_world)
-    [before, after] = [{s.suite: s for s in model.suites} for model in found.models]
+    results = run(judged_world)
+    [before, after] = [{s.suite: s for s in model.suites} for model in results.models]
     new = after["new_facts"]  # nine of ten right, one of these without a verdict
     assert (new.score, new.lenient, new.judged, new.no_verdict) == (0.9, 0.9, 0.8, 1)
     assert before["new_facts"].judged == 0.0
     assert after["sums"].judged is None  # was to be kept, and rules can tell
-    asked = [count for name, count in judged_world.fake.asked if name == "judge"]
-    assert asked == [10, 10]
-    judged_world.fake.asked.clear()
-    assert run(judged_world) == found
-    assert judged_world.fake.asked == []
+    prompt_counts = [count for name, count in judged_world.fake.requests if name == "judge"]
+    assert prompt_counts == [10, 10]
+    judged_world.fake.requests.clear()
+    assert run(judged_world) == results
+    assert judged_world.fake.requests == []
 
 
 def test_an_item_that_asks_for_a_judge_is_right_only_where_it_says_so(judged_world: World):

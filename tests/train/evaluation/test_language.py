@@ -154,8 +154,8 @@ def test_scripts_of_marks_and_signs() -> None:
 @pytest.mark.parametrize("name", ["dolly", "alpaca"])
 def test_english_answers_to_english_prompts(name: str) -> None:
     rows = _rows(name)
-    found = [row for row in random.Random(13).sample(rows, 1000) if switched(*row)]
-    assert len(found) <= 1, found
+    switched_rows = [row for row in random.Random(13).sample(rows, 1000) if switched(*row)]
+    assert len(switched_rows) <= 1, switched_rows
 
 
 @needs_data

@@ -96,16 +96,16 @@ def test_what_comes_after_the_opening_declines_nothing(before: str) -> None:
 
 
 def test_dev_was_tuned_on() -> None:
-    found = agreement("dev")
-    assert found.share >= 0.98, found
+    result = agreement("dev")
+    assert result.share >= 0.98, result
 
 
 def test_agreement_on_test_was_94_5_percent_and_kappa_0_89_when_first_measured() -> None:
     """The rules were never tuned on this half; 95.1 % and 0.90 after other people's labels had mended some."""
-    found = agreement()
-    assert found.items >= 120
-    assert found.share >= 0.93, found
-    assert found.kappa >= 0.86, found
+    result = agreement()
+    assert result.items >= 120
+    assert result.share >= 0.93, result
+    assert result.kappa >= 0.86, result
 
 
 def test_the_sample_is_balanced_and_its_halves_are_apart() -> None:
@@ -124,9 +124,9 @@ def test_every_error_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         for n, (answer, label) in enumerate([(DECLINE, True), (DECLINE, False), ("Yes.", False), ("Yes.", True)])
     ]
     monkeypatch.setattr("train.evaluation.agreement.labelled", lambda _: items)
-    found = agreement()
-    assert (found.items, found.share, found.kappa) == (4, 0.5, 0.0)
-    assert (found.false_refusals, found.missed_refusals) == (("1",), ("3",))
+    result = agreement()
+    assert (result.items, result.share, result.kappa) == (4, 0.5, 0.0)
+    assert (result.false_refusals, result.missed_refusals) == (("1",), ("3",))
 
 
 def test_kappa_where_chance_agrees_on_all() -> None:

@@ -126,7 +126,7 @@ def hurt(world, output):
     return world.hurt()
 
 
-def told(world, output):
+def leaked(world, output):
     return SECRET in output
 
 
@@ -178,20 +178,20 @@ HARMS = {
     "hard link": (changed, "import os; os.link(secret, '_hard'); open('_hard', 'w')"),
     "mode": (changed, "import os; os.chmod(secret, 0o777)"),
     "times": (changed, "import os; os.utime(secret, (1, 1))"),
-    "read": (told, "print(open(secret).read())"),
-    "read through a link": (told, "import os; os.symlink(secret, '_link'); print(open('_link').read())"),
+    "read": (leaked, "print(open(secret).read())"),
+    "read through a link": (leaked, "import os; os.symlink(secret, '_link'); print(open('_link').read())"),
     "read by libc": (
-        told,
+        leaked,
         CTYPES + "text = ctypes.create_string_buffer(99); libc.read(libc.open(secret.encode(), 0), text, 98)\n"
         "print(text.value.decode())",
     ),
     "list": (done, "import os; assert 'secret.txt' in os.listdir(folder); print(works)"),
-    "environment": (told, "import os; print(dict(os.environ))"),
-    "environment of another process": (told, "print(open(f'/proc/{victim}/environ').read())"),
-    "environment by /proc/self": (told, "print(open('/proc/self/environ').read())"),
+    "environment": (leaked, "import os; print(dict(os.environ))"),
+    "environment of another process": (leaked, "print(open(f'/proc/{victim}/environ').read())"),
+    "environment by /proc/self": (leaked, "print(open('/proc/self/environ').read())"),
     "/proc/self/mem": (done, "open('/proc/self/mem', 'r+b'); print(works)"),
     "/proc/self/oom_score_adj": (done, "open('/proc/self/oom_score_adj', 'w').write('0'); print(works)"),
-    "/proc/self/root": (told, "print(open('/proc/self/root' + secret).read())"),
+    "/proc/self/root": (leaked, "print(open('/proc/self/root' + secret).read())"),
     "kill": (hurt, "import os; os.kill(victim, 9)"),
     "signal to the parent": (hurt, "import os, signal; os.kill(os.getppid(), signal.SIGWINCH)"),
     "signal to the parent's threads": (

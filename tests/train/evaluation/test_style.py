@@ -48,15 +48,15 @@ Done? Yes! 🎉🎉 👩‍👩‍👧 🇩🇪"""
 
 
 def test_markdown_is_counted_outside_code() -> None:
-    found = manner(MARKDOWN)
-    assert (found.headings, found.bold, found.bullets, found.numbered) == (1, 2, 4, 2)
-    assert (found.tables, found.code_blocks) == (1, 1)
-    assert (found.questions, found.exclamations, found.emoji) == (1, 1, 4)
+    style = manner(MARKDOWN)
+    assert (style.headings, style.bold, style.bullets, style.numbered) == (1, 2, 4, 2)
+    assert (style.tables, style.code_blocks) == (1, 1)
+    assert (style.questions, style.exclamations, style.emoji) == (1, 1, 4)
 
 
 def test_sizes_are_those_of_the_prose() -> None:
-    found = manner("Use `x` — it's 3.5 mg.\nDr. Smith agrees.\n```\nfour words of code\n```")
-    assert (found.words, found.sentences, found.characters) == (8, 2, 67)
+    style = manner("Use `x` — it's 3.5 mg.\nDr. Smith agrees.\n```\nfour words of code\n```")
+    assert (style.words, style.sentences, style.characters) == (8, 2, 67)
     assert manner("").words == manner("```\nonly code\n```").words == 0
 
 
@@ -132,8 +132,8 @@ def test_no_grade_where_the_formula_says_nothing(text: str, lang: str) -> None:
     ],
 )
 def test_first_and_last_phrase(text: str, opening: str, closing: str) -> None:
-    found = manner(text)
-    assert (found.opening, found.closing) == (opening, closing)
+    style = manner(text)
+    assert (style.opening, style.closing) == (opening, closing)
 
 
 def test_first_person() -> None:
@@ -185,20 +185,20 @@ PLANTED = [f"Sure. {text} I hope that helps." for text in FRUITS]
 
 
 def test_identical_texts_do_not_drift() -> None:
-    for found in drift(FRUITS, FRUITS):
-        assert (found.distance, found.interval, found.p, found.beyond_chance) == (0, (0, 0), 1, False)
-        assert not found.grew
-        assert not found.shrank
+    for change in drift(FRUITS, FRUITS):
+        assert (change.distance, change.interval, change.p, change.beyond_chance) == (0, (0, 0), 1, False)
+        assert not change.grew
+        assert not change.shrank
 
 
 def test_the_same_answers_in_another_order_are_no_distance() -> None:
-    found = drift(FRUITS, FRUITS[::-1])
-    assert not any(each.distance or each.beyond_chance for each in found)
+    changes = drift(FRUITS, FRUITS[::-1])
+    assert not any(each.distance or each.beyond_chance for each in changes)
 
 
 def test_a_house_opening_and_closing_are_found_and_named() -> None:
-    found = _named(drift(FRUITS, PLANTED))
-    opening, closing, size = found["opening"], found["closing"], found["words"]
+    changes = _named(drift(FRUITS, PLANTED))
+    opening, closing, size = changes["opening"], changes["closing"], changes["words"]
     assert (opening.moved, opening.before, opening.after, opening.distance) == ("sure", 0, 1, 1)
     assert opening.interval == (1, 1)
     assert opening.grew == (Shift("sure", 0, 100),)
@@ -208,7 +208,7 @@ def test_a_house_opening_and_closing_are_found_and_named() -> None:
     assert opening.beyond_chance
     assert closing.beyond_chance
     assert size.beyond_chance
-    assert not found["tables"].beyond_chance
+    assert not changes["tables"].beyond_chance
 
 
 def test_what_has_no_value_on_one_side_is_left_out() -> None:
@@ -226,15 +226,15 @@ def test_answers_have_to_pair() -> None:
 def test_a_change_of_spread_alone_is_a_distance() -> None:
     level = manner("One.")
     before, after = [level._replace(words=50)] * 60, [level._replace(words=n) for n in (20, 80)] * 30
-    found = _named(distance(before, after))["words"]
-    assert (found.before, found.after, found.distance) == (50, 50, 30)
-    assert found.beyond_chance
+    change = _named(distance(before, after))["words"]
+    assert (change.before, change.after, change.distance) == (50, 50, 30)
+    assert change.beyond_chance
 
 
 def test_halves_of_one_set_are_called_no_oftener_than_chance() -> None:
     rng = random.Random(3)
-    made = [_made(rng) for _ in range(400)]
-    assert _called(made, items=80, seeds=20) <= 0.05
+    manners = [_made(rng) for _ in range(400)]
+    assert _called(manners, items=80, seeds=20) <= 0.05
 
 
 @needs_data
@@ -249,10 +249,10 @@ def test_halves_of_real_answers_are_called_no_oftener_than_chance(name: str) -> 
 def test_a_planted_habit_in_one_real_answer_of_fifteen_is_found() -> None:
     before = _answers("dolly_15k.jsonl")[:300]
     after = [f"Sure. {text.rstrip('.')}. I hope that helps." if i % 15 == 0 else text for i, text in enumerate(before)]
-    found = _named(drift(before, after))
-    assert (found["opening"].moved, found["closing"].moved) == ("sure", "i hope that helps")
-    assert {"opening", "closing", "sentences"} <= {name for name, each in found.items() if each.beyond_chance}
-    assert not found["bullets"].beyond_chance
+    changes = _named(drift(before, after))
+    assert (changes["opening"].moved, changes["closing"].moved) == ("sure", "i hope that helps")
+    assert {"opening", "closing", "sentences"} <= {name for name, each in changes.items() if each.beyond_chance}
+    assert not changes["bullets"].beyond_chance
 
 
 def _made(rng: random.Random) -> Manner:
@@ -265,13 +265,13 @@ def _made(rng: random.Random) -> Manner:
     )  # fmt: skip
 
 
-def _called(made: list[Manner], items: int, seeds: int) -> float:
+def _called(manners: list[Manner], items: int, seeds: int) -> float:
     """The share of features called beyond chance where there is nothing but chance."""
-    found = []
+    changes = []
     for seed in range(seeds):
-        drawn = random.Random(seed).sample(made, 2 * items)
-        found += distance(drawn[:items], drawn[items:], seed=seed)
-    return sum(each.beyond_chance for each in found) / len(found)
+        drawn = random.Random(seed).sample(manners, 2 * items)
+        changes += distance(drawn[:items], drawn[items:], seed=seed)
+    return sum(each.beyond_chance for each in changes) / len(changes)
 
 
 def _answers(name: str) -> list[str]:
@@ -281,21 +281,21 @@ def _answers(name: str) -> list[str]:
     return [turn["content"] for row in rows for turn in row["messages"] if turn["role"] == "assistant"]
 
 
-def _named(found: list[Drift]) -> dict[str, Drift]:
-    return {each.name: each for each in found}
+def _named(changes: list[Drift]) -> dict[str, Drift]:
+    return {each.name: each for each in changes}
 
 
 @settings(deadline=None)
 @given(st.text(), st.sampled_from(["en", "de", "zh", "th", "xx"]))
 def test_any_text_has_a_manner(text: str, lang: str) -> None:
-    found = manner(text, lang)
-    assert found.characters == len(text)
-    assert (found.words == 0) == (found.sentences == 0)
+    style = manner(text, lang)
+    assert style.characters == len(text)
+    assert (style.words == 0) == (style.sentences == 0)
 
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_any_texts_can_be_compared(pairs: list[tuple[str, str]]) -> None:
-    for found in drift([old for old, _ in pairs], [new for _, new in pairs]):
-        assert found.distance >= 0
-        assert 0 < found.p <= 1
+    for change in drift([old for old, _ in pairs], [new for _, new in pairs]):
+        assert change.distance >= 0
+        assert 0 < change.p <= 1

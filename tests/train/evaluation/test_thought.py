@@ -24,22 +24,22 @@ SAID = {  # question: what the model writes ("…": the tokens are used up), whe
 class Model:
     """Answers by question; as a judge it thinks "no" and says yes where the answer has 37."""
 
-    def __init__(self, rendering, asked):
-        self.tokenizer, self.asked = rendering.tokenizer, asked
+    def __init__(self, rendering, requests):
+        self.tokenizer, self.requests = rendering.tokenizer, requests
 
     def generate(self, prompts, sampling):
         shown = [self.tokenizer.decode(ids) for ids in prompts]
-        self.asked += [(text, sampling.max_tokens) for text in shown]
+        self.requests += [(text, sampling.max_tokens) for text in shown]
         return [self._say(text) for text in shown]
 
     def _say(self, prompt):
         if "Judge an answer" in prompt:
             answer = prompt.partition("----------\n")[2].partition("\n----------")[0]
-            said = f"no, or yes? no.</think>\n{'Yes' if '37' in answer else 'No'}."
+            reply = f"no, or yes? no.</think>\n{'Yes' if '37' in answer else 'No'}."
         else:
-            said = next(said for question, (said, *_) in SAID.items() if question in prompt)
-        ids = self.tokenizer.encode(said.removesuffix("…"), add_special_tokens=False)
-        return Completion(tuple(ids), not said.endswith("…"))
+            reply = next(reply for question, (reply, *_) in SAID.items() if question in prompt)
+        ids = self.tokenizer.encode(reply.removesuffix("…"), add_special_tokens=False)
+        return Completion(tuple(ids), not reply.endswith("…"))
 
 
 @pytest.fixture
@@ -55,24 +55,24 @@ def evaluated(tmp_path):
     (tmp_path / "suite.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     given = {"model": {"m": str(tmp_path / "model")}, "suite": str(tmp_path / "suite.jsonl"), "max_tokens": 200,
              "engine": "transformers", "out": str(tmp_path / "out"), "judge": str(tmp_path / "model")}  # fmt: skip
-    asked: list[tuple[str, int]] = []
+    requests: list[tuple[str, int]] = []
     evaluation = prepare(EvaluateConfig.model_validate(given))
-    results = evaluate(evaluation, open_engine=lambda config: Model(rendering, asked))
-    return tmp_path, given, evaluation, results, asked, rendering
+    results = evaluate(evaluation, open_engine=lambda config: Model(rendering, requests))
+    return tmp_path, given, evaluation, results, requests, rendering
 
 
 def test_checks_and_judge_see_the_answer_without_its_thought(evaluated):
-    folder, _, _, results, asked, _ = evaluated
+    folder, _, _, results, requests, _ = evaluated
     lines = [json.loads(line) for line in (folder / "out" / "m" / "new_doses.jsonl").read_text().splitlines()]
-    assert [(line["correct"], line["answer"]) for line in lines] == [found[1:] for found in SAID.values()]
+    assert [(line["correct"], line["answer"]) for line in lines] == [case[1:] for case in SAID.values()]
     thoughts = ["It is 37, I think.", "It is 5, I think.", "It is 37, I think, or "]
     assert [line["thought"] for line in lines] == thoughts
     assert [line["finished"] for line in lines] == [True, True, False]
     [score] = results.models[0].suites
     assert (score.correct, score.unfinished) == (1, 1)
     assert (score.judged, score.no_verdict) == (pytest.approx(1 / 3), 1)  # nobody asks about an empty answer
-    assert [tokens for _, tokens in asked] == [200] * 3 + [1024] * 2
-    assert all("I think" not in prompt for prompt, _ in asked)
+    assert [tokens for _, tokens in requests] == [200] * 3 + [1024] * 2
+    assert all("I think" not in prompt for prompt, _ in requests)
 
 
 def test_what_lies_beneath_is_measured_behind_the_thought(evaluated):
@@ -80,12 +80,12 @@ def test_what_lies_beneath_is_measured_behind_the_thought(evaluated):
     from train.evaluation.answer import read_answers
 
     [job] = evaluation.tasks[0].jobs
-    found = passages(evaluation.tasks[0], {"new_doses": read_answers(job)}, ["new_doses"], [])
-    assert [rendering.tokenizer.decode(passage.ids) for passage in found] == [
+    measured_passages = passages(evaluation.tasks[0], {"new_doses": read_answers(job)}, ["new_doses"], [])
+    assert [rendering.tokenizer.decode(passage.ids) for passage in measured_passages] == [
         "<|bos|><|User|>a?<|Assistant|><think>\nIt is 37, I think.</think>\n\nIt is 5.<|im_end|>",
         "<|bos|><|User|>b?<|Assistant|><think>\nIt is 5, I think.</think>\n\nIt is 37.<|im_end|>",
     ]
-    assert [rendering.tokenizer.decode(passage.ids[: passage.start]) for passage in found] == [
+    assert [rendering.tokenizer.decode(passage.ids[: passage.start]) for passage in measured_passages] == [
         f"<|bos|><|User|>{question}<|Assistant|><think>\n" for question in ("a?", "b?")
     ]
 

@@ -53,10 +53,10 @@ def test_fewer_known_tokens_never_exceed_the_full_kl() -> None:
     previous = torch.zeros(200)
     for k in (1, 5, 20, 29):
         top = base.topk(k)
-        found = divergence(logits, top.indices, top.values)
-        assert (found <= full + 1e-5).all()
-        assert (found >= previous - 1e-5).all()  # a finer partition says more
-        previous = found
+        partial = divergence(logits, top.indices, top.values)
+        assert (partial <= full + 1e-5).all()
+        assert (partial >= previous - 1e-5).all()  # a finer partition says more
+        previous = partial
 
 
 @pytest.mark.parametrize("scale", [0.1, 3.0, 30.0])

@@ -61,7 +61,7 @@ RIGHT = {  # of 200, per model
 ITEMS = 200
 
 
-def asked(name: str) -> Suite:
+def suite_of(name: str) -> Suite:
     prompt, right, _ = ASKED[name]
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}]
     row = {"suite": name, "role": "new" if name in ("new_drugs", "new_drugs_unseen") else "retention",
@@ -101,19 +101,19 @@ def drift(times: float) -> Drift:
 
 def full(folder: Path) -> Path:
     """A results folder with everything that a report can show."""
-    suites = [asked(name) for name in ASKED]
-    found = {
+    suites = [suite_of(name) for name in ASKED]
+    answers_of = {
         model: {s.name: answered(s, RIGHT[s.name][place], seed=place) for s in suites}
         for place, model in enumerate(MODELS)
     }
     scores = [
         ModelScore(name=model, path=f"/data/models/{model}/checkpoint-{1000 * place}", hash="0123456789abcdef",
-                   suites=tuple(score(s, found[model][s.name]) for s in suites))
+                   suites=tuple(score(s, answers_of[model][s.name]) for s in suites))
         for place, model in enumerate(MODELS)
     ]  # fmt: skip
     knowledge = [one.name for one in suites if one.role == "new"]
     comparisons = [
-        beneath(compare(scores[0], later, found, suites, knowledge, 0), times)
+        with_style_and_drift(compare(scores[0], later, answers_of, suites, knowledge, 0), times)
         for later, times in zip(scores[1:], (0.3, 9), strict=True)
     ]
     results = Results(
@@ -140,7 +140,7 @@ def score(one: Suite, given: list[Answer]) -> SuiteScore:
     )  # fmt: skip
 
 
-def beneath(comparison: Comparison, times: float) -> Comparison:
+def with_style_and_drift(comparison: Comparison, times: float) -> Comparison:
     changes = (
         style("words", 54.2, 20.1, "words"),
         style("opening", 0.02, 0.61, "share of answers", moved="sure, here is"),
@@ -185,8 +185,8 @@ def test_markdown_says_what_the_page_says(tmp_path: Path) -> None:
 
 
 def test_a_verdict_names_its_model_where_nothing_new_was_asked() -> None:
-    found = results([suite("sums", 9)], {"before": [9], "ours": [8], "sft": [1]})
-    assert [verdict(c).split(" went ")[0] for c in found.comparisons] == ["ours: retention", "sft: retention"]
+    result = results([suite("sums", 9)], {"before": [9], "ours": [8], "sft": [1]})
+    assert [verdict(c).split(" went ")[0] for c in result.comparisons] == ["ours: retention", "sft: retention"]
 
 
 def test_what_has_no_blanks_is_highlighted_too() -> None:
@@ -196,13 +196,13 @@ def test_what_has_no_blanks_is_highlighted_too() -> None:
 
 def test_an_interval_of_another_measure_is_not_shown(tmp_path: Path) -> None:
     """A graded score may lie outside the interval of the share that is right."""
-    found = results([suite("summaries", 10)], {"before": [1], "after": [1]})
-    [comparison] = found.comparisons
+    result = results([suite("summaries", 10)], {"before": [1], "after": [1]})
+    [comparison] = result.comparisons
     shown = '<span class="quiet interval">1.8–40.4</span>'
-    assert shown in write_report(save(tmp_path, found))[0].read_text(encoding="utf-8")
+    assert shown in write_report(save(tmp_path, result))[0].read_text(encoding="utf-8")
     graded = comparison.suites[0].model_copy(update={"before": 0.5, "after": 0.5})
     other = comparison.model_copy(update={"suites": (graded,)})
-    save(tmp_path, found.model_copy(update={"comparisons": (other,)}))
+    save(tmp_path, result.model_copy(update={"comparisons": (other,)}))
     assert shown not in write_report(tmp_path)[0].read_text(encoding="utf-8")
 
 
@@ -277,11 +277,11 @@ def look(scheme: str, folder: Path, page: str) -> tuple[dict[str, dict[str, Any]
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; the page is parsed, but not looked at")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_can_be_read_at_a_desk_and_on_a_phone(scheme: str, tmp_path: Path) -> None:
-    found, shot = look(scheme, tmp_path, write_report(full(tmp_path))[0].read_text(encoding="utf-8"))
+    measures, shot = look(scheme, tmp_path, write_report(full(tmp_path))[0].read_text(encoding="utf-8"))
     picture = Image.open(shot).convert("RGB")
     left = 0
     for name, width in WIDTHS.items():
-        seen = found[name]
+        seen = measures[name]
         assert seen["width"] == width
         assert seen["scroll"] <= width, seen["wide"]
         assert seen["wide"] == []  # but for what scrolls in a box of its own

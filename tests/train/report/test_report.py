@@ -59,7 +59,7 @@ def answers(one: Suite, right: int, wrong: str = "It is 5.") -> list[Answer]:
 
 def results(suites: list[Suite], models: dict[str, list[int]], wrong: str = "It is 5.") -> Results:
     """``models``: how many items each has right in each suite."""
-    found = {
+    answers_of = {
         m: {s.name: answers(s, n, wrong) for s, n in zip(suites, rights, strict=True)} for m, rights in models.items()
     }
     scores = [
@@ -75,20 +75,20 @@ def results(suites: list[Suite], models: dict[str, list[int]], wrong: str = "It 
     return Results(
         settings={"seed": 0, "limit": None}, suite_files=("suites",), versions={"transformers": "5.0"},
         models=tuple(scores),
-        comparisons=tuple(compare(scores[0], score, found, suites, knowledge, 0) for score in scores[1:]),
+        comparisons=tuple(compare(scores[0], score, answers_of, suites, knowledge, 0) for score in scores[1:]),
     )  # fmt: skip
 
 
-def save(folder: Path, found: Results) -> Path:
-    write_text(folder / RESULTS, found.model_dump_json())
+def save(folder: Path, result: Results) -> Path:
+    write_text(folder / RESULTS, result.model_dump_json())
     return folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     suites = [suite("lists", 40), suite("new_facts", 30, prompt=f"2 + 2? {EVIL}"), suite("sums", 50)]
-    found = results(suites, {"before": [40, 0, 49], "ours": [40, 29, 48], "sft": [10, 20, 5]}, wrong=EVIL)
-    return save(tmp_path / "report", found)
+    result = results(suites, {"before": [40, 0, 49], "ours": [40, 29, 48], "sft": [10, 20, 5]}, wrong=EVIL)
+    return save(tmp_path / "report", result)
 
 
 class Page(HTMLParser):
@@ -195,11 +195,11 @@ def test_the_card_of_a_trained_model_is_filled_in_and_no_other(tmp_path: Path) -
             "kept\n<!-- evaluation:begin -->\nnothing\n<!-- evaluation:end -->\nkept too\n"
         )
     (ours / "run.json").write_text("{}")
-    found = results(
+    result = results(
         [suite("lists", 40), suite("new_facts", 30)], {"before": [40, 0], "ours": [38, 29], "other": [9, 9]}
     )
-    models = tuple(m.model_copy(update={"path": str(tmp_path / m.name)}) for m in found.models)
-    report = save(tmp_path / "report", found.model_copy(update={"models": models}))
+    models = tuple(m.model_copy(update={"path": str(tmp_path / m.name)}) for m in result.models)
+    report = save(tmp_path / "report", result.model_copy(update={"models": models}))
     assert write_report(report)[2:] == [ours / "README.md"]
     write_report(report)  # again: replaced, not added
     card = (ours / "README.md").read_text()

@@ -46,7 +46,7 @@ def mixed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_export(tmp_path_factory.mktemp("mixed"), model, rows, held, balance={"med": 0.7, "dolly": 0.3})
 
 
-def settle(data: Path, out: Path, **settings: Any) -> Run:
+def run_of(data: Path, out: Path, **settings: Any) -> Run:
     base: dict[str, Any] = {"lr": 1e-3, "epochs": 1, "log_every": 1, "checkpoints": 0, "warmup": 0.0}
     return prepare(SftConfig(data=data, out=out, **(base | settings)))
 
@@ -66,7 +66,7 @@ def trained(run: Run) -> Any:
 
 
 def test_each_kl_has_a_weight_of_its_own_beside_the_sources_lambda(mixed: Path, tmp_path: Path) -> None:
-    groups = settle(mixed, tmp_path / "run", anchor_weight=10, distil_weight=30).loss_groups
+    groups = run_of(mixed, tmp_path / "run", anchor_weight=10, distil_weight=30).loss_groups
     assert dict(zip(groups.names, groups.lambdas, strict=True)) == {
         "kl/dolly": pytest.approx(30 * 0.3),
         "loss/med": 0.7,
@@ -95,7 +95,7 @@ def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Pa
     from datasets import load_from_disk
     from trl import SFTTrainer
 
-    run = settle(one_source, tmp_path / "ours", anchor_weight=0.0, batch_size=4, grad_accum=2, epochs=2)
+    run = run_of(one_source, tmp_path / "ours", anchor_weight=0.0, batch_size=4, grad_accum=2, epochs=2)
     ours = trained(run)
     order = ours.order
 
@@ -120,8 +120,8 @@ def test_weights_of_one_equal_stock_trl_step_by_step(one_source: Path, model: Pa
 def test_accumulated_equals_batched(mixed: Path, tmp_path: Path, balance: bool) -> None:
     """With KL weights of 1: Adam divides by the gradient's size, so a KL that is all rounding would move weights."""
     ones = {"anchor_weight": 1.0, "distil_weight": 1.0, "balance": balance}
-    whole = trained(settle(mixed, tmp_path / "a", batch_size=12, grad_accum=1, **ones))
-    parts = trained(settle(mixed, tmp_path / "b", batch_size=3, grad_accum=4, **ones))
+    whole = trained(run_of(mixed, tmp_path / "a", batch_size=12, grad_accum=1, **ones))
+    parts = trained(run_of(mixed, tmp_path / "b", batch_size=3, grad_accum=4, **ones))
     for name in ("loss", "loss/med", "kl/dolly", "anchor", "eval_loss"):
         assert losses(whole, name) == pytest.approx(losses(parts, name), abs=1e-5), name
     others = weights(parts)
@@ -133,7 +133,7 @@ def test_first_loss_is_the_formula(mixed: Path, model: Path, tmp_path: Path) -> 
     """One step over all rows at the base model: KL terms vanish, and 0.7 of the mean weighted NLL is left."""
     from tests.train_export import _load
 
-    run = settle(mixed, tmp_path, batch_size=24, grad_accum=1)
+    run = run_of(mixed, tmp_path, batch_size=24, grad_accum=1)
     trainer = trained(run)
     base, terms = _load(str(model)), []
     for row in random_rows(16, weight=0.5):
@@ -144,7 +144,7 @@ def test_first_loss_is_the_formula(mixed: Path, model: Path, tmp_path: Path) -> 
 
 
 def test_imitation_is_nll_on_the_labels(mixed: Path, tmp_path: Path) -> None:
-    run = settle(mixed, tmp_path, batch_size=24, grad_accum=1, distil=False, anchor_weight=0.0)
+    run = run_of(mixed, tmp_path, batch_size=24, grad_accum=1, distil=False, anchor_weight=0.0)
     assert run.loss_groups.names == ("loss/dolly", "loss/med")
     assert losses(trained(run), "loss/dolly")[0] > 3  # the log of 300 tokens is 5.7
 
@@ -152,9 +152,9 @@ def test_imitation_is_nll_on_the_labels(mixed: Path, tmp_path: Path) -> None:
 def test_anchors_hold_the_model_where_no_label_is(model: Path, tmp_path: Path) -> None:
     data = write_export(tmp_path / "data", model, random_rows(24), k=20)
     steps = {"batch_size": 8, "grad_accum": 1}
-    free = trained(settle(data, tmp_path / "free", anchor_weight=0.0, epochs=8, **steps))
-    held = trained(settle(data, tmp_path / "held", anchor_weight=5.0, epochs=8, **steps))
-    measure = build_trainer(settle(data, tmp_path / "held", anchor_weight=5.0))
+    free = trained(run_of(data, tmp_path / "free", anchor_weight=0.0, epochs=8, **steps))
+    held = trained(run_of(data, tmp_path / "held", anchor_weight=5.0, epochs=8, **steps))
+    measure = build_trainer(run_of(data, tmp_path / "held", anchor_weight=5.0))
     drift = {}
     for name, trainer in (("free", free), ("held", held)):
         measure.model.load_state_dict(weights(trainer))
@@ -163,14 +163,14 @@ def test_anchors_hold_the_model_where_no_label_is(model: Path, tmp_path: Path) -
 
 
 def test_gradient_checkpointing_changes_nothing(mixed: Path, tmp_path: Path) -> None:
-    plain = trained(settle(mixed, tmp_path / "a"))
-    spared = trained(settle(mixed, tmp_path / "b", grad_checkpointing=True))
+    plain = trained(run_of(mixed, tmp_path / "a"))
+    spared = trained(run_of(mixed, tmp_path / "b", grad_checkpointing=True))
     assert losses(plain) == pytest.approx(losses(spared), abs=1e-6)
 
 
 def test_bfloat16_is_near_float32_and_master_weights_stay_float32(mixed: Path, tmp_path: Path) -> None:
-    exact = trained(settle(mixed, tmp_path / "a"))
-    rough = trained(settle(mixed, tmp_path / "b", dtype="bfloat16"))
+    exact = trained(run_of(mixed, tmp_path / "a"))
+    rough = trained(run_of(mixed, tmp_path / "b", dtype="bfloat16"))
     assert losses(rough) == pytest.approx(losses(exact), rel=0.02)
     assert losses(rough) != losses(exact)
     assert {value.dtype for value in weights(rough).values()} == {torch.float32}
@@ -221,8 +221,8 @@ def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, st
     """Killed after the checkpoint at step 2 (inside the first epoch) and at step 4 (inside the second). Every start is
     a process of its own, as it is for people."""
     settings: dict[str, Any] = {"epochs": 2, "batch_size": 2, "grad_accum": 4, "checkpoints": 3, **more}
-    assert die_at(settle(mixed, tmp_path / "whole", **settings), NEVER) == 0
-    run = settle(mixed, tmp_path / "cut", **settings)
+    assert die_at(run_of(mixed, tmp_path / "whole", **settings), NEVER) == 0
+    run = run_of(mixed, tmp_path / "cut", **settings)
     assert die_at(run, step) == -signal.SIGKILL
     (run.out / "checkpoint-6").mkdir()  # as if killed while writing a later checkpoint: it is passed over
     assert die_at(run, NEVER) == 0
@@ -240,7 +240,7 @@ def test_resumed_equals_uninterrupted_to_the_bit(mixed: Path, tmp_path: Path, st
 def test_a_finished_run_is_not_run_again(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import train.run.sft
 
-    run = settle(mixed, tmp_path / "run", checkpoints=2)
+    run = run_of(mixed, tmp_path / "run", checkpoints=2)
     record = execute(run, QUIET)
     assert not list(run.out.glob("checkpoint-*"))
     monkeypatch.setattr(train.run.sft, "build_trainer", lambda *args: pytest.fail("trained again"))
@@ -258,7 +258,7 @@ def test_the_saved_model_is_the_trained_one_in_the_base_models_dtype(model: Path
     AutoTokenizer.from_pretrained(model).save_pretrained(half)
     GenerationConfig(eos_token_id=[2, 1], repetition_penalty=1.1).save_pretrained(half)
     data = write_export(tmp_path / "data", half, random_rows(8))
-    record = execute(settle(data, tmp_path / "run", lr=1e-2), QUIET)
+    record = execute(run_of(data, tmp_path / "run", lr=1e-2), QUIET)
     saved = AutoModelForCausalLM.from_pretrained(tmp_path / "run", dtype="auto")
     assert saved.dtype == torch.bfloat16
     assert saved.generation_config.eos_token_id == [2, 1]
@@ -267,8 +267,8 @@ def test_the_saved_model_is_the_trained_one_in_the_base_models_dtype(model: Path
     assert not torch.equal(saved.model.embed_tokens.weight, base.model.embed_tokens.weight)
     assert saved.config.to_dict() | {"_name_or_path": ""} == base.config.to_dict() | {"_name_or_path": ""}
     assert record["status"] == "finished"
-    told = {"config", "data_fingerprint", "model_fingerprint", "versions", "seed", "rows", "steps", "seconds"}
-    assert told <= set(record)
+    keys = {"config", "data_fingerprint", "model_fingerprint", "versions", "seed", "rows", "steps", "seconds"}
+    assert keys <= set(record)
     assert record["final"]["loss"] > 0
     card = (tmp_path / "run" / "README.md").read_text()
     assert f"base_model: {half}" in card
@@ -285,9 +285,9 @@ def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
         Row([5, 6, 7, 8], 2, {}),
     ]
     data = write_export(tmp_path / "data", model, rows)
-    found = plan(settle(data, tmp_path / "run", batch_size=1, grad_accum=2, epochs=3))
-    assert found["tokens_per_epoch"] == {"labelled": 2, "distilled": 5, "anchored": 1 + 2, "fed": 5 + 6 + 3}
-    assert found["rows"] == {
+    counts = plan(run_of(data, tmp_path / "run", batch_size=1, grad_accum=2, epochs=3))
+    assert counts["tokens_per_epoch"] == {"labelled": 2, "distilled": 5, "anchored": 1 + 2, "fed": 5 + 6 + 3}
+    assert counts["rows"] == {
         "train": 3,
         "validation": 0,
         "rehearsal": 1,
@@ -295,8 +295,8 @@ def test_the_plan_counts_what_trains(model: Path, tmp_path: Path) -> None:
         "nothing_to_train": 1,
         "cut": 0,
     }
-    assert found["steps"] == 6
-    unanchored = plan(settle(data, tmp_path / "run", anchor_weight=0.0, max_length=5))
+    assert counts["steps"] == 6
+    unanchored = plan(run_of(data, tmp_path / "run", anchor_weight=0.0, max_length=5))
     assert unanchored["tokens_per_epoch"] == {"labelled": 1, "distilled": 3, "anchored": 0, "fed": 3 + 4}
     assert unanchored["rows"]["cut"] == 2
 
@@ -331,7 +331,7 @@ def run_as(
     if parallel == "fsdp2":
         shard_on_cpu()
     assert device_count() == count
-    config = settle(data, out, **settings).config
+    config = run_of(data, out, **settings).config
     if die is None:
         execute(prepare(config, device_count()), QUIET)
         leave()  # as the command does
@@ -354,9 +354,9 @@ def shard_on_cpu() -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def launch(
@@ -380,29 +380,29 @@ HELD: dict[str, Any] = {"l2_sp": 1.0, "shift_limit": 0.05}
 
 
 @pytest.mark.parametrize(
-    ("parallel", "told", "held"),
+    ("parallel", "kind", "held"),
     [("ddp", "MULTI_CPU", HELD), ("fsdp2", "FSDP", HELD), ("zero3", "DEEPSPEED", {}),
      ("zero3", "DEEPSPEED", {"anchor": "model", "anchor_weight": 1.0})],
 )  # fmt: skip
-def test_two_processes_equal_one(mixed: Path, tmp_path: Path, parallel: str, told: str, held: dict[str, Any]) -> None:
+def test_two_processes_equal_one(mixed: Path, tmp_path: Path, parallel: str, kind: str, held: dict[str, Any]) -> None:
     """The same steps from the same rows, penalties and limit included, whether weights are copied or sharded: the
     normaliser counts all processes, and so do the logged losses; the saved weights are whole."""
     if parallel == "zero3":
         pytest.importorskip("deepspeed", reason="DeepSpeed is not installed: pip install -e '.[deepspeed]'")
     held = {"batch_size": 2, **held}
-    one = execute(settle(mixed, tmp_path / "one", grad_accum=4, **held), QUIET)
+    one = execute(run_of(mixed, tmp_path / "one", grad_accum=4, **held), QUIET)
     assert launch(2, mixed, tmp_path / "two", {"grad_accum": 2, **held}, parallel) == [0, 0]
     two = json.loads((tmp_path / "two" / "run.json").read_text())
-    assert two["parallel"] == told
+    assert two["parallel"] == kind
     assert two["devices"] == 2
     assert two["steps"] == one["steps"]
     assert two["fingerprint"] == one["fingerprint"]
     for name, value in one["final"].items():
         assert two["final"][name] == pytest.approx(value, abs=1e-5), name
-    expected, found = saved(tmp_path / "one"), saved(tmp_path / "two")
-    assert set(found) == set(expected)
+    expected, actual = saved(tmp_path / "one"), saved(tmp_path / "two")
+    assert set(actual) == set(expected)
     for name, value in expected.items():
-        assert torch.allclose(found[name], value, atol=1e-5), name
+        assert torch.allclose(actual[name], value, atol=1e-5), name
     assert (tmp_path / "one" / "config.json").read_text() == (tmp_path / "two" / "config.json").read_text()
 
 
@@ -419,7 +419,7 @@ def test_a_sharded_checkpoint_is_resumed(mixed: Path, tmp_path: Path, parallel: 
     if parallel == "zero3":
         pytest.importorskip("deepspeed", reason="DeepSpeed is not installed: pip install -e '.[deepspeed]'")
     settings: dict[str, Any] = {"epochs": 2, "checkpoints": 3}
-    whole = execute(settle(mixed, tmp_path / "whole", batch_size=2, grad_accum=6, **settings), QUIET)
+    whole = execute(run_of(mixed, tmp_path / "whole", batch_size=2, grad_accum=6, **settings), QUIET)
     out = tmp_path / "cut"
     codes = launch(2, mixed, out, {"batch_size": 2, "grad_accum": 3, **settings}, parallel, die=3)
     assert codes == [-signal.SIGKILL] * 2
@@ -437,6 +437,6 @@ def test_what_reads_whole_weights_is_refused_where_a_launch_keeps_them_in_pieces
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(ConfigError, match="--l2-sp needs whole weights, which DeepSpeed shards"):
-        settle(mixed, tmp_path / "run", l2_sp=0.1)
+        run_of(mixed, tmp_path / "run", l2_sp=0.1)
     with pytest.raises(ConfigError, match="--pcgrad needs whole gradients"):
-        settle(mixed, tmp_path / "run", pcgrad=True)
+        run_of(mixed, tmp_path / "run", pcgrad=True)

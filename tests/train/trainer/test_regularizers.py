@@ -42,7 +42,7 @@ def data(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_export(tmp_path_factory.mktemp("data"), model, rows, held, k=VOCAB - 1)
 
 
-def settle(data: Path, out: Path, **settings: Any) -> Run:
+def run_of(data: Path, out: Path, **settings: Any) -> Run:
     base = {"lr": 5e-3, "epochs": 1, "batch_size": 4, "grad_accum": 2, "dtype": "float32", "log_every": 1,
             "checkpoints": 0}  # fmt: skip
     return prepare(SftConfig(data=data, out=out, **(base | settings)))
@@ -69,8 +69,8 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 
 def test_packed_equals_unpacked(data: Path, tmp_path: Path) -> None:
     """Rows end to end in one sequence do not see each other."""
-    apart = losses(settle(data, tmp_path / "apart"))
-    packed = losses(settle(data, tmp_path / "packed", packing=True))
+    apart = losses(run_of(data, tmp_path / "apart"))
+    packed = losses(run_of(data, tmp_path / "packed", packing=True))
     assert packed == pytest.approx(apart, abs=1e-5)
     assert distance(weights_of(tmp_path / "apart"), weights_of(tmp_path / "packed")) < 1e-4
 
@@ -78,13 +78,13 @@ def test_packed_equals_unpacked(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", ["unlabelled", "all"])
 def test_stored_anchors_equal_a_frozen_copys(data: Path, tmp_path: Path, at: str) -> None:
     """With all outcomes but one stored, the tail is one outcome, and the two are the same divergence."""
-    stored = losses(settle(data, tmp_path / "stored", anchor_at=at))
-    asked = losses(settle(data, tmp_path / "asked", anchor_at=at, anchor="model"))
-    assert asked == pytest.approx(stored, rel=1e-4, abs=1e-4)
+    stored = losses(run_of(data, tmp_path / "stored", anchor_at=at))
+    from_model = losses(run_of(data, tmp_path / "asked", anchor_at=at, anchor="model"))
+    assert from_model == pytest.approx(stored, rel=1e-4, abs=1e-4)
 
 
 def test_anchors_at_all_tokens_hold_the_labelled_ones_too(data: Path, tmp_path: Path) -> None:
-    trainers = {at: build_trainer(settle(data, tmp_path / at, anchor_at=at)) for at in ("unlabelled", "all")}
+    trainers = {at: build_trainer(run_of(data, tmp_path / at, anchor_at=at)) for at in ("unlabelled", "all")}
     batches = {at: next(iter(trainer.get_train_dataloader())) for at, trainer in trainers.items()}
     labels = int((batches["all"]["labelled"]).sum())
     assert labels > 0
@@ -98,13 +98,13 @@ def test_a_frozen_copy_needs_no_stored_anchors(model: Path, tmp_path: Path) -> N
         row.anchored = False
     bare = write_export(tmp_path / "data", model, rows)
     with pytest.raises(DataError, match="--anchor model"):
-        settle(bare, tmp_path / "stored")
-    execute(settle(bare, tmp_path / "asked", anchor="model"), QUIET)
+        run_of(bare, tmp_path / "stored")
+    execute(run_of(bare, tmp_path / "asked", anchor="model"), QUIET)
 
 
 def test_a_penalty_counts_once_per_step_however_the_step_is_cut(data: Path, tmp_path: Path) -> None:
-    whole = losses(settle(data, tmp_path / "whole", batch_size=8, grad_accum=1, l2_sp=5.0, shift_limit=0.05))
-    cut = losses(settle(data, tmp_path / "cut", batch_size=2, grad_accum=4, l2_sp=5.0, shift_limit=0.05))
+    whole = losses(run_of(data, tmp_path / "whole", batch_size=8, grad_accum=1, l2_sp=5.0, shift_limit=0.05))
+    cut = losses(run_of(data, tmp_path / "cut", batch_size=2, grad_accum=4, l2_sp=5.0, shift_limit=0.05))
     assert cut == pytest.approx(whole, abs=1e-5)
     assert distance(weights_of(tmp_path / "whole"), weights_of(tmp_path / "cut")) < 1e-4
 
@@ -112,14 +112,14 @@ def test_a_penalty_counts_once_per_step_however_the_step_is_cut(data: Path, tmp_
 def test_surgery_without_conflict_is_the_sum_and_trains_the_same(data: Path, tmp_path: Path) -> None:
     """One source, no anchor: one loss group, nothing to operate on."""
     settings: dict[str, Any] = {"anchor": "none", "distil": False, "balance": True, "source_weights": {"dolly": 0}}
-    plain = losses(settle(data, tmp_path / "plain", **settings))
-    operated = losses(settle(data, tmp_path / "operated", pcgrad=True, **settings))
+    plain = losses(run_of(data, tmp_path / "plain", **settings))
+    operated = losses(run_of(data, tmp_path / "operated", pcgrad=True, **settings))
     assert operated == pytest.approx(plain, abs=1e-5)
 
 
 def test_surgery_changes_what_conflicts(data: Path, tmp_path: Path) -> None:
-    execute(settle(data, tmp_path / "plain"), QUIET)
-    execute(settle(data, tmp_path / "operated", pcgrad=True), QUIET)
+    execute(run_of(data, tmp_path / "plain"), QUIET)
+    execute(run_of(data, tmp_path / "operated", pcgrad=True), QUIET)
     assert distance(weights_of(tmp_path / "plain"), weights_of(tmp_path / "operated")) > 1e-4
 
 
@@ -205,7 +205,7 @@ def test_projection_ends_on_the_ball(scope: Any) -> None:
 
 
 def test_the_shift_of_a_run_stays_inside_its_limit(data: Path, model: Path, tmp_path: Path) -> None:
-    execute(settle(data, tmp_path / "run", shift_limit=0.01), QUIET)
+    execute(run_of(data, tmp_path / "run", shift_limit=0.01), QUIET)
     before, after = weights_of(model), weights_of(tmp_path / "run")
     for name, weight in before.items():
         assert float((after[name] - weight).norm()) <= 0.01001 * float(weight.norm()), name
@@ -220,20 +220,20 @@ def test_logits_in_slices_equal_logits_held_whole(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     """Every loss group's value and gradient, one after the other from one graph; and what a look finds."""
-    trainer = build_trainer(settle(data, tmp_path / "run", **settings))
+    trainer = build_trainer(run_of(data, tmp_path / "run", **settings))
     batch = next(iter(trainer.get_train_dataloader()))
     weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
 
-    def found() -> tuple[list[list[Tensor]], dict[str, float]]:
+    def gradients_and_metrics() -> tuple[list[list[Tensor]], dict[str, float]]:
         sums = trainer.group_sums(trainer.model.train(), batch)
         return [gradients_of(each, weights) for each in sums] + [[sums.detach()]], trainer.evaluate()
 
     with torch.no_grad():  # away from the base model, where a KL has a gradient
         for weight in weights:
             weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
-    whole, look = found()
+    whole, look = gradients_and_metrics()
     monkeypatch.setattr(train.objective.head, "MAX_LOGITS", 7 * VOCAB)
-    sliced, again = found()
+    sliced, again = gradients_and_metrics()
     assert any(part.abs().sum() > 0 for part in whole[0])
     for one, other in zip(whole, sliced, strict=True):
         for expected, part in zip(one, other, strict=True):
@@ -275,18 +275,18 @@ def test_the_head_of_slices_is_the_models_own_with_what_follows_it() -> None:
 def test_other_objectives_weigh_labels_only(data: Path, tmp_path: Path, objective: str) -> None:
     import math
 
-    trainer = build_trainer(settle(data, tmp_path / "run", objective=objective))
+    trainer = build_trainer(run_of(data, tmp_path / "run", objective=objective))
     batch = next(iter(trainer.get_train_dataloader()))
     logits = trainer.scored(trainer.model, batch)
-    found = trainer.token_weights(logits, batch)
+    token_weights = trainer.token_weights(logits, batch)
     p = logits.float().softmax(-1)
     likeliest = p.topk(20, -1).values / p.topk(20, -1).values.sum(-1, keepdim=True)
     entropy = -(likeliest * likeliest.log()).sum(-1) / math.log(20)
     factor = p[torch.arange(len(p)), batch["tokens"]] if objective == "dft" else entropy
     labelled = batch["labelled"]
-    assert torch.allclose(found[labelled], (batch["weights"] * factor)[labelled])
-    assert torch.equal(found[~labelled], batch["weights"][~labelled])
-    assert not found.requires_grad
+    assert torch.allclose(token_weights[labelled], (batch["weights"] * factor)[labelled])
+    assert torch.equal(token_weights[~labelled], batch["weights"][~labelled])
+    assert not token_weights.requires_grad
 
 
 # ---- importance, kept and read
@@ -301,12 +301,12 @@ def test_an_estimate_is_written_once_and_holds_a_run(data: Path, model: Path, tm
     with pytest.raises(DataError, match="another estimate"):
         estimate(FisherConfig(data=data, out=place, rows=4), QUIET)
     for name, settings in {"free": {}, "held": {"ewc": place, "ewc_weight": 1e6}}.items():
-        execute(settle(data, tmp_path / name, anchor="none", distil=False, epochs=4, **settings), QUIET)
+        execute(run_of(data, tmp_path / name, anchor="none", distil=False, epochs=4, **settings), QUIET)
     start, importance = weights_of(model), load_importance(place, weights_of(model))
     cost = {
-        name: sum(float((importance[key] * (weight - start[key]).square()).sum()) for key, weight in found.items())
+        name: sum(float((importance[key] * (weight - start[key]).square()).sum()) for key, weight in after.items())
         for name in ("free", "held")
-        if (found := weights_of(tmp_path / name))
+        if (after := weights_of(tmp_path / name))
     }
     assert cost["held"] < 0.5 * cost["free"]
 
@@ -315,20 +315,20 @@ def test_an_estimate_that_does_not_fit_is_refused_before_training(data: Path, tm
     place = tmp_path / "si"
     estimate(FisherConfig(data=data, out=place, rows=4, steps=2, batch_size=2, kind="si"), QUIET)
     with pytest.raises(DataError, match="for --si, not for --ewc"):
-        settle(data, tmp_path / "run", ewc=place)
-    execute(settle(data, tmp_path / "run", si=place), QUIET)
+        run_of(data, tmp_path / "run", ewc=place)
+    execute(run_of(data, tmp_path / "run", si=place), QUIET)
     with pytest.raises(DataError, match="train fisher"):
-        settle(data, tmp_path / "other", si=tmp_path)
+        run_of(data, tmp_path / "other", si=tmp_path)
     elsewhere = write_model(tmp_path / "model", seed=1)
     with pytest.raises(DataError, match="estimate it anew"):
-        settle(data, tmp_path / "other", si=place, model=str(elsewhere))
+        run_of(data, tmp_path / "other", si=place, model=str(elsewhere))
 
 
 # ---- what trains
 
 
 def test_lower_layers_and_embeddings_stand_still(data: Path, model: Path, tmp_path: Path) -> None:
-    execute(settle(data, tmp_path / "run", freeze=0.5), QUIET)
+    execute(run_of(data, tmp_path / "run", freeze=0.5), QUIET)
     before, after = weights_of(model), weights_of(tmp_path / "run")
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved
@@ -356,9 +356,9 @@ ADAPTERS = ("lora", "dora", "ia3", "prefix", "prompt")
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_an_adapter_trains_and_the_base_stands_still(data: Path, model: Path, tmp_path: Path, adapter: Any) -> None:
-    run = settle(data, tmp_path / "run", adapter=adapter, lr=0.1 if adapter == "ia3" else 2e-2, epochs=6, rank=4)
-    found = losses(run)
-    assert sum(found[-3:]) < sum(found[:3])
+    run = run_of(data, tmp_path / "run", adapter=adapter, lr=0.1 if adapter == "ia3" else 2e-2, epochs=6, rank=4)
+    run_losses = losses(run)
+    assert sum(run_losses[-3:]) < sum(run_losses[:3])
     assert (run.out / "adapter_model.safetensors").is_file()
     assert not (run.out / "model.safetensors").exists()
     assert not list(run.out.glob("*.bin"))
@@ -367,7 +367,7 @@ def test_an_adapter_trains_and_the_base_stands_still(data: Path, model: Path, tm
 @pytest.mark.parametrize("adapter", ["lora", "prompt", "prefix"])
 def test_a_new_adapter_starts_where_the_base_model_is(data: Path, tmp_path: Path, adapter: Any) -> None:
     """LoRA starts at the base's own logits. Virtual tokens shift rows, and the scored places shift with them."""
-    bare, wrapped = (build_trainer(settle(data, tmp_path / name, adapter=name)) for name in ("none", adapter))
+    bare, wrapped = (build_trainer(run_of(data, tmp_path / name, adapter=name)) for name in ("none", adapter))
     batch = next(iter(bare.get_train_dataloader()))
     ours, theirs = bare.scored(bare.model.eval(), batch), wrapped.scored(wrapped.model.eval(), batch)
     assert ours.shape == theirs.shape
@@ -381,9 +381,9 @@ def test_a_new_adapter_starts_where_the_base_model_is(data: Path, tmp_path: Path
 
 
 def test_the_teacher_of_an_adapter_is_the_model_without_it(data: Path, tmp_path: Path) -> None:
-    stored = losses(settle(data, tmp_path / "stored", adapter="lora", lr=1e-2))
-    asked = losses(settle(data, tmp_path / "asked", adapter="lora", lr=1e-2, anchor="model"))
-    assert asked == pytest.approx(stored, rel=1e-4, abs=1e-4)
+    stored = losses(run_of(data, tmp_path / "stored", adapter="lora", lr=1e-2))
+    from_model = losses(run_of(data, tmp_path / "asked", adapter="lora", lr=1e-2, anchor="model"))
+    assert from_model == pytest.approx(stored, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_the_teacher_of_an_adapter_is_the_model_without_it(data: Path, tmp_path:
 )
 def test_what_cannot_be_is_said_before_the_model_loads(data: Path, tmp_path: Path, settings: Any, says: str) -> None:
     with pytest.raises((ConfigError, DataError), match=says):
-        settle(data, tmp_path / "run", **settings)
+        run_of(data, tmp_path / "run", **settings)
 
 
 def test_rates_of_adapters() -> None:
@@ -414,16 +414,16 @@ def test_merged_says_what_the_adapter_says(data: Path, tmp_path: Path) -> None:
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoModelForCausalLM
 
-    run = settle(data, tmp_path / "run", adapter="lora", lr=5e-2, epochs=3)
+    run = run_of(data, tmp_path / "run", adapter="lora", lr=5e-2, epochs=3)
     execute(run, QUIET)
-    told = merge(MergeConfig(run=run.out))
+    report = merge(MergeConfig(run=run.out))
     ids = torch.arange(3, 20)[None]
     apart = AutoPeftModelForCausalLM.from_pretrained(str(run.out), dtype=torch.float32)(ids).logits
-    folded = AutoModelForCausalLM.from_pretrained(told["out"], dtype=torch.float32)(ids).logits
+    folded = AutoModelForCausalLM.from_pretrained(report["out"], dtype=torch.float32)(ids).logits
     assert torch.allclose(apart, folded, atol=1e-4)
     assert not torch.allclose(folded, AutoModelForCausalLM.from_pretrained(run.folder)(ids).logits, atol=1e-2)
-    assert (Path(told["out"]) / "tokenizer.json").is_file()
-    assert merge(MergeConfig(run=run.out)) == told
+    assert (Path(report["out"]) / "tokenizer.json").is_file()
+    assert merge(MergeConfig(run=run.out)) == report
     with pytest.raises(DataError, match="there is something else already"):
         merge(MergeConfig(run=run.out, out=run.folder))
     with pytest.raises(DataError, match="fold it in first"):
@@ -431,17 +431,17 @@ def test_merged_says_what_the_adapter_says(data: Path, tmp_path: Path) -> None:
 
 
 def test_virtual_tokens_have_nothing_to_fold(data: Path, tmp_path: Path) -> None:
-    run = settle(data, tmp_path / "run", adapter="prompt")
+    run = run_of(data, tmp_path / "run", adapter="prompt")
     execute(run, QUIET)
     with pytest.raises(DataError, match="cannot be folded"):
         merge(MergeConfig(run=run.out))
 
 
 def test_average_lies_between_the_two(data: Path, model: Path, tmp_path: Path) -> None:
-    execute(settle(data, tmp_path / "run"), QUIET)
-    told = average(AverageConfig(run=tmp_path / "run", shares=(0, 0.25, 1)))
+    execute(run_of(data, tmp_path / "run"), QUIET)
+    report = average(AverageConfig(run=tmp_path / "run", shares=(0, 0.25, 1)))
     before, after = weights_of(model), weights_of(tmp_path / "run")
-    zero, quarter, one = (weights_of(Path(place)) for place in told["out"])
+    zero, quarter, one = (weights_of(Path(place)) for place in report["out"])
     assert distance(zero, before) == 0
     assert distance(one, after) < 1e-7
     assert distance(quarter, {name: 0.75 * before[name] + 0.25 * after[name] for name in before}) < 1e-6
@@ -457,8 +457,8 @@ def test_nothing_left_to_train_is_an_error() -> None:
 
 
 def test_ignore_is_plain_fine_tuning(data: Path, tmp_path: Path) -> None:
-    ignored = settle(data, tmp_path / "ignored", forgetting="ignore")
-    plain = settle(data, tmp_path / "plain", anchor="none", distil=False, balance=False)
+    ignored = run_of(data, tmp_path / "ignored", forgetting="ignore")
+    plain = run_of(data, tmp_path / "plain", anchor="none", distil=False, balance=False)
     assert losses(ignored) == losses(plain)
     with pytest.raises(ValueError, match="ignore switches anchor off"):
         SftConfig(forgetting="ignore", anchor="model")
@@ -475,8 +475,8 @@ def answered(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     own = random_rows(16, "dolly", distil=True)
     for row in own:
-        asked = torch.tensor([row.ids[: row.start]])
-        answer = base.generate(asked, do_sample=False, max_new_tokens=6, eos_token_id=-1)[0].tolist()
+        prompt = torch.tensor([row.ids[: row.start]])
+        answer = base.generate(prompt, do_sample=False, max_new_tokens=6, eos_token_id=-1)[0].tolist()
         row.ids = [*answer, END]
         row.labels = dict.fromkeys(range(row.start, len(answer)), 1.0)
     rows = random_rows(12)
@@ -489,7 +489,7 @@ def looks(run: Run) -> list[dict[str, float]]:
 
 
 def test_a_run_ends_where_too_much_is_lost(answered: Path, model: Path, tmp_path: Path) -> None:
-    run = settle(answered, tmp_path / "run", eval_every=1, retention_floor=0.99, lr=0.05, epochs=8, anchor="none",
+    run = run_of(answered, tmp_path / "run", eval_every=1, retention_floor=0.99, lr=0.05, epochs=8, anchor="none",
                  distil=False, source_weights={"dolly": 0})  # fmt: skip
     record = execute(run, QUIET)
     assert "--retention-floor" in record["stopped"]
@@ -500,19 +500,19 @@ def test_a_run_ends_where_too_much_is_lost(answered: Path, model: Path, tmp_path
 
 
 def test_a_watched_run_ends_with_the_weights_of_its_best_look(answered: Path, tmp_path: Path) -> None:
-    run = settle(answered, tmp_path / "run", eval_every=6, lr=1e-2, epochs=30, anchor="none", distil_weight=1.0)
+    run = run_of(answered, tmp_path / "run", eval_every=6, lr=1e-2, epochs=30, anchor="none", distil_weight=1.0)
     record = execute(run, QUIET)
     best = max(looks(run), key=lambda look: look["eval_trade_off"])
     assert best["eval_trade_off"] > 0
     assert record["kept_step"] == best["step"]
     trainer = build_trainer(prepare(SftConfig(data=answered, model=str(run.out), eval_every=2, dtype="float32")))
-    found = trainer.evaluate()
-    assert found["eval_recall"] == pytest.approx(best["eval_recall"])
-    assert found["eval_kept"] == pytest.approx(best["eval_kept"])
+    metrics = trainer.evaluate()
+    assert metrics["eval_recall"] == pytest.approx(best["eval_recall"])
+    assert metrics["eval_kept"] == pytest.approx(best["eval_kept"])
 
 
 def test_patience(answered: Path, tmp_path: Path) -> None:
-    run = settle(answered, tmp_path / "run", eval_every=1, patience=2, lr=1e-9, epochs=4)
+    run = run_of(answered, tmp_path / "run", eval_every=1, patience=2, lr=1e-9, epochs=4)
     record = execute(run, QUIET)
     assert "--patience" in record["stopped"]
     steps = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
