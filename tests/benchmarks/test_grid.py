@@ -16,7 +16,7 @@ from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.measure import SERVED, copied
 from benchmarks.forgetting.grid.report.read import other_bases
 from benchmarks.forgetting.grid.results import load, results_of, write
-from benchmarks.forgetting.grid.settings import BASE, RATES, SETTINGS
+from benchmarks.forgetting.grid.settings import SETTINGS, TINY
 from benchmarks.forgetting.new_facts import new_facts
 from benchmarks.forgetting.world import World
 from curate.model.engines.transformers import batches
@@ -182,11 +182,11 @@ def test_a_cell_comes_out_again(processor, chat, code, message, tmp_path, monkey
 
 
 def test_other_seeds_run_at_the_chosen_rate_alone():
-    wanted = Selection(("sft", "ewc"), ("drugs",), ("rich",), RATES, 3)
+    wanted = Selection(("sft", "ewc"), ("drugs",), ("rich",), TINY.rates, 3)
     assert len(list(wanted.grid())) == 10
-    pairs = zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True)
+    pairs = zip(TINY.rates, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True)
     cells = [make_cell("sft", lr, recalls={"new_tuning": share}) for lr, share in pairs]
-    assert [(key.lr, key.seed) for key in wanted.repeats(cells)] == [(RATES[2], 1), (RATES[2], 2)]
+    assert [(key.lr, key.seed) for key in wanted.repeats(cells)] == [(TINY.rates[2], 1), (TINY.rates[2], 2)]
 
 
 def test_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
@@ -205,7 +205,7 @@ def test_run_reads_the_table_once_and_writes_it_whole(tmp_path, monkeypatch):
     read = results.pl.read_parquet
     monkeypatch.setattr(results.pl, "read_parquet", lambda path: reads.append(path) or read(path))
     monkeypatch.setattr(command, "run_all", lambda keys, folder, processes: [save(cells[key], folder) for key in keys])
-    shares = dict(zip(RATES, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True))
+    shares = dict(zip(TINY.rates, (0.05, 0.1, 0.98, 0.985, 0.5), strict=True))
     cells = {cell.key: cell for lr, share in shares.items() for seed in range(2)
              for cell in [make_cell("sft", lr, seed, recalls={"new_tuning": share})]}  # fmt: skip
     old = make_cell("ewc")
@@ -214,7 +214,7 @@ def test_run_reads_the_table_once_and_writes_it_whole(tmp_path, monkeypatch):
     assert len(reads) == 1
     for path in tmp_path.glob("*/*/*.json"):
         path.unlink()
-    chosen = [cell for key, cell in cells.items() if key.seed == 0 or key.lr == RATES[2]]
+    chosen = [cell for key, cell in cells.items() if key.seed == 0 or key.lr == TINY.rates[2]]
     assert {cell.key: cell for cell in load(tmp_path)} == {cell.key: cell for cell in [old, *chosen]}
 
 
@@ -240,19 +240,19 @@ def test_a_key_that_is_unknown_is_refused():
 
 
 def test_the_table_gives_cells_back_and_a_file_wins(tmp_path):
-    cells = [make_cell(lr=lr) for lr in RATES[:3]]
+    cells = [make_cell(lr=lr) for lr in TINY.rates[:3]]
     folder = tmp_path / "cells"
     folder.mkdir()
     write(cells, results_of(folder))
     assert load(folder) == sorted(cells, key=lambda cell: cell.key.path())
-    newer = make_cell(lr=RATES[1], recall=0.123)
+    newer = make_cell(lr=TINY.rates[1], recall=0.123)
     save(newer, folder)
     assert [cell for cell in load(folder) if cell.key == newer.key] == [newer]
     assert len(load(folder)) == 3
 
 
 def test_a_cell_that_is_none_is_named(tmp_path):
-    save(make_cell(lr=RATES[0]), tmp_path)
+    save(make_cell(lr=TINY.rates[0]), tmp_path)
     with pytest.raises(ValueError, match="did you mean drugs-rich/sft/"):
         command.again(["drugs-rich/sftt/0.0001-0"], tmp_path)
 
@@ -262,7 +262,7 @@ def test_committed_cells_are_whole_and_from_the_committed_base():
     if not cells:
         pytest.skip("no cells are committed")
     assert other_bases(cells) == []
-    scores = json.loads((BASE / "scores.json").read_text())["suites"]
+    scores = json.loads((TINY.base / "scores.json").read_text())["suites"]
     for cell in cells:
         assert cell.cost.steps <= 240
         for name, outcome in cell.retention.items():

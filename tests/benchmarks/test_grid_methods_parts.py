@@ -1,5 +1,6 @@
 """The formulas of the rivals that regularise, train parts, or stop early."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from benchmarks.forgetting.grid.methods import METHODS, Lab
 from benchmarks.forgetting.grid.methods.gentle import FACTS, PROMPTS, Watch, blend, known_items, rehearsal_prompts
 from benchmarks.forgetting.grid.methods.parts import FROZEN, add_lora
 from benchmarks.forgetting.grid.methods.regularise import kl_to_base
-from benchmarks.forgetting.grid.settings import SETTINGS
+from benchmarks.forgetting.grid.settings import SETTINGS, TINY
 from benchmarks.forgetting.grid.train import Change, Trained
 from curate.schema import IGNORE
 from tests.train_export import random_rows, write_export, write_model
@@ -226,12 +227,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("grid")
     base = write_model(folder / "base", hidden=32)
     data = write_export(folder / "data", base, random_rows(64))
+    scale = replace(TINY, base=base, steps=3)
 
     def start(change: Change) -> Trained:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(grid_train, "BASE", base)
             patch.setattr(grid_train, "compiled", lambda model: model)  # compiling takes longer than these 3 steps
-            return grid_train.train(data, folder / "run", 1e-2, 0, change=change, steps=3)
+            return grid_train.train(data, folder / "run", 1e-2, 0, change=change, scale=scale)
 
     return start
 

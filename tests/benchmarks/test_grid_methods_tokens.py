@@ -19,7 +19,7 @@ from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.methods import METHODS, controls, weighted
 from benchmarks.forgetting.grid.methods.selfmade import distil_on_policy, prompt_text
 from benchmarks.forgetting.grid.mixed import Mixed, Side, mix
-from benchmarks.forgetting.grid.settings import SETTINGS
+from benchmarks.forgetting.grid.settings import SETTINGS, TINY
 from curate.model.prompts import in_view, load_prompts
 from curate.schema import EXAMPLE, IGNORE
 from train.config.sft import SftConfig
@@ -197,8 +197,8 @@ def test_trl_runs_for_its_steps_and_moves_the_student(tmp_path: Path) -> None:
 
     rows = [{"prompt": [{"role": "user", "content": f"Dose of Zor {i}?"}], "privileged_context": f"Zor {i} -> {i} mg."}
             for i in range(4)]  # fmt: skip
-    model, start = fresh(), fresh()
-    trained = distil_on_policy(rows, model, 1e-4, 0, tmp_path, steps=2, each=2)
+    model, start = fresh(TINY), fresh(TINY)
+    trained = distil_on_policy(rows, model, 1e-4, 0, tmp_path, replace(TINY, steps=2, rows=2))
     assert (trained.steps, trained.rows) == (2, 4)
     assert trained.tokens > 4 * 60
     assert any((p != q).any() for p, q in zip(trained.model.parameters(), start.parameters(), strict=True))
@@ -233,7 +233,8 @@ def test_joint_training_learns_what_the_assistant_says_and_nothing_else() -> Non
 def test_joint_training_moves_the_model() -> None:
     model = small_model(vocab=1792)
     before = [p.detach().clone() for p in model.parameters()]
-    trained = controls.train_jointly(PLACE, model, 1e-3, 0, steps=2, rows=4)
+    place = replace(PLACE, setting=replace(PLACE.setting, scale=replace(TINY, steps=2, rows=4)))
+    trained = controls.train_jointly(place, model, 1e-3, 0)
     assert (trained.steps, trained.rows) == (2, 8)
     assert trained.tokens > 8 * 10
     assert not trained.model.training

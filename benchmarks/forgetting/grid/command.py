@@ -11,7 +11,7 @@ from benchmarks.forgetting.grid.cell import CELLS, Cell, Key, Outcome
 from benchmarks.forgetting.grid.report.choose import choose_rate, validation_of
 from benchmarks.forgetting.grid.results import gather, load
 from benchmarks.forgetting.grid.run import run_all, run_cell, summary
-from benchmarks.forgetting.grid.settings import BUDGETS, RATES, SETTINGS
+from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
 from train.evaluation.compare import mcnemar
 
 MINUTES = 1.3
@@ -20,6 +20,8 @@ MINUTES = 1.3
 
 @dataclass(frozen=True)
 class Selection:
+    """Cells to run. ``lrs``: peak learning rates; empty for those of each setting."""
+
     methods: tuple[str, ...]
     settings: tuple[str, ...]
     budgets: tuple[str, ...]
@@ -28,8 +30,9 @@ class Selection:
 
     def grid(self) -> Iterator[Key]:
         """The cells of all rates with seed 0, method after method."""
-        for setting, budget, method, lr in product(self.settings, self.budgets, self.methods, self.lrs):
-            yield Key(setting=setting, budget=budget, method=method, lr=lr, seed=0)
+        for setting, budget, method in product(self.settings, self.budgets, self.methods):
+            for lr in self.lrs or SETTINGS[setting].scale.rates:
+                yield Key(setting=setting, budget=budget, method=method, lr=lr, seed=0)
 
     def repeats(self, cells: Iterable[Cell]) -> Iterator[Key]:
         """The cells with the other seeds, at the rate that a method's cells with seed 0 choose."""
@@ -158,5 +161,3 @@ def _rates(given: str) -> Iterator[float]:
         if rate <= 0:
             raise ValueError(f"--lrs {word}: a learning rate is greater than 0")
         yield rate
-    if not given:
-        yield from RATES

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.exam import template
+from benchmarks.forgetting.grid.settings import Scale
 from curate.export.manifest import TrainingManifest
 from curate.model.prompts import in_view, load_prompts
 from curate.store.files import read_shard
@@ -50,14 +51,14 @@ def base_tokens(place: Place, recipe: Recipe) -> int:
     if cache.is_file() and (stored := read_json(cache))["of"] == key:
         return int(stored["tokens"])
     rows = place.table(recipe, COLUMNS).to_pylist()
-    tokens = for_new_rows(rows, recipe, lengths()) + for_rehearsal(rehearsal_rows(export), recipe)
+    tokens = for_new_rows(rows, recipe, lengths(place.setting.scale)) + for_rehearsal(rehearsal_rows(export), recipe)
     write_json(cache, {"of": key, "recipe": asdict(recipe), "tokens": tokens})
     return tokens
 
 
-def lengths() -> Lengths:
+def lengths(scale: Scale) -> Lengths:
     """The lengths by the base model's template and tokenizer."""
-    chat = template()
+    chat = template(scale)
     encode = chat.tokenizer.encode
     return Lengths(
         lambda prompt: len(chat.prompt_ids(prompt)), lambda text: len(encode(text, add_special_tokens=False))

@@ -12,7 +12,7 @@ from benchmarks.forgetting.files import write_world
 from benchmarks.forgetting.grid.dirt import Dirt
 from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.mixed import Mixed
-from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS, Setting
+from benchmarks.forgetting.grid.settings import Setting
 from benchmarks.forgetting.new_facts import new_facts
 from curate.commands.build.settings import BuildConfig
 from curate.commands.build.stages import FitsContext, stages
@@ -39,12 +39,8 @@ VERSION = 6
 """Raise it when a change of code gives a recipe other rows. Finished folders are found by this number, the recipe and
 the base model."""
 
-ENGINE = {"model": str(BASE), "engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256,
-          "max_drop": 1.0}  # fmt: skip
-"""Settings of every build and mix here."""
-
-FRESH = {"size": ROWS * STEPS, "max_repeat": 24}
-"""Settings of a training split for one pass. Where each fact has one wording, a new row is repeated two dozen times."""
+ENGINE = {"engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256, "max_drop": 1.0}
+"""Settings of every build and mix here, beside the model."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +78,16 @@ class Place:
     def folder(self) -> Path:
         return self.work / f"{self.setting.name}-{self.budget}"
 
+    @property
+    def _model(self) -> str:
+        return str(self.setting.scale.base)
+
+    @property
+    def _one_pass(self) -> dict[str, int]:
+        """Settings of a training split for one pass. Where each fact has one wording, a new row is repeated two dozen
+        times."""
+        return {"size": self.setting.scale.size, "max_repeat": self.setting.scale.max_repeat}
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """A lock: only one process at a time makes files in this folder."""
@@ -99,7 +105,7 @@ class Place:
 
     def export(self, recipe: Recipe) -> Path:
         """The training folder of a recipe."""
-        out = self.folder / f"mix-{fingerprint(VERSION, asdict(recipe), model_hash(EngineConfig(str(BASE))))}"
+        out = self.folder / f"mix-{fingerprint(VERSION, asdict(recipe), model_hash(EngineConfig(self._model)))}"
         with self.alone(), Progress() as progress:
             if not (out / "manifest.json").is_file():
                 built = self.built(recipe, progress)
@@ -123,8 +129,9 @@ class Place:
 
     def _build(self, recipe: Recipe) -> BuildConfig:
         return BuildConfig.model_validate({
-            **ENGINE, "source": str(self.world_files() / "med.jsonl"), "out": self.folder / "builds",
-            "workspace": False, "wordings": recipe.wordings, "mode": "source" if recipe.text == "source" else "rewrite",
+            **ENGINE, "model": self._model, "source": str(self.world_files() / "med.jsonl"),
+            "out": self.folder / "builds", "workspace": False, "wordings": recipe.wordings,
+            "mode": "source" if recipe.text == "source" else "rewrite",
             "mask": recipe.mask if recipe.mask in REGISTRY else "key",
         })  # fmt: skip
 
@@ -154,9 +161,9 @@ class Place:
     def _blend(self, recipe: Recipe, built: Path, out: Path) -> MixConfig:
         files = {GENERAL: f"{GENERAL}={self.world_files() / 'rehearsal.jsonl'}"}
         return MixConfig.model_validate({
-            **ENGINE, "build": built, "work": self.folder / "builds", "out": out,
+            **ENGINE, "model": self._model, "build": built, "work": self.folder / "builds", "out": out,
             "rehearsal": [files.get(name, name) for name in recipe.rehearsal], "answers": recipe.answers,
             "ratio": recipe.ratio if recipe.rehearsal else 1.0, "validation": 0, "guard": recipe.guard,
             "splice_words": recipe.splice_words, "stratify": False,  # the stored cells are older than stratification
-            **(FRESH if recipe.fresh and recipe.rehearsal else {}),
+            **(self._one_pass if recipe.fresh and recipe.rehearsal else {}),
         })  # fmt: skip

@@ -6,7 +6,7 @@ from functools import cached_property
 from random import Random
 
 from benchmarks.forgetting import new_facts, suites
-from benchmarks.forgetting.grid.settings import BASE, Setting
+from benchmarks.forgetting.grid.settings import Scale, Setting
 from benchmarks.forgetting.indirect import both, pair, reverse
 from benchmarks.forgetting.item import WorldItem
 from benchmarks.forgetting.reading import fact_item
@@ -101,5 +101,5 @@ def _untaught(rng: Random, world: World, taught: Sequence[tuple[Fact, Sequence[s
         yield fact_item("near", world.fact(entity, attribute), rng.choice(attribute.taught_wordings))
 
 
-def template() -> Template:
-    return load_template(str(BASE))
+def template(scale: Scale) -> Template:
+    return load_template(str(scale.base))

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks.forgetting.grid.data import Place, Recipe
-from benchmarks.forgetting.grid.settings import BASE
+from benchmarks.forgetting.grid.settings import Scale
 from benchmarks.forgetting.grid.train import IMITATE, NOTHING, Change, Loss, Trained, train
 
 Family = Literal["ours", "rival", "variant", "control"]
@@ -33,21 +33,29 @@ class Lab:
 
     def train(self, recipe: Recipe, loss: Loss = IMITATE, change: Change = NOTHING) -> Trained:
         """The base model, trained on a recipe's data with the steps that every method has."""
-        return train(self.data(recipe), self.scratch / "run", self.rate, self.seed, loss, change)
+        return train(self.data(recipe), self.scratch / "run", self.rate, self.seed, loss, change, self.scale)
+
+    @property
+    def scale(self) -> Scale:
+        return self.place.setting.scale
+
+    def fresh(self) -> Any:
+        """A fresh copy of the base model, float32."""
+        return fresh(self.scale)
 
     def base(self) -> Any:
         """A fresh copy of the base model, float32, frozen."""
-        return fresh().requires_grad_(False)
+        return self.fresh().requires_grad_(False)
 
     @cached_property
     def start(self) -> dict[str, torch.Tensor]:
         """The base model's weights by name."""
-        return {name: p.detach().clone() for name, p in fresh().named_parameters()}
+        return {name: p.detach().clone() for name, p in self.fresh().named_parameters()}
 
 
-def fresh() -> Any:
+def fresh(scale: Scale) -> Any:
     """The base model, loaded in float32."""
-    return AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(scale.base, dtype=torch.float32)
 
 
 @dataclass(frozen=True)

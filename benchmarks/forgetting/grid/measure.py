@@ -14,7 +14,6 @@ from transformers import LlamaForCausalLM
 from benchmarks.forgetting.grid.ask import BATCH_TOKENS, LIMIT, GridAnswer, Ids, ask
 from benchmarks.forgetting.grid.cell import Ending, Outcome
 from benchmarks.forgetting.grid.exam import Exam, Suites
-from benchmarks.forgetting.grid.settings import BASE
 from benchmarks.forgetting.house import CLOSING, REFUSAL
 from benchmarks.forgetting.item import WorldItem, passes
 from curate.model.engine import EngineConfig
@@ -54,7 +53,8 @@ def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
     prompts: dict[str, list[Ids]] = {}
     for name, item in exam.everything():
         prompts.setdefault(name, []).append(tuple(template.prompt_ids(list(item.prompt))))
-    path = folder / f"answers-{fingerprint(model_hash(EngineConfig(str(BASE))), str(SERVED), LIMIT, prompts)}.json"
+    model = model_hash(EngineConfig(str(exam.setting.scale.base)))
+    path = folder / f"answers-{fingerprint(model, str(SERVED), LIMIT, prompts)}.json"
     if not path.is_file():
         stops, served = tuple(template.stop_ids), copied(base, SERVED)
         answers_json = {name: [(s.ids, s.finished) for s in ask(served, stops, rows)] for name, rows in prompts.items()}

@@ -12,7 +12,8 @@ from benchmarks.forgetting.item import passes
 def noise() -> None:
     """Print how many retention items flip between the base model's answers in float32 and in bfloat16, for several
     batch sizes."""
-    exam, words = Exam(SETTINGS[MAIN], "rich"), template()
+    setting = SETTINGS[MAIN]
+    exam, words = Exam(setting, "rich"), template(setting.scale)
     items = [item for name in exam.retention for item in exam.retention[name]]
     prompts = [tuple(words.prompt_ids(list(item.prompt))) for item in items]
     stops = tuple(words.stop_ids)
@@ -21,8 +22,8 @@ def noise() -> None:
         answers = ask(model, stops, prompts, budget=budget)
         return [passes(words.decode(list(s.ids)), item.checks) for s, item in zip(answers, items, strict=True)]
 
-    before = right(fresh(), 4096)
-    model = fresh().to(torch.bfloat16)
+    before = right(fresh(setting.scale), 4096)
+    model = fresh(setting.scale).to(torch.bfloat16)
     for budget in (1024, 4096, 16384):
         pairs = list(zip(before, right(model, budget), strict=True))
         lost, gained = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)

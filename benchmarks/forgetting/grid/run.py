@@ -94,4 +94,7 @@ def _before(setting: str, budget: str) -> "Before":
     from benchmarks.forgetting.grid.lab import fresh
     from benchmarks.forgetting.grid.measure import before
 
-    return before(Exam(SETTINGS[setting], budget), fresh().eval(), template(), WORK / f"{setting}-{budget}")
+    chosen = SETTINGS[setting]
+    return before(
+        Exam(chosen, budget), fresh(chosen.scale).eval(), template(chosen.scale), WORK / f"{setting}-{budget}"
+    )

@@ -2,21 +2,39 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.forgetting.new_facts import SourcePlan
 from benchmarks.forgetting.sources import JOURNAL, NEWS
 from benchmarks.forgetting.towns import TOWN
 from benchmarks.forgetting.world import World
 
-BASE = Path("benchmarks/forgetting/base")
 WORK = Path("runs/forgetting")
 """Folder of data and of error reports."""
 
-STEPS, ROWS = 240, 32
-"""Optimiser steps of every method, and rows of a step."""
 
-RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
-"""Peak learning rates of the grid."""
+@dataclass(frozen=True)
+class Scale:
+    """A base model, and the means that every method has with it.
+
+    ``steps``, ``rows``: optimiser steps, and rows of a step. ``rates``: peak learning rates of the grid. ``dtype``: of
+    the arithmetic of training. ``max_repeat``: most copies of a row.
+    """
+
+    base: Path
+    steps: int
+    rows: int
+    rates: tuple[float, ...]
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    max_repeat: int = 24
+
+    @property
+    def size(self) -> int:
+        """Rows of a training split for one pass."""
+        return self.steps * self.rows
+
+
+TINY = Scale(Path("benchmarks/forgetting/base"), steps=240, rows=32, rates=(5e-5, 1e-4, 2e-4, 4e-4, 8e-4))
 
 BUDGETS = {"rich": 5, "poor": 1}
 """Wordings per fact, by budget."""
@@ -32,6 +50,7 @@ class Setting:
     world: World = World()  # noqa: RUF009 - frozen
     uncovered: tuple[str, ...] = ()
     dirty: bool = False
+    scale: Scale = TINY
 
     def plan(self, budget: str) -> SourcePlan:
         return SourcePlan(wordings=BUDGETS[budget])

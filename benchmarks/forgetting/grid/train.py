@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, TrainerCallback
 
-from benchmarks.forgetting.grid.settings import BASE, ROWS, STEPS
+from benchmarks.forgetting.grid.settings import TINY, Scale
 from train.config.sft import SftConfig
 from train.data.batches import Task
 from train.data.folder import load_export
@@ -113,10 +113,10 @@ def train(
     seed: int,
     loss: Loss = IMITATE,
     change: Change = NOTHING,
-    steps: int = STEPS,
+    scale: Scale = TINY,
 ) -> Trained:
-    """Train all parameters of the base model on a training folder, for ``steps`` steps of ``ROWS`` rows."""
-    run = _run(data, scratch, rate, seed, loss, steps)
+    """Train all parameters of the base model on a training folder, with the steps of ``scale``."""
+    run = _run(data, scratch, rate, seed, loss, scale)
     if change.rows:
         task = run.tasks["train"]
         run = replace(run, tasks={"train": replace(task, weights=change.rows(task))})
@@ -134,7 +134,7 @@ def train(
     if change.finish:
         model = change.finish(model)
     done = trainer.state.global_step
-    return Trained(model.eval(), done, done * ROWS, trainer.tokens_fed, seconds)
+    return Trained(model.eval(), done, done * scale.rows, trainer.tokens_fed, seconds)
 
 
 def compiled(model: Any) -> Any:
@@ -146,11 +146,12 @@ def compiled(model: Any) -> Any:
     return model
 
 
-def _run(data: Path, scratch: Path, rate: float, seed: int, loss: Loss, steps: int) -> Run:
+def _run(data: Path, scratch: Path, rate: float, seed: int, loss: Loss, scale: Scale) -> Run:
     rows = len(load_export(data).splits["train"])
-    epochs = (steps - 0.5) / -(-rows // ROWS)  # the trainer rounds up to whole steps; 0.5 keeps float error harmless
+    # The trainer rounds up to whole steps; 0.5 keeps float error harmless.
+    epochs = (scale.steps - 0.5) / -(-rows // scale.rows)
     config = SftConfig(
-        data=data, model=str(BASE), out=scratch, lr=rate, epochs=epochs, batch_size=ROWS, grad_accum=1, checkpoints=0,
-        dtype="bfloat16", seed=seed, **vars(loss),
+        data=data, model=str(scale.base), out=scratch, lr=rate, epochs=epochs, batch_size=scale.rows,
+        grad_accum=1, checkpoints=0, dtype=scale.dtype, seed=seed, **vars(loss),
     )  # fmt: skip
     return prepare(config)

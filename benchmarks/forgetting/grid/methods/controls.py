@@ -17,10 +17,9 @@ from transformers import get_cosine_schedule_with_warmup
 from benchmarks.forgetting.batches import encode_conversation
 from benchmarks.forgetting.grid.data import Place
 from benchmarks.forgetting.grid.exam import template
-from benchmarks.forgetting.grid.lab import Lab, fresh, method
+from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.ours import FULL, REHEARSED
 from benchmarks.forgetting.grid.methods.sft import SOURCE
-from benchmarks.forgetting.grid.settings import ROWS, STEPS
 from benchmarks.forgetting.grid.train import Trained
 from benchmarks.forgetting.item import Message
 from benchmarks.forgetting.new_facts import new_facts
@@ -58,21 +57,20 @@ def joint(lab: Lab) -> Trained:
     The loss is plain NLL on assistant turns. Optimiser, schedule, clipping and arithmetic are those of the other
     methods.
     """
-    return train_jointly(lab.place, fresh(), lab.rate, lab.seed)
+    return train_jointly(lab.place, lab.fresh(), lab.rate, lab.seed)
 
 
 @method("replay", "the base's own training goes on, nothing new", recipe=SOURCE, family="control")
 def replay(lab: Lab) -> Trained:
     """The same without new facts. It shows which answers flip when the base model merely trains a little longer or in
     another order."""
-    return train_jointly(lab.place, fresh(), lab.rate, lab.seed, new=0.0)
+    return train_jointly(lab.place, lab.fresh(), lab.rate, lab.seed, new=0.0)
 
 
-def train_jointly(
-    place: Place, model: Any, rate: float, seed: int, steps: int = STEPS, rows: int = ROWS, new: float = 0.5
-) -> Trained:
-    """Train the model for ``steps`` optimiser steps of ``rows`` rows. ``new``: share of rows with new facts."""
-    config, tokenizer = SftConfig.model_validate({}), template().tokenizer
+def train_jointly(place: Place, model: Any, rate: float, seed: int, new: float = 0.5) -> Trained:
+    """Train the model with the steps of the place's scale. ``new``: share of rows with new facts."""
+    scale = place.setting.scale
+    config, tokenizer, steps, rows = SftConfig.model_validate({}), template(scale).tokenizer, scale.steps, scale.rows
     optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=rate)
     schedule = get_cosine_schedule_with_warmup(optimiser, math.ceil(config.warmup * steps), steps)
     tokens, began = 0, time.perf_counter()

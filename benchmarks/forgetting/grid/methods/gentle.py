@@ -88,7 +88,7 @@ def judge(lab: Lab) -> Judge:
     known, prompts = known_items(lab), [({"role": "user", "content": text},) for text in rehearsal_prompts(lab)]
     world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
     dev = Random(0).sample(tuning_items(world, plan), DEV)
-    chat, copy = template(), lab.base()
+    chat, copy = template(lab.scale), lab.base()
     stops = tuple(chat.stop_ids)
     questions: list[Ids] = [tuple(chat.prompt_ids(list(p))) for p in [*(i.prompt for i in [*dev, *known]), *prompts]]
     base_answers = ask(copy, stops, questions)

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.forgetting.grid.data import GENERAL, Recipe
 from benchmarks.forgetting.grid.lab import Lab, fresh, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
-from benchmarks.forgetting.grid.settings import ROWS
+from benchmarks.forgetting.grid.settings import Scale
 from benchmarks.forgetting.grid.train import Batch, Change, Trained
 from train.objective.head import scored_logits
 from train.objective.loss import full_divergence
@@ -115,14 +115,14 @@ def ewc_strong(lab: Lab) -> Trained:
 
 
 def _ewc(lab: Lab, weight: float) -> Trained:
-    prepared = _fisher(lab.data(OLD))
+    prepared = _fisher(lab.data(OLD), lab.scale)
     return prepared.billed(lab.train(SOURCE, change=held(quadratic(lab.start, weight / 2, prepared.importance))))
 
 
 @lru_cache(maxsize=1)
-def _fisher(data: Path) -> Prepared:
+def _fisher(data: Path, scale: Scale) -> Prepared:
     began, rows = time.perf_counter(), old_rows(data, OLD_ROWS)
-    importance = fisher(fresh(), rows, torch.Generator().manual_seed(0))
+    importance = fisher(fresh(scale), rows, torch.Generator().manual_seed(0))
     return Prepared(importance, sum(len(ids) for ids, _ in rows), time.perf_counter() - began)
 
 
@@ -135,18 +135,18 @@ def si(lab: Lab) -> Trained:
     steps of plain SFT at 4e-4, the penalty is 0.8 nats; with the penalty, these steps reach the same loss. (Measured
     with Ω along 16 steps.)
     """
-    prepared = _path(lab.data(OLD))
+    prepared = _path(lab.data(OLD), lab.scale)
     return prepared.billed(lab.train(SOURCE, change=held(quadratic(lab.start, 1.0, prepared.importance))))
 
 
 @lru_cache(maxsize=1)
-def _path(data: Path) -> Prepared:
+def _path(data: Path, scale: Scale) -> Prepared:
     began, rows = time.perf_counter(), old_rows(data, OLD_ROWS)
     order = np.random.default_rng(0)
     picked = [
-        [rows[i] for i in order.choice(len(rows), min(ROWS, len(rows)), replace=False)] for _ in range(PATH_STEPS)
+        [rows[i] for i in order.choice(len(rows), min(scale.rows, len(rows)), replace=False)] for _ in range(PATH_STEPS)
     ]
-    importance = path_importance(fresh(), picked, PATH_RATE)
+    importance = path_importance(fresh(scale), picked, PATH_RATE)
     return Prepared(importance, sum(len(ids) for batch in picked for ids, _ in batch), time.perf_counter() - began)
 
 

@@ -9,9 +9,9 @@ from transformers import TrainerCallback
 
 from benchmarks.forgetting.grid.data import GENERAL, Recipe
 from benchmarks.forgetting.grid.exam import template
-from benchmarks.forgetting.grid.lab import Lab, fresh, method
+from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.sft import SOURCE
-from benchmarks.forgetting.grid.settings import ROWS, STEPS
+from benchmarks.forgetting.grid.settings import Scale
 from benchmarks.forgetting.grid.train import Loss, Trained
 from curate.model.prompts import load_prompts
 from train.config.sft import SftConfig
@@ -54,13 +54,13 @@ def trl_sdft(lab: Lab) -> Trained:
     """TRL's own trainer. The student answers closed book, sampled at temperature 1. At each token the loss is the
     Jensen-Shannon divergence, over the student's 100 likeliest tokens, from the base model with the reference in view.
 
-    Each step has ``ROWS`` questions with one answer each. Settings are TRL's defaults, except those that the equal
-    means or the machine require, and the teacher's prompt, which is curate's.
+    Each step has as many questions as other methods have rows, with one answer each. Settings are TRL's defaults,
+    except those that the equal means or the machine require, and the teacher's prompt, which is curate's.
     """
     lab.data(SOURCE)
     rows = lab.place.table(SOURCE, ["prompt", "reference", "drop"]).to_pylist()
     examples = [{"prompt": r["prompt"], "privileged_context": r["reference"]} for r in rows if not r["drop"]]
-    return distil_on_policy(examples, fresh(), lab.rate, lab.seed, lab.scratch / "run")
+    return distil_on_policy(examples, lab.fresh(), lab.rate, lab.seed, lab.scratch / "run", lab.scale)
 
 
 class Fed(TrainerCallback):
@@ -75,25 +75,24 @@ class Fed(TrainerCallback):
 
 
 def distil_on_policy(
-    rows: list[dict[str, Any]], model: Any, rate: float, seed: int, scratch: Path, steps: int = STEPS, each: int = ROWS
+    rows: list[dict[str, Any]], model: Any, rate: float, seed: int, scratch: Path, scale: Scale
 ) -> Trained:
-    """Train the model with TRL's on-policy self-distillation. ``rows``: prompt (messages) and privileged_context.
-    ``each``: rows of a step."""
+    """Train the model with TRL's on-policy self-distillation. ``rows``: prompt (messages) and privileged_context."""
     from trl.experimental.sdft import SDFTConfig, SDFTTrainer  # imported here, because the import is slow
 
     settings, fed = SftConfig.model_validate({}), Fed()
     trainer = SDFTTrainer(
         model=model,
         args=SDFTConfig(
-            output_dir=str(scratch), learning_rate=rate, max_steps=steps, per_device_train_batch_size=each,
-            gradient_accumulation_steps=1, num_generations=1, max_completion_length=48, seed=seed, bf16=True,
-            use_cpu=True, teacher_prompt_template=prompt_text(), lr_scheduler_type=settings.schedule,
-            warmup_steps=settings.warmup,
+            output_dir=str(scratch), learning_rate=rate, max_steps=scale.steps, per_device_train_batch_size=scale.rows,
+            gradient_accumulation_steps=1, num_generations=1, max_completion_length=48, seed=seed,
+            bf16=scale.dtype == "bfloat16", use_cpu=True, teacher_prompt_template=prompt_text(),
+            lr_scheduler_type=settings.schedule, warmup_steps=settings.warmup,
             weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm, gradient_checkpointing=False,
             save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
         ),
         train_dataset=Dataset.from_list(rows),
-        processing_class=template().tokenizer,
+        processing_class=template(scale).tokenizer,
         callbacks=[fed],
     )  # fmt: skip
     began = time.perf_counter()
@@ -101,7 +100,7 @@ def distil_on_policy(
     seconds = time.perf_counter() - began
     done = trainer.state.global_step
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    return Trained(model.eval(), done, done * each, fed.tokens, seconds)
+    return Trained(model.eval(), done, done * scale.rows, fed.tokens, seconds)
 
 
 def prompt_text() -> str:
