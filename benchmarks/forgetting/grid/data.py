@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from benchmarks.forgetting.files import write_world
 from benchmarks.forgetting.grid.dirt import Dirt
 from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.mixed import Mixed
 from benchmarks.forgetting.grid.settings import Setting
-from benchmarks.forgetting.new_facts import new_facts
 from curate.commands.build.settings import BuildConfig
 from curate.commands.build.stages import FitsContext, stages
 from curate.commands.mix.mix import mix
@@ -33,14 +31,12 @@ from curate.store.stage import Stage
 GENERAL = "general"
 """Name of the world's own rehearsal set."""
 
-REHEARSAL_PROMPTS = 3000
-
 VERSION = 6
 """Raise it when a change of code gives a recipe other rows. Finished folders are found by this number, the recipe and
 the base model."""
 
-ENGINE = {"engine": "transformers", "dtype": "float32", "max_tokens": 48, "shard_rows": 256, "max_drop": 1.0}
-"""Settings of every build and mix here, beside the model."""
+ENGINE = {"dtype": "float32", "max_tokens": 48, "shard_rows": 256, "max_drop": 1.0}
+"""Settings of every build and mix here, beside the model and the engine."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +78,11 @@ class Place:
     def _model(self) -> str:
         return str(self.setting.scale.base)
 
+    def _base(self, recipe: Recipe) -> dict[str, str]:
+        """The base model and its engine. Mixed answers need the model in this process."""
+        mixed = recipe.text.startswith("mixed-")
+        return {"model": self._model, "engine": "transformers" if mixed else self.setting.scale.engine}
+
     @property
     def _one_pass(self) -> dict[str, int]:
         """Settings of a training split for one pass. Where each fact has one wording, a new row is repeated two dozen
@@ -99,8 +100,7 @@ class Place:
     def world_files(self) -> Path:
         out = self.folder / "world"
         if not (out / "suites").is_dir():
-            plan, setting = self.setting.plan(self.budget), self.setting
-            write_world(setting.world, plan, out, REHEARSAL_PROMPTS, setting.uncovered)
+            self.setting.write(self.budget, out)
         return out
 
     def export(self, recipe: Recipe) -> Path:
@@ -129,7 +129,7 @@ class Place:
 
     def _build(self, recipe: Recipe) -> BuildConfig:
         return BuildConfig.model_validate({
-            **ENGINE, "model": self._model, "source": str(self.world_files() / "med.jsonl"),
+            **ENGINE, **self._base(recipe), "source": str(self.world_files() / "med.jsonl"),
             "out": self.folder / "builds", "workspace": False, "wordings": recipe.wordings,
             "mode": "source" if recipe.text == "source" else "rewrite",
             "mask": recipe.mask if recipe.mask in REGISTRY else "key",
@@ -155,13 +155,12 @@ class Place:
 
     def answers(self) -> tuple[tuple[str, str], ...]:
         """(question, value) of every row that teaches a new fact."""
-        facts = new_facts(self.setting.world, self.setting.plan(self.budget))
-        return tuple((w.format(e=fact.entity), fact.value) for fact, wordings in facts for w in wordings)
+        return self.setting.answers(self.budget)
 
     def _blend(self, recipe: Recipe, built: Path, out: Path) -> MixConfig:
         files = {GENERAL: f"{GENERAL}={self.world_files() / 'rehearsal.jsonl'}"}
         return MixConfig.model_validate({
-            **ENGINE, "model": self._model, "build": built, "work": self.folder / "builds", "out": out,
+            **ENGINE, **self._base(recipe), "build": built, "work": self.folder / "builds", "out": out,
             "rehearsal": [files.get(name, name) for name in recipe.rehearsal], "answers": recipe.answers,
             "ratio": recipe.ratio if recipe.rehearsal else 1.0, "validation": 0, "guard": recipe.guard,
             "splice_words": recipe.splice_words, "stratify": False,  # the stored cells are older than stratification

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from transformers import LlamaForCausalLM
 
 from benchmarks.forgetting.grid.ask import BATCH_TOKENS, LIMIT, GridAnswer, Ids, ask
 from benchmarks.forgetting.grid.cell import Ending, Outcome
-from benchmarks.forgetting.grid.exam import Exam, Suites
+from benchmarks.forgetting.grid.exam import Exam, Suites, template
+from benchmarks.forgetting.grid.settings import Setting
 from benchmarks.forgetting.house import CLOSING, REFUSAL
 from benchmarks.forgetting.item import WorldItem, passes
 from curate.model.engine import EngineConfig
@@ -61,6 +63,14 @@ def before(exam: Exam, base: Any, template: Template, folder: Path) -> Before:
         write_json(path, answers_json)
     answers = {name: [GridAnswer(tuple(ids), ended) for ids, ended in each] for name, each in read_json(path).items()}
     return Before(exam, template, base, prompts, answers)
+
+
+@lru_cache(maxsize=2)
+def baseline(setting: Setting, budget: str, folder: Path) -> Before:
+    """``before`` for a setting and budget, in memory for further cells."""
+    from benchmarks.forgetting.grid.lab import fresh
+
+    return before(Exam(setting, budget), fresh(setting.scale).eval(), template(setting.scale), folder)
 
 
 def copied(model: Any, dtype: torch.dtype) -> Any:

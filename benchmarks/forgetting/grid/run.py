@@ -4,17 +4,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from benchmarks.forgetting.grid.cell import Cell, Cost, Key, save
 from benchmarks.forgetting.grid.settings import SETTINGS, WORK
-
-if TYPE_CHECKING:
-    from benchmarks.forgetting.grid.measure import Before
 
 
 def run_all(keys: Sequence[Key], folder: Path, processes: int) -> None:
@@ -71,12 +66,12 @@ def run_cell(key: Key) -> Cell:
     from benchmarks.forgetting.grid.costs import base_tokens
     from benchmarks.forgetting.grid.data import Place
     from benchmarks.forgetting.grid.lab import Lab
-    from benchmarks.forgetting.grid.measure import measure
     from benchmarks.forgetting.grid.methods import METHODS
     from train.record import processor, versions
 
-    chosen = METHODS[key.method]
-    place = Place(SETTINGS[key.setting], key.budget, WORK)
+    chosen, setting = METHODS[key.method], SETTINGS[key.setting]
+    place = Place(setting, key.budget, WORK)
+    place.world_files()
     rate = key.lr * chosen.scale
     with TemporaryDirectory() as scratch:
         trained = chosen.run(Lab(place, rate, key.seed, Path(scratch)))
@@ -84,17 +79,5 @@ def run_cell(key: Key) -> Cell:
         steps=trained.steps, rows=trained.rows, tokens=trained.tokens, seconds=round(trained.seconds, 1),
         base_tokens=base_tokens(place, chosen.recipe),
     )  # fmt: skip
-    fields = measure(_before(key.setting, key.budget), trained.model)
+    fields = setting.measure(key.budget, trained.model, place.folder)
     return Cell(key=key, rate=rate, cost=cost, versions=versions() | {"processor": processor()}, **fields)
-
-
-@lru_cache(maxsize=2)
-def _before(setting: str, budget: str) -> "Before":
-    from benchmarks.forgetting.grid.exam import Exam, template
-    from benchmarks.forgetting.grid.lab import fresh
-    from benchmarks.forgetting.grid.measure import before
-
-    chosen = SETTINGS[setting]
-    return before(
-        Exam(chosen, budget), fresh(chosen.scale).eval(), template(chosen.scale), WORK / f"{setting}-{budget}"
-    )

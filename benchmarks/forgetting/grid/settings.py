@@ -1,10 +1,11 @@
 """The settings in which methods are compared, and the means that every method has."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from benchmarks.forgetting.new_facts import SourcePlan
+from benchmarks.forgetting.new_facts import SourcePlan, new_facts
 from benchmarks.forgetting.sources import JOURNAL, NEWS
 from benchmarks.forgetting.towns import TOWN
 from benchmarks.forgetting.world import World
@@ -18,7 +19,8 @@ class Scale:
     """A base model, and the means that every method has with it.
 
     ``steps``, ``rows``: optimiser steps, and rows of a step. ``rates``: peak learning rates of the grid. ``dtype``: of
-    the arithmetic of training. ``max_repeat``: most copies of a row.
+    the arithmetic of training. ``engine``: of builds and mixes. ``max_repeat``: most copies of a
+    row.
     """
 
     base: Path
@@ -26,6 +28,7 @@ class Scale:
     rows: int
     rates: tuple[float, ...]
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    engine: Literal["transformers", "vllm"] = "transformers"
     max_repeat: int = 24
 
     @property
@@ -34,7 +37,12 @@ class Scale:
         return self.steps * self.rows
 
 
+REHEARSAL_PROMPTS = 3000
+
 TINY = Scale(Path("benchmarks/forgetting/base"), steps=240, rows=32, rates=(5e-5, 1e-4, 2e-4, 4e-4, 8e-4))
+
+SMOLLM2 = Scale(WORK / "smollm2", steps=240, rows=8, rates=(5e-5, 1e-4, 2e-4), dtype="float32", engine="vllm")
+"""``python -m benchmarks.smollm2`` writes this base model."""
 
 BUDGETS = {"rich": 5, "poor": 1}
 """Wordings per fact, by budget."""
@@ -55,6 +63,55 @@ class Setting:
     def plan(self, budget: str) -> SourcePlan:
         return SourcePlan(wordings=BUDGETS[budget])
 
+    def write(self, budget: str, out: Path) -> None:
+        """Write the source (``med.jsonl``), rehearsal prompts (``rehearsal.jsonl``) and suites into a folder."""
+        from benchmarks.forgetting.files import write_world
+
+        write_world(self.world, self.plan(budget), out, REHEARSAL_PROMPTS, self.uncovered)
+
+    def answers(self, budget: str) -> tuple[tuple[str, str], ...]:
+        """(question, value) of every row that teaches a new fact."""
+        facts = new_facts(self.world, self.plan(budget))
+        return tuple((w.format(e=fact.entity), fact.value) for fact, wordings in facts for w in wordings)
+
+    def measure(self, budget: str, model: Any, folder: Path) -> dict[str, Any]:
+        """The fields of a cell that depend on the trained model. ``folder``: of this setting's files."""
+        from benchmarks.forgetting.grid.measure import baseline, measure
+
+        return measure(baseline(self, budget, folder), model)
+
+
+@dataclass(frozen=True)
+class RealSetting(Setting):
+    """A real instruct model, public facts and public suites (``benchmarks.forgetting.real``). The environment variable
+    ``CURATE_TEST_DATA`` names the folder of the public files; default: ``eval``."""
+
+    @property
+    def data(self) -> Path:
+        return Path(os.environ.get("CURATE_TEST_DATA", "eval"))
+
+    def plan(self, budget: str) -> SourcePlan:
+        from benchmarks.forgetting.real.files import PLAN
+
+        return PLAN
+
+    def write(self, budget: str, out: Path) -> None:
+        from benchmarks.forgetting.real.files import write
+        from benchmarks.smollm2 import prepare
+
+        prepare(self.scale.base)
+        write(self.data, out, self.world)
+
+    def answers(self, budget: str) -> tuple[tuple[str, str], ...]:
+        from benchmarks.forgetting.real.files import values
+
+        return (*super().answers(budget), *values(self.data))
+
+    def measure(self, budget: str, model: Any, folder: Path) -> dict[str, Any]:
+        from benchmarks.forgetting.real.measure import measure
+
+        return measure(self, model, folder)
+
 
 MAIN = "drugs"
 SETTINGS = {
@@ -69,5 +126,6 @@ SETTINGS = {
             uncovered=("refusal", "arithmetic"),
         ),
         Setting("dirty", "as drugs, with unclean rewrites", dirty=True),
+        RealSetting("real", "SmolLM2-135M-Instruct; public facts and drugs, public suites", scale=SMOLLM2),
     )
 }

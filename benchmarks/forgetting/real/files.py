@@ -1,0 +1,119 @@
+"""The files of the setting: a source of new facts, suites that ask for them, rehearsal prompts, and old prompts.
+
+The facts are KGFact's (MIT; arXiv 2605.16865), each stated once, and thirty facts about ten drugs of the made-up world,
+told by an outsider in two wordings. A fourth of the facts is for validation: learning rates are chosen by these facts
+alone, and no other suite asks for them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from benchmarks.forgetting import new_facts
+from benchmarks.forgetting.new_facts import SourcePlan
+from benchmarks.forgetting.world import World
+
+PLAN = SourcePlan(entities=10, attributes=3, wordings=2, known=0)
+"""The facts about drugs."""
+
+TUNING = 4
+"""Every fourth fact is for validation."""
+
+OLD = {"dolly_15k.jsonl": 80, "alpaca_5000.json": 80, "ultrachat_1000.jsonl": 40}
+"""Old prompts by file. No method trains on them; the base model's own answers to them are compared."""
+
+REHEARSED = 1000
+"""Prompts of Dolly for the methods that rehearse a set. None of them is an old prompt."""
+
+LONGEST = 400
+"""Most characters of an old prompt or a rehearsal prompt."""
+
+Row = dict[str, Any]
+
+
+class MissingData(ValueError):
+    """A file that the setting needs is not in the data folder."""
+
+
+def write(data: Path, out: Path, world: World) -> None:
+    """Write ``med.jsonl``, ``rehearsal.jsonl``, ``old.jsonl`` and ``suites/`` into ``out``. ``data``: a folder with
+    KGFact, Dolly, Alpaca and UltraChat, anywhere in it. Raises ``MissingData``."""
+    kgfact, questions = _rows(_find(data, "kgfact_100.jsonl")), _rows(_find(data, "kgfact_100_asked.jsonl"))
+    lines, _ = new_facts.source_lines(world, PLAN)
+    told = [json.dumps({"question": row["question"], "answer": row["answer"]}) for row in kgfact]
+    old, rehearsal = _old_prompts(data)
+    tables: dict[str, Iterable[str]] = {
+        "med.jsonl": [*lines, *told],
+        "rehearsal.jsonl": (json.dumps(row) for row in rehearsal),
+        "old.jsonl": (json.dumps({"prompt": text}) for text in old),
+    }
+    for name, rows in suites(kgfact, questions, world).items():
+        tables[f"suites/{name}.jsonl"] = (json.dumps(row) for row in rows)
+    (out / "suites").mkdir(parents=True, exist_ok=True)
+    for name, texts in tables.items():
+        (out / name).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8", newline="\n")
+
+
+def values(data: Path) -> list[tuple[str, str]]:
+    """(question, value) of KGFact's facts."""
+    return [(row["question"], row["value"]) for row in _rows(_find(data, "kgfact_100.jsonl"))]
+
+
+def suites(kgfact: list[Row], questions: list[Row], world: World) -> dict[str, list[Row]]:
+    """Suites by name. KGFact: ``new_trained`` asks as the source does, ``new_tuning`` and ``new_unseen`` in a
+    paraphrase, ``new_hops`` over two facts. Drugs: ``new_drugs`` in a wording that no row has."""
+    paraphrases = [row for row in questions if row["kind"] == "paraphrase"]
+    hops = [row for row in questions if row["kind"] != "paraphrase"]
+    drugs = new_facts.unseen_items(world, PLAN)
+    return {
+        "new_trained": list(_items("new_trained", kgfact)),
+        "new_tuning": list(_items("new_tuning", paraphrases[::TUNING])),
+        "new_unseen": list(_items("new_unseen", [row for i, row in enumerate(paraphrases) if i % TUNING])),
+        "new_hops": list(_items("new_hops", hops)),
+        "new_drugs": list(_items("new_drugs", [
+            {"question": item.prompt[-1]["content"], "value": item.core} for item in drugs
+        ])),
+    }  # fmt: skip
+
+
+def _items(suite: str, rows: Iterable[Row]) -> Iterator[Row]:
+    for number, row in enumerate(rows, 1):
+        yield {
+            "id": f"{suite}-{number:04}", "suite": suite, "role": "new", "prompt": row["question"],
+            "checks": [{"kind": "contains", "value": row["value"], "ignore_case": True}], "expected": row["value"],
+        }  # fmt: skip
+
+
+def _old_prompts(data: Path) -> tuple[list[str], list[Row]]:
+    """(old prompts, rehearsal rows with the set's own answers), disjoint and drawn with a fixed seed."""
+    old: list[str] = []
+    spare: list[Row] = []
+    for file, count in OLD.items():
+        rows = _rows(_find(data, file))
+        answers = {text: row.get("response", "") for row in rows if len(text := _prompt(row)) <= LONGEST}
+        texts = sorted(answers)
+        Random(file).shuffle(texts)
+        old += texts[:count]
+        spare += [{"instruction": text, "output": answers[text]} for text in texts[count:] if answers[text]]
+    return old, spare[:REHEARSED]
+
+
+def _prompt(row: Row) -> str:
+    """The first request of a row, with its context or input."""
+    if "messages" in row:
+        return str(row["messages"][0]["content"])
+    return "\n\n".join(part for part in (row["instruction"], row.get("context") or row.get("input")) if part)
+
+
+def _find(data: Path, name: str) -> Path:
+    path = next(iter(sorted(data.rglob(name))), None)
+    if path is None:
+        raise MissingData(f"the setting real needs {name}, which is not in {data}; set CURATE_TEST_DATA to its folder")
+    return path
+
+
+def _rows(path: Path) -> list[Row]:
+    text = path.read_text(encoding="utf-8")
+    return list(json.loads(text)) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]

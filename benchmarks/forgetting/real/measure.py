@@ -1,0 +1,157 @@
+"""Measure a trained model in the setting ``real``: the suites through ``train evaluate``, and the base model's own
+answers to old prompts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModelForCausalLM
+
+from benchmarks.forgetting.grid.ask import Ids, ask
+from benchmarks.forgetting.grid.cell import Ending, Outcome
+from benchmarks.forgetting.grid.settings import RealSetting
+from curate.model.engines.transformers import batches
+from curate.model.template import Template, load_template
+
+TASKS = ("arc_easy", "hellaswag", "piqa", "winogrande", "boolq", "lambada_openai", "advbench", "xstest_safe",
+         "xstest_unsafe")  # fmt: skip
+"""Public suites of old knowledge and skills."""
+
+ITEMS = 100
+"""Items of a public suite. A fall of 8 to 10 points can be told from chance with so few."""
+
+FIRST = 24
+"""Tokens of an old answer that must stay for the answer to count as kept."""
+
+BATCH_TOKENS = 2048
+"""Padded tokens of a forward pass."""
+
+
+class EvaluationFailed(RuntimeError):
+    """``train evaluate`` ended with an error."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Where the base model lies, the suites and the public files, and where answers are stored."""
+
+    base: Path
+    suites: Path
+    data: Path
+    work: Path
+
+    def run(self, trained: Path, out: Path) -> dict[str, Any]:
+        """Evaluate a trained model against the base model; returns the results file. The base model is asked once."""
+        stored = self.work / "before"
+        if not (stored / "before").is_dir():
+            self._evaluate({"before": self.base}, stored)
+        shutil.copytree(stored, out, dirs_exist_ok=True)
+        self._evaluate({"before": self.base, "after": trained}, out)
+        return dict(json.loads((out / "results.json").read_text(encoding="utf-8")))
+
+    def _evaluate(self, models: dict[str, Path], out: Path) -> None:
+        named = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
+        tasks = [word for name in TASKS for word in ("--suite", name)]
+        command = [sys.executable, "-m", "train", "evaluate", *named, "--suite", str(self.suites), *tasks, "--data-dir",
+                   str(self.data), "--limit", str(ITEMS), "--dtype", "float32", "--max-tokens", "48", "--out",
+                   str(out)]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+        if done.returncode:
+            raise EvaluationFailed(done.stderr[-2000:])
+
+
+def measure(setting: RealSetting, model: Any, folder: Path) -> dict[str, Any]:
+    """The fields of a cell that depend on the trained model, saved in the base model's precision as ``train sft`` does.
+    ``folder``: of the setting's files. The suite ``old`` of ``locality`` counts the kept answers to old prompts."""
+    world, base = folder / "world", setting.scale.base
+    kept, kl = old_answers(base, world / "old.jsonl").compare(model)
+    with TemporaryDirectory() as scratch:
+        trained, out = Path(scratch) / "trained", Path(scratch) / "report"
+        model.to(torch.bfloat16).save_pretrained(trained)
+        load_template(str(base)).tokenizer.save_pretrained(trained)
+        results = Evaluation(base, world / "suites", setting.data, folder).run(trained, out)
+        retention, knowledge = outcomes(results, out)
+        ending = endings(out)
+    return {
+        "retention": retention, "knowledge": knowledge, "lenient": {}, "strict": {}, "refused": {}, "style_kept": 0,
+        "style_before": 0, "locality": {"old": kept}, "ending": ending, "kl_old": kl, "kl_new": 0.0,
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def old_answers(base: Path, prompts: Path) -> "OldAnswers":
+    """The base model's answers to the old prompts in a file, in memory for further cells."""
+    texts = [json.loads(line)["prompt"] for line in prompts.read_text(encoding="utf-8").splitlines()]
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    return OldAnswers.of(model.eval(), load_template(str(base)), texts)
+
+
+def outcomes(results: dict[str, Any], folder: Path) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
+    """(retention, knowledge): the outcome of each suite, from the stored answers in the evaluation's folder."""
+    groups: tuple[dict[str, Outcome], dict[str, Outcome]] = {}, {}
+    new = set(results["settings"]["knowledge"])
+    for suite in (each["suite"] for each in results["models"][0]["suites"]):
+        before, after = ([row["correct"] for row in _answers(folder / name / f"{suite}.jsonl")]
+                         for name in ("before", "after"))  # fmt: skip
+        groups[suite in new][suite] = outcome(before, after)
+    return groups
+
+
+def outcome(before: Sequence[bool], after: Sequence[bool]) -> Outcome:
+    """The outcome of items whose answers were right (or not) before and after."""
+    pairs = list(enumerate(zip(before, after, strict=True)))
+    lost, gained = ([i for i, (was, now) in pairs if was is right and now is not right] for right in (True, False))
+    return Outcome(items=len(after), before=sum(before), after=sum(after), lost=lost, gained=gained)
+
+
+def endings(folder: Path) -> Ending:
+    """How the trained model's generated answers end."""
+    rows = [row for path in sorted((folder / "after").glob("*.jsonl")) for row in _answers(path) if row["n_tokens"]]
+    return Ending(answers=len(rows), unfinished=sum(not row["finished"] for row in rows),
+                  repeated=sum(row["repeated"] for row in rows))  # fmt: skip
+
+
+def _answers(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@dataclass(frozen=True)
+class OldAnswers:
+    """The base model's greedy answers to old prompts, at most as long as ``benchmarks.forgetting.grid.ask`` allows."""
+
+    base: Any  # the model, float32
+    pairs: list[tuple[Ids, Ids]]  # prompt and answer as tokens
+
+    @classmethod
+    def of(cls, base: Any, template: Template, prompts: Sequence[str]) -> "OldAnswers":
+        ids: list[Ids] = [tuple(template.prompt_ids([{"role": "user", "content": text}])) for text in prompts]
+        answers = ask(base, tuple(template.stop_ids), ids, budget=BATCH_TOKENS)
+        return cls(base, [(p, a.ids) for p, a in zip(ids, answers, strict=True) if a.ids])
+
+    @torch.inference_mode()
+    def compare(self, model: Any) -> tuple[Outcome, float]:
+        """(outcome, KL). An answer is right if the model's likeliest tokens are its first ``FIRST`` tokens, so that
+        greedy decoding gives them again. KL: mean KL(p0 || p) per token of the answers, in nats."""
+        kept = [False] * len(self.pairs)
+        total, tokens = 0.0, 0
+        rows = [(*prompt, *answer) for prompt, answer in self.pairs]
+        for batch in batches([len(row) for row in rows], BATCH_TOKENS):
+            ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
+            old, new = (m(ids, use_cache=False).logits for m in (self.base, model))
+            for place, i in enumerate(batch):
+                prompt, answer = self.pairs[i]
+                span = slice(len(prompt) - 1, len(rows[i]) - 1)
+                p0, p = (torch.log_softmax(logits[place, span].float(), -1) for logits in (old, new))
+                total, tokens = total + float((p0.exp() * (p0 - p)).sum()), tokens + len(answer)
+                kept[i] = bool((p.argmax(-1) == torch.tensor(answer))[:FIRST].all())
+        return outcome([True] * len(kept), kept), total / tokens

@@ -1,0 +1,125 @@
+"""The setting ``real``: its files from public data, and what is read from an evaluation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
+from benchmarks.forgetting.real import files
+from benchmarks.forgetting.real.measure import OldAnswers, endings, outcome, outcomes
+from benchmarks.forgetting.world import World
+
+OLA = [f"Ola {n}" for n in range(8)]
+FACTS = [{"question": f"Who runs lab {n}?", "answer": f"{OLA[n]} runs it.", "value": OLA[n]} for n in range(8)]
+PARAPHRASES = [{"kind": "paraphrase", "question": f"Lab {n} is run by whom?", "value": f"Ola {n}"} for n in range(8)]
+HOP = {"kind": "two-hop", "question": "Who runs the lab in Oslo?", "value": "Ola 3"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data" / "deep"
+    folder.mkdir(parents=True)
+    dolly = [{"instruction": f"Name a fish, try {n}.", "context": "", "response": f"Carp {n}"} for n in range(100)]
+    chat = [{"messages": [{"role": "user", "content": f"Hello {n}"}]} for n in range(50)]
+    write_lines(folder / "kgfact_100.jsonl", FACTS)
+    write_lines(folder / "kgfact_100_asked.jsonl", [*PARAPHRASES, HOP])
+    write_lines(folder / "dolly_15k.jsonl", [*dolly, {"instruction": "long " * 200, "response": "no"}])
+    write_lines(folder / "ultrachat_1000.jsonl", chat)
+    alpaca = [{"instruction": f"Add {n} and 1.", "input": "as a word" if n else "", "output": "x"} for n in range(90)]
+    (folder / "alpaca_5000.json").write_text(json.dumps(alpaca))
+    return folder.parent
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_no_prompt_for_rehearsal_is_an_old_prompt(data: Path, tmp_path: Path) -> None:
+    files.write(data, tmp_path / "out", World())
+    old = [row["prompt"] for row in read(tmp_path / "out" / "old.jsonl")]
+    rehearsal = read(tmp_path / "out" / "rehearsal.jsonl")
+    assert len(old) == len(set(old)) == sum(files.OLD.values())
+    assert len(rehearsal) == 100 - files.OLD["dolly_15k.jsonl"]  # Dolly's other prompts, but for the long one
+    assert not set(old) & {row["instruction"] for row in rehearsal}
+    assert {row["output"].split()[0] for row in rehearsal} == {"Carp"}
+    assert "Add 1 and 1.\n\nas a word" in old or "Add 2 and 1.\n\nas a word" in old
+
+
+def test_facts_for_validation_are_asked_by_no_other_paraphrase(data: Path, tmp_path: Path) -> None:
+    files.write(data, tmp_path / "out", World())
+    suites = {path.stem: read(path) for path in (tmp_path / "out" / "suites").glob("*.jsonl")}
+    tuning, unseen = ({row["expected"] for row in suites[name]} for name in ("new_tuning", "new_unseen"))
+    assert (len(tuning), len(unseen), tuning & unseen) == (2, 6, set())
+    assert len(suites["new_trained"]) == 8
+    assert len(suites["new_drugs"]) == 30
+    assert [row["prompt"] for row in suites["new_hops"]] == [HOP["question"]]
+    assert {row["role"] for rows in suites.values() for row in rows} == {"new"}
+
+
+def test_the_source_has_facts_of_both_kinds(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURATE_TEST_DATA", str(data))
+    setting = SETTINGS["real"]
+    assert isinstance(setting, RealSetting)
+    files.write(setting.data, tmp_path / "out", setting.world)
+    lines = (tmp_path / "out" / "med.jsonl").read_text().splitlines()
+    assert sum("runs it" in line for line in lines) == 8
+    answers = dict(setting.answers("rich"))
+    assert answers["Who runs lab 3?"] == "Ola 3"
+    assert len(answers) == 8 + 60
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(files.MissingData, match=r"needs kgfact_100\.jsonl, which is not in .*; set CURATE_TEST_DATA"):
+        files.write(tmp_path, tmp_path / "out", World())
+
+
+def test_an_outcome_lists_the_items_that_flip() -> None:
+    result = outcome([True, True, False, False], [True, False, True, False])
+    assert (result.items, result.before, result.after, result.lost, result.gained) == (4, 2, 2, [1], [2])
+
+
+def test_outcomes_are_read_from_the_answers(tmp_path: Path) -> None:
+    answer = {"n_tokens": 3, "finished": True, "repeated": False}
+    for name, right in (("before", (False, True)), ("after", (True, False))):
+        for suite, correct in zip(("new_x", "old_y"), right, strict=True):
+            (tmp_path / name).mkdir(exist_ok=True)
+            row = {**answer, "correct": correct, "repeated": suite == "old_y"}
+            write_lines(tmp_path / name / f"{suite}.jsonl", [row])
+    results = {"settings": {"knowledge": ["new_x"]}, "models": [{"suites": [{"suite": "new_x"}, {"suite": "old_y"}]}]}
+    retention, knowledge = outcomes(results, tmp_path)
+    assert (list(retention), list(knowledge)) == (["old_y"], ["new_x"])
+    assert (retention["old_y"].lost, knowledge["new_x"].gained) == ([0], [0])
+    assert (endings(tmp_path).answers, endings(tmp_path).repeated) == (2, 1)
+
+
+def tiny(seed: int) -> LlamaForCausalLM:
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()  # type: ignore[no-untyped-call]
+
+
+def test_old_answers_of_the_same_model_are_kept_and_do_not_drift() -> None:
+    base = tiny(0)
+    prompt = (3, 4, 5)
+    answer: list[int] = []
+    with torch.inference_mode():
+        for _ in range(6):
+            answer.append(int(base(torch.tensor([[*prompt, *answer]])).logits[0, -1].argmax()))
+    old = OldAnswers(base, [(prompt, tuple(answer)), ((7,), (1, 2))])
+    kept, kl = old.compare(tiny(0))
+    assert kept.items == 2
+    assert 1 in kept.lost  # an answer that the model would not give
+    assert 0 not in kept.lost
+    assert kl == pytest.approx(0, abs=1e-6)
+    _, moved = old.compare(tiny(1))
+    assert moved > 1e-3
