@@ -16,6 +16,7 @@ from benchmarks.forgetting.grid.methods import METHODS, Lab
 from benchmarks.forgetting.grid.methods.gentle import FACTS, PROMPTS, Watch, blend, known_items, rehearsal_prompts
 from benchmarks.forgetting.grid.methods.parts import FROZEN, add_lora
 from benchmarks.forgetting.grid.methods.regularise import kl_to_base
+from benchmarks.forgetting.grid.methods.sparse import UPDATED, add_osft, rank_neurons, restore, usage
 from benchmarks.forgetting.grid.settings import SETTINGS, TINY
 from benchmarks.forgetting.grid.train import Change, Trained
 from curate.schema import IGNORE
@@ -293,3 +294,47 @@ def test_the_trained_model_is_left_in_float32(run: Any) -> None:
     plain.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert torch.equal(model(ids).logits, plain(ids).logits)
+
+
+def test_osft_leaves_the_largest_singular_directions(run: Any) -> None:
+    before: dict[str, Tensor] = {}
+    name = "model.layers.0.mlp.up_proj.weight"
+
+    def model(fresh: Any) -> Any:
+        before.update(weights(fresh))
+        return add_osft(fresh)
+
+    after = weights(run(Change(model=model, finish=lambda trained: trained.merge_and_unload())).model)
+    assert set(after) == set(before)
+    assert not torch.allclose(after[name], before[name], atol=1e-5)
+    left, values, right = torch.linalg.svd(before[name])
+    top = len(values) // 2
+    moved = left[:, :top].T @ (after[name] - before[name]) @ right[:top].T
+    assert float(moved.norm()) < 0.02 * float((after[name] - before[name]).norm())
+
+
+def test_neurons_that_new_rows_alone_use_are_ranked_first() -> None:
+    model = tiny()
+    new, old = [torch.tensor([3, 4, 5])], [torch.tensor([6, 7, 8]), torch.tensor([9, 10, 11])]
+    chosen = rank_neurons(model, new * 2, old)
+    used_by_new, used_by_old = (usage(model, rows).sum(0) for rows in (new, old))
+    assert chosen.shape == used_by_new.shape
+    assert chosen.sum() == max(1, round(UPDATED * chosen.numel()))
+    assert (used_by_new[chosen] > 0).all()
+    assert used_by_old[chosen].mean() <= used_by_old.mean()
+
+
+def test_all_but_the_chosen_neurons_are_restored() -> None:
+    model = tiny()
+    start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    chosen = torch.zeros(model.config.num_hidden_layers, model.config.intermediate_size, dtype=torch.bool)
+    chosen[0, 2] = True
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 1.0
+    restore(start, chosen)(model)
+    moved = {name: (weight - start[name]).detach() for name, weight in model.named_parameters()}
+    assert float(moved["model.embed_tokens.weight"].abs().sum()) == 0
+    up, down = (moved[f"model.layers.0.mlp.{name}_proj.weight"] for name in ("up", "down"))
+    assert [float(row.abs().sum()) > 0 for row in up] == chosen[0].tolist()
+    assert [float(column.abs().sum()) > 0 for column in down.T] == chosen[0].tolist()
