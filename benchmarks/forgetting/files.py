@@ -32,8 +32,7 @@ def write_world(
     for role, items_by_name in (("retention", suites.retention(world)), ("new", learned)):
         for name, items in items_by_name.items():
             tables[f"suites/{name}.jsonl"] = map(_json, suites.rows(name, role, items))
-    (out / "suites").mkdir(parents=True, exist_ok=True)
-    return {name: _write(out / name, rows) for name, rows in tables.items()}
+    return {name: _write(out / name, rows) for name, rows in tables.items()}  # suites last: then all files are there
 
 
 def _json(row: dict[str, Any]) -> str:
@@ -42,5 +41,6 @@ def _json(row: dict[str, Any]) -> str:
 
 def _write(path: Path, lines: Iterable[str]) -> int:
     listed = list(lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in listed), encoding="utf-8", newline="\n")
     return len(listed)

@@ -76,7 +76,8 @@ class Cleaning(Strict):
     """Cleaning: which rows are repaired or marked."""
 
     clean: CleanRules | None = Field(CleanRules(), description="Cleaning rules to change, as RULE=VALUE: "
-        "toxic=off,top_2gram=0.3. off alone: no cleaning. May be repeated; docs/cleaning.md has all.")  # fmt: skip
+        "toxic=off,top_2gram=0.3. off alone: no cleaning. May be repeated. Default: the values in "
+        "docs/cleaning.md.")  # fmt: skip
 
     @field_validator("clean", mode="before", json_schema_input_type=CleanRules | Literal[False, "off"] | None)
     @classmethod

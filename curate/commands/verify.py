@@ -118,7 +118,7 @@ def _split(folder: Path, split: str, manifest: TrainingManifest) -> Iterator[Fin
     rows: Counter[str] = Counter()
     shards, meta = manifest.splits[split].shards, manifest.meta[split].shards
     yield from _equal(split, "shards with meta beside them", len(meta), len(shards))
-    for shard, beside in manifest.pairs(split):
+    for shard, beside in zip(shards, meta, strict=False):
         for entry in (shard, beside):
             yield from _equal(entry.file, "sha256 in splits and files", entry.sha256, manifest.files[entry.file])
         tokens, side = read_shard(folder / shard.file), read_shard(folder / beside.file)

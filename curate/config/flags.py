@@ -113,8 +113,8 @@ def described(field: FieldInfo) -> tuple[str, str]:
 def shown(default: Any) -> str:
     """A default as a person reads it; several values as a flag takes them.
 
-    >>> [shown(value) for value in (True, 0, 3.0, (), "auto", (0.25, 0.5), {"a": -0.9163})]
-    ['yes', '0', '3', 'none', 'auto', '0.25,0.5', 'a=-0.916']
+    >>> [shown(value) for value in (True, 0, 3.0, (), "auto", (0.25, 0.5), {"a": -0.9163}, 12345.0)]
+    ['yes', '0', '3', 'none', 'auto', '0.25,0.5', 'a=-0.916', '12345']
     """
     if isinstance(default, bool):
         return "yes" if default else "no"
@@ -124,7 +124,9 @@ def shown(default: Any) -> str:
         return ",".join(f"{name}={shown(value)}" for name, value in default.items()) or "none"
     if isinstance(default, tuple | list):
         return ",".join(map(shown, default)) or "none"
-    return f"{default:.3g}" if isinstance(default, float) else str(default)
+    if isinstance(default, float):
+        return f"{default:.3g}" if abs(default) < 1000 else f"{default:g}"
+    return str(default)
 
 
 def _owner(settings: type[Strict], name: str) -> type:

@@ -250,8 +250,9 @@ class TrainingManifest(MixFacts):
         return (shard for split in written for shard in split.shards)
 
     def pairs(self, split: str) -> list[tuple[TokenShard, TokenShard]]:
-        """Each shard of a split, and the shard beside it in ``meta/``."""
-        return list(zip(self.splits[split].shards, self.meta[split].shards, strict=False))
+        """Each shard of a split, and the shard beside it in ``meta/``. Raises ``ValueError`` where one is
+        missing."""
+        return list(zip(self.splits[split].shards, self.meta[split].shards, strict=True))
 
 
 def checksum(entries: Mapping[str, Any]) -> str:

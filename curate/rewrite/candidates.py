@@ -97,8 +97,10 @@ def unnamed(response: str, question: str, lang: str = "en") -> int:
     >>> unnamed("That complaint is shaky hands.", "Which complaint goes away with Zorvex?")
     1
     """
-    spans = names(question, lang)
-    return sum(any(span.start <= word.start < span.end for span in spans) for word in unasked(response, question, lang))
+    first = question.partition("\n\n")[0]  # a context may follow the question
+    spans = names(first, lang)
+    missing = [word for word in unasked(response, first, lang) if any(s.start <= word.start < s.end for s in spans)]
+    return len({word.norm for word in missing})
 
 
 def astray(

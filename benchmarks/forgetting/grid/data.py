@@ -31,7 +31,7 @@ from curate.store.stage import Stage
 GENERAL = "general"
 """Name of the world's own rehearsal set."""
 
-VERSION = 6
+VERSION = 7
 """Raise it when a change of code gives a recipe other rows. Finished folders are found by this number, the recipe and
 the base model."""
 

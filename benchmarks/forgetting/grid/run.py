@@ -71,7 +71,8 @@ def run_cell(key: Key) -> Cell:
 
     chosen, setting = METHODS[key.method], SETTINGS[key.setting]
     place = Place(setting, key.budget, WORK)
-    place.world_files()
+    with place.alone():
+        place.world_files()
     rate = key.lr * chosen.scale
     with TemporaryDirectory() as scratch:
         trained = chosen.run(Lab(place, rate, key.seed, Path(scratch)))

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from benchmarks.forgetting.new_facts import SourcePlan, new_facts
 from benchmarks.forgetting.sources import JOURNAL, NEWS
@@ -38,11 +38,12 @@ class Scale:
 
 
 REHEARSAL_PROMPTS = 3000
+"""Prompts of a made-up world's rehearsal set."""
 
 TINY = Scale(Path("benchmarks/forgetting/base"), steps=240, rows=32, rates=(5e-5, 1e-4, 2e-4, 4e-4, 8e-4))
 
 SMOLLM2 = Scale(WORK / "smollm2", steps=240, rows=8, rates=(5e-5, 1e-4, 2e-4), dtype="float32", engine="vllm")
-"""``python -m benchmarks.smollm2`` writes this base model."""
+"""``benchmarks.smollm2.prepare`` writes this base model."""
 
 BUDGETS = {"rich": 5, "poor": 1}
 """Wordings per fact, by budget."""
@@ -59,6 +60,9 @@ class Setting:
     uncovered: tuple[str, ...] = ()
     dirty: bool = False
     scale: Scale = TINY
+
+    reported: ClassVar[bool] = True
+    """Whether the report compares this setting's cells."""
 
     def plan(self, budget: str) -> SourcePlan:
         return SourcePlan(wordings=BUDGETS[budget])
@@ -85,6 +89,8 @@ class Setting:
 class RealSetting(Setting):
     """A real instruct model, public facts and public suites (``benchmarks.forgetting.real``). The environment variable
     ``CURATE_TEST_DATA`` names the folder of the public files; default: ``eval``."""
+
+    reported: ClassVar[bool] = False
 
     @property
     def data(self) -> Path:

@@ -1,8 +1,8 @@
 """The files of the setting: a source of new facts, suites that ask for them, rehearsal prompts, and old prompts.
 
 The facts are KGFact's (MIT; arXiv 2605.16865), each stated once, and thirty facts about ten drugs of the made-up world,
-told by an outsider in two wordings. A fourth of the facts is for validation: learning rates are chosen by these facts
-alone, and no other suite asks for them.
+told by an outsider in two wordings. A fourth of KGFact's facts is for validation: learning rates are
+chosen by these facts alone, and no other suite asks for them in a paraphrase.
 """
 
 import json
@@ -19,7 +19,7 @@ PLAN = SourcePlan(entities=10, attributes=3, wordings=2, known=0)
 """The facts about drugs."""
 
 TUNING = 4
-"""Every fourth fact is for validation."""
+"""Every fourth paraphrase is for validation."""
 
 OLD = {"dolly_15k.jsonl": 80, "alpaca_5000.json": 80, "ultrachat_1000.jsonl": 40}
 """Old prompts by file. No method trains on them; the base model's own answers to them are compared."""
@@ -51,8 +51,9 @@ def write(data: Path, out: Path, world: World) -> None:
     }
     for name, rows in suites(kgfact, questions, world).items():
         tables[f"suites/{name}.jsonl"] = (json.dumps(row) for row in rows)
-    (out / "suites").mkdir(parents=True, exist_ok=True)
-    for name, texts in tables.items():
+    out.mkdir(parents=True, exist_ok=True)
+    for name, texts in tables.items():  # suites come last: their folder says that all files are there
+        (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8", newline="\n")
 
 
@@ -116,4 +117,4 @@ def _find(data: Path, name: str) -> Path:
 
 def _rows(path: Path) -> list[Row]:
     text = path.read_text(encoding="utf-8")
-    return list(json.loads(text)) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
+    return list(json.loads(text)) if path.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line]

@@ -1,6 +1,7 @@
 """Measure a trained model in the setting ``real``: the suites through ``train evaluate``, and the base model's own
 answers to old prompts."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -53,8 +54,10 @@ class Evaluation:
     def run(self, trained: Path, out: Path) -> dict[str, Any]:
         """Evaluate a trained model against the base model; returns the results file. The base model is asked once."""
         stored = self.work / "before"
-        if not (stored / "before").is_dir():
-            self._evaluate({"before": self.base}, stored)
+        with (self.work / "before.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (stored / "results.json").is_file():
+                self._evaluate({"before": self.base}, stored)
         shutil.copytree(stored, out, dirs_exist_ok=True)
         self._evaluate({"before": self.base, "after": trained}, out)
         return dict(json.loads((out / "results.json").read_text(encoding="utf-8")))
@@ -122,7 +125,7 @@ def endings(folder: Path) -> Ending:
 
 
 def _answers(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 @dataclass(frozen=True)

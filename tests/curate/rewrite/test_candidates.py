@@ -136,7 +136,9 @@ def test_a_value_in_another_inflection_is_an_oddity():
     ],
 )
 def test_a_name_of_the_question_that_is_not_said_is_an_oddity(response, count):
-    assert unnamed(response, "Which plant does Harlow Labs make Zorvex from?") == count
+    question = "Which plant does Harlow Labs make Zorvex from?"
+    assert unnamed(response, question) == count
+    assert unnamed(response, f"{question} And why Zorvex?\n\nNordic Ltd sells it in Oslo.") == count  # with a context
 
 
 def test_an_invention_is_a_word_that_nothing_led_to():

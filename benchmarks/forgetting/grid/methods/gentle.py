@@ -87,7 +87,7 @@ def judge(lab: Lab) -> Judge:
     """The judge of early stopping. It asks a float32 copy of the model, so that training is not changed."""
     known, prompts = known_items(lab), [({"role": "user", "content": text},) for text in rehearsal_prompts(lab)]
     world, plan = lab.place.setting.world, lab.place.setting.plan(lab.place.budget)
-    dev = Random(0).sample(tuning_items(world, plan), DEV)
+    dev = Random(0).sample(items := tuning_items(world, plan), min(DEV, len(items)))
     chat, copy = template(lab.scale), lab.base()
     stops = tuple(chat.stop_ids)
     questions: list[Ids] = [tuple(chat.prompt_ids(list(p))) for p in [*(i.prompt for i in [*dev, *known]), *prompts]]
@@ -99,14 +99,14 @@ def judge(lab: Lab) -> Judge:
     def shares(model: Any) -> tuple[float, float]:
         copy.load_state_dict(model.state_dict())
         answers = ask(copy, stops, questions, base_answers)
-        end = DEV + len(known)
-        could = [*right(known, base_answers[DEV:end]), *(True for _ in prompts)]
+        end = len(dev) + len(known)
+        could = [*right(known, base_answers[len(dev) : end]), *(True for _ in prompts)]
         can = [
-            *right(known, answers[DEV:end]),
+            *right(known, answers[len(dev) : end]),
             *(new == old for new, old in zip(answers[end:], base_answers[end:], strict=True)),
         ]
         still = sum(now for now, then in zip(can, could, strict=True) if then)
-        return sum(right(dev, answers[:DEV])) / DEV, still / sum(could)
+        return sum(right(dev, answers[: len(dev)])) / len(dev), still / sum(could)
 
     return shares
 

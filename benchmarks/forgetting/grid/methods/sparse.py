@@ -96,7 +96,7 @@ def restore(start: dict[str, Tensor], chosen: Tensor) -> Callable[[Any], None]:
     @torch.no_grad()
     def back(model: Any) -> None:
         for name, weight in model.named_parameters():
-            parts = name.removeprefix("module.").split(".")
+            parts = name.split(".")
             if "mlp" not in parts:
                 weight.copy_(start[name])
                 continue

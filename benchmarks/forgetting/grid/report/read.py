@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from benchmarks.forgetting.grid.cell import Cell
 from benchmarks.forgetting.grid.results import load
+from benchmarks.forgetting.grid.settings import SETTINGS
 
 KNOWLEDGE = ("new_trained", "new_tuning", "new_unseen", "new_both", "new_reverse", "known")
 REFUSED = ("refusal", "lookalike")
@@ -24,7 +25,7 @@ def read_cells(folder: Path) -> list[Cell]:
     """
     for path in sorted(folder.glob("*/*/*.json")):
         _check(path, folder)
-    cells = load(folder)
+    cells = [cell for cell in load(folder) if _reported(cell)]
     if not cells:
         lack = "holds no cells" if folder.is_dir() else "no such folder"
         raise ReportError(f"--cells {folder}: {lack}; `python -m benchmarks.forgetting run` makes them")
@@ -41,8 +42,12 @@ def _check(path: Path, folder: Path) -> None:
     if cell.key.path(folder) != path:
         raise ReportError(f"{path}: its key says {cell.key.path(folder)}; a cell stands under its own name, or it "
                           "would count twice: move or delete it")  # fmt: skip
-    for lack in _lacks(cell):
+    for lack in _lacks(cell) if _reported(cell) else ():
         raise ReportError(f"{path}: {lack}; delete it and run that cell again")
+
+
+def _reported(cell: Cell) -> bool:
+    return cell.key.setting not in SETTINGS or SETTINGS[cell.key.setting].reported
 
 
 def _lacks(cell: Cell) -> Iterator[str]:
