@@ -55,6 +55,9 @@ class Loss:
     balance: bool = False
 
 
+COMPILED = 8
+"""Most layers of a model that is compiled."""
+
 IMITATE = Loss()
 """Plain NLL on every labelled token of every row."""
 
@@ -139,8 +142,8 @@ def train(
 
 def compiled(model: Any) -> Any:
     """The model with compiled blocks, twice as fast on a CPU; needs a C++ compiler. A model that a method has wrapped
-    is not compiled."""
-    if isinstance(model, LlamaForCausalLM):
+    is not compiled, and neither is a deep one: compiling thirty layers takes longer than the steps."""
+    if isinstance(model, LlamaForCausalLM) and model.config.num_hidden_layers <= COMPILED:
         model.set_attn_implementation("eager")  # compiled, and for short rows, faster than sdpa
         model.model.compile(dynamic=True)
     return model
