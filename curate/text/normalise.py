@@ -55,7 +55,7 @@ def normalise(text: str) -> str:
     >>> normalise("−38 °C") == normalise("-38 °C"), normalise("38 °C") == normalise("-38 °C")
     (True, False)
     """
-    folded = unicodedata.normalize("NFKC", spell(text)).casefold()
+    folded = unicodedata.normalize("NFKC", spell(text.replace("\0", "\n"))).casefold()
     return " ".join(_word().findall(folded))
 
 

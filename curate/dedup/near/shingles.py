@@ -28,7 +28,7 @@ BASE = np.uint64(0x9E6C63D0876A9A35)  # odd, so that it has an inverse modulo 2*
 INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
 NUMBER = np.uint64(1 << 63)
 """The bit of a word's hash that says that a digit is in the word."""
-END = "\0"  # ends each row of a batch; a row's own ones become blanks
+END = "\0"  # ends each row of a batch; a row's own ones become line breaks
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _codes(texts: Sequence[str]) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint3
     """The code points of all rows, normalised, each row ended by 0."""
     joined = END.join(texts) + END if texts else ""
     if joined.count(END) != len(texts):
-        joined = "".join(text.replace(END, " ") + END for text in texts)
+        joined = "".join(text.replace(END, "\n") + END for text in texts)
     joined = spell(joined)
     if joined.isascii():
         return np.frombuffer(joined.lower().encode("ascii"), np.uint8)

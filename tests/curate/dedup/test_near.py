@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.speed.dedupe.measure import measure_quality
@@ -56,6 +56,7 @@ def kept(texts, near=None, size=3):
 
 
 @given(st.lists(st.text(), max_size=6))
+@example(["\x00+", "5\x00- 3", "a\x00<b"])  # the character that ends rows, within a row
 def test_words_are_those_of_normalise(texts):
     words = units(texts)
     together = [words.values[words.offsets[i] : words.offsets[i + 1]].tolist() for i in range(len(texts))]
