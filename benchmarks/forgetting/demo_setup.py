@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks import smollm2
 from benchmarks.forgetting.demo_table import KNOWLEDGE
+from benchmarks.forgetting.files import read_rows
 from train.evaluation.builtin import BUILTIN
 from train.evaluation.local import LOCAL, find
 from train.evaluation.results import EvaluateError
@@ -94,15 +94,11 @@ def keep_passed(suites: Path, answers: Path, out: Path, limit: int = ITEMS) -> d
     for path in sorted(suites.glob("*.jsonl")):
         if path.stem in KNOWLEDGE:
             continue
-        right = {row["id"] for row in _rows(answers / path.name) if row["correct"]}
-        if rows := [row for row in _rows(path) if row["id"] in right][:limit]:
+        right = {row["id"] for row in read_rows(answers / path.name) if row["correct"]}
+        if rows := [row for row in read_rows(path) if row["id"] in right][:limit]:
             (out / path.name).write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
             counts[path.stem] = len(rows)
     return counts
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def of(model: str, data: Path, engine: str) -> Setup:

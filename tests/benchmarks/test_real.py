@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.forgetting.grid.measure import outcome
 from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
 from benchmarks.forgetting.real import files
-from benchmarks.forgetting.real.measure import OldAnswers, endings, outcome, outcomes
+from benchmarks.forgetting.real.measure import OldAnswers, endings, outcomes
 from benchmarks.forgetting.world import World
 
 OLA = [f"Ola {n}" for n in range(8)]

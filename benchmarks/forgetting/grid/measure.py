@@ -1,7 +1,7 @@
 """Measure a trained model: the numbers of a cell."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM
 
@@ -132,17 +133,18 @@ def lenient(item: WorldItem, text: str) -> bool:
 
 
 def _outcomes(group: Suites, earlier: dict[str, list[str]], texts: dict[str, list[str]]) -> dict[str, Outcome]:
-    return {name: _outcome([passes(t, i.checks) for i, t in zip(items, earlier[name], strict=True)],
+    return {name: outcome([passes(t, i.checks) for i, t in zip(items, earlier[name], strict=True)],
                            [passes(t, i.checks) for i, t in zip(items, texts[name], strict=True)])
             for name, items in group.items()}  # fmt: skip
 
 
 def _unchanged(earlier: list[str], texts: list[str]) -> Outcome:
     """The outcome where an answer is right if it equals the base model's answer."""
-    return _outcome([True] * len(texts), [old == new for old, new in zip(earlier, texts, strict=True)])
+    return outcome([True] * len(texts), [old == new for old, new in zip(earlier, texts, strict=True)])
 
 
-def _outcome(earlier: list[bool], later: list[bool]) -> Outcome:
+def outcome(earlier: Sequence[bool], later: Sequence[bool]) -> Outcome:
+    """The outcome of items whose answers were right (or not) before and after."""
     flips = [(i, now) for i, (was, now) in enumerate(zip(earlier, later, strict=True)) if was != now]
     return Outcome(
         items=len(later), before=sum(earlier), after=sum(later),
@@ -154,16 +156,29 @@ def _outcome(earlier: list[bool], later: list[bool]) -> Outcome:
 def _divergence(baseline: Before, model: Any, names: Sequence[str], each: int) -> float:
     """Mean KL(p0 || p) over the tokens of the base model's answers, in nats, over the whole vocabulary. ``each``:
     prompts of each suite."""
+    stop = baseline.template.stop_ids[:1]
     pairs = [
-        pair for name in names for pair in list(zip(baseline.prompts[name], baseline.answers[name], strict=True))[:each]
+        (prompt, (*answer.ids, *stop))
+        for name in names
+        for prompt, answer in list(zip(baseline.prompts[name], baseline.answers[name], strict=True))[:each]
     ]
-    rows = [(*prompt, *answer.ids, *baseline.template.stop_ids[:1]) for prompt, answer in pairs]
     total, tokens = 0.0, 0
-    for batch in batches([len(row) for row in rows], BATCH_TOKENS):
-        ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
-        p0, p = (torch.log_softmax(m(ids, use_cache=False).logits.float(), -1) for m in (baseline.base, model))
-        kl = (p0.exp() * (p0 - p)).sum(-1)
-        for i, row in zip(batch, kl, strict=True):
-            part = row[len(pairs[i][0]) - 1 : len(rows[i]) - 1]
-            total, tokens = total + float(part.sum()), tokens + len(part)
+    for _, p0, p in answer_logprobs(baseline.base, model, pairs, BATCH_TOKENS):
+        total, tokens = total + float((p0.exp() * (p0 - p)).sum(-1).sum()), tokens + len(p0)
     return total / tokens
+
+
+@torch.inference_mode()
+def answer_logprobs(
+    base: Any, model: Any, pairs: Sequence[tuple[Ids, Ids]], budget: int
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """For each pair of prompt and answer: its index, and log p0 and log p at the answer's tokens, float32 [tokens,
+    vocabulary], in nats. ``budget``: padded tokens of a batch."""
+    rows = [(*prompt, *answer) for prompt, answer in pairs]
+    for batch in batches([len(row) for row in rows], budget):
+        ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
+        logits = [each(ids, use_cache=False).logits for each in (base, model)]
+        for place, i in enumerate(batch):
+            answer = slice(len(pairs[i][0]) - 1, len(rows[i]) - 1)
+            p0, p = (torch.log_softmax(each[place, answer].float(), -1) for each in logits)
+            yield i, p0, p

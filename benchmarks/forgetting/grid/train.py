@@ -72,6 +72,10 @@ class Trained:
     tokens: int
     seconds: float
 
+    def billed(self, tokens: int, seconds: float) -> "Trained":
+        """The same model, with the cost of a preparation added to its cost."""
+        return replace(self, tokens=self.tokens + tokens, seconds=self.seconds + seconds)
+
 
 class ChangedTrainer(AnchoredSFTTrainer):
     """Our trainer with a method's changes to token weights and to the loss."""

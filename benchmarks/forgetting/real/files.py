@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.forgetting import new_facts
+from benchmarks.forgetting.files import read_rows
 from benchmarks.forgetting.new_facts import SourcePlan
 from benchmarks.forgetting.world import World
 
@@ -116,5 +117,4 @@ def _find(data: Path, name: str) -> Path:
 
 
 def _rows(path: Path) -> list[Row]:
-    text = path.read_text(encoding="utf-8")
-    return list(json.loads(text)) if path.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line]
+    return list(json.loads(path.read_bytes())) if path.suffix == ".json" else read_rows(path)

@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM
 
+from benchmarks.forgetting.files import read_rows
 from benchmarks.forgetting.grid.ask import Ids, ask
 from benchmarks.forgetting.grid.cell import Ending, Outcome
+from benchmarks.forgetting.grid.measure import answer_logprobs, outcome
 from benchmarks.forgetting.grid.settings import RealSetting
-from curate.model.engines.transformers import batches
 from curate.model.template import Template, load_template
 
 TASKS = ("arc_easy", "hellaswag", "piqa", "winogrande", "boolq", "lambada_openai", "advbench", "xstest_safe",
@@ -77,7 +77,7 @@ def measure(setting: RealSetting, model: Any, folder: Path) -> dict[str, Any]:
     """The fields of a cell that depend on the trained model, saved in the base model's precision as ``train sft`` does.
     ``folder``: of the setting's files. The suite ``old`` of ``locality`` counts the kept answers to old prompts."""
     world, base = folder / "world", setting.scale.base
-    kept, kl = old_answers(base, world / "old.jsonl").compare(model)
+    kept, kl = oldread_rows(base, world / "old.jsonl").compare(model)
     with TemporaryDirectory() as scratch:
         trained, out = Path(scratch) / "trained", Path(scratch) / "report"
         model.to(torch.bfloat16).save_pretrained(trained)
@@ -92,9 +92,9 @@ def measure(setting: RealSetting, model: Any, folder: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def old_answers(base: Path, prompts: Path) -> "OldAnswers":
+def oldread_rows(base: Path, prompts: Path) -> "OldAnswers":
     """The base model's answers to the old prompts in a file, in memory for further cells."""
-    texts = [json.loads(line)["prompt"] for line in prompts.read_text(encoding="utf-8").splitlines()]
+    texts = [row["prompt"] for row in read_rows(prompts)]
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     return OldAnswers.of(model.eval(), load_template(str(base)), texts)
 
@@ -104,28 +104,17 @@ def outcomes(results: dict[str, Any], folder: Path) -> tuple[dict[str, Outcome],
     groups: tuple[dict[str, Outcome], dict[str, Outcome]] = {}, {}
     new = set(results["settings"]["knowledge"])
     for suite in (each["suite"] for each in results["models"][0]["suites"]):
-        before, after = ([row["correct"] for row in _answers(folder / name / f"{suite}.jsonl")]
+        before, after = ([row["correct"] for row in read_rows(folder / name / f"{suite}.jsonl")]
                          for name in ("before", "after"))  # fmt: skip
         groups[suite in new][suite] = outcome(before, after)
     return groups
 
 
-def outcome(before: Sequence[bool], after: Sequence[bool]) -> Outcome:
-    """The outcome of items whose answers were right (or not) before and after."""
-    pairs = list(enumerate(zip(before, after, strict=True)))
-    lost, gained = ([i for i, (was, now) in pairs if was is right and now is not right] for right in (True, False))
-    return Outcome(items=len(after), before=sum(before), after=sum(after), lost=lost, gained=gained)
-
-
 def endings(folder: Path) -> Ending:
     """How the trained model's generated answers end."""
-    rows = [row for path in sorted((folder / "after").glob("*.jsonl")) for row in _answers(path) if row["n_tokens"]]
+    rows = [row for path in sorted((folder / "after").glob("*.jsonl")) for row in read_rows(path) if row["n_tokens"]]
     return Ending(answers=len(rows), unfinished=sum(not row["finished"] for row in rows),
                   repeated=sum(row["repeated"] for row in rows))  # fmt: skip
-
-
-def _answers(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 @dataclass(frozen=True)
@@ -147,14 +136,7 @@ class OldAnswers:
         greedy decoding gives them again. KL: mean KL(p0 || p) per token of the answers, in nats."""
         kept = [False] * len(self.pairs)
         total, tokens = 0.0, 0
-        rows = [(*prompt, *answer) for prompt, answer in self.pairs]
-        for batch in batches([len(row) for row in rows], BATCH_TOKENS):
-            ids = pad_sequence([torch.tensor(rows[i]) for i in batch], batch_first=True)
-            old, new = (m(ids, use_cache=False).logits for m in (self.base, model))
-            for place, i in enumerate(batch):
-                prompt, answer = self.pairs[i]
-                span = slice(len(prompt) - 1, len(rows[i]) - 1)
-                p0, p = (torch.log_softmax(logits[place, span].float(), -1) for logits in (old, new))
-                total, tokens = total + float((p0.exp() * (p0 - p)).sum()), tokens + len(answer)
-                kept[i] = bool((p.argmax(-1) == torch.tensor(answer))[:FIRST].all())
+        for i, p0, p in answer_logprobs(self.base, model, self.pairs, BATCH_TOKENS):
+            total, tokens = total + float((p0.exp() * (p0 - p)).sum()), tokens + len(p0)
+            kept[i] = bool((p.argmax(-1) == torch.tensor(self.pairs[i][1]))[:FIRST].all())
         return outcome([True] * len(kept), kept), total / tokens

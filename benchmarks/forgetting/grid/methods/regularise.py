@@ -7,7 +7,7 @@ fine-tunes a released model does not have these data, so the base model's own an
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,7 @@ class Prepared:
     seconds: float
 
     def billed(self, trained: Trained) -> Trained:
-        """The trained model with the cost of the estimate added to its cost."""
-        return replace(trained, tokens=trained.tokens + self.tokens, seconds=trained.seconds + self.seconds)
+        return trained.billed(self.tokens, self.seconds)
 
 
 @method("ewc", "SFT + EWC", recipe=OLD, paper="arXiv 1612.00796")

@@ -4,7 +4,6 @@ than other data do."""
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -57,7 +56,7 @@ def sparse(lab: Lab) -> Trained:
     seconds = time.perf_counter() - began
     trained = lab.train(SOURCE, change=Change(after_step=restore(lab.start, chosen)))
     tokens = sum(len(ids) for ids in [*rows, *background])
-    return replace(trained, tokens=trained.tokens + tokens, seconds=trained.seconds + seconds)
+    return trained.billed(tokens, seconds)
 
 
 @torch.inference_mode()
