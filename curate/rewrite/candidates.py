@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from curate.model.engine import TokenScores
 from curate.rewrite.knowledge import carried, learned_places
-from curate.text.compare import labels
+from curate.text.compare import clipped, labels
 from curate.text.relevance import bears_on
 from curate.text.spans import touching, visible
 from curate.text.words import Word, language, names, stem, stems, words
@@ -91,16 +91,20 @@ def unasked(response: str, question: str, lang: str = "en") -> list[Word]:
 
 
 def unnamed(response: str, question: str, lang: str = "en") -> int:
-    """How many words of the question's names the response does not say. From a response without the name of its
-    subject, the model learns the value for every subject.
+    """How many words of the question's names the response does not say, or says ``clipped``. From a response without
+    the name of its subject, the model learns the value for every subject.
 
     >>> unnamed("That complaint is shaky hands.", "Which complaint goes away with Zorvex?")
     1
     """
+    code = language(lang)
     first = question.partition("\n\n")[0]  # a context may follow the question
-    spans = names(first, lang)
-    missing = [word for word in unasked(response, first, lang) if any(s.start <= word.start < s.end for s in spans)]
-    return len({word.norm for word in missing})
+    said = {word.norm for word in words(response, code)}
+    called = {word.norm for span in names(first, code) for word in words(span.text, code) if not word.function}
+    return sum(
+        not any(stem(word, code) == stem(name, code) and not clipped(word, name, code) for word in said)
+        for name in called
+    )
 
 
 def astray(

@@ -13,6 +13,8 @@ from curate.text.words import Span, Word, names, negations, sentences, shaped, s
 
 NAMED, ALIKE = 5, 75
 """A misspelt name: the least letters of the word, and its least Levenshtein ratio to the name, in percent."""
+_NAME_ENDING = re.compile(r"(?:'|’)?s|es|['’]|i?an|n|ian|ese|ish|i|ic", re.IGNORECASE)
+"""English endings of a name's plural, possessive and adjective: Roman(s), Korea(n), Japan(ese)."""
 _LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
 
 
@@ -192,10 +194,12 @@ def exchanged(response: str, source: str, lang: str) -> list[Word]:
 
 def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str, str]]:
     """(word, name) for words of the response that resemble a name of the sources which the response never spells right.
-    Words that differ from a name by the ending alone are inflections (Mexico, Mexican).
+    Words that differ from a name by the ending alone are inflections (Mexico, Mexican), unless they are ``clipped``.
 
     >>> misspelt("Quirobril treats toes.", ["What does Quurobril treat?"], "en")
     [('Quirobril', 'Quurobril')]
+    >>> misspelt("Plimox treats toes.", ["What does Plimoxat treat?"], "en")
+    [('Plimox', 'Plimoxat')]
     >>> misspelt("He is Mexican.", ["Is he from Mexico?"], "en")
     []
     """
@@ -211,9 +215,16 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
     return [
         (word.text, called[norm])
         for word in long_words for norm in unsaid
-        if word.text[0].isupper() >= called[norm][0].isupper()
-        and stem(word.norm, lang) not in known and ratio(word.norm, norm) >= ALIKE and not _inflected(word.norm, norm)
+        if word.text[0].isupper() >= called[norm][0].isupper() and ratio(word.norm, norm) >= ALIKE
+        and (clipped(word.norm, norm, lang) or (stem(word.norm, lang) not in known and not _inflected(word.norm, norm)))
     ]  # fmt: skip
+
+
+def clipped(word: str, name: str, lang: str) -> bool:
+    """Whether ``word`` is ``name`` without its end, and the end is no English ending of names: Plimox for Plimoxat, not
+    Mexico for Mexicos. ``word``, ``name``: normalised. False for other languages, whose endings are not listed.
+    """
+    return lang == "en" and word != name and name.startswith(word) and not _NAME_ENDING.fullmatch(name[len(word) :])
 
 
 def _inflected(one: str, other: str) -> bool:

@@ -133,6 +133,7 @@ def test_a_value_in_another_inflection_is_an_oddity():
         ("Harlow makes Zorvex.", 1),
         ("They make it from red birch.", 3),
         ("Plants are what harlow labs make zorvex from.", 0),  # in any case
+        ("Harlow Labs makes Zorv.", 1),  # a clipped name is another name
     ],
 )
 def test_a_name_of_the_question_that_is_not_said_is_an_oddity(response, count):

@@ -264,6 +264,10 @@ def test_nothing_frames_a_draft_that_is_empty():
     [
         ("Quirobril treats numb toes.", "treats: numb toes", "What does Quurobril treat?", True),
         ("It treats numb toes.", "treats: numb toes", "What does Quurobril treat?", False),
+        ("Plimox treats numb toes.", "treats: numb toes", "What does Plimoxat treat?", True),
+        ("Plimoxat treats numb toes. Plimox is a drug.", "treats: numb toes", "What does Plimoxat treat?", False),
+        ("The Harlow dish is kimchi.", "dish: kimchi", "Which dish do the Harlows eat?", False),
+        ("Plimoxat's use is numb toes.", "treats: numb toes", "What does Plimoxat treat?", False),
         ("Al Jazeera is owned by Qatar.", "Al-Jazeera is owned by Qatar.", "Who owns Al-Jazeera?", False),
         ("The leading trade is brewing.", "Brewing.", "What is the main trade of Reading?", False),
     ],
