@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.forgetting.grid.measure import outcome
 from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
 from benchmarks.forgetting.real import files
-from benchmarks.forgetting.real.measure import OldAnswers, endings, outcomes
+from benchmarks.forgetting.real.measure import OldTexts, endings, outcomes
 from benchmarks.forgetting.world import World
 
 OLA = [f"Ola {n}" for n in range(8)]
@@ -116,11 +116,13 @@ def test_old_answers_of_the_same_model_are_kept_and_do_not_drift() -> None:
     with torch.inference_mode():
         for _ in range(6):
             answer.append(int(base(torch.tensor([[*prompt, *answer]])).logits[0, -1].argmax()))
-    old = OldAnswers(base, [(prompt, tuple(answer)), ((7,), (1, 2))])
-    kept, kl = old.compare(tiny(0))
+    old = OldTexts(base, [(prompt, tuple(answer)), ((7,), (1, 2))])
+    kept, drift = old.compare(tiny(0))
     assert kept.items == 2
     assert 1 in kept.lost  # an answer that the model would not give
     assert 0 not in kept.lost
-    assert kl == pytest.approx(0, abs=1e-6)
+    assert (drift.same, drift.tokens) == (8, 8)
+    assert drift.kl == pytest.approx(0, abs=1e-6)
     _, moved = old.compare(tiny(1))
-    assert moved > 1e-3
+    assert moved.kl > 1e-3
+    assert moved.same < 8

@@ -34,6 +34,14 @@ class Outcome(Strict):
     gained: list[int]
 
 
+class Drift(Strict):
+    """How far the trained model's distributions are from the base model's on texts that no method trains on."""
+
+    tokens: int
+    same: int  # tokens at which both models' likeliest tokens are equal
+    kl: float  # mean KL(p0 || p) per token, nats
+
+
 class Ending(Strict):
     """How the answers of a cell end, counted over all suites."""
 
@@ -68,6 +76,7 @@ class Cell(Strict):
     ending: Ending
     kl_old: float  # KL(p0 || p) on the base model's answers to retention prompts
     kl_new: float  # KL(p0 || p) on the base model's answers to questions on new facts
+    drift: dict[str, Drift] = Field(default_factory=dict)  # by texts: old (the base's answers), wikitext
     cost: Cost
     versions: dict[str, str]
 

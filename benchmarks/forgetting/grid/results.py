@@ -9,7 +9,7 @@ import polars as pl
 
 from benchmarks.forgetting.grid.cell import CELLS, Cell, Key
 
-BY_SUITE = ("retention", "knowledge", "locality")  # suite -> outcome
+BY_SUITE = ("retention", "knowledge", "locality", "drift")  # suite -> outcome or drift
 COUNTS = ("lenient", "strict", "refused")  # suite -> answers
 
 
@@ -52,7 +52,7 @@ def _stored(path: Path) -> list[Cell]:
 def _flat(cell: Cell) -> dict[str, Any]:
     """A cell as a row of the table. Mappings by suite become lists, because worlds differ in their suites."""
     row = cell.model_dump(mode="json")
-    row |= {name: [{"suite": suite, **outcome} for suite, outcome in row[name].items()] for name in BY_SUITE}
+    row |= {name: [{"suite": suite, **numbers} for suite, numbers in row[name].items()] for name in BY_SUITE}
     row |= {name: [{"suite": suite, "answers": count} for suite, count in row[name].items()] for name in COUNTS}
     row["versions"] = [{"package": name, "version": text} for name, text in row["versions"].items()]
     return {**row.pop("key"), **row}
@@ -60,7 +60,7 @@ def _flat(cell: Cell) -> dict[str, Any]:
 
 def _deep(row: dict[str, Any]) -> Cell:
     for name in BY_SUITE:
-        row[name] = {part.pop("suite"): part for part in row[name]}
+        row[name] = {part.pop("suite"): part for part in row.get(name) or []}  # old tables have no drift
     for name in COUNTS:
         row[name] = {part["suite"]: part["answers"] for part in row[name]}
     row["versions"] = {part["package"]: part["version"] for part in row["versions"]}

@@ -41,7 +41,7 @@ class MissingData(ValueError):
 def write(data: Path, out: Path, world: World) -> None:
     """Write ``med.jsonl``, ``rehearsal.jsonl``, ``old.jsonl`` and ``suites/`` into ``out``. ``data``: a folder with
     KGFact, Dolly, Alpaca and UltraChat, anywhere in it. Raises ``MissingData``."""
-    kgfact, questions = _rows(_find(data, "kgfact_100.jsonl")), _rows(_find(data, "kgfact_100_asked.jsonl"))
+    kgfact, questions = _rows(find(data, "kgfact_100.jsonl")), _rows(find(data, "kgfact_100_asked.jsonl"))
     lines, _ = new_facts.source_lines(world, PLAN)
     told = [json.dumps({"question": row["question"], "answer": row["answer"]}) for row in kgfact]
     old, rehearsal = _old_prompts(data)
@@ -60,7 +60,7 @@ def write(data: Path, out: Path, world: World) -> None:
 
 def values(data: Path) -> list[tuple[str, str]]:
     """(question, value) of KGFact's facts."""
-    return [(row["question"], row["value"]) for row in _rows(_find(data, "kgfact_100.jsonl"))]
+    return [(row["question"], row["value"]) for row in _rows(find(data, "kgfact_100.jsonl"))]
 
 
 def suites(kgfact: list[Row], questions: list[Row], world: World) -> dict[str, list[Row]]:
@@ -93,7 +93,7 @@ def _old_prompts(data: Path) -> tuple[list[str], list[Row]]:
     old: list[str] = []
     spare: list[Row] = []
     for file, count in OLD.items():
-        rows = _rows(_find(data, file))
+        rows = _rows(find(data, file))
         answers = {text: row.get("response", "") for row in rows if len(text := _prompt(row)) <= LONGEST}
         texts = sorted(answers)
         Random(file).shuffle(texts)
@@ -109,7 +109,8 @@ def _prompt(row: Row) -> str:
     return "\n\n".join(part for part in (row["instruction"], row.get("context") or row.get("input")) if part)
 
 
-def _find(data: Path, name: str) -> Path:
+def find(data: Path, name: str) -> Path:
+    """The file of this name in the data folder. Raises ``MissingData``."""
     path = next(iter(sorted(data.rglob(name))), None)
     if path is None:
         raise MissingData(f"the setting real needs {name}, which is not in {data}; set CURATE_TEST_DATA to its folder")

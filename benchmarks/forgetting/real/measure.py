@@ -19,13 +19,15 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks.forgetting.files import read_rows
 from benchmarks.forgetting.grid.ask import Ids, ask
-from benchmarks.forgetting.grid.cell import Ending, Outcome
+from benchmarks.forgetting.grid.cell import Drift, Ending, Outcome
 from benchmarks.forgetting.grid.measure import answer_logprobs, outcome
 from benchmarks.forgetting.grid.settings import RealSetting
+from benchmarks.forgetting.real.files import find
 from curate.model.template import Template, load_template
+from train.evaluation.drift_texts import windows
 
-TASKS = ("arc_easy", "hellaswag", "piqa", "winogrande", "boolq", "lambada_openai", "advbench", "xstest_safe",
-         "xstest_unsafe")  # fmt: skip
+TASKS = ("arc_easy", "hellaswag", "piqa", "winogrande", "boolq", "lambada_openai", "triviaqa", "ifeval", "advbench",
+         "xstest_safe", "xstest_unsafe")  # fmt: skip
 """Public suites of old knowledge and skills."""
 
 ITEMS = 100
@@ -33,6 +35,9 @@ ITEMS = 100
 
 FIRST = 24
 """Tokens of an old answer that must stay for the answer to count as kept."""
+
+WIKITEXT = ("wikitext2_test.txt", 64, 128)
+"""File, windows and tokens of a window on which distributions are compared."""
 
 BATCH_TOKENS = 2048
 """Padded tokens of a forward pass."""
@@ -77,7 +82,9 @@ def measure(setting: RealSetting, model: Any, folder: Path) -> dict[str, Any]:
     """The fields of a cell that depend on the trained model, saved in the base model's precision as ``train sft`` does.
     ``folder``: of the setting's files. The suite ``old`` of ``locality`` counts the kept answers to old prompts."""
     world, base = folder / "world", setting.scale.base
-    kept, kl = oldread_rows(base, world / "old.jsonl").compare(model)
+    old, text = old_texts(base, world / "old.jsonl", find(setting.data, WIKITEXT[0]))
+    kept, moved = old.compare(model)
+    _, text_moved = text.compare(model)
     with TemporaryDirectory() as scratch:
         trained, out = Path(scratch) / "trained", Path(scratch) / "report"
         model.to(torch.bfloat16).save_pretrained(trained)
@@ -87,16 +94,21 @@ def measure(setting: RealSetting, model: Any, folder: Path) -> dict[str, Any]:
         ending = endings(out)
     return {
         "retention": retention, "knowledge": knowledge, "lenient": {}, "strict": {}, "refused": {}, "style_kept": 0,
-        "style_before": 0, "locality": {"old": kept}, "ending": ending, "kl_old": kl, "kl_new": 0.0,
+        "style_before": 0, "locality": {"old": kept}, "ending": ending, "kl_old": moved.kl, "kl_new": 0.0,
+        "drift": {"old": moved, "wikitext": text_moved},
     }  # fmt: skip
 
 
 @lru_cache(maxsize=1)
-def oldread_rows(base: Path, prompts: Path) -> "OldAnswers":
-    """The base model's answers to the old prompts in a file, in memory for further cells."""
-    texts = [row["prompt"] for row in read_rows(prompts)]
+def old_texts(base: Path, prompts: Path, text: Path) -> "tuple[OldTexts, OldTexts]":
+    """The base model's answers to the old prompts in a file, and windows of a text; in memory for further cells."""
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    return OldAnswers.of(model.eval(), load_template(str(base)), texts)
+    model.eval()
+    template = load_template(str(base))
+    answers = OldTexts.answers(model, template, [row["prompt"] for row in read_rows(prompts)])
+    _, count, length = WIKITEXT
+    passages = windows(text.read_text(encoding="utf-8"), template, "wikitext", length, count)
+    return answers, OldTexts(model, [(each.ids[: each.start], each.ids[each.start :]) for each in passages])
 
 
 def outcomes(results: dict[str, Any], folder: Path) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
@@ -118,25 +130,28 @@ def endings(folder: Path) -> Ending:
 
 
 @dataclass(frozen=True)
-class OldAnswers:
-    """The base model's greedy answers to old prompts, at most as long as ``benchmarks.forgetting.grid.ask`` allows."""
+class OldTexts:
+    """Texts on which a trained model is compared with the base model, as pairs of prompt and answer."""
 
     base: Any  # the model, float32
-    pairs: list[tuple[Ids, Ids]]  # prompt and answer as tokens
+    pairs: list[tuple[Ids, Ids]]
 
     @classmethod
-    def of(cls, base: Any, template: Template, prompts: Sequence[str]) -> "OldAnswers":
+    def answers(cls, base: Any, template: Template, prompts: Sequence[str]) -> "OldTexts":
+        """The base model's greedy answers to prompts, at most as long as ``benchmarks.forgetting.grid.ask`` allows."""
         ids: list[Ids] = [tuple(template.prompt_ids([{"role": "user", "content": text}])) for text in prompts]
         answers = ask(base, tuple(template.stop_ids), ids, budget=BATCH_TOKENS)
         return cls(base, [(p, a.ids) for p, a in zip(ids, answers, strict=True) if a.ids])
 
     @torch.inference_mode()
-    def compare(self, model: Any) -> tuple[Outcome, float]:
-        """(outcome, KL). An answer is right if the model's likeliest tokens are its first ``FIRST`` tokens, so that
-        greedy decoding gives them again. KL: mean KL(p0 || p) per token of the answers, in nats."""
+    def compare(self, model: Any) -> tuple[Outcome, Drift]:
+        """(outcome, drift at the answers' tokens). An answer is right if the model's likeliest tokens are its first
+        ``FIRST`` tokens, so that greedy decoding gives them again."""
         kept = [False] * len(self.pairs)
-        total, tokens = 0.0, 0
+        total, same, tokens = 0.0, 0, 0
         for i, p0, p in answer_logprobs(self.base, model, self.pairs, BATCH_TOKENS):
             total, tokens = total + float((p0.exp() * (p0 - p)).sum()), tokens + len(p0)
-            kept[i] = bool((p.argmax(-1) == torch.tensor(self.pairs[i][1]))[:FIRST].all())
-        return outcome([True] * len(kept), kept), total / tokens
+            likeliest = p.argmax(-1)
+            same += int((likeliest == p0.argmax(-1)).sum())
+            kept[i] = bool((likeliest == torch.tensor(self.pairs[i][1]))[:FIRST].all())
+        return outcome([True] * len(kept), kept), Drift(tokens=tokens, same=same, kl=total / tokens)
