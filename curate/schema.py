@@ -42,8 +42,8 @@ DROPS: dict[str, str | None] = {
     "template-leak": "look at the references: an answer that fits every question teaches nothing",
     # the base model gave an empty answer (rehearsal)
     "no-answer": "take a model that answers: it has to follow instructions, by the chat template of its own",
-    # the base model's answer did not end its turn (rehearsal)
-    "unfinished": "raise --max-tokens: these answers did not end within it",
+    # the base model's answer ends in a loop, or its thought did not end (rehearsal)
+    "unfinished": "raise --max-tokens if the model thinks: its thought did not end within it; else its answers loop",
     # nothing is marked for loss, so there is nothing to train
     "no-target": "look at the mask, which marks nothing in these rows: another --mask, or lower --thresholds",
     # a passage of plain text; the questions asked about the passage are the rows

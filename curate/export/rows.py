@@ -209,9 +209,12 @@ def objective(origin: str) -> str:
 
 def _weights(row: dict[str, Any], rendered: Rendered) -> np.ndarray:
     """Loss weights, float32 per response token. The end of turn needs no label where the base model ended the text
-    itself. A thought weighs 0, its anchors hold it: training on an empty thought would teach the model not to think."""
+    itself, and has none where its answer to a rehearsal prompt was cut. A thought weighs 0, its anchors hold it:
+    training on an empty thought would teach the model not to think."""
     if objective(row["origin"]) == "distil":
-        return np.array(np.arange(len(rendered.starts)) >= rendered.thought_length, dtype=np.float32)
+        weights = np.array(np.arange(len(rendered.starts)) >= rendered.thought_length, dtype=np.float32)
+        weights[-1] *= row["finished"] or row["origin"] == "given"
+        return weights
     weights = np.array(label_weights(row["spans"] or [], rendered.starts, rendered.ends, row["response"]))
     weights[-1] = 0.0 if row["finished"] and row["origin"] != "reference" else weights.any()
     return weights

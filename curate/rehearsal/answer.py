@@ -1,6 +1,9 @@
 """The Answer stage: the base model answers each rehearsal prompt; training preserves these answers.
 
 A set's given answers (Alpaca's, Dolly's) are as foreign to the model as the domain's; ``given`` keeps them anyway.
+
+An answer is cut at ``max_tokens``: its tokens hold the model's distribution as well as a whole answer's do. Without the
+cut answers, rehearsal would have only prompts that the model answers shortly, and training would shorten all answers.
 """
 
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from curate.model.thought import Reply, Thoughts
 from curate.rehearsal.settings import Answers
 from curate.schema import EXAMPLE
 from curate.store.stage import Worker
+from curate.text.fidelity import repeated_tail
 from curate.text.questions import question_of
 from curate.text.role_markers import role_markers
 
@@ -22,11 +26,11 @@ from curate.text.role_markers import role_markers
 class Answer:
     base: Base
     answers: Answers = "own"
-    max_tokens: int = 512  # tokens of a thought and its answer
+    max_tokens: int = 512  # most tokens of a thought and its answer
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "answer"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
@@ -37,8 +41,8 @@ class Answer:
         return self._own if self.answers == "own" else self._given
 
     def _own(self, table: pa.Table) -> pa.Table:
-        """Greedy answers. A row is dropped, with the reason, if its prompt is too long or its answer is empty,
-        unfinished or has role markers."""
+        """Greedy answers. A row is dropped, with the reason, if its prompt is too long, or its answer is empty, has role
+        markers, or does not end because the thought before it or a loop does not."""
         template = self.base.template
         prompts = [template.prompt_ids(prompt) for prompt in table["prompt"].to_pylist()]
         fits = [len(ids) + self.max_tokens <= self.base.config.max_model_len for ids in prompts]
@@ -53,7 +57,7 @@ class Answer:
             response=[reply and reply.text.strip() for reply in replies],
             thought=[reply and reply.kept(self.thoughts) for reply in replies],
             origin=["base"] * len(replies),
-            finished=[drop is None for drop in drops],
+            finished=[bool(reply and reply.finished) for reply in replies],
             drop=drops,
         )
 
@@ -67,7 +71,7 @@ def _reason(reply: Reply | None, question: str) -> str | None:
         return "too-long"
     if not reply.text.strip():
         return "unfinished" if reply.lost_in_thought else "no-answer"
-    if not reply.finished:
+    if not reply.finished and repeated_tail(reply.text):
         return "unfinished"
     return "role-markers" if role_markers(reply.text, question) else None
 

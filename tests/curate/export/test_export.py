@@ -152,6 +152,12 @@ def test_soft_weights_stay_beside_the_labels(rendering):
     assert [i for i, w in enumerate(row["weights"]) if w] == [i for i, t in enumerate(row["labels"]) if t != IGNORE]
 
 
+def test_an_answer_that_was_cut_teaches_no_end(rendering):
+    row = one(rendering, hold(7, finished=False))
+    assert labelled(rendering, row) == "Of course! 7 is a number."
+    assert labelled(rendering, one(rendering, hold(7, origin="given", finished=False))).endswith("<|im_end|>")
+
+
 @pytest.mark.parametrize("origin", ["base", "given"])
 def test_rehearsal_is_distilled_over_the_whole_answer(rendering, origin):
     row = one(rendering, hold(7, origin=origin))

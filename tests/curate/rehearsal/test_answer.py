@@ -1,0 +1,49 @@
+"""The base model's own answers to rehearsal prompts: which are kept, cut or whole, and which are not."""
+
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from curate.model.engine import Completion
+from curate.model.template import user
+from curate.rehearsal.answer import Answer
+from curate.schema import EXAMPLE
+from tests.training_folder import template
+
+
+class Says:
+    """An engine that gives one text as its answer to every prompt."""
+
+    def __init__(self, ids, finished):
+        self.completion = Completion(tuple(ids), finished)
+
+    def generate(self, prompts, sampling):
+        return [self.completion for _ in prompts]
+
+
+def answered(text, finished):
+    """The row of a prompt that the base model answers with this text."""
+    rendering = template()
+    engine = Says(rendering.tokenizer.encode(text, add_special_tokens=False), finished)
+    base = SimpleNamespace(template=rendering, engine=engine, config=SimpleNamespace(max_model_len=256))
+    prompt = {name: None for name in EXAMPLE.names} | {"id": "1", "source": "s", "prompt": [user("Why is tea hot?")]}
+    work = Answer(base, max_tokens=64).open()
+    return work(pa.Table.from_pylist([prompt], EXAMPLE)).to_pylist()[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "finished", "drop"),
+    [
+        ("Because it is boiled.", True, None),
+        ("Because it is boiled, and then", False, None),  # cut
+        ("It is hot. It is hot. It is hot. It is", False, "unfinished"),  # a loop never ends
+        ("It is hot. It is hot. It is hot. It is", True, None),
+        ("", True, "no-answer"),
+        ("Because.\n### User: why?\n### Assistant: so", True, "role-markers"),
+    ],
+)
+def test_an_answer_is_kept_if_cut_and_left_out_if_it_loops(text, finished, drop):
+    row = answered(text, finished)
+    assert (row["response"], row["origin"], row["drop"]) == (text, "base", drop)
+    assert row["finished"] == finished
