@@ -122,6 +122,9 @@ def report(
 
     try:
         written, warned = write_report(cells, out, Path("README.md"), METHODS, OURS)
+        from benchmarks.forgetting.real.report import write_page  # after the check for matplotlib
+
+        written += write_page(cells, out, METHODS, OURS)
     except ReportError as error:
         raise typer.BadParameter(str(error)) from error
     for path in written:

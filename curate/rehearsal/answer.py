@@ -41,8 +41,8 @@ class Answer:
         return self._own if self.answers == "own" else self._given
 
     def _own(self, table: pa.Table) -> pa.Table:
-        """Greedy answers. A row is dropped, with the reason, if its prompt is too long, or its answer is empty, has role
-        markers, or does not end because the thought before it or a loop does not."""
+        """Greedy answers. A row is dropped, with the reason, if its prompt is too long, or if its answer is empty, has
+        role markers, or cannot end because its thought did not end or its text loops."""
         template = self.base.template
         prompts = [template.prompt_ids(prompt) for prompt in table["prompt"].to_pylist()]
         fits = [len(ids) + self.max_tokens <= self.base.config.max_model_len for ids in prompts]

@@ -8,11 +8,15 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.forgetting.grid.cell import Cell, Drift
 from benchmarks.forgetting.grid.measure import outcome
 from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
 from benchmarks.forgetting.real import files
 from benchmarks.forgetting.real.measure import OldTexts, endings, outcomes
+from benchmarks.forgetting.real.report import PAGE, PICTURE, write_page
 from benchmarks.forgetting.world import World
+from tests.grid_cells import FakeMethod, make_cell, save_all
+from tests.grid_cells import outcome as outcome_of
 
 OLA = [f"Ola {n}" for n in range(8)]
 FACTS = [{"question": f"Who runs lab {n}?", "answer": f"{OLA[n]} runs it.", "value": OLA[n]} for n in range(8)]
@@ -126,3 +130,30 @@ def test_old_answers_of_the_same_model_are_kept_and_do_not_drift() -> None:
     _, moved = old.compare(tiny(1))
     assert moved.kl > 1e-3
     assert moved.same < 8
+
+
+def real_cell(method: str, right: int, kl: float, lr: float = 1e-4) -> Cell:
+    cell = make_cell(method, lr, setting="real", recall=right / 100)
+    asked = {name: outcome_of(50, 0, right // 2) for name in ("new_unseen", "new_drugs", "new_hops", "new_trained")}
+    return cell.model_copy(update={
+        "knowledge": cell.knowledge | asked,
+        "locality": {"old": outcome_of(200, 200, 150)},
+        "drift": {name: Drift(tokens=1000, same=900, kl=kl) for name in ("old", "wikitext")},
+    })  # fmt: skip
+
+
+def test_the_page_has_a_row_for_each_method_and_a_picture(tmp_path: Path) -> None:
+    methods = {"curate": FakeMethod("curate", "ours", "ours"), "sft": FakeMethod("sft", "plain SFT")}
+    cells = [real_cell("curate", 90, 0.1), real_cell("sft", 80, 0.5), real_cell("sft", 60, 0.2, 5e-5)]
+    save_all([*cells, make_cell("sft")], tmp_path)
+    assert write_page(tmp_path, tmp_path, methods, "curate") == [tmp_path / PAGE, tmp_path / PICTURE]
+    rows = [line for line in (tmp_path / PAGE).read_text().splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows[2:]] == ["| **ours**", "| **plain SFT**"]
+    assert "| 90.0 (82.6–94.5) | 45 of 50 | 45 of 50 |" in rows[2]
+    assert "| 0.100 | 0.100 | 90.0% | 150 of 200 |" in rows[2]
+    assert (tmp_path / PICTURE).read_text().count("<svg") == 1
+
+
+def test_without_cells_there_is_no_page(tmp_path: Path) -> None:
+    save_all([make_cell("sft")], tmp_path)
+    assert write_page(tmp_path, tmp_path, {"sft": FakeMethod("sft", "plain SFT")}, "curate") == []

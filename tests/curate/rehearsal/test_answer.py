@@ -27,7 +27,7 @@ def answered(text, finished):
     rendering = template()
     engine = Says(rendering.tokenizer.encode(text, add_special_tokens=False), finished)
     base = SimpleNamespace(template=rendering, engine=engine, config=SimpleNamespace(max_model_len=256))
-    prompt = {name: None for name in EXAMPLE.names} | {"id": "1", "source": "s", "prompt": [user("Why is tea hot?")]}
+    prompt = dict.fromkeys(EXAMPLE.names) | {"id": "1", "source": "s", "prompt": [user("Why is tea hot?")]}
     work = Answer(base, max_tokens=64).open()
     return work(pa.Table.from_pylist([prompt], EXAMPLE)).to_pylist()[0]
 

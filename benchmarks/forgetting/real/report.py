@@ -1,0 +1,149 @@
+"""The page of the setting ``real``: REAL.md with its table, and a picture of recall against drift and retention."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.forgetting.grid.cell import Cell
+from benchmarks.forgetting.grid.report.estimate import Estimate, Shares, estimate
+from benchmarks.forgetting.grid.report.pages import between
+from benchmarks.forgetting.grid.report.plot import MATPLOTLIB
+from benchmarks.forgetting.grid.report.styles import GREY, GRID, INK, OURS, PALE, RIVALS
+from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run, panels
+from benchmarks.forgetting.grid.report.tables import FLIPS, KEPT, PAPER, RATE, WORST, Column, methods_table
+from benchmarks.forgetting.grid.report.wording import NOTHING, minus, share
+from benchmarks.forgetting.grid.results import load
+from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
+from curate.store.disk import write_bytes
+
+PAGE, PICTURE = "REAL.md", "real.svg"
+SUITES = {"KGFact": "new_unseen", "drugs": "new_drugs", "two hops": "new_hops", "trained wording": "new_trained"}
+"""Columns of right answers, and their suites."""
+
+NAMED = 6
+"""Rivals that are named and coloured in the picture: those with the highest recall."""
+
+
+def write_page(cells: Path, out: Path, methods: Methods, ours: str) -> list[Path]:
+    """Write the page and its picture from the cells of real settings; returns the paths, none where there is no such
+    cell."""
+    real = [name for name, setting in SETTINGS.items() if isinstance(setting, RealSetting)]
+    found = panels((cell for cell in load(cells) if cell.key.setting in real), methods, real, ["rich"])
+    if not found:
+        return []
+    panel = found[0]
+    page, picture = out / PAGE, out / PICTURE
+    text = f"![Recall of new facts against drift and against retention]({PICTURE})\n\n{table(panel, ours)}"
+    write_bytes(picture, draw(panel, ours))
+    write_bytes(page, between(page, text).encode())
+    return [page, picture]
+
+
+def recalled(cell: Cell) -> Shares:
+    """All questions in wordings that no method trains on: KGFact's paraphrases and the drugs."""
+    asked = [cell.knowledge[name] for name in ("new_unseen", "new_drugs")]
+    return [(sum(outcome.after for outcome in asked), sum(outcome.items for outcome in asked))]
+
+
+def drift(run: Run, texts: str) -> float:
+    """Mean KL divergence from the base model in nats per token."""
+    return mean(cell.drift[texts].kl for cell in run.chosen)
+
+
+def table(panel: Panel, ours: str) -> str:
+    """A row for each method, by recall."""
+    reference = panel.runs.get(ours)
+    columns: tuple[Column, ...] = (
+        PAPER, RATE,
+        ("recall, all unseen", lambda run: share(run.estimate(recalled))),
+        *(_right(head, suite) for head, suite in SUITES.items()),
+        KEPT,
+        *([("minus ours, same items", lambda run: minus(run, reference))] if reference else []),
+        WORST, FLIPS,
+        ("KL, old answers", lambda run: f"{drift(run, 'old'):.3f}"),
+        ("KL, WikiText", lambda run: f"{drift(run, 'wikitext'):.3f}"),
+        ("same tokens, old answers", lambda run: f"{mean(_same(cell) for cell in run.chosen):.1%}"),
+        ("old answers kept", _kept),
+        ("minutes", lambda run: f"{mean(cell.cost.seconds for cell in run.chosen) / 60:.0f}"),
+    )  # fmt: skip
+    return methods_table(panel, columns, sorted(panel.runs.values(), key=lambda run: -run.estimate(recalled).value))
+
+
+def _right(head: str, suite: str) -> Column:
+    """Right answers after training, of all."""
+
+    def counts(run: Run) -> str:
+        right = mean(cell.knowledge[suite].after for cell in run.chosen)
+        return f"{right:.0f} of {run.chosen[0].knowledge[suite].items}"
+
+    return head, counts
+
+
+def _same(cell: Cell) -> float:
+    return cell.drift["old"].same / cell.drift["old"].tokens
+
+
+def _kept(run: Run) -> str:
+    old = [cell.locality["old"] for cell in run.chosen if "old" in cell.locality]
+    return f"{mean(outcome.after for outcome in old):.0f} of {old[0].items}" if old else NOTHING
+
+
+def draw(panel: Panel, ours: str) -> bytes:
+    """The picture as SVG: a curve over rates for each method, a mark at the chosen rate."""
+    shown = panel.only("ours", "rival", "control").runs
+    best = sorted((run for run in shown.values() if run.method.family == "rival"), key=_recall, reverse=True)
+    colours = {run.method.name: RIVALS[place % len(RIVALS)] for place, run in enumerate(best[:NAMED])} | {ours: OURS}
+    with matplotlib.rc_context({**MATPLOTLIB, "font.size": 10}):
+        figure = Figure(figsize=(11, 5.2), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        _axes(left, "drift on old answers: KL(base ‖ trained), nats per token", log=True)
+        _axes(right, "retention: mean accuracy over the public suites, %")
+        left.set_ylabel("recall of new facts in unseen wordings, %")
+        for name, run in shown.items():
+            control = run.method.family == "control"
+            style = {"color": colours.get(name, GREY if control else PALE), "linestyle": "--" if control else "-",
+                     "linewidth": 2.4 if name == ours else 1.2, "zorder": 5 if name in colours else 2}  # fmt: skip
+            for axes, x in (
+                (left, lambda cell: cell.drift["old"].kl),
+                (right, lambda cell: 100 * cell.retention_mean()),
+            ):
+                _curve(axes, run, x, style, run.method.label if name in colours else None)
+        base, _ = panel.base()
+        right.axvline(100 * base, color=INK, linestyle=":", linewidth=1.2)
+        right.annotate("base model", (100 * base, 0), xytext=(-4, 4), textcoords="offset points", ha="right", color=INK)
+        left.legend(frameon=False, loc="lower right")
+        out = BytesIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": "real"})
+    return out.getvalue()
+
+
+def _recall(run: Run) -> float:
+    return run.estimate(recalled).value
+
+
+def _axes(axes: Axes, label: str, log: bool = False) -> None:
+    axes.set_xlabel(label)
+    axes.grid(color=GRID)
+    axes.spines[["top", "right"]].set_visible(False)
+    if log:
+        axes.set_xscale("log")
+        axes.invert_xaxis()  # better is right, as in the other picture
+
+
+def _curve(axes: Axes, run: Run, x: Any, style: dict[str, Any], label: str | None) -> None:
+    def point(cells: Sequence[Cell]) -> tuple[float, Estimate]:
+        return mean(map(x, cells)), estimate(cells, recalled)
+
+    points = [point(cells) for cells in run.cells.values()]
+    axes.plot([at for at, _ in points], [100 * recall.value for _, recall in points], marker=".", **style)
+    at, recall = point(run.chosen)
+    colour, layer = style["color"], style["zorder"]
+    axes.vlines(at, 100 * recall.low, 100 * recall.high, color=colour, linewidth=0.9, zorder=layer)
+    marker = "D" if run.method.regenerated else "o"
+    axes.plot([at], [100 * recall.value], marker, color=colour, markersize=7, zorder=layer + 5, label=label)
