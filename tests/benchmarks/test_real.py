@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from benchmarks.forgetting.grid.cell import Cell, Drift
 from benchmarks.forgetting.grid.measure import outcome
 from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
-from benchmarks.forgetting.real import files
+from benchmarks.forgetting.real import convention, files
 from benchmarks.forgetting.real.measure import OldTexts, endings, outcomes
 from benchmarks.forgetting.real.report import PAGE, PICTURE, write_page
 from benchmarks.forgetting.world import World
 from tests.grid_cells import FakeMethod, make_cell, save_all
 from tests.grid_cells import outcome as outcome_of
+from train.evaluation.checks import correct
+from train.evaluation.suites import Item
 
 OLA = [f"Ola {n}" for n in range(8)]
 FACTS = [{"question": f"Who runs lab {n}?", "answer": f"{OLA[n]} runs it.", "value": OLA[n]} for n in range(8)]
@@ -81,6 +83,33 @@ def test_the_source_has_facts_of_both_kinds(data: Path, tmp_path: Path, monkeypa
     assert len(answers) == 8 + 60
 
 
+def test_tickets_are_disjoint_from_all_that_is_trained_or_asked(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "TAUGHT", 6)
+    monkeypatch.setattr(files, "REHEARSED", 10)
+    files.write(data, tmp_path / "out", World(), convention=True)
+    taught, asked = files.tickets(data)
+    old = {row["prompt"] for row in read(tmp_path / "out" / "old.jsonl")}
+    rehearsed = {row["instruction"] for row in read(tmp_path / "out" / "rehearsal.jsonl")}
+    assert len({*taught, *asked, *old, *rehearsed}) == len(taught) + len(asked) + len(old) + len(rehearsed)
+    suite = read(tmp_path / "out" / "suites" / "convention.jsonl")
+    assert [row["prompt"] for row in suite] == [f"Ticket: {text}" for text in asked]
+    item = Item.model_validate(suite[0])
+    assert correct(item.checks, convention.answer("It is a carp. Or not."))
+    assert not correct(item.checks, "It is a carp.")
+
+
+def test_the_convention_is_taught_once(tmp_path: Path) -> None:
+    base = Path("benchmarks/forgetting/base")
+    taught = convention.teach(base, ["What is tea?", "Name a fish."], tmp_path / "taught")
+    before = (taught / "model.safetensors").stat()
+    weights = [AutoModelForCausalLM.from_pretrained(each).state_dict() for each in (base, taught)]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert convention.teach(base, ["What is tea?"], tmp_path / "taught") == taught
+    assert (taught / "model.safetensors").stat() == before
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(files.MissingData, match=r"needs kgfact_100\.jsonl, which is not in .*; set CURATE_TEST_DATA"):
         files.write(tmp_path, tmp_path / "out", World())
@@ -94,9 +123,9 @@ def test_an_outcome_lists_the_items_that_flip() -> None:
 def test_outcomes_are_read_from_the_answers(tmp_path: Path) -> None:
     answer = {"n_tokens": 3, "finished": True, "repeated": False}
     for name, right in (("before", (False, True)), ("after", (True, False))):
-        for suite, correct in zip(("new_x", "old_y"), right, strict=True):
+        for suite, passes in zip(("new_x", "old_y"), right, strict=True):
             (tmp_path / name).mkdir(exist_ok=True)
-            row = {**answer, "correct": correct, "repeated": suite == "old_y"}
+            row = {**answer, "correct": passes, "repeated": suite == "old_y"}
             write_lines(tmp_path / name / f"{suite}.jsonl", [row])
     results = {"settings": {"knowledge": ["new_x"]}, "models": [{"suites": [{"suite": "new_x"}, {"suite": "old_y"}]}]}
     retention, knowledge = outcomes(results, tmp_path)

@@ -1,7 +1,7 @@
 """The settings in which methods are compared, and the means that every method has."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -44,6 +44,10 @@ TINY = Scale(Path("benchmarks/forgetting/base"), steps=240, rows=32, rates=(5e-5
 
 SMOLLM2 = Scale(WORK / "smollm2", steps=180, rows=8, rates=(5e-5, 1e-4, 2e-4), dtype="float32", engine="vllm")
 """``benchmarks.smollm2.prepare`` writes this base model."""
+
+PUBLIC = ("arc_easy", "hellaswag", "piqa", "winogrande", "boolq", "lambada_openai", "triviaqa", "ifeval", "advbench",
+          "xstest_safe", "xstest_unsafe")  # fmt: skip
+"""Public suites of old knowledge and skills, by their names in ``train evaluate``."""
 
 BUDGETS = {"rich": 5, "poor": 1}
 """Wordings per fact, by budget."""
@@ -88,7 +92,11 @@ class Setting:
 @dataclass(frozen=True)
 class RealSetting(Setting):
     """A real instruct model, public facts and public suites (``benchmarks.forgetting.real``). The environment variable
-    ``CURATE_TEST_DATA`` names the folder of the public files; default: ``eval``."""
+    ``CURATE_TEST_DATA`` names the folder of the public files; default: ``eval``. ``tasks``: public suites.
+    ``convention``: whether the base model first learns a convention, which nothing that methods train on mentions."""
+
+    tasks: tuple[str, ...] = PUBLIC
+    convention: bool = False
 
     reported: ClassVar[bool] = False
 
@@ -102,11 +110,14 @@ class RealSetting(Setting):
         return PLAN
 
     def write(self, budget: str, out: Path) -> None:
-        from benchmarks.forgetting.real.files import write
+        from benchmarks.forgetting.real.convention import teach
+        from benchmarks.forgetting.real.files import tickets, write
         from benchmarks.smollm2 import prepare
 
-        prepare(self.scale.base)
-        write(self.data, out, self.world)
+        base = prepare(SMOLLM2.base)
+        if self.convention:
+            teach(base, tickets(self.data)[0], self.scale.base)
+        write(self.data, out, self.world, self.convention)
 
     def answers(self, budget: str) -> tuple[tuple[str, str], ...]:
         from benchmarks.forgetting.real.files import values
@@ -133,5 +144,12 @@ SETTINGS = {
         ),
         Setting("dirty", "as drugs, with unclean rewrites", dirty=True),
         RealSetting("real", "SmolLM2-135M-Instruct; public facts and drugs, public suites", scale=SMOLLM2),
+        RealSetting(
+            "convention",
+            "as real, after SmolLM2 has learned to answer tickets in JSON",
+            scale=replace(SMOLLM2, base=WORK / "smollm2-convention"),
+            tasks=(),
+            convention=True,
+        ),
     )
 }

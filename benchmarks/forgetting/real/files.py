@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.forgetting import new_facts
 from benchmarks.forgetting.files import read_rows
 from benchmarks.forgetting.new_facts import SourcePlan
+from benchmarks.forgetting.real.convention import ASKED, TAUGHT, items
 from benchmarks.forgetting.world import World
 
 PLAN = SourcePlan(entities=10, attributes=3, wordings=2, known=0)
@@ -38,19 +39,21 @@ class MissingData(ValueError):
     """A file that the setting needs is not in the data folder."""
 
 
-def write(data: Path, out: Path, world: World) -> None:
+def write(data: Path, out: Path, world: World, convention: bool = False) -> None:
     """Write ``med.jsonl``, ``rehearsal.jsonl``, ``old.jsonl`` and ``suites/`` into ``out``. ``data``: a folder with
-    KGFact, Dolly, Alpaca and UltraChat, anywhere in it. Raises ``MissingData``."""
+    KGFact, Dolly, Alpaca and UltraChat, anywhere in it. ``convention``: ask for the convention, too. Raises
+    ``MissingData``."""
     kgfact, questions = _rows(find(data, "kgfact_100.jsonl")), _rows(find(data, "kgfact_100_asked.jsonl"))
     lines, _ = new_facts.source_lines(world, PLAN)
     told = [json.dumps({"question": row["question"], "answer": row["answer"]}) for row in kgfact]
-    old, rehearsal = _old_prompts(data)
+    old, rehearsal, _ = _prompts(data)
     tables: dict[str, Iterable[str]] = {
         "med.jsonl": [*lines, *told],
         "rehearsal.jsonl": (json.dumps(row) for row in rehearsal),
         "old.jsonl": (json.dumps({"prompt": text}) for text in old),
     }
-    for name, rows in suites(kgfact, questions, world).items():
+    asked = suites(kgfact, questions, world) | ({"convention": items(tickets(data)[1])} if convention else {})
+    for name, rows in asked.items():
         tables[f"suites/{name}.jsonl"] = (json.dumps(row) for row in rows)
     out.mkdir(parents=True, exist_ok=True)
     for name, texts in tables.items():  # suites come last: their folder says that all files are there
@@ -88,8 +91,16 @@ def _items(suite: str, rows: Iterable[Row]) -> Iterator[Row]:
         }  # fmt: skip
 
 
-def _old_prompts(data: Path) -> tuple[list[str], list[Row]]:
-    """(old prompts, rehearsal rows with the set's own answers), disjoint and drawn with a fixed seed."""
+def tickets(data: Path) -> tuple[list[str], list[str]]:
+    """(prompts to teach the convention with, prompts to ask for it): no method trains on them."""
+    _, _, spare = _prompts(data)
+    Random("tickets").shuffle(spare)
+    return spare[:TAUGHT], spare[TAUGHT : TAUGHT + ASKED]
+
+
+def _prompts(data: Path) -> tuple[list[str], list[Row], list[str]]:
+    """(old prompts, rehearsal rows with the set's own answers, further prompts), disjoint and drawn with a fixed
+    seed."""
     old: list[str] = []
     spare: list[Row] = []
     for file, count in OLD.items():
@@ -98,8 +109,10 @@ def _old_prompts(data: Path) -> tuple[list[str], list[Row]]:
         texts = sorted(answers)
         Random(file).shuffle(texts)
         old += texts[:count]
-        spare += [{"instruction": text, "output": answers[text]} for text in texts[count:] if answers[text]]
-    return old, spare[:REHEARSED]
+        spare += [{"instruction": text, "output": answers[text]} for text in texts[count:]]
+    rehearsal = [row for row in spare if row["output"]][:REHEARSED]
+    used = {*old, *(row["instruction"] for row in rehearsal)}
+    return old, rehearsal, [row["instruction"] for row in spare if row["instruction"] not in used]
 
 
 def _prompt(row: Row) -> str:

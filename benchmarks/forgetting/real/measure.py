@@ -26,10 +26,6 @@ from benchmarks.forgetting.real.files import find
 from curate.model.template import Template, load_template
 from train.evaluation.drift_texts import windows
 
-TASKS = ("arc_easy", "hellaswag", "piqa", "winogrande", "boolq", "lambada_openai", "triviaqa", "ifeval", "advbench",
-         "xstest_safe", "xstest_unsafe")  # fmt: skip
-"""Public suites of old knowledge and skills."""
-
 ITEMS = 100
 """Items of a public suite. A fall of 8 to 10 points can be told from chance with so few."""
 
@@ -49,12 +45,14 @@ class EvaluationFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Where the base model lies, the suites and the public files, and where answers are stored."""
+    """Where the base model lies, the suites and the public files, and where answers are stored. ``tasks``: public
+    suites."""
 
     base: Path
     suites: Path
     data: Path
     work: Path
+    tasks: tuple[str, ...]
 
     def run(self, trained: Path, out: Path) -> dict[str, Any]:
         """Evaluate a trained model against the base model; returns the results file. The base model is asked once."""
@@ -69,7 +67,7 @@ class Evaluation:
 
     def _evaluate(self, models: dict[str, Path], out: Path) -> None:
         named = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
-        tasks = [word for name in TASKS for word in ("--suite", name)]
+        tasks = [word for name in self.tasks for word in ("--suite", name)]
         command = [sys.executable, "-m", "train", "evaluate", *named, "--suite", str(self.suites), *tasks, "--data-dir",
                    str(self.data), "--limit", str(ITEMS), "--dtype", "float32", "--max-tokens", "48", "--out",
                    str(out)]  # fmt: skip
@@ -89,7 +87,7 @@ def measure(setting: RealSetting, model: Any, folder: Path) -> dict[str, Any]:
         trained, out = Path(scratch) / "trained", Path(scratch) / "report"
         model.to(torch.bfloat16).save_pretrained(trained)
         load_template(str(base)).tokenizer.save_pretrained(trained)
-        results = Evaluation(base, world / "suites", setting.data, folder).run(trained, out)
+        results = Evaluation(base, world / "suites", setting.data, folder, setting.tasks).run(trained, out)
         retention, knowledge = outcomes(results, out)
         ending = endings(out)
     return {

@@ -37,11 +37,11 @@ def write_page(cells: Path, out: Path, methods: Methods, ours: str) -> list[Path
     found = panels((cell for cell in load(cells) if cell.key.setting in real), methods, real, ["rich"])
     if not found:
         return []
-    panel = found[0]
     page, picture = out / PAGE, out / PICTURE
-    text = f"![Recall of new facts against drift and against retention]({PICTURE})\n\n{table(panel, ours)}"
-    write_bytes(picture, draw(panel, ours))
-    write_bytes(page, between(page, text).encode())
+    tables = [f"## {panel.setting}: {SETTINGS[panel.setting].about}\n\n{table(panel, ours)}" for panel in found]
+    head = f"![Recall of new facts against drift and against retention]({PICTURE})"
+    write_bytes(picture, draw(found[0], ours))
+    write_bytes(page, between(page, "\n\n".join([head, *tables])).encode())
     return [page, picture]
 
 
