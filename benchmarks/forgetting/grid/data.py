@@ -31,7 +31,10 @@ from curate.store.stage import Stage
 GENERAL = "general"
 """Name of the world's own rehearsal set."""
 
-VERSION = 7
+NEW = "med"
+"""Name of the source of new facts, the stem of its file."""
+
+VERSION = 8
 """Raise it when a change of code gives a recipe other rows. Finished folders are found by this number, the recipe and
 the base model."""
 
@@ -129,7 +132,7 @@ class Place:
 
     def _build(self, recipe: Recipe) -> BuildConfig:
         return BuildConfig.model_validate({
-            **ENGINE, **self._base(recipe), "source": str(self.world_files() / "med.jsonl"),
+            **ENGINE, **self._base(recipe), "source": str(self.world_files() / f"{NEW}.jsonl"),
             "out": self.folder / "builds", "workspace": False, "wordings": recipe.wordings,
             "mode": "source" if recipe.text == "source" else "rewrite",
             "mask": recipe.mask if recipe.mask in REGISTRY else "key",

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class Loss:
     distil: bool = False
     distil_weight: float = 1.0
     balance: bool = False
+    source_weights: dict[str, float] = field(default_factory=dict)
 
 
 COMPILED = 8

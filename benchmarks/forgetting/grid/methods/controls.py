@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import get_cosine_schedule_with_warmup
 
 from benchmarks.forgetting.batches import encode_conversation
-from benchmarks.forgetting.grid.data import Place
+from benchmarks.forgetting.grid.data import NEW, Place
 from benchmarks.forgetting.grid.exam import template
 from benchmarks.forgetting.grid.lab import Lab, method
 from benchmarks.forgetting.grid.methods.ours import FULL, REHEARSED
@@ -47,6 +47,18 @@ def mask_inverted(lab: Lab) -> Trained:
 def mask_oracle(lab: Lab) -> Trained:
     """The words of the value, which the generator of the world knows."""
     return lab.train(ORACLE, FULL)
+
+
+@method("padding", "ours, padding for rehearsal", recipe=REHEARSED, family="control")
+def padding(lab: Lab) -> Trained:
+    """The rows of rehearsal weigh nothing: what the same new rows and steps do without rehearsal."""
+    return lab.train(REHEARSED, replace(FULL, source_weights=dict.fromkeys(REHEARSED.rehearsal, 0.0)))
+
+
+@method("held", "anchors and rehearsal alone", recipe=REHEARSED, family="control")
+def held(lab: Lab) -> Trained:
+    """The labels weigh nothing: what is left of the base model where nothing is learned and all else is trained."""
+    return lab.train(REHEARSED, replace(FULL, source_weights={NEW: 0.0}))
 
 
 @method("joint", "joint training, all original data at hand", recipe=SOURCE, family="control")
