@@ -36,9 +36,10 @@ variant("general", "rehearsal: a set", replace(REHEARSED, rehearsal=(GENERAL,)))
 variant("general-splice", "rehearsal: a set, splice", replace(REHEARSED, rehearsal=(GENERAL, "splice")))
 variant("general-neighbours", "rehearsal: a set, neighbours", replace(REHEARSED, rehearsal=(GENERAL, "neighbours")))
 variant("splice-neighbours", "rehearsal: splice, neighbours", replace(REHEARSED, rehearsal=("splice", "neighbours")))
-variant("neighbours-self", "rehearsal: neighbours, self", replace(REHEARSED, rehearsal=("neighbours", "self")))
-variant("neighbours-self-light", "rehearsal: neighbours, self; KL anchor 1, distillation 3",
-        replace(REHEARSED, rehearsal=("neighbours", "self")), replace(FULL, anchor_weight=1, distil_weight=3))  # fmt: skip
+BOTH = replace(REHEARSED, rehearsal=("neighbours", "self"))
+variant("neighbours-self", "rehearsal: neighbours, self", BOTH)
+variant("neighbours-self-light", "rehearsal: neighbours, self; KL anchor 1, distillation 3", BOTH,
+        replace(FULL, anchor_weight=1, distil_weight=3))  # fmt: skip
 variant("splice-self", "rehearsal: splice, self", replace(REHEARSED, rehearsal=("splice", "self")))
 variant("everything", "rehearsal: a set, splice, neighbours, self, guard",
         replace(REHEARSED, rehearsal=(GENERAL, "splice", "neighbours", "self"), guard=True))  # fmt: skip
