@@ -83,6 +83,20 @@ def test_the_source_has_facts_of_both_kinds(data: Path, tmp_path: Path, monkeypa
     assert len(answers) == 8 + 60
 
 
+def test_the_shortest_passages_are_told_and_asked(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PASSAGES", 2)
+    texts = [{"id": n, "title": "t", "text": "word " * (9 - n)} for n in range(4)]
+    asked = [{"passage": n % 4, "question": f"Which {n}?", "answer": str(n)} for n in range(16)]
+    write_lines(data / "squad_passages_200.jsonl", texts)
+    write_lines(data / "squad_passages_200_asked.jsonl", asked)
+    files.write_passages(data, tmp_path / "out")
+    assert read(tmp_path / "out" / "med.jsonl") == [{"text": texts[n]["text"]} for n in (3, 2)]
+    suites = {path.stem: read(path) for path in (tmp_path / "out" / "suites").glob("*.jsonl")}
+    assert {name: [row["expected"] for row in rows] for name, rows in suites.items()} == {
+        "new_tuning": ["2", "10"], "new_unseen": ["3", "6", "7", "11", "14", "15"],
+    }  # fmt: skip
+
+
 def test_tickets_are_disjoint_from_all_that_is_trained_or_asked(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,12 +12,12 @@ from benchmarks.forgetting.grid.dirt import Dirt
 from benchmarks.forgetting.grid.marks import Remark
 from benchmarks.forgetting.grid.mixed import Mixed
 from benchmarks.forgetting.grid.settings import Setting
+from curate.commands.build.build import ingest
 from curate.commands.build.settings import BuildConfig
 from curate.commands.build.stages import FitsContext, stages
 from curate.commands.mix.mix import mix
 from curate.commands.mix.settings import MixConfig
 from curate.commands.progress import Progress
-from curate.ingest.load import load_source
 from curate.mask.policies import REGISTRY
 from curate.model.engine import EngineConfig
 from curate.model.folder import model_hash
@@ -120,7 +120,7 @@ class Place:
         config = self._build(recipe)
         base, prompt_texts = config.base(), load_prompts(None)
         fits = FitsContext(base, prompt_texts[config.prompt_text], config.max_tokens)
-        folder = load_source(config.input(), config.out, config.shard_rows, 1.0, fits, fits.identity(), progress)
+        folder = ingest(config, base, prompt_texts, fits, progress)
         for stage in self._stages(recipe, stages(config, base, prompt_texts, folder)):
             folder = run_stage(stage, folder, config.out, 1.0, progress)
         return folder
@@ -133,7 +133,7 @@ class Place:
     def _build(self, recipe: Recipe) -> BuildConfig:
         return BuildConfig.model_validate({
             **ENGINE, **self._base(recipe), "source": str(self.world_files() / f"{NEW}.jsonl"),
-            "out": self.folder / "builds", "workspace": False, "wordings": recipe.wordings,
+            "kind": self.setting.kind, "out": self.folder / "builds", "workspace": False, "wordings": recipe.wordings,
             "mode": "source" if recipe.text == "source" else "rewrite",
             "mask": recipe.mask if recipe.mask in REGISTRY else "key",
         })  # fmt: skip

@@ -65,6 +65,9 @@ class Setting:
     dirty: bool = False
     scale: Scale = TINY
 
+    kind: ClassVar[Literal["qa", "text"]] = "qa"
+    """Whether the source has questions and answers, or documents (``curate build --kind``)."""
+
     reported: ClassVar[bool] = True
     """Whether the report compares this setting's cells."""
 
@@ -130,6 +133,24 @@ class RealSetting(Setting):
         return measure(self, model, folder)
 
 
+@dataclass(frozen=True)
+class PassageSetting(RealSetting):
+    """As ``RealSetting``, but the source is plain text: passages of SQuAD, of which the base model makes questions and
+    answers; SQuAD's own questions ask for what was learned."""
+
+    kind: ClassVar[Literal["qa", "text"]] = "text"
+
+    def write(self, budget: str, out: Path) -> None:
+        from benchmarks.forgetting.real.files import write_passages
+        from benchmarks.smollm2 import prepare
+
+        prepare(self.scale.base)
+        write_passages(self.data, out)
+
+    def answers(self, budget: str) -> tuple[tuple[str, str], ...]:
+        raise ValueError(f"the setting {self.name} does not know the values of the questions that the model writes")
+
+
 MAIN = "drugs"
 SETTINGS = {
     setting.name: setting
@@ -150,6 +171,9 @@ SETTINGS = {
             scale=replace(SMOLLM2, base=WORK / "smollm2-convention"),
             tasks=(),
             convention=True,
+        ),
+        PassageSetting(
+            "passages", "SmolLM2-135M-Instruct; 50 passages of SQuAD as plain text", scale=SMOLLM2, tasks=()
         ),
     )
 }

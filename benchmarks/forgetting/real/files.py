@@ -26,6 +26,9 @@ TUNING = 4
 OLD = {"dolly_15k.jsonl": 80, "alpaca_5000.json": 80, "ultrachat_1000.jsonl": 40}
 """Old prompts by file. No method trains on them; the base model's own answers to them are compared."""
 
+PASSAGES = 50
+"""Passages of SQuAD, the shortest ones."""
+
 REHEARSED = 1000
 """Prompts of Dolly for the methods that rehearse a set. None of them is an old prompt."""
 
@@ -47,12 +50,30 @@ def write(data: Path, out: Path, world: World, convention: bool = False) -> None
     lines, _ = new_facts.source_lines(world, PLAN)
     told = [json.dumps({"question": row["question"], "answer": row["answer"]}) for row in kgfact]
     old, rehearsal, _ = _prompts(data)
+    asked = suites(kgfact, questions, world) | ({"convention": items(tickets(data)[1])} if convention else {})
+    _write(out, [*lines, *told], rehearsal, old, asked)
+
+
+def write_passages(data: Path, out: Path) -> None:
+    """As ``write``, with the shortest passages of SQuAD as the source, and SQuAD's questions about them as suites."""
+    passages = sorted(_rows(find(data, "squad_passages_200.jsonl")), key=lambda row: len(row["text"]))[:PASSAGES]
+    told = {row["id"] for row in passages}
+    asked = [row for row in _rows(find(data, "squad_passages_200_asked.jsonl")) if row["passage"] in told]
+    items = [{"question": row["question"], "value": row["answer"]} for row in asked]
+    tuning, unseen = items[::TUNING], [item for i, item in enumerate(items) if i % TUNING]
+    old, rehearsal, _ = _prompts(data)
+    _write(
+        out, [json.dumps({"text": row["text"]}) for row in passages], rehearsal, old,
+        {"new_tuning": list(_items("new_tuning", tuning)), "new_unseen": list(_items("new_unseen", unseen))},
+    )  # fmt: skip
+
+
+def _write(out: Path, source: list[str], rehearsal: list[Row], old: list[str], asked: dict[str, list[Row]]) -> None:
     tables: dict[str, Iterable[str]] = {
-        "med.jsonl": [*lines, *told],
+        "med.jsonl": source,
         "rehearsal.jsonl": (json.dumps(row) for row in rehearsal),
         "old.jsonl": (json.dumps({"prompt": text}) for text in old),
     }
-    asked = suites(kgfact, questions, world) | ({"convention": items(tickets(data)[1])} if convention else {})
     for name, rows in asked.items():
         tables[f"suites/{name}.jsonl"] = (json.dumps(row) for row in rows)
     out.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,12 @@ from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
 from curate.store.disk import write_bytes
 
 PAGE, PICTURE = "REAL.md", "real.svg"
-SUITES = {"KGFact": "new_unseen", "drugs": "new_drugs", "two hops": "new_hops", "trained wording": "new_trained"}
+SUITES = {
+    "KGFact or SQuAD": "new_unseen",
+    "drugs": "new_drugs",
+    "two hops": "new_hops",
+    "trained wording": "new_trained",
+}
 """Columns of right answers, and their suites."""
 
 NAMED = 6
@@ -47,7 +52,7 @@ def write_page(cells: Path, out: Path, methods: Methods, ours: str) -> list[Path
 
 def recalled(cell: Cell) -> Shares:
     """All questions in wordings that no method trains on: KGFact's paraphrases and the drugs."""
-    asked = [cell.knowledge[name] for name in ("new_unseen", "new_drugs")]
+    asked = [cell.knowledge[name] for name in ("new_unseen", "new_drugs") if name in cell.knowledge]
     return [(sum(outcome.after for outcome in asked), sum(outcome.items for outcome in asked))]
 
 
@@ -79,6 +84,8 @@ def _right(head: str, suite: str) -> Column:
     """Right answers after training, of all."""
 
     def counts(run: Run) -> str:
+        if suite not in run.chosen[0].knowledge:
+            return NOTHING
         right = mean(cell.knowledge[suite].after for cell in run.chosen)
         return f"{right:.0f} of {run.chosen[0].knowledge[suite].items}"
 
