@@ -14,9 +14,6 @@ from benchmarks.forgetting.grid.run import run_all, run_cell, summary
 from benchmarks.forgetting.grid.settings import BUDGETS, SETTINGS
 from train.evaluation.compare import mcnemar
 
-MINUTES = 1.3
-"""Minutes of one cell on one core of 2.5 GHz, for the estimate."""
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -67,7 +64,7 @@ def _run_missing(
     """Run the cells of these keys that are not stored yet. Returns all cells that are stored afterwards."""
     done = {cell.key for cell in stored}
     missing = [key for key in keys if key not in done]
-    minutes = MINUTES * len(missing) / processes
+    minutes = sum(SETTINGS[key.setting].scale.minutes for key in missing) / processes
     print(f"{len(missing)} cells to run, {processes} at a time: about {minutes:.0f} minutes", flush=True)
     if dry_run:
         print("\n".join(str(key.path(Path())) for key in missing))

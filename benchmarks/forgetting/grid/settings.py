@@ -20,7 +20,7 @@ class Scale:
 
     ``steps``, ``rows``: optimiser steps, and rows of a step. ``rates``: peak learning rates of the grid. ``dtype``: of
     the arithmetic of training. ``engine``: of builds and mixes. ``max_repeat``: most copies of a
-    row.
+    row. ``minutes``: of one cell on one core of 2.5 GHz, for estimates.
     """
 
     base: Path
@@ -30,6 +30,7 @@ class Scale:
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     engine: Literal["transformers", "vllm"] = "transformers"
     max_repeat: int = 24
+    minutes: float = 1.3
 
     @property
     def size(self) -> int:
@@ -42,7 +43,9 @@ REHEARSAL_PROMPTS = 3000
 
 TINY = Scale(Path("benchmarks/forgetting/base"), steps=240, rows=32, rates=(5e-5, 1e-4, 2e-4, 4e-4, 8e-4))
 
-SMOLLM2 = Scale(WORK / "smollm2", steps=180, rows=8, rates=(5e-5, 1e-4, 2e-4), dtype="float32", engine="vllm")
+SMOLLM2 = Scale(
+    WORK / "smollm2", steps=180, rows=8, rates=(5e-5, 1e-4, 2e-4), dtype="float32", engine="vllm", minutes=35
+)  # fmt: skip
 """``benchmarks.smollm2.prepare`` writes this base model."""
 
 PUBLIC = ("arc_easy", "hellaswag", "piqa", "winogrande", "boolq", "lambada_openai", "triviaqa", "ifeval", "advbench",
