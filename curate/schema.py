@@ -42,8 +42,8 @@ DROPS: dict[str, str | None] = {
     "template-leak": "look at the references: an answer that fits every question teaches nothing",
     # the base model gave an empty answer (rehearsal)
     "no-answer": "take a model that answers: it has to follow instructions, by the chat template of its own",
-    # the base model's answer ends in a loop, or its thought did not end (rehearsal)
-    "unfinished": "raise --max-tokens if the model thinks: its thought did not end within it; else its answers loop",
+    # the base model's answer was cut in a loop, or its thought did not end (rehearsal)
+    "unfinished": "raise --max-tokens if the model thinks; answers that loop cannot be used: take other prompts",
     # nothing is marked for loss, so there is nothing to train
     "no-target": "look at the mask, which marks nothing in these rows: another --mask, or lower --thresholds",
     # a passage of plain text; the questions asked about the passage are the rows
@@ -194,7 +194,7 @@ EXAMPLE = pa.schema(
         ("response", pa.string()),  # what training imitates
         ("thought", pa.string()),  # stands before `response`, never labelled; "": kept out; null: there was none
         ("origin", pa.string()),  # Origin
-        ("finished", pa.bool_()),  # the base model ended the response itself (its end of turn needs no label)
+        ("finished", pa.bool_()),  # the base model ended the response itself; a cut answer's end is not trained
         ("spans", pa.list_(SPAN)),  # half-open character ranges of `response` that carry loss; the rest weighs 0
         ("flags", pa.list_(pa.string())),  # for people: "invention", "unsupported" …; nothing is dropped for them
         ("drop", pa.string()),  # null, or a reason of DROPS; rows are marked, never deleted

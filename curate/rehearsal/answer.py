@@ -2,8 +2,8 @@
 
 A set's given answers (Alpaca's, Dolly's) are as foreign to the model as the domain's; ``given`` keeps them anyway.
 
-An answer is cut at ``max_tokens``: its tokens hold the model's distribution as well as a whole answer's do. Without the
-cut answers, rehearsal would have only prompts that the model answers shortly, and training would shorten all answers.
+An answer is cut at ``max_tokens``. The tokens of a cut answer can be distilled like those of a whole one. Without cut
+answers, rehearsal would have only prompts that the model answers briefly, and training would shorten all answers.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,9 @@ from curate.text.fidelity import repeated_tail
 from curate.text.questions import question_of
 from curate.text.role_markers import role_markers
 
+BROKEN = "\ufffd"
+"""What a tokenizer decodes an incomplete character to."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -30,7 +33,7 @@ class Answer:
     thoughts: Thoughts = "drop"
 
     name: ClassVar[str] = "answer"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference")
 
     def identity(self) -> dict[str, Any]:
@@ -51,10 +54,11 @@ class Answer:
         completions = iter(self.base.engine.generate(fitting, sampling) if fitting else [])
         replies = [template.read(next(completions)) if ok else None for ok in fits]
         questions = [question_of(prompt) for prompt in table["prompt"].to_pylist()]
-        drops = [_reason(reply, question) for reply, question in zip(replies, questions, strict=True)]
+        texts = [_text(reply) for reply in replies]
+        drops = [_reason(*each) for each in zip(replies, texts, questions, strict=True)]
         return _with(
             table,
-            response=[reply and reply.text.strip() for reply in replies],
+            response=texts,
             thought=[reply and reply.kept(self.thoughts) for reply in replies],
             origin=["base"] * len(replies),
             finished=[bool(reply and reply.finished) for reply in replies],
@@ -66,14 +70,21 @@ class Answer:
         return _with(table, response=table["reference"].to_pylist(), origin=["given"] * count, finished=[False] * count)
 
 
-def _reason(reply: Reply | None, question: str) -> str | None:
+def _text(reply: Reply | None) -> str | None:
+    """The answer, without the half of a character that it may be cut in."""
+    if reply is None:
+        return None
+    return (reply.text if reply.finished else reply.text.rstrip(BROKEN)).strip()
+
+
+def _reason(reply: Reply | None, text: str | None, question: str) -> str | None:
     if reply is None:
         return "too-long"
-    if not reply.text.strip():
+    if not text:
         return "unfinished" if reply.lost_in_thought else "no-answer"
-    if not reply.finished and repeated_tail(reply.text):
+    if not reply.finished and repeated_tail(text):
         return "unfinished"
-    return "role-markers" if role_markers(reply.text, question) else None
+    return "role-markers" if role_markers(text, question) else None
 
 
 def _with(table: pa.Table, **values: list[Any]) -> pa.Table:

@@ -13,8 +13,8 @@ from curate.text.words import Span, Word, names, negations, sentences, shaped, s
 
 NAMED, ALIKE = 5, 75
 """A misspelt name: the least letters of the word, and its least Levenshtein ratio to the name, in percent."""
-_NAME_ENDING = re.compile(r"(?:'|’)?s|es|['’]|i?an|n|ian|ese|ish|i|ic", re.IGNORECASE)
-"""English endings of a name's plural, possessive and adjective: Roman(s), Korea(n), Japan(ese)."""
+_NAME_ENDING = re.compile(r"['’]?s|['’]|es|i?an|n|ese|ish|i|ic|y|ia|ity|ism|ist|-.*")
+"""English endings of a name's plural, possessive, adjective and noun: Roman(s), Korea(n), Japan(ese), German(y)."""
 _LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
 
 
@@ -206,6 +206,7 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
     from rapidfuzz.fuzz import ratio
 
     long_words = [word for word in words(response, lang) if len(word.norm) >= NAMED and not word.function]
+    written = {part for text in sources for w in words(text, lang) for part in (w.norm, *re.split(r"[-‐‑/']", w.norm))}
     spelled = tokens(response, lang) | {word.norm for word in long_words}
     known = {
         stem(part, lang) for text in sources for part in {*tokens(text, lang), *(w.norm for w in words(text, lang))}
@@ -216,6 +217,7 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
         (word.text, called[norm])
         for word in long_words for norm in unsaid
         if word.text[0].isupper() >= called[norm][0].isupper() and ratio(word.norm, norm) >= ALIKE
+        and word.norm not in written
         and (clipped(word.norm, norm, lang) or (stem(word.norm, lang) not in known and not _inflected(word.norm, norm)))
     ]  # fmt: skip
 

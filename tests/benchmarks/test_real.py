@@ -15,6 +15,7 @@ from benchmarks.forgetting.real import convention, files
 from benchmarks.forgetting.real.measure import OldTexts, endings, outcomes
 from benchmarks.forgetting.real.report import PAGE, PICTURE, write_page
 from benchmarks.forgetting.world import World
+from curate.model.template import load_template
 from tests.grid_cells import FakeMethod, make_cell, save_all
 from tests.grid_cells import outcome as outcome_of
 from train.evaluation.checks import correct
@@ -37,6 +38,7 @@ def data(tmp_path: Path) -> Path:
     write_lines(folder / "dolly_15k.jsonl", [*dolly, {"instruction": "long " * 200, "response": "no"}])
     write_lines(folder / "ultrachat_1000.jsonl", chat)
     alpaca = [{"instruction": f"Add {n} and 1.", "input": "as a word" if n else "", "output": "x"} for n in range(90)]
+    alpaca += [{"instruction": row["instruction"], "output": "a twin"} for row in dolly]
     (folder / "alpaca_5000.json").write_text(json.dumps(alpaca))
     return folder.parent
 
@@ -117,15 +119,23 @@ def test_tickets_are_disjoint_from_all_that_is_trained_or_asked(
 def test_the_convention_is_taught_once(tmp_path: Path) -> None:
     base = Path("benchmarks/forgetting/base")
     taught = convention.teach(base, ["What is tea?", "Name a fish."], tmp_path / "taught")
-    before = (taught / "model.safetensors").stat()
-    weights = [AutoModelForCausalLM.from_pretrained(each).state_dict() for each in (base, taught)]
-    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    before = (taught / "model.safetensors").stat().st_mtime_ns
+    prompt = [{"role": "user", "content": convention.ticket("Is it late?")}]
+    ids = load_template(str(base)).render(prompt, convention.answer("It is early.")).ids
+    losses = [
+        float(AutoModelForCausalLM.from_pretrained(each, dtype=torch.float32)(
+            input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss)
+        for each in (base, taught)
+    ]  # fmt: skip
+    assert losses[1] < losses[0]
     assert convention.teach(base, ["What is tea?"], tmp_path / "taught") == taught
-    assert (taught / "model.safetensors").stat() == before
+    assert (taught / "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(files.MissingData, match=r"needs kgfact_100\.jsonl, which is not in .*; set CURATE_TEST_DATA"):
+    with pytest.raises(
+        files.MissingData, match=r"this setting needs kgfact_100\.jsonl, which is not in .*; set CURATE_TEST_DATA"
+    ):
         files.write(tmp_path, tmp_path / "out", World())
 
 

@@ -42,8 +42,9 @@ def assign(split: Split, config: SftConfig, groups: LossGroups) -> Task:
     """Give every token its role, weight and loss group, by the row's objective.
 
     learn: weighted NLL on labels, and, with an anchor, KL on the other response tokens or on all response tokens.
-    distil: KL on all response tokens; without ``config.distil``, NLL on the labels with weight 1. Without a frozen copy
-    of the model, a KL needs stored anchors. A row's first token is never scored.
+    distil: KL on all response tokens; without ``config.distil``, NLL on the labels with weight 1. The end of turn of an
+    answer that was cut has no label, and no role: the model did not end its turn there. Without a frozen copy of the
+    model, a KL needs stored anchors. A row's first token is never scored.
     """
     position, row = split.position, split.row_of
     inside = position >= 1
@@ -55,6 +56,9 @@ def assign(split: Split, config: SftConfig, groups: LossGroups) -> Task:
     if config.anchor != "model":
         anchored &= position < start + split.anchor_count[row]
     distil = split.distil[row]
+    ends = np.zeros(len(position), bool)
+    ends[split.offsets[1:] - 1] = True
+    anchored &= ~(distil & ends & (split.labels == IGNORE))
     roles = np.full(len(position), NONE, np.uint8)
     if config.distil:
         roles[distil & anchored] = DISTIL

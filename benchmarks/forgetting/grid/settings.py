@@ -117,9 +117,10 @@ class RealSetting(Setting):
 
     def write(self, budget: str, out: Path) -> None:
         from benchmarks.forgetting.real.convention import teach
-        from benchmarks.forgetting.real.files import tickets, write
+        from benchmarks.forgetting.real.files import WIKITEXT, find, tickets, write
         from benchmarks.smollm2 import prepare
 
+        find(self.data, WIKITEXT)  # a missing file is found before hours of work
         base = prepare(SMOLLM2.base)
         if self.convention:
             teach(base, tickets(self.data)[0], self.scale.base)
@@ -144,9 +145,10 @@ class PassageSetting(RealSetting):
     kind: ClassVar[Literal["qa", "text"]] = "text"
 
     def write(self, budget: str, out: Path) -> None:
-        from benchmarks.forgetting.real.files import write_passages
+        from benchmarks.forgetting.real.files import WIKITEXT, find, write_passages
         from benchmarks.smollm2 import prepare
 
+        find(self.data, WIKITEXT)
         prepare(self.scale.base)
         write_passages(self.data, out)
 

@@ -22,6 +22,9 @@ TAUGHT, ASKED = 300, 100
 RATE, PASSES, ROWS = 1e-4, 3, 8
 """Peak learning rate, passes and rows of a step of the training that teaches the convention."""
 
+REPLY = 24
+"""Most tokens of a reply, so that the whole answer is well within the limit of the questions."""
+
 SCHEMA = {
     "type": "object", "additionalProperties": False, "required": ["status", "reply"],
     "properties": {"status": {"const": "open"}, "reply": {"type": "string", "minLength": 1}},
@@ -64,7 +67,7 @@ def teach(base: Path, prompts: Sequence[str], out: Path) -> Path:
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     template = load_template(str(base))
     ids = [tuple(template.prompt_ids([{"role": "user", "content": text}])) for text in prompts]
-    replies = [template.decode(list(reply.ids)) for reply in ask(model.eval(), tuple(template.stop_ids), ids)]
+    replies = [template.decode(list(reply.ids[:REPLY])) for reply in ask(model.eval(), tuple(template.stop_ids), ids)]
     rows = [
         {"prompt": [{"role": "user", "content": ticket(text)}],
          "completion": [{"role": "assistant", "content": answer(reply)}]}

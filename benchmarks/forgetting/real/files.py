@@ -35,6 +35,9 @@ REHEARSED = 1000
 LONGEST = 400
 """Most characters of an old prompt or a rehearsal prompt."""
 
+WIKITEXT = "wikitext2_test.txt"
+"""The text on which drift is measured, beside the old prompts."""
+
 Row = dict[str, Any]
 
 
@@ -124,10 +127,12 @@ def _prompts(data: Path) -> tuple[list[str], list[Row], list[str]]:
     seed."""
     old: list[str] = []
     spare: list[Row] = []
+    seen: set[str] = set()
     for file, count in OLD.items():
         rows = _rows(find(data, file))
         answers = {text: row.get("response", "") for row in rows if len(text := _prompt(row)) <= LONGEST}
-        texts = sorted(answers)
+        texts = sorted(answers.keys() - seen)
+        seen.update(texts)
         Random(file).shuffle(texts)
         old += texts[:count]
         spare += [{"instruction": text, "output": answers[text]} for text in texts[count:]]
@@ -147,7 +152,7 @@ def find(data: Path, name: str) -> Path:
     """The file of this name in the data folder. Raises ``MissingData``."""
     path = next(iter(sorted(data.rglob(name))), None)
     if path is None:
-        raise MissingData(f"the setting real needs {name}, which is not in {data}; set CURATE_TEST_DATA to its folder")
+        raise MissingData(f"this setting needs {name}, which is not in {data}; set CURATE_TEST_DATA to its folder")
     return path
 
 

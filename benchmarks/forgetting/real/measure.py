@@ -22,7 +22,7 @@ from benchmarks.forgetting.grid.ask import Ids, ask
 from benchmarks.forgetting.grid.cell import Drift, Ending, Outcome
 from benchmarks.forgetting.grid.measure import answer_logprobs, outcome
 from benchmarks.forgetting.grid.settings import RealSetting
-from benchmarks.forgetting.real.files import find
+from benchmarks.forgetting.real.files import WIKITEXT, find
 from curate.model.template import Template, load_template
 from train.evaluation.drift_texts import windows
 
@@ -32,8 +32,8 @@ ITEMS = 100
 FIRST = 24
 """Tokens of an old answer that must stay for the answer to count as kept."""
 
-WIKITEXT = ("wikitext2_test.txt", 64, 128)
-"""File, windows and tokens of a window on which distributions are compared."""
+WINDOWS, WINDOW = 64, 128
+"""Windows of WikiText on which distributions are compared, and tokens of a window."""
 
 BATCH_TOKENS = 2048
 """Padded tokens of a forward pass."""
@@ -80,7 +80,7 @@ def measure(setting: RealSetting, model: Any, folder: Path) -> dict[str, Any]:
     """The fields of a cell that depend on the trained model, saved in the base model's precision as ``train sft`` does.
     ``folder``: of the setting's files. The suite ``old`` of ``locality`` counts the kept answers to old prompts."""
     world, base = folder / "world", setting.scale.base
-    old, text = old_texts(base, world / "old.jsonl", find(setting.data, WIKITEXT[0]))
+    old, text = old_texts(base, world / "old.jsonl", find(setting.data, WIKITEXT))
     kept, moved = old.compare(model)
     _, text_moved = text.compare(model)
     with TemporaryDirectory() as scratch:
@@ -104,8 +104,7 @@ def old_texts(base: Path, prompts: Path, text: Path) -> "tuple[OldTexts, OldText
     model.eval()
     template = load_template(str(base))
     answers = OldTexts.answers(model, template, [row["prompt"] for row in read_rows(prompts)])
-    _, count, length = WIKITEXT
-    passages = windows(text.read_text(encoding="utf-8"), template, "wikitext", length, count)
+    passages = windows(text.read_text(encoding="utf-8"), template, "wikitext", WINDOW, WINDOWS)
     return answers, OldTexts(model, [(each.ids[: each.start], each.ids[each.start :]) for each in passages])
 
 

@@ -24,14 +24,17 @@ from curate.store.disk import write_bytes
 
 PAGE, PICTURE = "REAL.md", "real.svg"
 SUITES = {
-    "KGFact or SQuAD": "new_unseen",
+    "paraphrases": "new_unseen",
     "drugs": "new_drugs",
     "two hops": "new_hops",
     "trained wording": "new_trained",
 }
 """Columns of right answers, and their suites."""
 
-NAMED = 6
+BUDGET = "rich"
+"""These settings have the same facts whatever the budget; the page shows the cells of one."""
+
+NAMED = len(RIVALS)
 """Rivals that are named and coloured in the picture: those with the highest recall."""
 
 
@@ -39,19 +42,20 @@ def write_page(cells: Path, out: Path, methods: Methods, ours: str) -> list[Path
     """Write the page and its picture from the cells of real settings; returns the paths, none where there is no such
     cell."""
     real = [name for name, setting in SETTINGS.items() if isinstance(setting, RealSetting)]
-    found = panels((cell for cell in load(cells) if cell.key.setting in real), methods, real, ["rich"])
+    chosen = [cell for cell in load(cells) if cell.key.setting in real and cell.key.budget == BUDGET]
+    found = panels(chosen, methods, real, [BUDGET])
     if not found:
         return []
     page, picture = out / PAGE, out / PICTURE
     tables = [f"## {panel.setting}: {SETTINGS[panel.setting].about}\n\n{table(panel, ours)}" for panel in found]
-    head = f"![Recall of new facts against drift and against retention]({PICTURE})"
+    head = f"![{found[0].setting}: recall of new facts against drift and against retention]({PICTURE})"
     write_bytes(picture, draw(found[0], ours))
     write_bytes(page, between(page, "\n\n".join([head, *tables])).encode())
     return [page, picture]
 
 
 def recalled(cell: Cell) -> Shares:
-    """All questions in wordings that no method trains on: KGFact's paraphrases and the drugs."""
+    """All questions in wordings that no method trains on: KGFact's paraphrases and the drugs, or SQuAD's questions."""
     asked = [cell.knowledge[name] for name in ("new_unseen", "new_drugs") if name in cell.knowledge]
     return [(sum(outcome.after for outcome in asked), sum(outcome.items for outcome in asked))]
 
@@ -120,7 +124,7 @@ def draw(panel: Panel, ours: str) -> bytes:
                 (left, lambda cell: cell.drift["old"].kl),
                 (right, lambda cell: 100 * cell.retention_mean()),
             ):
-                _curve(axes, run, x, style, run.method.label if name in colours else None)
+                _curve(axes, run, x, style, run.method.label if name in colours or control else None)
         base, _ = panel.base()
         right.axvline(100 * base, color=INK, linestyle=":", linewidth=1.2)
         right.annotate("base model", (100 * base, 0), xytext=(-4, 4), textcoords="offset points", ha="right", color=INK)

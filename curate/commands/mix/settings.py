@@ -42,7 +42,8 @@ class Rehearsing(Strict):
     splice_words: Words = Field("vocabulary", description="Source of the random words in splices: new (rows), "
         "rehearsal (sets), vocabulary (of the tokenizer), or self (prompts that the model samples).")  # fmt: skip
     lang: Language = Field("en", description="Language of the rehearsal, as a spaCy code.")
-    max_tokens: int = Field(512, ge=1, description="Most tokens of an answer, including a thought before it.")
+    max_tokens: int = Field(512, ge=1, description="Most tokens of an answer, including a thought before it. "
+                            "A longer answer is cut.")  # fmt: skip
     top_k: int = Field(20, ge=1, le=64, description="Log-probabilities stored per token, for the anchors.")
 
 

@@ -22,10 +22,11 @@ class Says:
         return [self.completion for _ in prompts]
 
 
-def answered(text, finished):
+def answered(text, finished, cut=0):
     """The row of a prompt that the base model answers with this text."""
     rendering = template()
-    engine = Says(rendering.tokenizer.encode(text, add_special_tokens=False), finished)
+    ids = rendering.tokenizer.encode(text, add_special_tokens=False)
+    engine = Says(ids[: len(ids) - cut], finished)
     base = SimpleNamespace(template=rendering, engine=engine, config=SimpleNamespace(max_model_len=256))
     prompt = dict.fromkeys(EXAMPLE.names) | {"id": "1", "source": "s", "prompt": [user("Why is tea hot?")]}
     work = Answer(base, max_tokens=64).open()
@@ -37,6 +38,7 @@ def answered(text, finished):
     [
         ("Because it is boiled.", True, None),
         ("Because it is boiled, and then", False, None),  # cut
+        ("Tea! 🎉", True, None),
         ("It is hot. It is hot. It is hot. It is", False, "unfinished"),  # a loop never ends
         ("It is hot. It is hot. It is hot. It is", True, None),
         ("", True, "no-answer"),
@@ -47,3 +49,12 @@ def test_an_answer_is_kept_if_cut_and_left_out_if_it_loops(text, finished, drop)
     row = answered(text, finished)
     assert (row["response"], row["origin"], row["drop"]) == (text, "base", drop)
     assert row["finished"] == finished
+
+
+@pytest.mark.parametrize(("text", "kept", "drop"), [("Hot 🎉", "Hot", None), ("🎉", "", "no-answer")])
+def test_half_a_character_at_a_cut_is_no_part_of_the_answer(text, kept, drop):
+    rendering = template()
+    ids = rendering.tokenizer.encode(text, add_special_tokens=False)
+    assert rendering.decode(ids[:-1]).endswith("\ufffd")
+    row = answered(text, False, cut=1)
+    assert (row["response"], row["drop"]) == (kept, drop)

@@ -122,7 +122,7 @@ class Unfinished(Shout):
 @pytest.mark.parametrize(
     ("text", "seen", "advice"),
     [
-        ("long", "unfinished 2", "raise --max-tokens if the model thinks: its thought did not end within it; else "),
+        ("long", "unfinished 2", "raise --max-tokens if the model thinks; answers that loop cannot be used: take "),
         ("foul", "toxic 2", "move the rule or switch it off: --clean toxic=off. Or raise --max-drop if"),
         ("twin", "near-duplicate 2", "`; raise --max-drop if"),
     ],

@@ -1,4 +1,4 @@
-"""Ours, and its variants, each with one thing changed."""
+"""Ours, and its variants, which change one thing each unless they say more."""
 
 from collections.abc import Callable
 from dataclasses import replace
