@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from curate.commands import notices
 from curate.commands.mix.settings import GUARD, SPARE, MixConfig
 from curate.commands.progress import Progress
@@ -180,7 +182,18 @@ def answer(folder: Path, rows: int, config: MixConfig, base: Base, progress: Pro
     ]
     for stage in steps:
         folder = run_stage(stage, folder, config.work, config.max_drop, progress, execute)
+    say_cut(folder, config, progress)
     return folder
+
+
+def say_cut(answered: Path, config: MixConfig, progress: Progress) -> None:
+    """Say how many answers ``--max-tokens`` cut."""
+    rows = read_live(answered, ["source", "origin", "finished"])
+    own = rows.filter(pc.equal(rows["origin"], "base"))
+    cut = own.num_rows - (pc.sum(own["finished"]).as_py() or 0)
+    if cut:
+        progress.say(f"curate: {own['source'][0]}: {cut:,} of {own.num_rows:,} answers are cut at --max-tokens "
+                     f"{config.max_tokens}; what is left of them is rehearsed")  # fmt: skip
 
 
 def covered(answered: Path) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from curate.commands.mix.rehearsal import say_cut
+from curate.commands.mix.settings import MixConfig
+from curate.commands.progress import Progress
 from curate.model.engine import Completion
 from curate.model.template import user
 from curate.rehearsal.answer import Answer
 from curate.schema import EXAMPLE
-from tests.training_folder import template
+from tests.training_folder import dataset, hold, template
 
 
 class Says:
@@ -58,3 +61,15 @@ def test_half_a_character_at_a_cut_is_no_part_of_the_answer(text, kept, drop):
     assert rendering.decode(ids[:-1]).endswith("\ufffd")
     row = answered(text, False, cut=1)
     assert (row["response"], row["drop"]) == (kept, drop)
+
+
+@pytest.mark.parametrize(("uncut", "says"), [(2, "dolly: 1 of 3 answers are cut at --max-tokens 64"), (3, None)])
+def test_a_mix_says_how_many_answers_are_cut(tmp_path, monkeypatch, uncut, says):
+    rows = [hold(number, finished=number <= uncut) for number in (1, 2, 3)]
+    rows += [hold(4, drop="unfinished", finished=False), hold(5, origin="given", finished=False)]
+    folder = dataset(tmp_path / "answers", rows, template())
+    messages: list[str] = []
+    with Progress() as progress:
+        monkeypatch.setattr(progress, "say", messages.append)
+        say_cut(folder, MixConfig(max_tokens=64), progress)
+    assert [message.partition(";")[0] for message in messages] == ([f"curate: {says}"] if says else [])

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from curate.store.disk import file_hash
 from tests.train_export import END, Row, base_topk, random_rows, write_export, write_model
 from train.cli import app
-from train.data.batches import epoch_order
+from train.config.sft import SftConfig
+from train.data.batches import DISTIL, LABEL, NONE, assign, epoch_order, loss_groups
 from train.data.folder import load_export
 
 
@@ -170,6 +171,16 @@ def test_rows_that_only_hold_the_model_still_may_break_off(model: Path, tmp_path
     assert code == 0, stderr
     imitated = CliRunner().invoke(app, ["sft", "--data", str(tmp_path / "out"), "--dry-run", "--no-distil"])
     assert "never end their turn: row 3 (id dolly-3)" in imitated.stderr
+
+
+def test_the_end_of_an_answer_that_was_cut_has_no_role(model: Path, tmp_path: Path) -> None:
+    whole, cut = (dict.fromkeys(range(2, end), 1.0) for end in (5, 4))
+    rows = [*random_rows(1), *(Row([5, 6, 7, 8, END], 2, labels, "dolly", True) for labels in (whole, cut))]
+    export = load_export(write_export(tmp_path / "out", model, rows))
+    for distil, scored in ((True, DISTIL), (False, LABEL)):
+        config = SftConfig.model_validate({"distil": distil})
+        task = assign(export.splits["train"], config, loss_groups(export, config))
+        assert task.roles[-10:].tolist() == [NONE, NONE, scored, scored, scored, NONE, NONE, scored, scored, NONE]
 
 
 def test_a_model_with_another_chat_template_is_refused(model: Path, data: Path, tmp_path: Path) -> None:
