@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -17,9 +18,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.forgetting.grid import costs
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.methods import METHODS, controls, weighted
+from benchmarks.forgetting.grid.methods.ours import FULL
 from benchmarks.forgetting.grid.methods.selfmade import distil_on_policy, prompt_text
 from benchmarks.forgetting.grid.mixed import Mixed, Side, mix
 from benchmarks.forgetting.grid.settings import SETTINGS, TINY
+from benchmarks.forgetting.grid.train import Loss
 from curate.model.prompts import in_view, load_prompts
 from curate.schema import EXAMPLE, IGNORE
 from train.config.sft import SftConfig
@@ -89,6 +92,23 @@ def test_flow_weighs_a_row_by_its_loss_over_the_median() -> None:
 def test_scores_of_other_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match="row x: 3 scores for 2 response tokens"):
         weighted.scores_of(two_rows(), {"x": [0.0] * 3, "y": [0.0] * 2})
+
+
+@dataclass(frozen=True)
+class Noted:
+    """In place of a lab: what it is asked to train with."""
+
+    losses: list[Loss]
+
+    def train(self, recipe: Recipe, loss: Loss) -> None:
+        self.losses.append(loss)
+
+
+@pytest.mark.parametrize(("control", "source"), [(controls.padding, "neighbours"), (controls.held, "med")])
+def test_a_control_takes_one_source_out_of_the_loss_of_ours(control: Callable[[Any], Any], source: str) -> None:
+    lab = Noted([])
+    control(lab)
+    assert lab.losses == [replace(FULL, source_weights={source: 0.0})]
 
 
 # --- mixed answers

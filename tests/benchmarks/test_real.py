@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from benchmarks.forgetting.grid.cell import Cell, Drift
 from benchmarks.forgetting.grid.measure import outcome
+from benchmarks.forgetting.grid.results import load, results_of, write
 from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
 from benchmarks.forgetting.real import convention, files
 from benchmarks.forgetting.real.measure import OldTexts, endings, outcomes
@@ -210,3 +211,9 @@ def test_the_page_has_a_row_for_each_method_and_a_picture(tmp_path: Path) -> Non
 def test_without_cells_there_is_no_page(tmp_path: Path) -> None:
     save_all([make_cell("sft")], tmp_path)
     assert write_page(tmp_path, tmp_path, {"sft": FakeMethod("sft", "plain SFT")}, "curate") == []
+
+
+def test_cells_with_drift_stand_in_one_table_with_cells_that_have_none(tmp_path: Path) -> None:
+    cells = [make_cell("sft"), real_cell("curate", 90, 0.1)]
+    write(cells, results_of(tmp_path))
+    assert load(tmp_path) == cells
