@@ -21,6 +21,7 @@ from benchmarks.forgetting.grid.report.wording import NOTHING, minus, share
 from benchmarks.forgetting.grid.results import load
 from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
 from curate.store.disk import write_bytes
+from train.report.table import percent
 
 PAGE, PICTURE = "REAL.md", "real.svg"
 SUITES = {
@@ -47,11 +48,19 @@ def write_page(cells: Path, out: Path, methods: Methods, ours: str) -> list[Path
     if not found:
         return []
     page, picture = out / PAGE, out / PICTURE
-    tables = [f"## {panel.setting}: {SETTINGS[panel.setting].about}\n\n{table(panel, ours)}" for panel in found]
+    tables = [f"## {panel.setting}: {SETTINGS[panel.setting].about}\n\n{_base(panel)}\n\n{table(panel, ours)}"
+              for panel in found]  # fmt: skip
     head = f"![{found[0].setting}: recall of new facts against drift and against retention]({PICTURE})"
     write_bytes(picture, draw(found[0], ours))
     write_bytes(page, between(page, "\n\n".join([head, *tables])).encode())
     return [page, picture]
+
+
+def _base(panel: Panel) -> str:
+    """A sentence on the base model, suite by suite."""
+    retention = next(iter(panel.runs.values())).chosen[0].retention
+    suites = ", ".join(f"{name} {outcome.before} of {outcome.items}" for name, outcome in retention.items())
+    return f"The base model: retention {percent(panel.base()[0])} ({suites})."
 
 
 def recalled(cell: Cell) -> Shares:
@@ -107,7 +116,8 @@ def _kept(run: Run) -> str:
 
 def draw(panel: Panel, ours: str) -> bytes:
     """The picture as SVG: a curve over rates for each method, a mark at the chosen rate."""
-    shown = panel.only("ours", "rival", "control").runs
+    lacking = () if ours in panel.runs else ("variant",)  # variants are shown until ours has cells
+    shown = panel.only("ours", "rival", "control", *lacking).runs
     best = sorted((run for run in shown.values() if run.method.family == "rival"), key=_recall, reverse=True)
     colours = {run.method.name: RIVALS[place % len(RIVALS)] for place, run in enumerate(best[:NAMED])} | {ours: OURS}
     with matplotlib.rc_context({**MATPLOTLIB, "font.size": 10}):
@@ -124,7 +134,9 @@ def draw(panel: Panel, ours: str) -> bytes:
                 (left, lambda cell: cell.drift["old"].kl),
                 (right, lambda cell: 100 * cell.retention_mean()),
             ):
-                _curve(axes, run, x, style, run.method.label if name in colours or control else None)
+                _curve(
+                    axes, run, x, style, run.method.label if name in colours or run.method.family != "rival" else None
+                )
         base, _ = panel.base()
         right.axvline(100 * base, color=INK, linestyle=":", linewidth=1.2)
         right.annotate("base model", (100 * base, 0), xytext=(-4, 4), textcoords="offset points", ha="right", color=INK)
