@@ -56,9 +56,7 @@ def assign(split: Split, config: SftConfig, groups: LossGroups) -> Task:
     if config.anchor != "model":
         anchored &= position < start + split.anchor_count[row]
     distil = split.distil[row]
-    ends = np.zeros(len(position), bool)
-    ends[split.offsets[1:] - 1] = True
-    anchored &= ~(distil & ends & (split.labels == IGNORE))
+    anchored &= ~(distil & _cut_ends(split))
     roles = np.full(len(position), NONE, np.uint8)
     if config.distil:
         roles[distil & anchored] = DISTIL
@@ -71,6 +69,16 @@ def assign(split: Split, config: SftConfig, groups: LossGroups) -> Task:
     weights = np.where((roles == LABEL) & ~distil, split.weights, 1.0).astype(np.float32)
     twice = groups.names.index(ANCHOR_GROUP) if anchoring and config.anchor_at == "all" else None
     return Task(split, roles, weights, _group_of(split, roles, groups), _needed(split, roles), twice)
+
+
+def _cut_ends(split: Split) -> np.ndarray:
+    """The last token of each row that has labels, but none on this token: bool [tokens]."""
+    labelled = split.labels != IGNORE
+    ends = np.zeros(len(labelled), bool)
+    ends[split.offsets[1:] - 1] = True
+    answered = np.bincount(split.row_of[labelled], minlength=len(split)) > 0
+    cut: np.ndarray = ends & ~labelled & answered[split.row_of]
+    return cut
 
 
 def has_anchor(config: SftConfig) -> bool:
