@@ -10,8 +10,9 @@ The faithful response with fewest inventions, repeated values and words copied f
 equals, the likeliest ranks first (``rewrite.ranking``): training need not teach what the base would say.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from curate.model.engine import TokenScores
 from curate.rewrite.knowledge import carried, learned_places
 from curate.text.compare import clipped, labels
 from curate.text.relevance import bears_on
+from curate.text.scripts import UNSPACED
 from curate.text.spans import touching, visible
 from curate.text.words import Word, language, names, stem, stems, words
 
@@ -30,6 +32,8 @@ SLACK = 4.0
 ASTRAY = 5.0
 """Nats that a token of the question may lose with the response in view, out of its gain with the reference in view:
 a token that the base predicts from neither ("Tell me") is no evidence about the response."""
+
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 UNEXPECTED = -3.0
 """Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
@@ -45,10 +49,12 @@ def departures(draft: Sequence[int], likeliest: Sequence[int]) -> list[int]:
     return [k for k, (token, other) in enumerate(zip(draft, likeliest, strict=True)) if k and token != other]
 
 
-def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tuple[float, int, int] | None:
+def likeliest_place(
+    scores: TokenScores, values: Sequence[Sequence[int]], fits: Callable[[int, int], bool] = lambda place, index: True
+) -> tuple[float, int, int] | None:  # fmt: skip
     """Where in a text the base would most likely begin one of ``values`` (tokens): log-probability in nats, the place
     as a number of tokens, and the index of the value. None if no value's first token is among the best anywhere. Place
-    0 never counts: an answer must begin in the base's own words.
+    0 never counts: an answer must begin in the base's own words. ``fits``: whether a place may hold a value.
 
     >>> best, logprobs = np.array([[8, 5], [1, 9], [9, 8]]), np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
     >>> likeliest_place(TokenScores(logprobs[:, 0], best, logprobs), [[8, 4], [9, 4]])[1:]
@@ -58,9 +64,19 @@ def likeliest_place(scores: TokenScores, values: Sequence[Sequence[int]]) -> tup
         (float(scores.top_logprobs[place, rank]), int(place), index)
         for index, value in enumerate(values)
         for place, rank in zip(*np.nonzero(scores.top_ids == value[0]), strict=True)
-        if place
+        if place and fits(int(place), index)
     ]
     return max(places, default=None)
+
+
+def glued(before: str, value: str) -> bool:
+    """Whether a value put behind a text would run into its last word: "helps" and "caution".
+
+    >>> glued("That helps", "caution"), glued("That helps", " caution"), glued("痛风", "关节")
+    (True, False, False)
+    """
+    last, first = before[-1:], value[:1]
+    return last.isalnum() and first.isalnum() and not _UNSPACED.search(last + first)
 
 
 def unsaid(

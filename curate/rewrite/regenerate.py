@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from curate.model.base import Base
-from curate.model.engine import Sampling
+from curate.model.engine import Sampling, TokenScores
 from curate.model.prompts import in_view
 from curate.model.scoring import behind, render
+from curate.model.template import Rendered
 from curate.model.thought import UNFINISHED, Reply, Thoughts
 from curate.rewrite.alternatives import alternatives
-from curate.rewrite.candidates import departures, likeliest_place, missing_values
+from curate.rewrite.candidates import departures, glued, likeliest_place, missing_values
 from curate.rewrite.ranking import ranks
 from curate.rewrite.round_trip import RoundTrip, lost_words, stray_words
 from curate.rewrite.settings import Fallback, Mode
@@ -72,7 +73,7 @@ class Regenerate:
     rewrites: int = 1  # most rewrites kept of an answer, each as a row of its own
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 21
+    version: ClassVar[int] = 22
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -171,9 +172,10 @@ class Regenerate:
         rendered = [render(self.base, ask.row.prompt, text) for ask, text, _ in short]
         scored = behind(self.base, [template.prompt_ids(ask.prompt) for ask, *_ in short], rendered, LOOKED)
         beginnings: dict[int, dict[tuple[int, ...], tuple[float, Ask]]] = defaultdict(dict)
-        for (ask, _, lacking), tokens, scores in zip(short, rendered, scored, strict=True):
-            values = [template.text_ids(lead + value) for value in lacking for lead in ("", " ")]
-            place = likeliest_place(scores, values) if tokens and scores else None
+        for (ask, text, lacking), tokens, scores in zip(short, rendered, scored, strict=True):
+            led = [lead + value for value in lacking for lead in ("", " ")]
+            values = [template.text_ids(value) for value in led]
+            place = self._place(text, tokens, scores, led, values) if tokens and scores else None
             if tokens and place:
                 logprob, before, which = place
                 begins = (*tokens.response_ids[:before], *values[which])
@@ -183,6 +185,13 @@ class Regenerate:
             for of_row in beginnings.values()
             for _, ask in sorted(of_row.values(), key=lambda pair: -pair[0])[:GIVEN]
         ]
+
+    @staticmethod
+    def _place(
+        text: str, tokens: Rendered, scores: TokenScores, led: Sequence[str], values: Sequence[Sequence[int]]
+    ) -> tuple[float, int, int] | None:  # fmt: skip
+        """``likeliest_place`` for values that do not run into the word before them. ``led``: the values as text."""
+        return likeliest_place(scores, values, lambda at, index: not glued(text[: tokens.starts[at]], led[index]))
 
     def _missing(self, row: RewriteState, text: str) -> list[str]:
         return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)

@@ -53,6 +53,7 @@ def test_a_value_is_put_where_the_base_would_likeliest_begin_it():
     scores = TokenScores(logprobs[:, 0], ids, logprobs)
     assert likeliest_place(scores, [[7, 8]]) == pytest.approx((np.log(0.3), 2, 0))  # not as the very first token
     assert likeliest_place(scores, [[7, 8], [5]])[1:] == (3, 1)
+    assert likeliest_place(scores, [[7, 8]], lambda place, index: place != 2)[1:] == (1, 0)
     assert likeliest_place(scores, [[9]]) is None
     assert likeliest_place(scores, []) is None
 
