@@ -1,6 +1,7 @@
 """The setting ``real``: its files from public data, and what is read from an evaluation."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,16 @@ def test_the_page_has_a_row_for_each_method_and_a_picture(tmp_path: Path) -> Non
     assert "| 90.0 (82.6–94.5) | 45 of 50 | 45 of 50 |" in rows[2]
     assert "| 0.100 | 0.100 | 90.0% | 150 of 200 |" in rows[2]
     assert (tmp_path / PICTURE).read_text().count("<svg") == 1
+
+
+def test_the_committed_page_is_what_its_cells_say(tmp_path: Path) -> None:
+    from benchmarks.forgetting.grid.cell import CELLS
+    from benchmarks.forgetting.grid.methods import METHODS, OURS
+
+    page = CELLS.parent / PAGE
+    shutil.copy(page, tmp_path)
+    write_page(CELLS, tmp_path, METHODS, OURS)
+    assert (tmp_path / PAGE).read_text() == page.read_text()
 
 
 def test_without_cells_there_is_no_page(tmp_path: Path) -> None:

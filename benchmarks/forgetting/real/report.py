@@ -126,9 +126,11 @@ def draw(panel: Panel, ours: str) -> bytes:
         _axes(left, "drift on old answers: KL(base ‖ trained), nats per token", log=True)
         _axes(right, "retention: mean accuracy over the public suites, %")
         left.set_ylabel("recall of new facts in unseen wordings, %")
+        left.set_ylim(0, 100)
         for name, run in shown.items():
             control = run.method.family == "control"
-            style = {"color": colours.get(name, GREY if control else PALE), "linestyle": "--" if control else "-",
+            other = GREY if control else OURS if lacking else PALE
+            style = {"color": colours.get(name, other), "linestyle": "--" if control else "-",
                      "linewidth": 2.4 if name == ours else 1.2, "zorder": 5 if name in colours else 2}  # fmt: skip
             for axes, x in (
                 (left, lambda cell: cell.drift["old"].kl),
@@ -156,6 +158,8 @@ def _axes(axes: Axes, label: str, log: bool = False) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
         axes.invert_xaxis()  # better is right, as in the other picture
 
 
