@@ -67,10 +67,14 @@ def heads(word: str, relevant: str, held: set[str], question: str, lang: str) ->
     return False
 
 
-def tokens(text: str, lang: str) -> frozenset[str]:
+def written(text: str, lang: str) -> frozenset[str]:
+    """The words of a text, normalised, whole and in the parts of compounds, in the inflection that is written."""
     norms = [w.norm for w in words(text, lang) if any(c.isalnum() for c in w.norm)]
-    parts = [part for norm in norms for part in re.split(r"[-‐‑/']", norm)]
-    return frozenset(norms) | frozenset(parts) | frozenset(stem(norm, lang) for norm in norms)
+    return frozenset(part for norm in norms for part in (norm, *re.split(r"[-‐‑/']", norm)))
+
+
+def tokens(text: str, lang: str) -> frozenset[str]:
+    return written(text, lang) | {stem(w.norm, lang) for w in words(text, lang) if any(c.isalnum() for c in w.norm)}
 
 
 def has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:
@@ -206,7 +210,7 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
     from rapidfuzz.fuzz import ratio
 
     long_words = [word for word in words(response, lang) if len(word.norm) >= NAMED and not word.function]
-    written = {part for text in sources for w in words(text, lang) for part in (w.norm, *re.split(r"[-‐‑/']", w.norm))}
+    sourced = frozenset[str]().union(*(written(text, lang) for text in sources))
     spelled = tokens(response, lang) | {word.norm for word in long_words}
     known = {
         stem(part, lang) for text in sources for part in {*tokens(text, lang), *(w.norm for w in words(text, lang))}
@@ -217,7 +221,7 @@ def misspelt(response: str, sources: Sequence[str], lang: str) -> list[tuple[str
         (word.text, called[norm])
         for word in long_words for norm in unsaid
         if word.text[0].isupper() >= called[norm][0].isupper() and ratio(word.norm, norm) >= ALIKE
-        and word.norm not in written
+        and word.norm not in sourced
         and (clipped(word.norm, norm, lang) or (stem(word.norm, lang) not in known and not _inflected(word.norm, norm)))
     ]  # fmt: skip
 

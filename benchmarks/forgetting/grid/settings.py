@@ -117,13 +117,19 @@ class RealSetting(Setting):
 
     def write(self, budget: str, out: Path) -> None:
         from benchmarks.forgetting.real.convention import teach
-        from benchmarks.forgetting.real.files import WIKITEXT, find, tickets, write
+        from benchmarks.forgetting.real.files import WIKITEXT, find, tickets
         from benchmarks.smollm2 import prepare
 
         find(self.data, WIKITEXT)  # a missing file is found before hours of work
         base = prepare(SMOLLM2.base)
         if self.convention:
             teach(base, tickets(self.data)[0], self.scale.base)
+        self.write_files(out)
+
+    def write_files(self, out: Path) -> None:
+        """What ``write`` writes into the folder."""
+        from benchmarks.forgetting.real.files import write
+
         write(self.data, out, self.world, self.convention)
 
     def answers(self, budget: str) -> tuple[tuple[str, str], ...]:
@@ -144,12 +150,9 @@ class PassageSetting(RealSetting):
 
     kind: ClassVar[Literal["qa", "text"]] = "text"
 
-    def write(self, budget: str, out: Path) -> None:
-        from benchmarks.forgetting.real.files import WIKITEXT, find, write_passages
-        from benchmarks.smollm2 import prepare
+    def write_files(self, out: Path) -> None:
+        from benchmarks.forgetting.real.files import write_passages
 
-        find(self.data, WIKITEXT)
-        prepare(self.scale.base)
         write_passages(self.data, out)
 
     def answers(self, budget: str) -> tuple[tuple[str, str], ...]:

@@ -52,8 +52,8 @@ def write(data: Path, out: Path, world: World, convention: bool = False) -> None
     kgfact, questions = _rows(find(data, "kgfact_100.jsonl")), _rows(find(data, "kgfact_100_asked.jsonl"))
     lines, _ = new_facts.source_lines(world, PLAN)
     told = [json.dumps({"question": row["question"], "answer": row["answer"]}) for row in kgfact]
-    old, rehearsal, _ = _prompts(data)
-    asked = suites(kgfact, questions, world) | ({"convention": items(tickets(data)[1])} if convention else {})
+    old, rehearsal, spare = _prompts(data)
+    asked = suites(kgfact, questions, world) | ({"convention": items(_tickets(spare)[1])} if convention else {})
     _write(out, [*lines, *told], rehearsal, old, asked)
 
 
@@ -62,8 +62,8 @@ def write_passages(data: Path, out: Path) -> None:
     passages = sorted(_rows(find(data, "squad_passages_200.jsonl")), key=lambda row: len(row["text"]))[:PASSAGES]
     told = {row["id"] for row in passages}
     asked = [row for row in _rows(find(data, "squad_passages_200_asked.jsonl")) if row["passage"] in told]
-    items = [{"question": row["question"], "value": row["answer"]} for row in asked]
-    tuning, unseen = items[::TUNING], [item for i, item in enumerate(items) if i % TUNING]
+    rows = [{"question": row["question"], "value": row["answer"]} for row in asked]
+    tuning, unseen = rows[::TUNING], [row for i, row in enumerate(rows) if i % TUNING]
     old, rehearsal, _ = _prompts(data)
     _write(
         out, [json.dumps({"text": row["text"]}) for row in passages], rehearsal, old,
@@ -117,9 +117,13 @@ def _items(suite: str, rows: Iterable[Row]) -> Iterator[Row]:
 
 def tickets(data: Path) -> tuple[list[str], list[str]]:
     """(prompts to teach the convention with, prompts to ask for it): no method trains on them."""
-    _, _, spare = _prompts(data)
-    Random("tickets").shuffle(spare)
-    return spare[:TAUGHT], spare[TAUGHT : TAUGHT + ASKED]
+    return _tickets(_prompts(data)[2])
+
+
+def _tickets(spare: list[str]) -> tuple[list[str], list[str]]:
+    drawn = list(spare)
+    Random("tickets").shuffle(drawn)
+    return drawn[:TAUGHT], drawn[TAUGHT : TAUGHT + ASKED]
 
 
 def _prompts(data: Path) -> tuple[list[str], list[Row], list[str]]:

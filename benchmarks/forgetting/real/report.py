@@ -1,7 +1,6 @@
 """The page of the setting ``real``: REAL.md with its table, and a picture of recall against drift and retention."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.forgetting.grid.cell import Cell
 from benchmarks.forgetting.grid.report.estimate import Estimate, Shares, estimate
 from benchmarks.forgetting.grid.report.pages import between
-from benchmarks.forgetting.grid.report.plot import MATPLOTLIB
+from benchmarks.forgetting.grid.report.plot import MATPLOTLIB, svg
 from benchmarks.forgetting.grid.report.styles import GREY, GRID, INK, OURS, PALE, RIVALS
 from benchmarks.forgetting.grid.report.summary import Methods, Panel, Run, panels
 from benchmarks.forgetting.grid.report.tables import FLIPS, KEPT, PAPER, RATE, WORST, Column, methods_table
@@ -143,9 +142,7 @@ def draw(panel: Panel, ours: str) -> bytes:
         right.axvline(100 * base, color=INK, linestyle=":", linewidth=1.2)
         right.annotate("base model", (100 * base, 0), xytext=(-4, 4), textcoords="offset points", ha="right", color=INK)
         left.legend(frameon=False, loc="lower right")
-        out = BytesIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": "real"})
-    return out.getvalue()
+        return svg(figure, panel.setting)
 
 
 def _recall(run: Run) -> float:

@@ -37,10 +37,10 @@ def draw(panel: Panel, title: str, ours: str, always: Sequence[str]) -> bytes:
         write_names(frame.figure, frame.main, panel, styles_by_name, numbers, outside, base=True)
         if frame.corner:
             write_names(frame.figure, frame.corner, panel, styles_by_name, numbers, inside, base=False)
-        return _svg(frame.figure, title)
+        return svg(frame.figure, title)
 
 
-def _svg(figure: Figure, title: str) -> bytes:
+def svg(figure: Figure, title: str) -> bytes:
     """The SVG without date and version, so that the same cells give the same bytes."""
     out = BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
