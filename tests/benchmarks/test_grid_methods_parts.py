@@ -26,8 +26,8 @@ from train.objective.penalties import projection, quadratic
 from train.trainer.parameters import freeze_lower
 from train.weights.importance import fisher, normalised, old_rows, path_importance
 
-MINE = ("kl-all", "kl-all-weak", "l2-sp", "l2-sp-weak", "ewc", "ewc-strong", "si", "shift-limit", "freeze", "lora",
-        "early-stop", "wise-ft")  # fmt: skip
+MINE = ("kl-all", "kl-all-weak", "l2-sp", "l2-sp-weak", "ewc", "ewc-strong", "si", "shift-limit", "null-space",
+        "freeze", "lora", "early-stop", "wise-ft")  # fmt: skip
 
 
 def tiny(layers: int = 1, seed: int = 0, vocab: int = 16) -> Any:

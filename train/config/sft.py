@@ -85,6 +85,9 @@ class Penalties(Strict):
     )
     si_weight: float = Field(1.0, gt=0, description="Strength of the SI penalty.")
     l2_sp: float = Field(0.0, ge=0, description="Strength of the L2-SP penalty; 0: no penalty.")
+    null_space: float = Field(
+        0.0, ge=0, description="Make updates small along the inputs that layers get on rehearsal rows; 0: do not."
+    )
     shift_limit: float | None = Field(
         None, gt=0, description="Largest distance from the base weights, as a share of their norm. Default: no limit."
     )
@@ -173,7 +176,8 @@ RATES = {"lora": 2e-4, "qlora": 2e-4, "dora": 2e-4, "ia3": 2e-4, "prefix": 3e-2,
 11), for virtual tokens higher still (arXiv 2101.00190, 2104.08691)."""
 
 REGULARIZERS: dict[str, Any] = {
-    "anchor": "none", "distil": False, "balance": False, "ewc": None, "si": None, "l2_sp": 0.0, "shift_limit": None,
+    "anchor": "none", "distil": False, "balance": False, "ewc": None, "si": None, "l2_sp": 0.0, "null_space": 0.0,
+    "shift_limit": None,
     "retention_floor": None,
 }  # fmt: skip
 """The regularizing settings, each with the value that switches it off."""

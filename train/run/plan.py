@@ -140,7 +140,7 @@ def check_launch(config: SftConfig) -> None:
     sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
     if config.pcgrad and (sharded or by_deepspeed):
         raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
-    penalties = [name for name in ("ewc", "si", "l2_sp", "shift_limit") if getattr(config, name)]
+    penalties = [name for name in ("ewc", "si", "l2_sp", "null_space", "shift_limit") if getattr(config, name)]
     if penalties and by_deepspeed:
         raise ConfigError(
             f"--{penalties[0].replace('_', '-')} needs whole weights, which DeepSpeed shards in its own way; launch "

@@ -1,16 +1,19 @@
 """Regularizers from settings: a teacher, penalties and a limit that keep a model near its base."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
-from train.data.folder import ANCHOR, DISTIL
+from train.data.folder import ANCHOR, DISTIL, DataError
+from train.objective.null_space import NullSpace, features, filters
 from train.objective.penalties import Penalty, Weights, projection, quadratic, start_of
 from train.objective.teacher import Teacher, frozen_copy, without_adapter
-from train.run.plan import Run
+from train.run.plan import Run, on_cpu
 from train.weights.fisher import load_importance
+from train.weights.importance import old_rows
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Regularizers:
 
     teacher: Teacher | None
     penalties: tuple[Penalty, ...]
-    limit: TrainerCallback | None
+    limits: tuple[TrainerCallback, ...]
 
 
 def build_regularizers(run: Run, model: Any) -> Regularizers:
@@ -27,7 +30,7 @@ def build_regularizers(run: Run, model: Any) -> Regularizers:
 
     Raises ``DataError`` if an estimate of importance does not fit the model's weights.
     """
-    return Regularizers(_teacher(run, model), _penalties(run, model), _limit(run, model))
+    return Regularizers(_teacher(run, model), _penalties(run, model), (*_null_space(run, model), *_limit(run, model)))
 
 
 def _teacher(run: Run, model: Any) -> Teacher | None:
@@ -54,11 +57,46 @@ def _penalties(run: Run, model: Any) -> tuple[Penalty, ...]:
     return tuple(penalties)
 
 
-def _limit(run: Run, model: Any) -> TrainerCallback | None:
+OLD_ROWS = 512
+"""Most rehearsal rows from which the null space is estimated."""
+
+
+def _null_space(run: Run, model: Any) -> Iterator[TrainerCallback]:
+    """Weights without a filter act on every token alike (norms, biases), so they are frozen. Raises ``DataError`` for a
+    matrix whose inputs are not known."""
+    if not run.config.null_space:
+        return
+    model.to(PartialState(cpu=on_cpu()).device)
+    rows = [ids for ids, _ in old_rows(run.export.folder, OLD_ROWS)]
+    by_name = filters(features(model.eval(), rows), run.config.null_space)
+    for name, weight in model.named_parameters():
+        if name not in by_name and weight.requires_grad:
+            if weight.dim() > 1:
+                raise DataError(
+                    f"--null-space knows linear layers and embeddings, and {name} is neither; train without"
+                )
+            weight.requires_grad_(False)
+    model.train()
+    yield _AroundStep(NullSpace(by_name))
+
+
+class _AroundStep(TrainerCallback):
+    """Filters each step of the optimiser."""
+
+    def __init__(self, null_space: NullSpace):
+        self.null_space = null_space
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.null_space.begin(_bare(kwargs["model"]))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.null_space.end(_bare(kwargs["model"]))
+
+
+def _limit(run: Run, model: Any) -> Iterator[TrainerCallback]:
     config = run.config
-    if config.shift_limit is None:
-        return None
-    return _AfterStep(projection(start_of(model), config.shift_limit, config.shift_scope))
+    if config.shift_limit is not None:
+        yield _AfterStep(projection(start_of(model), config.shift_limit, config.shift_scope))
 
 
 class _AfterStep(TrainerCallback):
@@ -68,5 +106,9 @@ class _AfterStep(TrainerCallback):
         self.project = project
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        model = kwargs["model"]
-        self.project(getattr(model, "module", model))
+        self.project(_bare(kwargs["model"]))
+
+
+def _bare(model: Any) -> Any:
+    """The model without the wrapper of DDP."""
+    return getattr(model, "module", model)

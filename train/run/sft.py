@@ -148,7 +148,7 @@ def build_trainer(
     sets = [datasets.Dataset.from_dict({"split": [i] * len(t.rows), "row": t.rows}) for i, t in enumerate(tasks)]
     groups, padding = len(run.loss_groups.names), run.tokenizer.pad_token_id or 0
     early_stopping = EarlyStopping(config.retention_floor, config.patience) if config.eval_every else None
-    callbacks = [each for each in (reporter, early_stopping, regularizers.limit) if each]
+    callbacks = [each for each in (reporter, early_stopping, *regularizers.limits) if each]
     trainer = (trainer_class or AnchoredSFTTrainer)(
         loss_groups=run.loss_groups,
         order=StepOrder(run.tasks["train"], step_rows(config, run.devices), config.seed),

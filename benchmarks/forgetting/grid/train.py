@@ -53,6 +53,7 @@ class Loss:
     distil: bool = False
     distil_weight: float = 1.0
     balance: bool = False
+    null_space: float = 0.0
     source_weights: dict[str, float] = field(default_factory=dict)
 
 

@@ -376,7 +376,7 @@ def launch(
     return [process.exitcode for process in processes]
 
 
-HELD: dict[str, Any] = {"l2_sp": 1.0, "shift_limit": 0.05}
+HELD: dict[str, Any] = {"l2_sp": 1.0, "null_space": 1.0, "shift_limit": 0.05}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from train.run.sft import build_trainer, execute
 from train.trainer.parameters import choose_trainable, freeze_lower, train_matching
 from train.trainer.trainer import gradients_of
 from train.weights.fisher import estimate, load_importance
-from train.weights.importance import fisher
+from train.weights.importance import fisher, old_rows
 from train.weights.merge import average, merge
 
 QUIET = Console(quiet=True)
@@ -517,3 +517,33 @@ def test_patience(answered: Path, tmp_path: Path) -> None:
     assert "--patience" in record["stopped"]
     steps = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
     assert max(entry["step"] for entry in steps) < run.steps
+
+
+def test_updates_in_the_null_space_change_less_of_what_is_rehearsed(data: Path, model: Path, tmp_path: Path) -> None:
+    """No distillation and no anchor holds the rows; the norms, which act on every token alike, do not move."""
+    from transformers import AutoModelForCausalLM
+
+    settings: dict[str, Any] = {"distil": False, "anchor": "none", "source_weights": {"dolly": 0}}
+    execute(run_of(data, tmp_path / "free", **settings), QUIET)
+    execute(run_of(data, tmp_path / "held", null_space=10, **settings), QUIET)
+    rows = [ids for ids, _ in old_rows(data, 8)]
+
+    def answers(folder: Path) -> Tensor:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        with torch.no_grad():
+            return torch.cat([loaded(ids[None]).logits[0] for ids in rows])
+
+    base = answers(model)
+    free, held = ((answers(tmp_path / name) - base).norm() for name in ("free", "held"))
+    assert 0 < held < 0.5 * free
+    moved = {name for name, each in weights_of(tmp_path / "held").items() if not each.equal(weights_of(model)[name])}
+    assert "model.layers.0.mlp.up_proj.weight" in moved
+    assert not [name for name in moved if "norm" in name]
+    record = json.loads((tmp_path / "held" / "run.json").read_text())
+    assert record["config"]["null_space"] == 10
+
+
+def test_the_null_space_needs_rehearsal_rows(model: Path, tmp_path: Path) -> None:
+    bare = write_export(tmp_path / "data", model, random_rows(6))
+    with pytest.raises(DataError, match="no rehearsal rows"):
+        execute(run_of(bare, tmp_path / "run", null_space=1), QUIET)

@@ -61,6 +61,10 @@ variant("both-30", "KL anchor and distillation 30", loss=replace(FULL, anchor_we
 variant("imitated", "rehearsal imitated", loss=replace(FULL, distil=False))
 variant("unbalanced", "no balance", loss=replace(FULL, balance=False))
 
+# Updates in the null space of the rehearsal rows.
+variant("null-space", "null space 1", loss=replace(FULL, null_space=1))
+variant("neighbours-self-null-space", "rehearsal: neighbours, self; null space 1", BOTH, replace(FULL, null_space=1))
+
 # Amount of rehearsal.
 variant("ratio-0.5", "5 new rows in 10", replace(REHEARSED, ratio=0.5))
 variant("ratio-0.7", "7 new rows in 10", replace(REHEARSED, ratio=0.7))

@@ -14,6 +14,7 @@ from benchmarks.forgetting.grid.methods.regularise import OLD, OLD_ROWS
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Change, Trained
 from train.data.folder import load_export
+from train.objective.null_space import NullSpace, features, filters
 from train.weights.importance import old_rows
 
 KEPT = 0.5
@@ -37,6 +38,27 @@ def add_osft(model: Any) -> Any:
     from peft import OSFConfig, get_peft_model
 
     return get_peft_model(model, OSFConfig(target_modules="all-linear", effective_rank=KEPT))
+
+
+@method("null-space", "SFT in the null space of own answers (OWM)", recipe=OLD, paper="arXiv 2103.07113")
+def null_space(lab: Lab) -> Trained:
+    """Adam-NSCL with the soft projector of OWM (arXiv 1810.01256), as in ``train.objective.null_space`` at strength 1.
+    The features are those of the base model's own answers to rehearsal prompts. Norms do not move."""
+    began, rows = time.perf_counter(), [ids for ids, _ in old_rows(lab.data(OLD), OLD_ROWS)]
+    held = NullSpace(filters(features(lab.base(), rows), 1.0))
+    seconds = time.perf_counter() - began
+
+    def start(model: Any) -> Any:
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(name in held.by_name)
+        held.begin(model)
+        return model
+
+    def after(model: Any) -> None:
+        held.end(model)
+        held.begin(model)
+
+    return lab.train(SOURCE, change=Change(model=start, after_step=after)).billed(sum(map(len, rows)), seconds)
 
 
 @method("sparse", "SFT of the neurons that new data use most", recipe=OLD, paper="arXiv 2510.15103")
