@@ -238,7 +238,8 @@ META = pa.schema(
         ("weights", pa.list_(pa.float32())),  # per input token, aligned with input_ids; 0 where labels = -100
         # The base model's distribution *of* the token at input_ids[anchor_start + i], from the scoring pass: that is,
         # what the logits at position anchor_start + i - 1 should stay close to. Closed book; the token itself, with
-        # certainty, at tokens on the way to a label which the base model says with p < 0.5.
+        # certainty, at tokens on the way to a label which the base model says with p < 0.5, and with the reference in
+        # view with p >= 0.01.
         # One entry for every response token, the end-of-turn token included.
         ("anchor_start", pa.int32()),
         ("anchor_ids", pa.list_(pa.list_(pa.int32()))),

@@ -15,11 +15,13 @@ from curate.schema import IGNORE, META, TOKENS
 from curate.text.questions import cluster_of
 
 READS = ("id", "source", "prompt", "reference", "response", "thought", "origin", "finished", "spans", "drop",
-         "token_ids", "top_ids", "top_logprobs")  # fmt: skip
-HEAVY = ("token_ids", "top_ids", "top_logprobs")
+         "token_ids", "top_ids", "top_logprobs", "logp_reference")  # fmt: skip
+HEAVY = ("token_ids", "top_ids", "top_logprobs", "logp_reference")
 SURE = math.log(0.5)
 """Log-probability in nats from which a token is likelier than all others together. Below, another token needs to gain
 little for the answer to go elsewhere, even if the token is the likeliest."""
+FOREIGN = math.log(0.01)
+"""Log-probability in nats below which, with the reference in view, a token is no wording of the base model."""
 ROWS = pa.schema(
     [
         *TOKENS,
@@ -56,8 +58,9 @@ def token_rows(scored: pa.Table, template: ChatRenderer, max_length: int) -> pa.
     A token is labelled where its weight is above 0. Anchors are kept where the tokens of the rendered response equal
     those of the scoring pass, and are empty elsewhere. Anchors are the base model's closed-book distribution; but at
     tokens on the way to a label of which the base is not ``SURE`` closed book, the anchor is the token itself: held
-    closed book there, the model would begin an answer that never reaches the fact. Rows longer than ``max_length``
-    are skipped, not cut: a cut row would teach an answer without an end.
+    closed book there, the model would begin an answer that never reaches the fact. ``FOREIGN`` tokens are excepted, for
+    they would teach another wording. Rows longer than ``max_length`` are skipped, not cut: a cut row would teach an
+    answer without an end.
     """
     scored = scored.select(READS)
     texts = scored.select([name for name in READS if name not in HEAVY])
@@ -113,8 +116,8 @@ def _on_the_way(rows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
 
 
 def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.Array]:
-    """The anchors: ids and log-probabilities [rows, tokens, k] of the closed-book top k; at tokens in ``way`` of which
-    the base is not ``SURE``, the token itself with log-probability 0."""
+    """The anchors: ids and log-probabilities [rows, tokens, k] of the closed-book top k; at tokens in ``way`` that are
+    not ``FOREIGN`` and of which the base is not ``SURE``, the token itself with log-probability 0."""
     token_ids, ids, logprobs = (
         scored[name].combine_chunks().cast(ROWS.field(kind).type)
         for name, kind in (("token_ids", "input_ids"), ("top_ids", "anchor_ids"), ("top_logprobs", "anchor_logprobs"))
@@ -126,9 +129,20 @@ def _anchors(scored: pa.Table, way: Sequence[np.ndarray]) -> tuple[pa.Array, pa.
         np.concatenate([np.arange(0), *(starts[row] + on for row, on in enumerate(way))]) for starts in (there, here)
     )
     sure = (best[places] == tokens[token_places]) & (best_logprob[places] >= SURE)
-    left = known[places] & ~sure
+    left = known[places] & ~sure & (_in_view(scored["logp_reference"], way) >= FOREIGN)
     places, certain = places[left], tokens[token_places[left]]
     return _put(ids, places, certain), _put(logprobs, places, np.zeros(len(places), np.float32))
+
+
+def _in_view(scores: pa.ChunkedArray, way: Sequence[np.ndarray]) -> np.ndarray:
+    """The log-probabilities of the tokens in ``way`` with the reference in view, in one array; 0 in unscored rows."""
+    lists = scores.combine_chunks()
+    flat, starts = lists.flatten().to_numpy(), _starts(lists)
+    scored = pc.fill_null(pc.list_value_length(lists), 0).to_numpy() > 0
+    parts = (
+        flat[start + on] if known else np.zeros(len(on)) for start, known, on in zip(starts, scored, way, strict=True)
+    )
+    return np.concatenate([np.zeros(0), *parts])
 
 
 def _put(lists: pa.ListArray, places: np.ndarray, values: np.ndarray) -> pa.ListArray:

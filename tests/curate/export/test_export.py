@@ -106,6 +106,16 @@ def test_a_likeliest_token_of_which_the_base_is_not_sure_is_held_to_itself_too(r
     assert not any(held[first_label:])
 
 
+def test_foreign_wording_on_the_way_to_the_fact_is_held_closed_book(rendering):
+    """What the base model says neither closed book nor with the reference in view would teach another wording."""
+    scored = elsewhere(learn(4), rendering)
+    in_view = [np.log(0.005 if i in (1, 2, 3) else 0.02) for i in range(len(scored["token_ids"]))]
+    row = one(rendering, scored | {"logp_reference": in_view})
+    held = [logprobs == [0.0] for logprobs in row["anchor_logprobs"]]
+    first_label = next(i for i, label in enumerate(row["labels"]) if label >= 0) - row["anchor_start"]
+    assert held[:first_label] == [i % 2 == 1 and i > 3 for i in range(first_label)]
+
+
 def test_where_the_end_of_turn_is_learnt_the_way_to_it_is_held_to_its_own_tokens(rendering):
     row = one(rendering, elsewhere(learn(4, origin="reference"), rendering))
     response = row["input_ids"][row["anchor_start"] :]
