@@ -196,6 +196,11 @@ def describe(plan: dict[str, Any]) -> list[str]:
         f"tokens per epoch: {tokens['labelled']:,} labelled, {tokens['distilled']:,} distilled, "
         f"{tokens['anchored']:,} anchored; {tokens['fed']:,} fed",
         "loss: " + ", ".join(f"{weight:g} x {name}" for name, weight in plan["loss"].items()),
+        *(
+            [f"updates: in the null space of the rehearsal rows (--null-space {plan['null_space']:g})"]
+            if plan["null_space"]
+            else []
+        ),
         f"steps: {plan['steps']:,} in {plan['epochs']:g} epochs; {plan['parameters']:,} parameters, "
         f"about {plan['memory_bytes'] / 2**20:,.0f} MiB per device, about {duration(plan['seconds'])}",
         *([] if rows["rehearsal"] or plan["forgetting"] == "ignore" else [ALONE]),

@@ -206,6 +206,7 @@ def plan(run: Run) -> dict[str, Any]:
             "cut": 0 if limit is None else int((train.split.lengths > limit).sum()),
         },
         "forgetting": run.config.forgetting,
+        "null_space": run.config.null_space,
         "loss": dict(zip(run.loss_groups.names, run.loss_groups.lambdas, strict=True)),
         "steps": run.steps,
         "epochs": run.config.epochs,
@@ -223,12 +224,33 @@ def plan(run: Run) -> dict[str, Any]:
 
 def parameters(run: Run) -> int:
     """The number of weights, from the configuration alone."""
+    return int(_outline(run).num_parameters())
+
+
+def _outline(run: Run) -> Any:
+    """The model without values."""
     import torch
     from transformers import AutoModelForCausalLM
 
     auto: Any = AutoModelForCausalLM
     with torch.device("meta"):
-        return int(auto.from_config(run.model_config).num_parameters())
+        return auto.from_config(run.model_config)
+
+
+def null_space_cost(run: Run) -> tuple[int, int]:
+    """Bytes of the null space, and FLOPs of one step: a copy of the weights, and for each linear layer a square matrix
+    in float32, by which the update is multiplied."""
+    from torch import nn
+
+    if not run.config.null_space:
+        return 0, 0
+    model = _outline(run)
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    squares = sum(module.in_features**2 for module in linear)
+    return (
+        4 * (squares + int(model.num_parameters())),
+        sum(2 * module.out_features * module.in_features**2 for module in linear),
+    )
 
 
 EFFICIENCY = 0.35
@@ -244,7 +266,8 @@ def seconds(run: Run) -> float:
     """
     per_token = 6 + 2 * run.config.grad_checkpointing + 2 * (run.config.anchor == "model")
     fed = run.config.epochs * float(run.tasks["train"].needed.sum())
-    return per_token * parameters(run) * fed / (flops(run.bf16) * EFFICIENCY * run.devices)
+    total = per_token * parameters(run) * fed / run.devices + null_space_cost(run)[1] * run.steps
+    return total / (flops(run.bf16) * EFFICIENCY)
 
 
 def flops(bf16: bool, size: int = 1024) -> float:
@@ -262,7 +285,7 @@ def flops(bf16: bool, size: int = 1024) -> float:
 
 
 def memory(run: Run) -> int:
-    """Bytes on one device: weights, gradients and Adam's two moments in float32, activations, and logits.
+    """Bytes on one device: weights, gradients and Adam's two moments in float32, activations, logits, null space.
 
     Activations: 34 bytes per token, layer and hidden unit in 16 bit (arXiv 2205.05198, eq. 2, without the attention
     matrix, which is not stored); if recomputed, those of one layer and every layer's input. Logits: three float32
@@ -276,4 +299,5 @@ def memory(run: Run) -> int:
     layers = int(text.num_hidden_layers)
     per_unit = 34 + 2 * layers if run.config.grad_checkpointing else 34 * layers
     activations = per_unit * size * tokens * int(text.hidden_size)
-    return 16 * parameters(run) + activations + 12 * min(scored * int(text.vocab_size), MAX_LOGITS)
+    logits = 12 * min(scored * int(text.vocab_size), MAX_LOGITS)
+    return 16 * parameters(run) + activations + logits + null_space_cost(run)[0]

@@ -73,7 +73,7 @@ def _null_space(run: Run, model: Any) -> Iterator[TrainerCallback]:
         if name not in by_name and weight.requires_grad:
             if weight.dim() > 1:
                 raise DataError(
-                    f"--null-space knows linear layers and embeddings, and {name} is neither; train without"
+                    f"{name} is no linear layer and no embedding, so --null-space cannot hold it; give --null-space 0"
                 )
             weight.requires_grad_(False)
     model.train()
@@ -81,15 +81,15 @@ def _null_space(run: Run, model: Any) -> Iterator[TrainerCallback]:
 
 
 class _AroundStep(TrainerCallback):
-    """Filters each step of the optimiser."""
+    """Filters each step of the optimiser. Just around the step FSDP2 holds every weight in shards."""
 
     def __init__(self, null_space: NullSpace):
         self.null_space = null_space
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.null_space.begin(_bare(kwargs["model"]))
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.null_space.end(_bare(kwargs["model"]))
 
 

@@ -91,6 +91,8 @@ def _train(run: Run, console: Console, checkpoint: Path | None) -> dict[str, Any
 
     began = time.monotonic()
     reporter = Reporter(run.out, console)
+    if run.config.null_space:
+        console.print("estimating the null space from the rehearsal rows", highlight=False)
     trainer = build_trainer(run, reporter)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

@@ -18,7 +18,7 @@ from train.config.weights import AverageConfig, FisherConfig, MergeConfig
 from train.data.folder import DataError
 from train.objective.pcgrad import surgery
 from train.objective.penalties import projection, quadratic
-from train.run.plan import Run, prepare
+from train.run.plan import Run, plan, prepare
 from train.run.sft import build_trainer, execute
 from train.trainer.parameters import choose_trainable, freeze_lower, train_matching
 from train.trainer.trainer import gradients_of
@@ -541,6 +541,16 @@ def test_updates_in_the_null_space_change_less_of_what_is_rehearsed(data: Path, 
     assert not [name for name in moved if "norm" in name]
     record = json.loads((tmp_path / "held" / "run.json").read_text())
     assert record["config"]["null_space"] == 10
+    assert "null space of rehearsal rows (10)" in (tmp_path / "held" / "README.md").read_text()
+
+
+def test_the_plan_counts_a_copy_of_the_weights_and_a_square_matrix_for_each_linear_layer(
+    data: Path, model: Path, tmp_path: Path
+) -> None:
+    held, free = (plan(run_of(data, tmp_path / "run", null_space=strength)) for strength in (1, 0))
+    weights = weights_of(model)
+    inputs = [each.shape[1] for name, each in weights.items() if each.dim() == 2]  # the head is tied to the embeddings
+    assert held["memory_bytes"] - free["memory_bytes"] == 4 * (sum(i**2 for i in inputs) + held["parameters"])
 
 
 def test_the_null_space_needs_rehearsal_rows(model: Path, tmp_path: Path) -> None:
