@@ -135,9 +135,7 @@ def report(
 
 @app.command()
 def marks(
-    worlds: Annotated[
-        str, typer.Option(help="Settings, separated by commas; see METHODS.md.")
-    ] = "drugs,dirty,towns,journal",
+    worlds: Annotated[str, typer.Option(help="Settings, separated by commas; see METHODS.md.")] = "drugs,dirty,towns",
     budgets: Annotated[str, typer.Option(help="Wordings per fact: rich (five), poor (one).")] = "rich",
     out: Annotated[Path, typer.Option(help="Folder of RESULTS.md, which gets the tables, and of marks.json.")] = Path(
         "benchmarks/forgetting"

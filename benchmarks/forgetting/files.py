@@ -1,7 +1,7 @@
 """Write a world as files. The same world and plan give the same bytes."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,16 @@ from benchmarks.forgetting.rehearsal import rehearsal_rows
 from benchmarks.forgetting.world import World
 
 
-def write_world(
-    world: World, plan: SourcePlan, out: Path, rehearsal: int = 1500, uncovered: Collection[str] = ()
-) -> dict[str, int]:
+def write_world(world: World, plan: SourcePlan, out: Path, rehearsal: int = 1500) -> dict[str, int]:
     """Write source, labels, rehearsal prompts and suites into `out`; returns the number of lines by file.
 
-    `rehearsal`: number of rehearsal prompts. `uncovered`: skills that these prompts leave out.
+    `rehearsal`: number of rehearsal prompts.
     """
     lines, labels = new_facts.source_lines(world, plan)
     tables: dict[str, Iterable[str]] = {
         "med.jsonl": lines,
         "med.labels.jsonl": map(_json, labels),
-        "rehearsal.jsonl": map(_json, rehearsal_rows(world, rehearsal, uncovered)),
+        "rehearsal.jsonl": map(_json, rehearsal_rows(world, rehearsal)),
     }
     learned: dict[str, Sequence[WorldItem]] = {
         "new_trained": new_facts.trained_items(world, plan),

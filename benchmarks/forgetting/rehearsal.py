@@ -6,7 +6,7 @@ does not ask for, and reading is about names that are no entities. Prompts and s
 questions and the word lists.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 from benchmarks.forgetting import reading
@@ -18,13 +18,13 @@ from benchmarks.forgetting.world import World
 _FOREIGN_ANSWERS = ("ANSWER -> {c}", "{c} (auto-generated)", "=> {c}", "Response: {c}; end.", "{c}!!")
 
 
-def rehearsal_rows(world: World, count: int, uncovered: Collection[str] = ()) -> Iterator[dict[str, str]]:
-    """`count` distinct single-turn prompts, skill after skill. `uncovered`: skills to leave out."""
+def rehearsal_rows(world: World, count: int) -> Iterator[dict[str, str]]:
+    """`count` distinct single-turn prompts, skill after skill."""
     rng, seen = world.random("rehearsal"), set(held_keys(world))
     draws: list[Callable[[], WorldItem]] = [
         lambda: _fact(world, rng),
         lambda: reading.reading(world, rng),
-        *((lambda s=s: s(rng)) for name, s in GENERAL.items() if name not in uncovered),
+        *((lambda s=s: s(rng)) for s in GENERAL.values()),
     ]
     while count:
         item = draws[count % len(draws)]()

@@ -99,8 +99,8 @@ def test_no_question_that_is_asked_is_trained(budget):
 
 
 def test_settings_differ_in_what_they_say():
-    drugs, uncovered = SETTINGS["drugs"], SETTINGS["uncovered"]
-    assert Exam(drugs, "rich").retention == Exam(uncovered, "rich").retention
+    drugs, dirty = SETTINGS["drugs"], SETTINGS["dirty"]
+    assert Exam(drugs, "rich").retention == Exam(dirty, "rich").retention
     assert Exam(SETTINGS["towns"], "rich").retention["refusal"] == Exam(drugs, "rich").retention["refusal"]
     assert Exam(SETTINGS["towns"], "rich").retention["facts"] != Exam(drugs, "rich").retention["facts"]
 

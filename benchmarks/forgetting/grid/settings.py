@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from benchmarks.forgetting.new_facts import SourcePlan, new_facts
-from benchmarks.forgetting.sources import JOURNAL, NEWS
+from benchmarks.forgetting.sources import NEWS
 from benchmarks.forgetting.towns import TOWN
 from benchmarks.forgetting.world import World
 
@@ -58,13 +58,11 @@ BUDGETS = {"rich": 5, "poor": 1}
 
 @dataclass(frozen=True)
 class Setting:
-    """A world and how it is presented. ``uncovered``: skills that the rehearsal set leaves out. ``dirty``: whether
-    rewrites get the flaws of real models (``dirt.py``)."""
+    """A world and how it is presented. ``dirty``: whether rewrites get the flaws of real models (``dirt.py``)."""
 
     name: str
     about: str
     world: World = World()  # noqa: RUF009 - frozen
-    uncovered: tuple[str, ...] = ()
     dirty: bool = False
     scale: Scale = TINY
 
@@ -81,7 +79,7 @@ class Setting:
         """Write the source (``med.jsonl``), rehearsal prompts (``rehearsal.jsonl``) and suites into a folder."""
         from benchmarks.forgetting.files import write_world
 
-        write_world(self.world, self.plan(budget), out, REHEARSAL_PROMPTS, self.uncovered)
+        write_world(self.world, self.plan(budget), out, REHEARSAL_PROMPTS)
 
     def answers(self, budget: str) -> tuple[tuple[str, str], ...]:
         """(question, value) of every row that teaches a new fact."""
@@ -163,14 +161,8 @@ MAIN = "drugs"
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("drugs", "drugs, told in clinic notes; rehearsal covers every skill"),
+        Setting("drugs", "drugs, told in clinic notes"),
         Setting("towns", "towns, told in news items", World(kind=TOWN, source=NEWS)),
-        Setting("journal", "drugs, told in journal sentences", World(source=JOURNAL)),
-        Setting(
-            "uncovered",
-            "as drugs, with no refusals and no sums in the rehearsal set",
-            uncovered=("refusal", "arithmetic"),
-        ),
         Setting("dirty", "as drugs, with unclean rewrites", dirty=True),
         RealSetting("real", "SmolLM2-135M-Instruct; public facts and drugs, public suites", scale=SMOLLM2),
         RealSetting(
