@@ -130,9 +130,9 @@ def test_sft_says_which_defaults_it_took(tmp_path: Path) -> None:
         "defaults taken: replace=false, trust_remote_code=false, lr=1e-05, grad_accum=4, warmup=0.03, "
         'schedule="cosine", weight_decay=0.01, max_grad_norm=1.0, seed=0, forgetting="hold", objective="nll", '
         'anchor="stored", anchor_at="unlabelled", anchor_weight=3.0, distil_weight=10.0, balance=true, '
-        'ewc_weight=10000.0, si_weight=1.0, l2_sp=0.0, shift_scope="tensor", freeze=0.0, adapter="none", rank=16, '
-        'virtual_tokens=20, pcgrad=false, eval_every=0, patience=0, packing=false, dtype="auto", '
-        "grad_checkpointing=false, checkpoints=4"
+        'ewc_weight=10000.0, si_weight=1.0, l2_sp=0.0, null_space=0.0, shift_scope="tensor", freeze=0.0, '
+        'adapter="none", rank=16, virtual_tokens=20, pcgrad=false, eval_every=0, patience=0, packing=false, '
+        'dtype="auto", grad_checkpointing=false, checkpoints=4'
     )
     assert re.match("error: .*none", error)
 
