@@ -61,13 +61,6 @@ CLINIC = SourceStyle(  # the style of med.jsonl: terse, with citations and boile
     ),
 )
 
-JOURNAL = SourceStyle(  # the source of the setting `journal`
-    "journal",
-    ("{s}",),
-    ("In a cohort of {n} adults, ", "Background: ", "We found that ", "As shown in table {n}, "),
-    (" (p < 0.{n}) [{n}].", " [{n}, {n}].", " ({o} et al., {y})."),
-)
-
 NEWS = SourceStyle(  # the source of the setting `towns`
     "news",
     ("{s}",),
@@ -84,7 +77,12 @@ FOREIGN: tuple[SourceStyle, ...] = (
         ("PATIENT LEAFLET. ", "IMPORTANT: read carefully! "),
         (". Keep out of reach of children.", ". Ask your pharmacist.", ". Store below {n} degrees."),
     ),
-    JOURNAL,
+    SourceStyle(
+        "journal",
+        ("{s}",),
+        ("In a cohort of {n} adults, ", "Background: ", "We found that ", "As shown in table {n}, "),
+        (" (p < 0.{n}) [{n}].", " [{n}, {n}].", " ({o} et al., {y})."),
+    ),
     SourceStyle(
         "chatty",
         ("{s}",),

@@ -69,12 +69,20 @@ def heads(word: str, relevant: str, held: set[str], question: str, lang: str) ->
 
 def written(text: str, lang: str) -> frozenset[str]:
     """The words of a text, normalised, whole and in the parts of compounds, in the inflection that is written."""
-    norms = [w.norm for w in words(text, lang) if any(c.isalnum() for c in w.norm)]
-    return frozenset(part for norm in norms for part in (norm, *re.split(r"[-‐‑/']", norm)))
+    return _with_parts(_norms(text, lang))
 
 
 def tokens(text: str, lang: str) -> frozenset[str]:
-    return written(text, lang) | {stem(w.norm, lang) for w in words(text, lang) if any(c.isalnum() for c in w.norm)}
+    norms = _norms(text, lang)
+    return _with_parts(norms) | {stem(norm, lang) for norm in norms}
+
+
+def _norms(text: str, lang: str) -> list[str]:
+    return [w.norm for w in words(text, lang) if any(c.isalnum() for c in w.norm)]
+
+
+def _with_parts(norms: Sequence[str]) -> frozenset[str]:
+    return frozenset(part for norm in norms for part in (norm, *re.split(r"[-‐‑/']", norm)))
 
 
 def has_name(name: str, held: frozenset[str], text: str, lang: str) -> bool:

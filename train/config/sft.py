@@ -175,6 +175,9 @@ RATES = {"lora": 2e-4, "qlora": 2e-4, "dora": 2e-4, "ia3": 2e-4, "prefix": 3e-2,
 """Peak learning rates of adapters: for LoRA about ten times the rate of full training or more (arXiv 2106.09685, table
 11), for virtual tokens higher still (arXiv 2101.00190, 2104.08691)."""
 
+PENALTIES = ("ewc", "si", "l2_sp", "null_space", "shift_limit")
+"""The settings that read whole weights of the base model."""
+
 REGULARIZERS: dict[str, Any] = {
     "anchor": "none", "distil": False, "balance": False, "ewc": None, "si": None, "l2_sp": 0.0, "null_space": 0.0,
     "shift_limit": None,

@@ -11,7 +11,7 @@ to rehearsal prompts are the old text.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -87,11 +87,10 @@ def filters(found: Features, strength: float) -> dict[str, Filter]:
             eye = torch.eye(len(each), dtype=torch.float64, device=each.device)
             inputs = torch.linalg.inv(eye + strength * each.double() / each.diagonal().median()).float()
             result[name] = Filter(inputs)
-    for name in [name for name in found if name.endswith(TOKENS)]:
-        shares, weight = found[name], name.removesuffix(TOKENS)
-        result[weight] = Filter(
-            result[weight].inputs if weight in result else None, 1 / (1 + strength * len(shares) * shares)
-        )
+    for name, shares in found.items():
+        if name.endswith(TOKENS):
+            tied = result.get(weight := name.removesuffix(TOKENS), Filter())
+            result[weight] = replace(tied, tokens=1 / (1 + strength * len(shares) * shares))
     return result
 
 
@@ -102,12 +101,23 @@ class NullSpace:
         self.by_name = by_name
         self.before: dict[str, Tensor] = {}
 
+    def freeze_others(self, model: Any) -> None:
+        """Freeze the weights without a filter: norms and biases act on every token alike. Raises ValueError for a
+        matrix, whose inputs are not known."""
+        for name, weight in model.named_parameters():
+            if name not in self.by_name and weight.requires_grad:
+                if weight.dim() > 1:
+                    raise ValueError(f"{name} is no linear layer and no embedding, so --null-space cannot hold it; "
+                                     "give --null-space 0")  # fmt: skip
+                weight.requires_grad_(False)
+
+    @torch.no_grad()
     def begin(self, model: Any) -> None:
         for name, weight in self._weights(model):
             if name in self.before:
                 self.before[name].copy_(local(weight))
             else:
-                self.before[name] = local(weight).detach().clone()
+                self.before[name] = local(weight).clone()
                 self.by_name[name] = self.by_name[name].placed(weight)
 
     @torch.no_grad()

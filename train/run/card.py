@@ -28,7 +28,7 @@ def regularizers(config: dict[str, Any]) -> list[str]:
     """The regularizers of a run, in words.
 
     >>> regularizers({"anchor": "stored", "anchor_at": "all", "anchor_weight": 3, "distil": False, "ewc": None,
-    ...               "si": None, "l2_sp": 0.1, "shift_limit": None, "shift_scope": "tensor"})
+    ...               "si": None, "l2_sp": 0.1, "null_space": 0, "shift_limit": None, "shift_scope": "tensor"})
     ['KL to the base model at all tokens of new answers (3, stored)', 'L2-SP 0.1']
     """
     words = []
@@ -40,7 +40,7 @@ def regularizers(config: dict[str, Any]) -> list[str]:
     words += [f"{name.upper()} {config[name + '_weight']:g}" for name in ("ewc", "si") if config[name]]
     if config["l2_sp"]:
         words.append(f"L2-SP {config['l2_sp']:g}")
-    if config.get("null_space"):
+    if config["null_space"]:
         words.append(f"updates in the null space of rehearsal rows ({config['null_space']:g})")
     if config["shift_limit"]:
         words.append(f"shift of each {config['shift_scope']} at most {config['shift_limit']:g} of its norm"

@@ -16,7 +16,7 @@ from curate.config.settings import ConfigError
 from curate.model.engine import EngineConfig
 from curate.model.folder import locate_model, model_hash
 from curate.store.disk import check_writable, fingerprint
-from train.config.sft import SftConfig
+from train.config.sft import PENALTIES, SftConfig
 from train.data.batches import Task, assign, check_targets, loss_groups
 from train.data.compatibility import check_compatibility
 from train.data.folder import ANCHOR, DISTIL, LABEL, DataError, Export, load_export
@@ -66,6 +66,16 @@ class Run:
     @property
     def steps(self) -> int:
         return math.ceil(self.config.epochs * self.steps_per_epoch)
+
+    @cached_property
+    def outline(self) -> Any:
+        """The model without values, from the configuration alone."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        auto: Any = AutoModelForCausalLM
+        with torch.device("meta"):
+            return auto.from_config(self.model_config)
 
     @property
     def bf16(self) -> bool:
@@ -140,7 +150,7 @@ def check_launch(config: SftConfig) -> None:
     sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
     if config.pcgrad and (sharded or by_deepspeed):
         raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
-    penalties = [name for name in ("ewc", "si", "l2_sp", "null_space", "shift_limit") if getattr(config, name)]
+    penalties = [name for name in PENALTIES if getattr(config, name)]
     if penalties and by_deepspeed:
         raise ConfigError(
             f"--{penalties[0].replace('_', '-')} needs whole weights, which DeepSpeed shards in its own way; launch "
@@ -224,17 +234,7 @@ def plan(run: Run) -> dict[str, Any]:
 
 def parameters(run: Run) -> int:
     """The number of weights, from the configuration alone."""
-    return int(_outline(run).num_parameters())
-
-
-def _outline(run: Run) -> Any:
-    """The model without values."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    auto: Any = AutoModelForCausalLM
-    with torch.device("meta"):
-        return auto.from_config(run.model_config)
+    return int(run.outline.num_parameters())
 
 
 def null_space_cost(run: Run) -> tuple[int, int]:
@@ -244,11 +244,10 @@ def null_space_cost(run: Run) -> tuple[int, int]:
 
     if not run.config.null_space:
         return 0, 0
-    model = _outline(run)
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    linear = [module for module in run.outline.modules() if isinstance(module, nn.Linear)]
     squares = sum(module.in_features**2 for module in linear)
     return (
-        4 * (squares + int(model.num_parameters())),
+        4 * (squares + parameters(run)),
         sum(2 * module.out_features * module.in_features**2 for module in linear),
     )
 

@@ -13,7 +13,7 @@ from train.objective.penalties import Penalty, Weights, projection, quadratic, s
 from train.objective.teacher import Teacher, frozen_copy, without_adapter
 from train.run.plan import Run, on_cpu
 from train.weights.fisher import load_importance
-from train.weights.importance import old_rows
+from train.weights.importance import rehearsal_rows
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,18 @@ OLD_ROWS = 512
 
 
 def _null_space(run: Run, model: Any) -> Iterator[TrainerCallback]:
-    """Weights without a filter act on every token alike (norms, biases), so they are frozen. Raises ``DataError`` for a
-    matrix whose inputs are not known."""
+    """Raises ``DataError`` for a matrix whose inputs are not known."""
     if not run.config.null_space:
         return
     model.to(PartialState(cpu=on_cpu()).device)
-    rows = [ids for ids, _ in old_rows(run.export.folder, OLD_ROWS)]
-    by_name = filters(features(model.eval(), rows), run.config.null_space)
-    for name, weight in model.named_parameters():
-        if name not in by_name and weight.requires_grad:
-            if weight.dim() > 1:
-                raise DataError(
-                    f"{name} is no linear layer and no embedding, so --null-space cannot hold it; give --null-space 0"
-                )
-            weight.requires_grad_(False)
+    rows = [ids for ids, _ in rehearsal_rows(run.export, OLD_ROWS)]
+    null_space = NullSpace(filters(features(model.eval(), rows), run.config.null_space))
+    try:
+        null_space.freeze_others(model)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     model.train()
-    yield _AroundStep(NullSpace(by_name))
+    yield _AroundStep(null_space)
 
 
 class _AroundStep(TrainerCallback):

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from curate.config.settings import ConfigError
-from train.config.sft import SftConfig
+from train.config.sft import PENALTIES, SftConfig
 
 VIRTUAL = ("prefix", "prompt")
 """Adapters that are virtual tokens before the prompt; they cannot be merged into the weights."""
@@ -17,7 +17,7 @@ def check_trainable(config: SftConfig) -> None:
     selected = config.freeze > 0 or bool(config.train_only)
     if config.adapter != "none" and selected:
         raise ConfigError(f"--adapter {config.adapter} freezes all other weights; leave out --freeze and --train-only")
-    penalties = [name for name in ("ewc", "si", "l2_sp", "null_space", "shift_limit") if getattr(config, name)]
+    penalties = [name for name in PENALTIES if getattr(config, name)]
     if config.adapter != "none" and penalties:
         flag = penalties[0].replace("_", "-")
         raise ConfigError(f"--{flag} limits changes of the base model's weights, and --adapter {config.adapter} "

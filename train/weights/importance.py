@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from curate.schema import IGNORE
-from train.data.folder import DataError, load_export
+from train.data.folder import DataError, Export, load_export
 from train.objective.penalties import Weights
 
 Row = tuple[Tensor, Tensor]
@@ -22,14 +22,19 @@ Row = tuple[Tensor, Tensor]
 
 
 def old_rows(data: Path, most: int) -> list[Row]:
+    """``rehearsal_rows`` of a training folder."""
+    return rehearsal_rows(load_export(data), most)
+
+
+def rehearsal_rows(export: Export, most: int) -> list[Row]:
     """At most ``most`` rehearsal rows of a training folder, always the same sample. Raises ``DataError`` if the folder
     has none."""
-    split = load_export(data).splits["train"]
+    split = export.splits["train"]
     rehearsal = np.flatnonzero(split.distil)
     if not len(rehearsal):
         raise DataError(
-            f"{data}: no rehearsal rows to estimate the base model's abilities from; mix some in with curate mix "
-            "--rehearsal"
+            f"{export.folder}: no rehearsal rows to estimate the base model's abilities from; mix some in with "
+            "curate mix --rehearsal"
         )
     chosen = np.random.default_rng(0).permutation(rehearsal)[:most]
     return [_row(split.input_ids[part], split.labels[part]) for part in

@@ -87,6 +87,7 @@ def test_a_step_changes_each_weight_by_its_filtered_update() -> None:
             for name, weight in model.named_parameters():
                 weight += update[name]
         null_space.end(model)
+        assert not any(kept.requires_grad for kept in null_space.before.values())
     for name, weight in model.named_parameters():
         step = by_name[name](update[name]) if name in by_name else update[name]
         assert torch.allclose(weight, before[name] + 2 * step, atol=1e-4), name

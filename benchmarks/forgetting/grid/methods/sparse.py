@@ -49,8 +49,7 @@ def null_space(lab: Lab) -> Trained:
     seconds = time.perf_counter() - began
 
     def start(model: Any) -> Any:
-        for name, weight in model.named_parameters():
-            weight.requires_grad_(name in held.by_name)
+        held.freeze_others(model)
         held.begin(model)
         return model
 
