@@ -167,8 +167,8 @@ def _train(config: SftConfig, dry_run: bool, as_json: bool) -> None:
     from train.run.sft import execute
 
     console = Console(stderr=True, quiet=not is_main(), markup=False, highlight=False)
-    console.print(defaults_taken(config, **config.dependent_defaults()), soft_wrap=True)
     run = prepare(config, device_count())
+    console.print(defaults_taken(config, **run.config.dependent_defaults()), soft_wrap=True)
     if config.model is None:
         console.print(f"model: {run.model}, as {config.data}/manifest.json says", soft_wrap=True)
     record = plan(run)

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.forgetting.grid import costs
 from benchmarks.forgetting.grid.data import Place, Recipe
 from benchmarks.forgetting.grid.methods import METHODS, controls, weighted
-from benchmarks.forgetting.grid.methods.ours import FULL
+from benchmarks.forgetting.grid.methods.ours import FREE, FULL
 from benchmarks.forgetting.grid.methods.selfmade import distil_on_policy, prompt_text
 from benchmarks.forgetting.grid.mixed import Mixed, Side, mix
 from benchmarks.forgetting.grid.settings import SETTINGS, TINY
@@ -104,11 +104,15 @@ class Noted:
         self.losses.append(loss)
 
 
-@pytest.mark.parametrize(("control", "source"), [(controls.padding, "neighbours"), (controls.held, "med")])
-def test_a_control_takes_one_source_out_of_the_loss_of_ours(control: Callable[[Any], Any], source: str) -> None:
+@pytest.mark.parametrize(
+    ("control", "source", "loss"), [(controls.padding, "neighbours", FREE), (controls.held, "med", FULL)]
+)
+def test_a_control_takes_one_source_out_of_the_loss_of_ours(
+    control: Callable[[Any], Any], source: str, loss: Loss
+) -> None:
     lab = Noted([])
     control(lab)
-    assert lab.losses == [replace(FULL, source_weights={source: 0.0})]
+    assert lab.losses == [replace(loss, source_weights={source: 0.0})]
 
 
 # --- mixed answers

@@ -39,7 +39,9 @@ class Optimiser(Strict):
     """Optimiser: AdamW, with common settings for full fine-tuning."""
 
     lr: float | None = Field(
-        None, gt=0, description="Peak learning rate. Default: 1e-5; adapters 2e-4; prefix and prompt 3e-2."
+        None,
+        gt=0,
+        description="Peak learning rate. Default: 1e-5, in the null space 2e-5; adapters 2e-4; prefix and prompt 3e-2.",
     )
     epochs: float = Field(2, gt=0, description="Passes over the data.")
     batch_size: int = Field(8, ge=1, description="Rows per device and forward pass.")
@@ -85,8 +87,11 @@ class Penalties(Strict):
     )
     si_weight: float = Field(1.0, gt=0, description="Strength of the SI penalty.")
     l2_sp: float = Field(0.0, ge=0, description="Strength of the L2-SP penalty; 0: no penalty.")
-    null_space: float = Field(
-        0.0, ge=0, description="Make updates small along the inputs that layers get on rehearsal rows; 0: do not."
+    null_space: float | None = Field(
+        None,
+        ge=0,
+        description="Make updates small along the inputs that layers get on rehearsal rows; 0: do not. Default: 1 "
+        "where all weights train on data with rehearsal rows, else 0.",
     )
     shift_limit: float | None = Field(
         None, gt=0, description="Largest distance from the base weights, as a share of their norm. Default: no limit."
@@ -149,21 +154,26 @@ class SftConfig(Machine, Stopping, Mixture, Trainable, Penalties, Loss, Optimise
                 raise ValueError(f"forgetting: ignore switches {on[0]} off; give one of the two")
         return self
 
-    def resolved(self) -> Self:
-        """A copy with a value for every default that depends on other settings."""
-        return self.model_copy(update=self.dependent_defaults())
+    def resolved(self, null_space: float = 0.0) -> Self:
+        """A copy with a value for every default that depends on other settings. ``null_space``: its default, which
+        depends on data and model."""
+        known = self if self.null_space is not None else self.model_copy(update={"null_space": null_space})
+        return known.model_copy(update=known.dependent_defaults())
 
     def dependent_defaults(self) -> dict[str, Any]:
-        """The values of defaults that depend on other settings."""
+        """The values of defaults that depend on other settings, of a copy that is ``resolved``."""
         alpha = (
             {"lora_alpha": self.lora_alpha or 2 * self.rank} if "lora" in self.adapter or self.adapter == "dora" else {}
         )
-        return {"lr": self.rate, **alpha, **(REGULARIZERS if self.forgetting == "ignore" else {})}
+        off = REGULARIZERS if self.forgetting == "ignore" else {}
+        return {"lr": self.rate, "null_space": self.null_space, **alpha, **off}
 
     @property
     def rate(self) -> float:
         """The peak learning rate."""
-        return RATES.get(self.adapter, FULL_RATE) if self.lr is None else self.lr
+        if self.lr is not None:
+            return self.lr
+        return RATES.get(self.adapter, NULL_SPACE_RATE if self.null_space else FULL_RATE)
 
     def shaping(self) -> dict[str, object]:
         """The settings that shape the trained weights; they enter a run's fingerprint."""
@@ -171,6 +181,8 @@ class SftConfig(Machine, Stopping, Mixture, Trainable, Penalties, Loss, Optimise
 
 
 FULL_RATE = 1e-5
+NULL_SPACE_RATE = 2e-5
+"""Twice the rate of free training, because a filtered step is smaller (docs/decisions/035)."""
 RATES = {"lora": 2e-4, "qlora": 2e-4, "dora": 2e-4, "ia3": 2e-4, "prefix": 3e-2, "prompt": 3e-2}
 """Peak learning rates of adapters: for LoRA about ten times the rate of full training or more (arXiv 2106.09685, table
 11), for virtual tokens higher still (arXiv 2101.00190, 2104.08691)."""

@@ -19,18 +19,25 @@ from torch import Tensor, nn
 
 from train.objective.penalties import placed_like
 
-Features = dict[str, Tensor]
-"""For each weight by its name: the mean of x xᵀ of its inputs x, float32 [in, in]; the share of each token, float32
-[vocab], for the input embeddings, under their name with ``TOKENS``."""
 
-TOKENS = ".tokens"
+@dataclass(frozen=True)
+class Features:
+    """What old text puts into the layers.
+
+    ``covariances``: for each linear layer's weight by name, the mean of x xᵀ over the layer's inputs x, float32
+    [in, in]. ``embeddings``: the name of the input embeddings. ``shares``: the share of each token, float32 [vocab].
+    """
+
+    covariances: dict[str, Tensor]
+    embeddings: str
+    shares: Tensor
 
 
 @torch.inference_mode()
 def features(model: Any, rows: Sequence[Tensor]) -> Features:
     """The features of old text. ``rows``: token ids, int64 [t] each."""
     names = {id(weight): name for name, weight in model.named_parameters()}
-    embeddings, total = model.get_input_embeddings(), Features()
+    embeddings, total = model.get_input_embeddings(), dict[str, Tensor]()
     hooks = [
         module.register_forward_pre_hook(_collect(total, names[id(module.weight)]))
         for module in model.modules()
@@ -45,11 +52,11 @@ def features(model: Any, rows: Sequence[Tensor]) -> Features:
         for hook in hooks:
             hook.remove()
     count = seen.sum()
-    shares = {names[id(embeddings.weight)] + TOKENS: seen / count}
-    return {name: each / count.to(each.device) for name, each in total.items()} | shares
+    covariances = {name: each / count.to(each.device) for name, each in total.items()}
+    return Features(covariances, names[id(embeddings.weight)], seen / count)
 
 
-def _collect(total: Features, name: str) -> Any:
+def _collect(total: dict[str, Tensor], name: str) -> Any:
     def hook(module: Any, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].flatten(0, -2).float()
         total[name] = total.get(name, 0) + x.T @ x
@@ -75,23 +82,32 @@ class Filter:
         return Filter(None if self.inputs is None else self.inputs.to(weight.device), tokens)
 
 
-def filters(found: Features, strength: float) -> dict[str, Filter]:
-    """A filter for each weight of ``features``. ``strength``: s; at 0 nothing is filtered.
+def filters(old: Features, strength: float) -> dict[str, Filter]:
+    """A filter for each weight of the features. ``strength``: s; at 0 nothing is filtered.
 
     The input of the embeddings is one token, so their C is diagonal: a token's row moves the less, the more frequent
     the token is in old text (m = 1 / vocabulary). Embeddings that are the head too have both factors.
     """
     result = {}
-    for name, each in found.items():
-        if not name.endswith(TOKENS):
-            eye = torch.eye(len(each), dtype=torch.float64, device=each.device)
-            inputs = torch.linalg.inv(eye + strength * each.double() / each.diagonal().median()).float()
-            result[name] = Filter(inputs)
-    for name, shares in found.items():
-        if name.endswith(TOKENS):
-            tied = result.get(weight := name.removesuffix(TOKENS), Filter())
-            result[weight] = replace(tied, tokens=1 / (1 + strength * len(shares) * shares))
-    return result
+    for name, each in old.covariances.items():
+        eye = torch.eye(len(each), dtype=torch.float64, device=each.device)
+        result[name] = Filter(torch.linalg.inv(eye + strength * each.double() / _size(each)).float())
+    tokens = 1 / (1 + strength * len(old.shares) * old.shares)
+    return result | {old.embeddings: replace(result.get(old.embeddings, Filter()), tokens=tokens)}
+
+
+def _size(covariance: Tensor) -> Tensor:
+    """m: the median of the diagonal; the mean where most inputs are always 0, as after a ReLU."""
+    sizes = covariance.diagonal()
+    return sizes.median() if sizes.median() > 0 else sizes.mean()
+
+
+def unknown_inputs(model: Any) -> list[str]:
+    """The names of the matrices that are neither a linear layer's nor the input embeddings, whose inputs ``features``
+    does not know."""
+    known = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    known.add(id(model.get_input_embeddings().weight))
+    return [name for name, weight in model.named_parameters() if weight.dim() > 1 and id(weight) not in known]
 
 
 class NullSpace:
@@ -102,13 +118,14 @@ class NullSpace:
         self.before: dict[str, Tensor] = {}
 
     def freeze_others(self, model: Any) -> None:
-        """Freeze the weights without a filter: norms and biases act on every token alike. Raises ValueError for a
-        matrix, whose inputs are not known."""
-        for name, weight in model.named_parameters():
-            if name not in self.by_name and weight.requires_grad:
-                if weight.dim() > 1:
-                    raise ValueError(f"{name} is no linear layer and no embedding, so --null-space cannot hold it; "
-                                     "give --null-space 0")  # fmt: skip
+        """Freeze norms and biases, which act on every token alike. A layer that no old token reaches, like an expert
+        of a mixture, stays free. Raises ValueError for a matrix whose inputs are not known."""
+        for name in unknown_inputs(model):
+            if model.get_parameter(name).requires_grad:
+                raise ValueError(f"{name} is no linear layer and no embedding, so --null-space cannot hold it; "
+                                 "give --null-space 0")  # fmt: skip
+        for weight in model.parameters():
+            if weight.dim() < 2:
                 weight.requires_grad_(False)
 
     @torch.no_grad()

@@ -40,6 +40,7 @@ class Run:
     model_config: Any
     model_fingerprint: str
     data_fingerprint: str
+    outline: Any  # the model without values, from the configuration alone
     devices: int = 1
     importance: tuple[str, ...] = ()  # fingerprints of the estimates that penalties read
 
@@ -66,16 +67,6 @@ class Run:
     @property
     def steps(self) -> int:
         return math.ceil(self.config.epochs * self.steps_per_epoch)
-
-    @cached_property
-    def outline(self) -> Any:
-        """The model without values, from the configuration alone."""
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        auto: Any = AutoModelForCausalLM
-        with torch.device("meta"):
-            return auto.from_config(self.model_config)
 
     @property
     def bf16(self) -> bool:
@@ -104,7 +95,6 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
 
     Raises ``ConfigError``, ``DataError`` or, if there is no such model, ``EngineError``.
     """
-    config = config.resolved()
     check_writable(config.out or Path("runs"))
     check_reports(config)
     check_trainable(config)
@@ -112,27 +102,57 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     export = load_export(config.data)
     if config.model is None:
         config = config.model_copy(update={"model": export.model, "revision": export.manifest.revision})
-    if config.model is None:
+    model = config.model
+    if model is None:
         raise DataError(
             f"{export.folder}: the manifest names no model; give --model the folder or hub id of the base model"
         )
+    where = EngineConfig(model, revision=config.revision)
+    folder = locate_model(where)
+    tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
+    outline = outline_of(model_config)
+    config = config.resolved(null_space_default(config, export, outline))
     groups = loss_groups(export, config)
     tasks = {name: assign(split, config, groups) for name, split in export.splits.items()}
     check_targets(export, config, tasks)
     check_early_stopping(export, config)
-    where = EngineConfig(config.model, revision=config.revision)
-    folder = locate_model(where)
-    tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
-    check_compatibility(export, tasks, config.model, tokenizer, model_config)
+    check_compatibility(export, tasks, model, tokenizer, model_config)
     data, weights = export.fingerprint, model_hash(where)
     importance = tuple(
-        check_importance(place, kind, config.model, weights)
+        check_importance(place, kind, model, weights)
         for kind, place in (("ewc", config.ewc), ("si", config.si))
         if place is not None
     )
     out = config.out or Path("runs") / f"sft-{run_fingerprint(config, data, weights, importance, devices)}"
     resolved = config.model_copy(update={"out": out})
-    return Run(resolved, folder, export, groups, tasks, tokenizer, model_config, weights, data, devices, importance)
+    return Run(
+        resolved, folder, export, groups, tasks, tokenizer, model_config, weights, data, outline, devices, importance
+    )
+
+
+def outline_of(model_config: Any) -> Any:
+    """The model without values, from the configuration alone."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    with torch.device("meta"):
+        return auto.from_config(model_config)
+
+
+def null_space_default(config: SftConfig, export: Export, outline: Any) -> float:
+    """1 where all weights train, whole on each device or sharded by FSDP2, the data has rehearsal rows, and the inputs
+    of every matrix are known; else 0."""
+    from train.objective.null_space import unknown_inputs
+
+    free = config.forgetting == "ignore" or config.adapter != "none" or bool(config.train_only)
+    held = export.splits["train"].distil.any() and not by_deepspeed() and not unknown_inputs(outline)
+    return float(held and not free)
+
+
+def by_deepspeed() -> bool:
+    """Whether DeepSpeed shards this launch's weights."""
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
 
 
 def check_reports(config: SftConfig) -> None:
@@ -147,11 +167,11 @@ def check_reports(config: SftConfig) -> None:
 
 def check_launch(config: SftConfig) -> None:
     """Raises ``ConfigError`` if a setting needs whole weights or gradients, and FSDP or DeepSpeed shards these."""
-    sharded, by_deepspeed = (os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
-    if config.pcgrad and (sharded or by_deepspeed):
+    by_fsdp = os.environ.get("ACCELERATE_USE_FSDP") == "true"
+    if config.pcgrad and (by_fsdp or by_deepspeed()):
         raise ConfigError("--pcgrad needs whole gradients on each device; launch without FSDP and DeepSpeed")
     penalties = [name for name in PENALTIES if getattr(config, name)]
-    if penalties and by_deepspeed:
+    if penalties and by_deepspeed():
         raise ConfigError(
             f"--{penalties[0].replace('_', '-')} needs whole weights, which DeepSpeed shards in its own way; launch "
             "with FSDP2 (pipelines/accelerate/fsdp2.yaml)"

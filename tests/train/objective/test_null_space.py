@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from train.objective.null_space import TOKENS, NullSpace, features, filters
+from train.objective.null_space import Features, NullSpace, features, filters, unknown_inputs
 
 VOCAB = 40
 UP, HEAD, WORDS = "model.layers.0.mlp.up_proj.weight", "lm_head.weight", "model.embed_tokens.weight"
@@ -40,11 +40,12 @@ def test_features_are_the_mean_outer_product_of_each_layers_inputs_and_the_share
     model, texts = small(), rows()
     found = features(model, texts)
     x = inputs_of(model, model.model.layers[0].mlp.up_proj, texts)
-    assert torch.allclose(found[UP], x.T @ x / len(x), atol=1e-5)
+    assert torch.allclose(found.covariances[UP], x.T @ x / len(x), atol=1e-5)
     every = torch.cat(texts)
-    assert torch.allclose(found[WORDS + TOKENS], torch.bincount(every, minlength=VOCAB) / len(every))
+    assert found.embeddings == WORDS
+    assert torch.allclose(found.shares, torch.bincount(every, minlength=VOCAB) / len(every))
     linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    assert set(found) == {*linear, WORDS + TOKENS}
+    assert set(found.covariances) == linear
 
 
 def test_a_filtered_update_leaves_old_answers_and_keeps_what_old_inputs_do_not_use() -> None:
@@ -53,9 +54,43 @@ def test_a_filtered_update_leaves_old_answers_and_keeps_what_old_inputs_do_not_u
     directions = torch.linalg.qr(torch.randn(32, 32, generator=generator))[0]
     x, free = torch.randn(500, 20, generator=generator) @ directions[:, :20].T, directions[:, 20:]
     update = torch.randn(48, 32, generator=generator)
-    kept = filters({UP: x.T @ x / len(x)}, 1e3)[UP](update)
+    kept = filters(alone(x.T @ x / len(x)), 1e3)[UP](update)
     assert (kept @ x.T).norm() < 0.002 * (update @ x.T).norm()
     assert torch.allclose(kept @ free, update @ free, atol=0.01)
+
+
+def alone(covariance: Tensor) -> Features:
+    return Features({UP: covariance}, WORDS, torch.ones(VOCAB) / VOCAB)
+
+
+def test_inputs_that_are_mostly_0_are_filtered_too() -> None:
+    """As after a ReLU; the median of the covariance's diagonal is 0 here."""
+    x = torch.zeros(4, 32)
+    x[:, :3] = torch.randn(4, 3)
+    kept = filters(alone(x.T @ x / len(x)), 1.0)[UP](torch.ones(48, 32))
+    assert torch.isfinite(kept).all()
+    assert (kept[:, :3] < 0.9).any()
+    assert torch.equal(kept[:, 3:], torch.ones(48, 29))
+
+
+def test_a_layer_that_no_old_token_reaches_stays_free() -> None:
+    model = small()
+    model.expert = nn.Linear(32, 32)
+    by_name = filters(features(model, rows()), 1.0)
+    NullSpace(by_name).freeze_others(model)
+    assert "expert.weight" not in by_name
+    assert model.expert.weight.requires_grad
+    assert not model.expert.bias.requires_grad
+    assert not model.model.norm.weight.requires_grad
+
+
+def test_inputs_of_other_matrices_are_not_known() -> None:
+    model = small()
+    assert unknown_inputs(model) == []
+    model.kernels = nn.Parameter(torch.zeros(2, 3, 4))
+    assert unknown_inputs(model) == ["kernels"]
+    with pytest.raises(ValueError, match="kernels is no linear layer"):
+        NullSpace(filters(features(model, rows()), 1.0)).freeze_others(model)
 
 
 def test_strength_0_filters_nothing() -> None:

@@ -381,8 +381,8 @@ HELD: dict[str, Any] = {"l2_sp": 1.0, "null_space": 1.0, "shift_limit": 0.05}
 
 @pytest.mark.parametrize(
     ("parallel", "kind", "held"),
-    [("ddp", "MULTI_CPU", HELD), ("fsdp2", "FSDP", HELD), ("zero3", "DEEPSPEED", {}),
-     ("zero3", "DEEPSPEED", {"anchor": "model", "anchor_weight": 1.0})],
+    [("ddp", "MULTI_CPU", HELD), ("fsdp2", "FSDP", HELD), ("zero3", "DEEPSPEED", {"null_space": 0}),
+     ("zero3", "DEEPSPEED", {"null_space": 0, "anchor": "model", "anchor_weight": 1.0})],
 )  # fmt: skip
 def test_two_processes_equal_one(mixed: Path, tmp_path: Path, parallel: str, kind: str, held: dict[str, Any]) -> None:
     """The same steps from the same rows, penalties and limit included, whether weights are copied or sharded: the
@@ -418,7 +418,7 @@ def test_a_sharded_checkpoint_is_resumed(mixed: Path, tmp_path: Path, parallel: 
     DeepSpeed's own checkpoints want as many as wrote them."""
     if parallel == "zero3":
         pytest.importorskip("deepspeed", reason="DeepSpeed is not installed: pip install -e '.[deepspeed]'")
-    settings: dict[str, Any] = {"epochs": 2, "checkpoints": 3}
+    settings: dict[str, Any] = {"epochs": 2, "checkpoints": 3, "null_space": 0}
     whole = execute(run_of(mixed, tmp_path / "whole", batch_size=2, grad_accum=6, **settings), QUIET)
     out = tmp_path / "cut"
     codes = launch(2, mixed, out, {"batch_size": 2, "grad_accum": 3, **settings}, parallel, die=3)
@@ -436,7 +436,11 @@ def test_what_reads_whole_weights_is_refused_where_a_launch_keeps_them_in_pieces
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(ConfigError, match="--l2-sp needs whole weights, which DeepSpeed shards"):
-        run_of(mixed, tmp_path / "run", l2_sp=0.1)
+    assert run_of(mixed, tmp_path / "run").config.null_space == 0  # a default is no error
+    for name in ("l2_sp", "null_space"):
+        with pytest.raises(
+            ConfigError, match=f"--{name.replace('_', '-')} needs whole weights, which DeepSpeed shards"
+        ):
+            run_of(mixed, tmp_path / "run", **{name: 0.1})
     with pytest.raises(ConfigError, match="--pcgrad needs whole gradients"):
         run_of(mixed, tmp_path / "run", pcgrad=True)

@@ -15,10 +15,10 @@ from curate.config.settings import ConfigError
 from tests.train_export import END, VOCAB, random_rows, write_export, write_model
 from train.config.sft import SftConfig
 from train.config.weights import AverageConfig, FisherConfig, MergeConfig
-from train.data.folder import DataError
+from train.data.folder import DataError, load_export
 from train.objective.pcgrad import surgery
 from train.objective.penalties import projection, quadratic
-from train.run.plan import Run, plan, prepare
+from train.run.plan import Run, null_space_default, outline_of, plan, prepare
 from train.run.sft import build_trainer, execute
 from train.trainer.parameters import choose_trainable, freeze_lower, train_matching
 from train.trainer.trainer import gradients_of
@@ -405,7 +405,8 @@ def test_what_cannot_be_is_said_before_the_model_loads(data: Path, tmp_path: Pat
 
 
 def test_rates_of_adapters() -> None:
-    assert SftConfig().rate == 1e-5
+    assert SftConfig().resolved().rate == 1e-5
+    assert SftConfig().resolved(null_space=1).rate == 2e-5
     assert SftConfig(adapter="lora").rate == 2e-4
     assert SftConfig(adapter="lora", lr=1e-3).rate == 1e-3
 
@@ -458,7 +459,7 @@ def test_nothing_left_to_train_is_an_error() -> None:
 
 def test_ignore_is_plain_fine_tuning(data: Path, tmp_path: Path) -> None:
     ignored = run_of(data, tmp_path / "ignored", forgetting="ignore")
-    plain = run_of(data, tmp_path / "plain", anchor="none", distil=False, balance=False)
+    plain = run_of(data, tmp_path / "plain", anchor="none", distil=False, balance=False, null_space=0)
     assert losses(ignored) == losses(plain)
     with pytest.raises(ValueError, match="ignore switches anchor off"):
         SftConfig(forgetting="ignore", anchor="model")
@@ -524,8 +525,8 @@ def test_updates_in_the_null_space_change_less_of_what_is_rehearsed(data: Path, 
     from transformers import AutoModelForCausalLM
 
     settings: dict[str, Any] = {"distil": False, "anchor": "none", "source_weights": {"dolly": 0}}
-    execute(run_of(data, tmp_path / "free", **settings), QUIET)
-    execute(run_of(data, tmp_path / "held", null_space=10, **settings), QUIET)
+    for name, strength in (("free", 0), ("held", 10)):
+        execute(run_of(data, tmp_path / name, null_space=strength, **settings), QUIET)
     rows = [ids for ids, _ in old_rows(data, 8)]
 
     def answers(folder: Path) -> Tensor:
@@ -555,5 +556,32 @@ def test_the_plan_counts_a_copy_of_the_weights_and_a_square_matrix_for_each_line
 
 def test_the_null_space_needs_rehearsal_rows(model: Path, tmp_path: Path) -> None:
     bare = write_export(tmp_path / "data", model, random_rows(6))
+    assert run_of(bare, tmp_path / "run").config.null_space == 0
     with pytest.raises(DataError, match="no rehearsal rows"):
         execute(run_of(bare, tmp_path / "run", null_space=1), QUIET)
+
+
+@pytest.mark.parametrize(
+    ("settings", "strength"),
+    [
+        ({}, 1),
+        ({"freeze": 0.5}, 1),
+        ({"null_space": 3}, 3),
+        ({"null_space": 0}, 0),
+        ({"train_only": ["norm"]}, 0),
+        ({"adapter": "lora"}, 0),
+        ({"forgetting": "ignore"}, 0),
+    ],
+)
+def test_the_null_space_is_the_default_where_all_weights_train_with_rehearsal(
+    data: Path, tmp_path: Path, settings: dict[str, Any], strength: float
+) -> None:
+    assert run_of(data, tmp_path / "run", **settings).config.null_space == strength
+
+
+def test_a_model_with_other_matrices_trains_without_the_null_space(data: Path) -> None:
+    """GPT-2 has position embeddings and layers that are no ``nn.Linear``."""
+    from transformers import GPT2Config
+
+    outline = outline_of(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=VOCAB))
+    assert null_space_default(SftConfig(data=data), load_export(data), outline) == 0

@@ -18,7 +18,7 @@ from benchmarks.forgetting.batches import encode_conversation
 from benchmarks.forgetting.grid.data import NEW, Place
 from benchmarks.forgetting.grid.exam import template
 from benchmarks.forgetting.grid.lab import Lab, method
-from benchmarks.forgetting.grid.methods.ours import FULL, REHEARSED
+from benchmarks.forgetting.grid.methods.ours import FREE, FULL, REHEARSED
 from benchmarks.forgetting.grid.methods.sft import SOURCE
 from benchmarks.forgetting.grid.train import Trained
 from benchmarks.forgetting.item import Message
@@ -31,28 +31,28 @@ from train.config.sft import SftConfig
 RANDOM, INVERTED, ORACLE = (replace(REHEARSED, mask=mask) for mask in ("random", "inverted", "oracle"))
 
 
-@method("mask-random", "ours, as many words at random", recipe=RANDOM, family="control")
+@method("mask-random", "ours, no null space; as many words at random", recipe=RANDOM, family="control")
 def mask_random(lab: Lab) -> Trained:
     """As many words of each answer as ``key`` marks, drawn at random for each seed."""
-    return lab.train(replace(RANDOM, seed=lab.seed), FULL)
+    return lab.train(replace(RANDOM, seed=lab.seed), FREE)
 
 
-@method("mask-inverted", "ours, every other word", recipe=INVERTED, family="control")
+@method("mask-inverted", "ours, no null space; every other word", recipe=INVERTED, family="control")
 def mask_inverted(lab: Lab) -> Trained:
     """The words that ``key`` does not mark."""
-    return lab.train(INVERTED, FULL)
+    return lab.train(INVERTED, FREE)
 
 
-@method("mask-oracle", "ours, the value's words", recipe=ORACLE, family="control")
+@method("mask-oracle", "ours, no null space; the value's words", recipe=ORACLE, family="control")
 def mask_oracle(lab: Lab) -> Trained:
     """The words of the value, which the generator of the world knows."""
-    return lab.train(ORACLE, FULL)
+    return lab.train(ORACLE, FREE)
 
 
-@method("padding", "ours, padding for rehearsal", recipe=REHEARSED, family="control")
+@method("padding", "ours, no null space; padding for rehearsal", recipe=REHEARSED, family="control")
 def padding(lab: Lab) -> Trained:
     """The rows of rehearsal weigh nothing: what the same new rows and steps do without rehearsal."""
-    return lab.train(REHEARSED, replace(FULL, source_weights=dict.fromkeys(REHEARSED.rehearsal, 0.0)))
+    return lab.train(REHEARSED, replace(FREE, source_weights=dict.fromkeys(REHEARSED.rehearsal, 0.0)))
 
 
 @method("held", "anchors and rehearsal alone", recipe=REHEARSED, family="control")
