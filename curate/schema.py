@@ -179,7 +179,15 @@ PromptReason = (
 """Why a generated prompt is rejected."""
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
-PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("gain", pa.float32()), ("own", pa.float32())])
+PLACE = pa.struct(
+    [
+        ("start", pa.int32()),
+        ("end", pa.int32()),
+        ("gain", pa.float32()),
+        ("own", pa.float32()),
+        ("wording", pa.bool_()),
+    ]
+)
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("weight", pa.float32()), ("kind", pa.string())])
 
 EXAMPLE = pa.schema(

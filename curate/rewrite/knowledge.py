@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from curate.rewrite.wording import answer_wording
 from curate.text.citations import citations
 from curate.text.compare import labels
 from curate.text.questions import question_of
@@ -35,19 +36,23 @@ BRACKETS = frozenset("[](){}（）【】［］")
 
 class Place(NamedTuple):
     """A word of a reference, as a half-open range of characters. ``gain``: the largest gain of its tokens; ``own``: its
-    log-probability with the reference in view; both in nats."""
+    log-probability with the reference in view; both in nats. ``wording``: whether the source puts many answers to this
+    form of question so (``curate.rewrite.wording``)."""
 
     start: int
     end: int
     gain: float
     own: float
+    wording: bool
 
 
 @dataclass(frozen=True)
 class Boilerplate:
-    """N-grams, as normalised words, that many references share."""
+    """What many references share. ``grams``: n-grams, as normalised words; ``wording``: stems of words in which answers
+    to one form of question are put."""
 
     grams: frozenset[tuple[str, ...]] = frozenset()
+    wording: frozenset[str] = frozenset()
 
     def places(self, text: Sequence[Word]) -> set[int]:
         """Indices of the words of ``text`` that are in a boilerplate n-gram."""
@@ -67,11 +72,14 @@ def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplat
     references: dict[str, list[str]] = defaultdict(list)
     for question, reference in rows:
         references[question].append(reference)
-    some = list(references.values())[:: max(1, -(-len(references) // LOOK))]
-    counts = Counter(gram for texts in some for gram in {g for text in texts for _, g in _grams(words(text, code))})
+    some = dict(list(references.items())[:: max(1, -(-len(references) // LOOK))])
+    counts = Counter(
+        gram for texts in some.values() for gram in {g for text in texts for _, g in _grams(words(text, code))}
+    )
     least = {share: max(LEAST, share * len(some)) for share in (SHARE, CITED)}
     return Boilerplate(
-        frozenset(g for g, count in counts.items() if count >= least[CITED if BRACKETS & set(g) else SHARE])
+        frozenset(g for g, count in counts.items() if count >= least[CITED if BRACKETS & set(g) else SHARE]),
+        answer_wording(some, lang),
     )
 
 
@@ -96,7 +104,8 @@ def knowledge(
     for word in [word for word in uncited if stem(word.norm, code) not in question_stems] or uncited:
         tokens = touching(word.start, word.end, low, high)
         most, own_sum = gain[tokens].max(initial=0.0), np.asarray(own)[tokens].sum()
-        places.append(Place(word.start, word.end, float(most), float(own_sum)))
+        shared = stem(word.norm, code) in common.wording
+        places.append(Place(word.start, word.end, float(most), float(own_sum), shared))
     return places
 
 
@@ -162,17 +171,18 @@ def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lan
 
 def learned_places(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
     """Character spans of words that gain ``GAIN``, and of words right behind them that gain ``BESIDE``: after the first
-    word of a value the base half guesses the next word."""
-    spans: set[tuple[int, int]] = set()
+    word of a value the base half guesses the next word. Without the source's wording, unless nothing else is left."""
+    learned: list[Mapping[str, Any]] = []
     before = -1
     for place in places:
         follows = before >= 0 and not reference[before : place["start"]].strip()
         if place["gain"] >= (BESIDE if follows else GAIN):
-            spans.add((place["start"], place["end"]))
+            learned.append(place)
             before = place["end"]
         else:
             before = -1
-    return spans
+    facts = [place for place in learned if not place.get("wording")] or learned
+    return {(place["start"], place["end"]) for place in facts}
 
 
 def _articles(reference_words: Sequence[Word], learned: set[tuple[int, int]]) -> set[str]:
