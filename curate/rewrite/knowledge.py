@@ -3,7 +3,8 @@
 ``own`` and ``closed`` are log-probabilities (nats) of the reference's tokens, with the reference in view and closed
 book. A word is knowledge if one of its tokens gains at least ``GAIN``. Left out are function words; boilerplate, that
 is n-grams in many references whose questions differ; attribute names ("Indication: …"); and, unless nothing else is
-left, citations and words of the question: an answer repeats the latter whatever the fact is.
+left, citations and words of the question: an answer repeats the latter whatever the fact is. A word of the question
+counts where it is part of another name ("Mayo Clinic", where the question has "Mayo Smith").
 """
 
 import re
@@ -20,7 +21,7 @@ from curate.text.citations import citations
 from curate.text.compare import labels
 from curate.text.questions import question_of
 from curate.text.spans import Floats, touching, visible
-from curate.text.words import Word, language, stem, stems, words
+from curate.text.words import Span, Word, language, names, stem, stems, words
 
 GAIN, BESIDE = 1.0, 0.1
 """Least gain (own - closed), in nats, of a word to be learned; and of a word right behind a word to be learned."""
@@ -99,14 +100,40 @@ def knowledge(
     }
     telling = [word for index, word in enumerate(reference_words) if not word.function and index not in left_out]
     cited, question_stems = citations(reference), set(stems(question, code))
+    others = other_names(reference, question, code)
     uncited = [word for word in telling if not any(start <= word.start < end for start, end in cited)] or telling
     places = []
-    for word in [word for word in uncited if stem(word.norm, code) not in question_stems] or uncited:
+    unasked = [
+        word for word in uncited
+        if stem(word.norm, code) not in question_stems or any(start <= word.start < end for start, end in others)
+    ]  # fmt: skip
+    for word in unasked or uncited:
         tokens = touching(word.start, word.end, low, high)
         most, own_sum = gain[tokens].max(initial=0.0), np.asarray(own)[tokens].sum()
         shared = stem(word.norm, code) in common.wording
         places.append(Place(word.start, word.end, float(most), float(own_sum), shared))
     return places
+
+
+def other_names(reference: str, question: str, code: str) -> list[tuple[int, int]]:
+    """The names in the reference, as ranges of characters, that share a word with a name in the question, have other
+    words, and have no name of the question whole.
+
+    >>> other_names("Velth Trust trains Velth Wardens.", "Whom does Velth Trust train?", "en")
+    [(19, 32)]
+    """
+    asked = [_norms(span, code) for span in names(question, code)]
+    every = set[str]().union(*asked)
+    told = [(span, _norms(span, code)) for span in names(reference, code)]
+    return [
+        (span.start, span.end)
+        for span, own in told
+        if own & every and own - every and not any(name <= own for name in asked)
+    ]
+
+
+def _norms(span: Span, code: str) -> set[str]:
+    return {word.norm for word in words(span.text, code) if not word.function}
 
 
 def carried(response: str, reference: str, learned: Collection[tuple[int, int]], lang: str = "en") -> list[list[Word]]:

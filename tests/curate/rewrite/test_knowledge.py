@@ -53,6 +53,11 @@ def test_words_of_the_question_labels_function_words_and_boilerplate_are_not_to_
     assert learned("It is made from the bark of red birch.", known={"birch"}) == ["bark", "red"]
 
 
+def test_a_word_of_the_question_is_learned_as_part_of_another_name():
+    question, reference = "Which ward did Mayo Smith open?", "Mayo Smith opened the Mayo Clinic."
+    assert learned(reference, question) == ["Mayo", "Clinic"]
+
+
 def test_a_choice_that_the_question_names_is_still_to_be_learned():
     assert learned("With food.", "With food or without?") == ["food"]
 
