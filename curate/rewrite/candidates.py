@@ -10,6 +10,7 @@ The faithful response with fewest inventions, repeated values and words copied f
 equals, the likeliest ranks first (``rewrite.ranking``): training need not teach what the base would say.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,12 @@ SLACK = 4.0
 ASTRAY = 5.0
 """Nats that a token of the question may lose with the response in view, out of its gain with the reference in view:
 a token that the base predicts from neither ("Tell me") is no evidence about the response."""
+
+SAYABLE = math.log(0.01)
+"""Log-probability in nats from which the base, with the reference in view, may begin a word."""
+
+LOOKED = 20
+"""Likeliest tokens of a place among which a word is looked for."""
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
@@ -67,6 +74,14 @@ def likeliest_place(
         if place and fits(int(place), index)
     ]
     return max(places, default=None)
+
+
+def sayable(word: str, scores: TokenScores, ids: Callable[[str], Sequence[int]]) -> bool:
+    """Whether the base may begin the word somewhere in a text. A word that it would say nowhere, as "chose" in "The
+    mayor of Xylham is Ada", is the source's wording and no part of the answer. ``scores``: of the text's tokens, with
+    the ``LOOKED`` likeliest ones, the reference in view; ``ids``: the tokens of a text."""
+    place = likeliest_place(scores, [ids(lead + word) for lead in ("", " ")])
+    return place is not None and place[0] >= SAYABLE
 
 
 def glued(before: str, value: str) -> bool:
@@ -138,20 +153,25 @@ def astray(
 
 
 def missing_values(
-    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en"
+    response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en",
+    said: Callable[[str], bool] = bool,
 ) -> list[str]:  # fmt: skip
-    """The stretches to be learned, as text of the reference, of which the response omits a word (``unsaid``).
+    """The stretches to be learned, as text of the reference, of which the response omits a word (``unsaid``). Omitted
+    words that may be the source's wording (``curate.rewrite.wording``) and that the base would not say (``said``) do
+    not count, and are left out at the ends.
 
     >>> places = [{"start": 8, "end": 11, "gain": 4.0}, {"start": 12, "end": 17, "gain": 4.0}]
     >>> missing_values("It comes from birch.", "source: red birch", "Where is it from?", places)
     ['red birch']
     """
-    gone = {place["start"] for place in unsaid(response, reference, question, knowledge, lang)}
-    return [
-        reference[stretch[0].start : stretch[-1].end]
-        for stretch in carried(reference, reference, learned_places(knowledge, reference), lang)
-        if any(word.start in gone for word in stretch)
-    ]
+    places = unsaid(response, reference, question, knowledge, lang)
+    gone, shared = ({p["start"] for p in some} for some in (places, [p for p in places if p.get("wording")]))
+    values = []
+    for stretch in carried(reference, reference, learned_places(knowledge, reference), lang):
+        kept = [word for word in stretch if word.start not in shared or said(word.text)]
+        if any(word.start in gone for word in kept):
+            values.append(reference[kept[0].start : kept[-1].end])
+    return values
 
 
 def lost(

@@ -37,8 +37,8 @@ BRACKETS = frozenset("[](){}（）【】［］")
 
 class Place(NamedTuple):
     """A word of a reference, as a half-open range of characters. ``gain``: the largest gain of its tokens; ``own``: its
-    log-probability with the reference in view; both in nats. ``wording``: whether the source puts many answers to this
-    form of question so (``curate.rewrite.wording``)."""
+    both in nats. ``wording``: whether it may be the source's wording
+       of its answers (``curate.rewrite.wording``)."""
 
     start: int
     end: int
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Boilerplate:
     """What many references share. ``grams``: n-grams, as normalised words; ``wording``: stems of words in which answers
-    to one form of question are put."""
+    to one form of question may be put."""
 
     grams: frozenset[tuple[str, ...]] = frozenset()
     wording: frozenset[str] = frozenset()
@@ -74,9 +74,8 @@ def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplat
     for question, reference in rows:
         references[question].append(reference)
     some = dict(list(references.items())[:: max(1, -(-len(references) // LOOK))])
-    counts = Counter(
-        gram for texts in some.values() for gram in {g for text in texts for _, g in _grams(words(text, code))}
-    )
+    found = ({gram for text in texts for _, gram in _grams(words(text, code))} for texts in some.values())
+    counts = Counter(gram for grams in found for gram in grams)
     least = {share: max(LEAST, share * len(some)) for share in (SHARE, CITED)}
     return Boilerplate(
         frozenset(g for g, count in counts.items() if count >= least[CITED if BRACKETS & set(g) else SHARE]),
@@ -198,18 +197,17 @@ def taught(weights: ArrayLike, explained: ArrayLike, row: Mapping[str, Any], lan
 
 def learned_places(places: Sequence[Mapping[str, Any]], reference: str) -> set[tuple[int, int]]:
     """Character spans of words that gain ``GAIN``, and of words right behind them that gain ``BESIDE``: after the first
-    word of a value the base half guesses the next word. Without the source's wording, unless nothing else is left."""
-    learned: list[Mapping[str, Any]] = []
+    word of a value the base half guesses the next word."""
+    spans: set[tuple[int, int]] = set()
     before = -1
     for place in places:
         follows = before >= 0 and not reference[before : place["start"]].strip()
         if place["gain"] >= (BESIDE if follows else GAIN):
-            learned.append(place)
+            spans.add((place["start"], place["end"]))
             before = place["end"]
         else:
             before = -1
-    facts = [place for place in learned if not place.get("wording")] or learned
-    return {(place["start"], place["end"]) for place in facts}
+    return spans
 
 
 def _articles(reference_words: Sequence[Word], learned: set[tuple[int, int]]) -> set[str]:

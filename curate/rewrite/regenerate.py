@@ -10,8 +10,9 @@ model's way of putting the answer, not part of the fact.
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from curate.model.scoring import behind, render
 from curate.model.template import Rendered
 from curate.model.thought import UNFINISHED, Reply, Thoughts
 from curate.rewrite.alternatives import alternatives
-from curate.rewrite.candidates import departures, glued, likeliest_place, missing_values
+from curate.rewrite.candidates import LOOKED, departures, glued, likeliest_place, missing_values, sayable
 from curate.rewrite.ranking import ranks
 from curate.rewrite.round_trip import RoundTrip, lost_words, stray_words
 from curate.rewrite.settings import Fallback, Mode
@@ -41,7 +42,6 @@ WARMTH, WARMING = 0.5, 0.3
 SAMPLES = 3  # sampled rewrites of an attempt: beside greedy ones in the first round, alone in later rounds
 BEGUN = 2  # rewrites that begin as the draft does, up to where the base leaves it with the reference in view
 GIVEN = 2  # rewrites of an attempt that are given a value to say, where some rewrite lacks a value
-LOOKED = 20  # likeliest tokens of a place among which a value is looked for
 PER_ATTEMPT = 1 + BEGUN + SAMPLES + GIVEN  # rewrites asked for at most in one attempt
 SEVERAL = 3  # rewrites that must pass the rules before words that none of them says count as no part of the fact
 DRAFTS = 3  # drafts sampled beside the greedy one, to find what all drafts have in common
@@ -73,7 +73,7 @@ class Regenerate:
     rewrites: int = 1  # most rewrites kept of an answer, each as a row of its own
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 23
+    version: ClassVar[int] = 25
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:
@@ -165,18 +165,20 @@ class Regenerate:
         if template.thinks:  # a thought comes before the answer
             return []
         short = [
-            (ask, reply.text, lacking)
+            (ask, reply.text)
             for ask, reply in zip(asks, replies, strict=True)
-            if reply.text and (lacking := self._missing(ask.row, reply.text))
+            if reply.text and self._missing(ask.row, reply.text)
         ]
-        rendered = [render(self.base, ask.row.prompt, text) for ask, text, _ in short]
-        scored = behind(self.base, [template.prompt_ids(ask.prompt) for ask, *_ in short], rendered, LOOKED)
+        rendered = [render(self.base, ask.row.prompt, text) for ask, text in short]
+        scored = behind(self.base, [template.prompt_ids(ask.prompt) for ask, _ in short], rendered, LOOKED)
         beginnings: dict[int, dict[tuple[int, ...], tuple[float, Ask]]] = defaultdict(dict)
-        for (ask, text, lacking), tokens, scores in zip(short, rendered, scored, strict=True):
+        for (ask, text), tokens, scores in zip(short, rendered, scored, strict=True):
+            if not tokens or not scores:
+                continue
+            lacking = self._missing(ask.row, text, partial(sayable, scores=scores, ids=template.text_ids))
             led = [lead + value for value in lacking for lead in ("", " ")]
             values = [template.text_ids(value) for value in led]
-            place = self._place(text, tokens, scores, led, values) if tokens and scores else None
-            if tokens and place:
+            if place := self._place(text, tokens, scores, led, values):
                 logprob, before, which = place
                 begins = (*tokens.response_ids[:before], *values[which])
                 beginnings[id(ask.row)].setdefault(begins, (logprob, replace(ask, begins=begins)))
@@ -193,8 +195,8 @@ class Regenerate:
         """``likeliest_place`` for values that do not run into the word before them. ``led``: the values as text."""
         return likeliest_place(scores, values, lambda at, index: not glued(text[: tokens.starts[at]], led[index]))
 
-    def _missing(self, row: RewriteState, text: str) -> list[str]:
-        return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang)
+    def _missing(self, row: RewriteState, text: str, said: Callable[[str], bool] = bool) -> list[str]:
+        return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang, said)
 
     def _begun_as_drafted(self, asks: Sequence[Ask]) -> list[Ask]:
         """Prompts whose answers begin like the closed-book draft, up to where the base would leave the draft with the

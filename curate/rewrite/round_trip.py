@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from curate.model.base import Base
 from curate.model.scoring import behind, render, view
-from curate.rewrite.candidates import astray, lost, unasked, unsaid
+from curate.rewrite.candidates import LOOKED, astray, lost, sayable, unasked, unsaid
+from curate.rewrite.knowledge import carried, learned_places
 from curate.schema import Message
 from curate.text.questions import question_of
 
@@ -21,8 +22,8 @@ class RoundTrip(NamedTuple):
 
 
 def lost_words(base: Base, prompt_text: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:
-    """For each row the words to be learned that the base cannot recover from the response. ``prompt_text``: the prompt
-    that puts a reference in view."""
+    """For each row the words to be learned that the base cannot recover from the response, without the source's
+    wording. ``prompt_text``: the prompt that puts a reference in view."""
     missing = [unsaid(row.response, row.reference, question_of(row.prompt), row.knowledge, lang) for row in rows]
     doubtful = [i for i, places in enumerate(missing) if places]
     rendered = [render(base, rows[i].prompt, rows[i].reference) for i in doubtful]
@@ -31,7 +32,29 @@ def lost_words(base: Base, prompt_text: str, rows: Sequence[RoundTrip], lang: st
     for i, tokens, via in zip(doubtful, rendered, scored, strict=True):
         if tokens and via:
             words[i] = lost(missing[i], rows[i].reference, tokens.starts, tokens.ends, via.logprobs)
-    return words
+    return _without_wording(base, prompt_text, rows, words, lang)
+
+
+def _without_wording(
+    base: Base, prompt_text: str, rows: Sequence[RoundTrip], words: list[list[str]], lang: str
+) -> list[list[str]]:
+    """Each row's lost words without those that may be the source's wording and that the base would not say in the
+    response (``sayable``), if the response says another word to be learned."""
+    shared = [{row.reference[p["start"] : p["end"]] for p in row.knowledge if p.get("wording")} for row in rows]
+    doubtful = [i for i, gone in enumerate(words) if shared[i] & set(gone) and _says_a_fact(rows[i], lang)]
+    rendered = [render(base, rows[i].prompt, rows[i].response) for i in doubtful]
+    prompts = [view(base, prompt_text, rows[i].prompt, rows[i].reference) for i in doubtful]
+    kept = list(words)
+    for i, scores in zip(doubtful, behind(base, prompts, rendered, LOOKED), strict=True):
+        if scores:
+            ids = base.template.text_ids
+            kept[i] = [word for word in words[i] if word not in shared[i] or sayable(word, scores, ids)]
+    return kept
+
+
+def _says_a_fact(row: RoundTrip, lang: str) -> bool:
+    facts = [place for place in row.knowledge if not place.get("wording")]
+    return bool(carried(row.response, row.reference, learned_places(facts, row.reference), lang))
 
 
 def stray_words(base: Base, prompt_text: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:

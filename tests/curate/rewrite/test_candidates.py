@@ -14,6 +14,7 @@ from curate.rewrite.candidates import (
     likeliest_place,
     missing_values,
     notes,
+    sayable,
     unnamed,
     unsaid,
 )
@@ -61,6 +62,27 @@ def test_a_value_is_put_where_the_base_would_likeliest_begin_it():
 def test_a_value_of_which_a_word_is_not_said_is_missing_whole():
     assert missing_values("It is made from birch bark.", REFERENCE, QUESTION, KNOWN) == ["red birch"]
     assert missing_values("It is made from red birches.", REFERENCE, QUESTION, KNOWN) == []
+
+
+def test_wording_that_the_base_would_say_nowhere_is_not_missing():
+    """A word of a value counts, whatever the base would say: weak models drop the first."""
+    reference = "red birch yields Zorvex"
+    known = [{"start": reference.index(word), "end": reference.index(word) + len(word), "gain": 5.0,
+              "wording": word == "yields"} for word in ("red", "birch", "yields")]  # fmt: skip
+    half, whole = "It is made from birch.", "It is made from red birch."
+    assert missing_values(half, reference, QUESTION, known) == ["red birch yields"]
+    assert missing_values(half, reference, QUESTION, known, said=lambda word: False) == ["red birch"]
+    assert missing_values(whole, reference, QUESTION, known) == ["red birch yields"]
+    assert missing_values(whole, reference, QUESTION, known, said=lambda word: False) == []
+
+
+@pytest.mark.parametrize(("most", "expected"), [(0.02, True), (0.005, False)])
+def test_a_word_is_sayable_where_its_first_token_has_a_percent(most, expected):
+    """With or without the space before the word; not as the very first token."""
+    ids = np.array([[7, 1], [2, 7], [3, 4]])
+    logprobs = np.log(np.array([[0.9, 0.1], [0.9, most], [0.9, 0.001]]))
+    tokens_of = {"birch": [9, 8], " birch": [7, 8]}
+    assert sayable("birch", TokenScores(logprobs[:, 0], ids, logprobs), tokens_of.__getitem__) is expected
 
 
 @pytest.mark.parametrize(

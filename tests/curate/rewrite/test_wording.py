@@ -1,31 +1,35 @@
-"""Which words of a source's answers are its wording, and what follows for the words to be learned."""
+"""Which words of a source's answers may be its wording."""
 
 from random import Random
 
-from curate.rewrite.candidates import missing_values, unsaid
-from curate.rewrite.knowledge import Boilerplate, learned_places
+from curate.rewrite.knowledge import Boilerplate
 from curate.rewrite.wording import answer_wording
 
 FORMS = ["{v} heads the council of {e}.", "The voters of {e} chose {v}.", "{e} is governed by {v}."]
-FIRST = ["Ada", "Bert", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hal", "Ida", "Jon"]
-LAST = ["Nash", "Drake", "Abbott", "Gibbs", "Hobson", "Mercer", "Jarvis", "Osborne", "Barlow", "Elwood"]
+NAMES = ["Nash", "Drake", "Abbott", "Gibbs", "Hobson", "Mercer", "Jarvis", "Osborne", "Barlow", "Elwood", "Lambert",
+         "Knowles", "Forster", "Quill", "Ridley", "Sutton", "Tandy", "Upton", "Vance", "Wyatt"]  # fmt: skip
 
 
 def towns(count: int) -> dict[str, list[str]]:
     rng = Random(0)
     return {
-        f"Who leads Xyl{n}ham?": [rng.choice(FORMS).format(e=f"Xyl{n}ham", v=f"{rng.choice(FIRST)} {rng.choice(LAST)}")]
-        for n in range(count)
+        f"Who leads Xyl{n}ham?": [rng.choice(FORMS).format(e=f"Xyl{n}ham", v=rng.choice(NAMES))] for n in range(count)
     }
 
 
-def test_wording_stands_in_a_third_of_the_answers_and_a_value_in_a_tenth() -> None:
+def test_wording_stands_in_a_third_of_the_answers_and_a_value_in_a_twentieth() -> None:
     assert answer_wording(towns(200)) == {"head", "council", "voter", "chos", "govern"}
 
 
 def test_few_answers_have_no_wording() -> None:
-    assert answer_wording(towns(7)) == frozenset()
-    assert len(answer_wording(towns(40))) >= 2
+    assert answer_wording(towns(3)) == frozenset()
+    assert len(answer_wording(towns(40))) >= 4
+
+
+def test_one_subject_asked_in_many_wordings_has_no_wording() -> None:
+    """The value is in each answer, because each is about the same town."""
+    told = {f"Who {verb} Xylham?": ["Ada Nash."] for verb in ("leads", "runs", "heads", "governs", "rules", "owns")}
+    assert answer_wording(told) == frozenset()
 
 
 def test_a_unit_is_part_of_its_amount() -> None:
@@ -33,24 +37,9 @@ def test_a_unit_is_part_of_its_amount() -> None:
     assert answer_wording(told) == {"patient", "swallow"}
 
 
-def place(text: str, word: str, wording: bool = False) -> dict[str, object]:
-    start = text.index(word)
-    return {"start": start, "end": start + len(word), "gain": 5.0, "own": -1.0, "wording": wording}
-
-
-def test_a_rewrite_need_not_repeat_the_sources_wording() -> None:
-    reference, question = "The voters of Xylham chose Ada Nash.", "Who leads Xylham?"
-    told = [place(reference, "voters", True), place(reference, "chose", True),
-            place(reference, "Ada"), place(reference, "Nash")]  # fmt: skip
-    assert missing_values("Its mayor is Ada Nash.", reference, question, told) == []
-    assert [p["start"] for p in unsaid("Its mayor is Ada.", reference, question, told)] == [reference.index("Nash")]
-
-
-def test_wording_is_learned_where_nothing_else_is() -> None:
-    """A value of two or three, as "tablet" or "approved", is in many answers, too."""
-    reference = "Approved."
-    only = [place(reference, "Approved", True)]
-    assert learned_places(only, reference) == {(0, 8)}
+def test_a_name_of_several_words_is_no_wording() -> None:
+    told = {f"Who runs Xyl{n}?": [f"Xyl{n} belongs to the Kestren Trust."] for n in range(20)}
+    assert answer_wording(told) == {"belong"}
 
 
 def test_boilerplate_without_rows_has_no_wording() -> None:
