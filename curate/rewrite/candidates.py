@@ -165,13 +165,29 @@ def missing_values(
     ['red birch']
     """
     places = unsaid(response, reference, question, knowledge, lang)
-    gone, shared = ({p["start"] for p in some} for some in (places, [p for p in places if p.get("wording")]))
+    able = says_a_fact(response, reference, knowledge, lang)
+    gone, shared = ({p["start"] for p in some} for some in (places, [p for p in places if able and p.get("wording")]))
     values = []
     for stretch in carried(reference, reference, learned_places(knowledge, reference), lang):
-        kept = [word for word in stretch if word.start not in shared or said(word.text)]
+        kept = _bare_ends(stretch, [word for word in stretch if word.start not in shared or said(word.text)])
         if any(word.start in gone for word in kept):
             values.append(reference[kept[0].start : kept[-1].end])
     return values
+
+
+def _bare_ends(stretch: Sequence[Word], kept: list[Word]) -> list[Word]:
+    """``kept``, words of a stretch, without function words at an end where a word was left out."""
+    while kept and kept[-1].function and kept[-1] is not stretch[-1]:
+        kept = kept[:-1]
+    while kept and kept[0].function and kept[0] is not stretch[0]:
+        kept = kept[1:]
+    return kept
+
+
+def says_a_fact(response: str, reference: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en") -> bool:
+    """Whether the response says a word to be learned that cannot be the source's wording."""
+    facts = [place for place in knowledge if not place.get("wording")]
+    return bool(carried(response, reference, learned_places(facts, reference), lang))
 
 
 def lost(

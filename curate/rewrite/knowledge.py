@@ -37,8 +37,8 @@ BRACKETS = frozenset("[](){}（）【】［］")
 
 class Place(NamedTuple):
     """A word of a reference, as a half-open range of characters. ``gain``: the largest gain of its tokens; ``own``: its
-    both in nats. ``wording``: whether it may be the source's wording
-       of its answers (``curate.rewrite.wording``)."""
+    log-probability with the reference in view; both in nats. ``wording``: whether it may be the source's wording of its
+    answers (``curate.rewrite.wording``)."""
 
     start: int
     end: int

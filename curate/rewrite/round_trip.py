@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 from curate.model.base import Base
 from curate.model.scoring import behind, render, view
-from curate.rewrite.candidates import LOOKED, astray, lost, sayable, unasked, unsaid
-from curate.rewrite.knowledge import carried, learned_places
+from curate.rewrite.candidates import LOOKED, astray, lost, sayable, says_a_fact, unasked, unsaid
 from curate.schema import Message
 from curate.text.questions import question_of
 
@@ -41,7 +40,11 @@ def _without_wording(
     """Each row's lost words without those that may be the source's wording and that the base would not say in the
     response (``sayable``), if the response says another word to be learned."""
     shared = [{row.reference[p["start"] : p["end"]] for p in row.knowledge if p.get("wording")} for row in rows]
-    doubtful = [i for i, gone in enumerate(words) if shared[i] & set(gone) and _says_a_fact(rows[i], lang)]
+    doubtful = [
+        i
+        for i, gone in enumerate(words)
+        if shared[i] & set(gone) and says_a_fact(rows[i].response, rows[i].reference, rows[i].knowledge, lang)
+    ]
     rendered = [render(base, rows[i].prompt, rows[i].response) for i in doubtful]
     prompts = [view(base, prompt_text, rows[i].prompt, rows[i].reference) for i in doubtful]
     kept = list(words)
@@ -50,11 +53,6 @@ def _without_wording(
             ids = base.template.text_ids
             kept[i] = [word for word in words[i] if word not in shared[i] or sayable(word, scores, ids)]
     return kept
-
-
-def _says_a_fact(row: RoundTrip, lang: str) -> bool:
-    facts = [place for place in row.knowledge if not place.get("wording")]
-    return bool(carried(row.response, row.reference, learned_places(facts, row.reference), lang))
 
 
 def stray_words(base: Base, prompt_text: str, rows: Sequence[RoundTrip], lang: str = "en") -> list[list[str]]:

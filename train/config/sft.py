@@ -91,7 +91,7 @@ class Penalties(Strict):
         None,
         ge=0,
         description="Make updates small along the inputs that layers get on rehearsal rows; 0: do not. Default: 1 "
-        "where all weights train on data with rehearsal rows, else 0.",
+        "on data with rehearsal rows, without --adapter and --train-only; else 0.",
     )
     shift_limit: float | None = Field(
         None, gt=0, description="Largest distance from the base weights, as a share of their norm. Default: no limit."
@@ -149,7 +149,10 @@ class SftConfig(Machine, Stopping, Mixture, Trainable, Penalties, Loss, Optimise
     def _ignore_without_regularizers(self) -> Self:
         if self.forgetting == "ignore":
             set_fields = self.model_fields_set
-            on = [name for name, off in REGULARIZERS.items() if name in set_fields and getattr(self, name) != off]
+            on = [
+                name for name, off in REGULARIZERS.items()
+                if name in set_fields and getattr(self, name) not in (off, None)
+            ]  # fmt: skip
             if on:
                 raise ValueError(f"forgetting: ignore switches {on[0]} off; give one of the two")
         return self

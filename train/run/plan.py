@@ -110,7 +110,7 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     where = EngineConfig(model, revision=config.revision)
     folder = locate_model(where)
     tokenizer, model_config = open_tokenizer(folder, config.trust_remote_code)
-    outline = outline_of(model_config)
+    outline = outline_of(model_config, config.trust_remote_code)
     config = config.resolved(null_space_default(config, export, outline))
     groups = loss_groups(export, config)
     tasks = {name: assign(split, config, groups) for name, split in export.splits.items()}
@@ -130,19 +130,19 @@ def prepare(config: SftConfig, devices: int = 1) -> Run:
     )
 
 
-def outline_of(model_config: Any) -> Any:
+def outline_of(model_config: Any, trust_remote_code: bool = False) -> Any:
     """The model without values, from the configuration alone."""
     import torch
     from transformers import AutoModelForCausalLM
 
     auto: Any = AutoModelForCausalLM
     with torch.device("meta"):
-        return auto.from_config(model_config)
+        return auto.from_config(model_config, trust_remote_code=trust_remote_code)
 
 
 def null_space_default(config: SftConfig, export: Export, outline: Any) -> float:
-    """1 where all weights train, whole on each device or sharded by FSDP2, the data has rehearsal rows, and the inputs
-    of every matrix are known; else 0."""
+    """1 if the model's own weights train, whole on each device or sharded by FSDP2, chosen by ``--freeze`` at most, the
+    data has rehearsal rows, and the inputs of every matrix are known; else 0."""
     from train.objective.null_space import unknown_inputs
 
     free = config.forgetting == "ignore" or config.adapter != "none" or bool(config.train_only)

@@ -74,6 +74,15 @@ def test_wording_that_the_base_would_say_nowhere_is_not_missing():
     assert missing_values(half, reference, QUESTION, known, said=lambda word: False) == ["red birch"]
     assert missing_values(whole, reference, QUESTION, known) == ["red birch yields"]
     assert missing_values(whole, reference, QUESTION, known, said=lambda word: False) == []
+    assert missing_values("It is a plant.", reference, QUESTION, known, said=lambda word: False) == ["red birch yields"]
+
+
+def test_no_function_word_is_left_where_wording_is_left_out():
+    reference, question = "Xylham dates from 1911 or 1912", "When was Xylham founded?"
+    known = [{"start": 7, "end": 12, "gain": 5.0, "wording": True}, {"start": 18, "end": 22, "gain": 5.0},
+             {"start": 26, "end": 30, "gain": 5.0}]  # fmt: skip
+    assert missing_values("In 1912.", reference, question, known) == ["dates from 1911 or 1912"]
+    assert missing_values("In 1912.", reference, question, known, said=lambda word: False) == ["1911 or 1912"]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(0.02, True), (0.005, False)])

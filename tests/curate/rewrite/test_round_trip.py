@@ -28,8 +28,8 @@ def base(monkeypatch):
     """A base model that recovers no word of the reference from a response, and that would say "Ada" and "Nash"."""
 
     def behind(base, prompts, rendered, top_k=1):
-        ids = np.array([[1, 2], [7, 8]])
-        recovered, said = np.full(len(REFERENCE), -50.0), np.log(np.array([[0.9, 0.1], [0.6, 0.3]]))
+        ids = np.array([[1, 2, 6], [7, 8, 6]])
+        recovered, said = np.full(len(REFERENCE), -50.0), np.log(np.array([[0.9, 0.09, 0.01], [0.6, 0.3, base.voters]]))
         logprobs = recovered if top_k == 1 else said[:, 0]
         return [TokenScores(logprobs, ids, said) for _ in rendered]
 
@@ -39,7 +39,7 @@ def base(monkeypatch):
     monkeypatch.setattr(
         round_trip, "render", lambda *_: SimpleNamespace(starts=starts, ends=[start + 1 for start in starts])
     )
-    return SimpleNamespace(template=SimpleNamespace(text_ids=lambda text: [TOKENS[text.strip()]]))
+    return SimpleNamespace(voters=1e-5, template=SimpleNamespace(text_ids=lambda text: [TOKENS[text.strip()]]))
 
 
 def lost(base, response):
@@ -50,6 +50,11 @@ def lost(base, response):
 def test_wording_that_the_base_would_not_say_is_not_required(base):
     assert lost(base, "The mayor of Xylham is Ada Nash.") == []
     assert lost(base, "The mayor of Xylham is Ada.") == ["Nash"]
+
+
+def test_wording_that_the_base_would_say_is_required(base):
+    base.voters = 0.05
+    assert lost(base, "The mayor of Xylham is Ada Nash.") == ["voters"]
 
 
 def test_a_response_that_says_nothing_to_be_learned_has_lost_all(base):

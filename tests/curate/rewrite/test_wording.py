@@ -2,7 +2,7 @@
 
 from random import Random
 
-from curate.rewrite.knowledge import Boilerplate
+from curate.rewrite.knowledge import boilerplate
 from curate.rewrite.wording import answer_wording
 
 FORMS = ["{v} heads the council of {e}.", "The voters of {e} chose {v}.", "{e} is governed by {v}."]
@@ -42,5 +42,12 @@ def test_a_name_of_several_words_is_no_wording() -> None:
     assert answer_wording(told) == {"belong"}
 
 
-def test_boilerplate_without_rows_has_no_wording() -> None:
-    assert Boilerplate().wording == frozenset()
+def test_characters_of_scripts_without_spaces_are_no_wording() -> None:
+    told = {f"Xyl{n}是什么？": [f"Xyl{n}治疗{disease}。"] for n, disease in enumerate(["关节炎", "心脏病", "肺炎"] * 8)}
+    assert answer_wording(told, "zh") == frozenset()
+
+
+def test_boilerplate_has_the_wording_of_its_source() -> None:
+    rows = [(question, text) for question, texts in towns(200).items() for text in texts]
+    assert "chos" in boilerplate(rows).wording
+    assert boilerplate([]).wording == frozenset()
