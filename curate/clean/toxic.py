@@ -7,7 +7,7 @@ from pathlib import Path
 
 from curate.clean.finding import Finding
 from curate.clean.rules import CleanRules
-from curate.text.scripts import UNSPACED
+from curate.text.scripts import UNSPACED, unspaced
 
 _START = re.compile(rf"[{UNSPACED}]|(?<!\w)\w{{1,3}}")  # the first letters, by which a line of the list is looked up
 
@@ -60,7 +60,7 @@ def _starting() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 
 def _whole(term: str) -> str:
-    if re.search(f"[{UNSPACED}]", term):
+    if unspaced(term):
         return re.escape(term)  # written without spaces
     body = r"\s+".join(map(re.escape, term.rstrip("*").split()))
     return body + (r"\w*" if term.endswith("*") else r"(?!\w)")

@@ -11,7 +11,6 @@ equals, the likeliest ranks first (``rewrite.ranking``): training need not teach
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from curate.model.engine import TokenScores
 from curate.rewrite.knowledge import carried, learned_places
 from curate.text.compare import clipped, labels
 from curate.text.relevance import bears_on
-from curate.text.scripts import UNSPACED
+from curate.text.scripts import unspaced
 from curate.text.spans import touching, visible
 from curate.text.words import Word, language, names, stem, stems, words
 
@@ -39,8 +38,6 @@ SAYABLE = math.log(0.01)
 
 LOOKED = 20
 """Likeliest tokens of a place among which a word is looked for."""
-
-_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 UNEXPECTED = -3.0
 """Log-probability, in nats, below which a token is a surprise (p < 0.05)."""
@@ -91,7 +88,7 @@ def glued(before: str, value: str) -> bool:
     (True, False, False)
     """
     last, first = before[-1:], value[:1]
-    return last.isalnum() and first.isalnum() and not _UNSPACED.search(last + first)
+    return last.isalnum() and first.isalnum() and not unspaced(last + first)
 
 
 def unsaid(

@@ -4,17 +4,15 @@ A rewrite says "the mayor is" where the source says "the voters chose", and stat
 many answers to questions which differ in their subjects alone may belong to this wording, and not to one fact.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from curate.text.scripts import UNSPACED
+from curate.text.scripts import unspaced
 from curate.text.words import language, names, quantities, stem, words
 
 SHARE, AGAIN = 0.12, 3
 """A word may be wording if at least this share of the other answers to the same form of question have the word, too,
 and at least this number of them."""
-UNSPACED_WORD = re.compile(f"[{UNSPACED}]")
 COMMON = 3
 """A word that is in fewer questions is no part of their form. So a subject that is no name and that more questions ask
 about counts as a part of the form, and its source shows no wording."""
@@ -60,7 +58,7 @@ def _content(texts: Sequence[str], code: str) -> set[str]:
         for text in texts
         for word in words(text, code)
         if not word.function
-        and not UNSPACED_WORD.search(word.text)
+        and not unspaced(word.text)
         and not any(start <= word.start < end for start, end in facts[text])
     }
 
