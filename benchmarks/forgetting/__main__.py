@@ -152,11 +152,21 @@ def marks(
 
 
 @app.command()
-def noise() -> None:
-    """Count the answers that flip without any training: the base model in bfloat16 and with other batch sizes."""
-    from benchmarks.forgetting.grid.noise import noise as ask_again
+def noise(
+    world: Annotated[str, typer.Option(help="Setting; see METHODS.md.")] = "drugs",
+) -> None:
+    """Count what changes without any training: the base model in bfloat16, with other batch sizes and, in the settings
+    on a real model, with another engine."""
+    from benchmarks.forgetting.grid.data import Place
+    from benchmarks.forgetting.grid.settings import SETTINGS, WORK
 
-    ask_again()
+    if world not in SETTINGS:
+        raise typer.BadParameter(f"the settings are {', '.join(SETTINGS)}")
+    place = Place(SETTINGS[world], "rich", WORK)
+    with place.alone():
+        place.world_files()
+    for line in place.setting.noise(place.budget, place.folder):
+        typer.echo(line)
 
 
 if __name__ == "__main__":

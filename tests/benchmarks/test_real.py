@@ -9,12 +9,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from benchmarks.forgetting.grid.ask import ask
 from benchmarks.forgetting.grid.cell import Cell, Drift
 from benchmarks.forgetting.grid.measure import outcome
 from benchmarks.forgetting.grid.results import load, results_of, write
 from benchmarks.forgetting.grid.settings import SETTINGS, RealSetting
 from benchmarks.forgetting.real import convention, files
 from benchmarks.forgetting.real.measure import OldTexts, endings, outcomes
+from benchmarks.forgetting.real.noise import asked_again
 from benchmarks.forgetting.real.report import PAGE, PICTURE, write_page
 from benchmarks.forgetting.world import World
 from curate.model.template import load_template
@@ -185,6 +187,14 @@ def test_old_answers_of_the_same_model_are_kept_and_do_not_drift() -> None:
     _, moved = old.compare(tiny(1))
     assert moved.kl > 1e-3
     assert moved.same < 8
+
+
+def test_the_noise_of_the_same_model_is_none() -> None:
+    prompts = [(3, 4, 5), (7, 8)]
+    answers = ask(tiny(0), (), prompts, budget=64)
+    old = OldTexts(tiny(0), [(prompt, each.ids) for prompt, each in zip(prompts, answers, strict=True)])
+    assert "2 of 2 keep their first 24 tokens, KL 0.0e+00, 100.0%" in asked_again(tiny(0), old, (), 64)
+    assert "0 of 2 keep" in asked_again(tiny(1), old, (), 64)
 
 
 def real_cell(method: str, right: int, kl: float, lr: float = 1e-4) -> Cell:

@@ -1,18 +1,19 @@
 """Answers that flip without any training: the base model in bfloat16, in which models are usually served."""
 
+from collections.abc import Iterator
+
 import torch
 
 from benchmarks.forgetting.grid.ask import ask
 from benchmarks.forgetting.grid.exam import Exam, template
 from benchmarks.forgetting.grid.lab import fresh
-from benchmarks.forgetting.grid.settings import MAIN, SETTINGS
+from benchmarks.forgetting.grid.settings import Setting
 from benchmarks.forgetting.item import passes
 
 
-def noise() -> None:
-    """Print how many retention items flip between the base model's answers in float32 and in bfloat16, for several
-    batch sizes."""
-    setting = SETTINGS[MAIN]
+def noise(setting: Setting) -> Iterator[str]:
+    """Lines that say how many retention items flip between the base model's answers in float32 and in bfloat16, for
+    several batch sizes."""
     exam, words = Exam(setting, "rich"), template(setting.scale)
     items = [item for name in exam.retention for item in exam.retention[name]]
     prompts = [tuple(words.prompt_ids(list(item.prompt))) for item in items]
@@ -27,4 +28,4 @@ def noise() -> None:
     for budget in (1024, 4096, 16384):
         pairs = list(zip(before, right(model, budget), strict=True))
         lost, gained = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
-        print(f"bfloat16, batches of {budget} tokens: {lost} lost and {gained} gained of {len(items)}")
+        yield f"bfloat16, batches of {budget} tokens: {lost} lost and {gained} gained of {len(items)}"

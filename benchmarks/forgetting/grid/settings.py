@@ -1,6 +1,7 @@
 """The settings in which methods are compared, and the means that every method has."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -92,6 +93,12 @@ class Setting:
 
         return measure(baseline(self, budget, folder), model)
 
+    def noise(self, budget: str, folder: Path) -> Iterator[str]:
+        """Lines that say what changes without any training. ``folder``: of this setting's files."""
+        from benchmarks.forgetting.grid.noise import noise
+
+        return noise(self)
+
 
 @dataclass(frozen=True)
 class RealSetting(Setting):
@@ -139,6 +146,11 @@ class RealSetting(Setting):
         from benchmarks.forgetting.real.measure import measure
 
         return measure(self, model, folder)
+
+    def noise(self, budget: str, folder: Path) -> Iterator[str]:
+        from benchmarks.forgetting.real.noise import noise
+
+        return noise(self, folder)
 
 
 @dataclass(frozen=True)

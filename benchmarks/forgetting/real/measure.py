@@ -46,31 +46,37 @@ class EvaluationFailed(RuntimeError):
 @dataclass(frozen=True)
 class Evaluation:
     """Where the base model lies, the suites and the public files, and where answers are stored. ``tasks``: public
-    suites."""
+    suites. ``engine``: of ``train evaluate``."""
 
     base: Path
     suites: Path
     data: Path
     work: Path
     tasks: tuple[str, ...]
+    engine: str = "auto"
 
     def run(self, trained: Path, out: Path) -> dict[str, Any]:
-        """Evaluate a trained model against the base model; returns the results file. The base model is asked once."""
+        """Evaluate a trained model against the base model; returns the results file."""
+        shutil.copytree(self.before(), out, dirs_exist_ok=True)
+        self.ask({"before": self.base, "after": trained}, out)
+        return dict(json.loads((out / "results.json").read_text(encoding="utf-8")))
+
+    def before(self) -> Path:
+        """The folder of the base model's answers. The base model is asked once."""
         stored = self.work / "before"
         with (self.work / "before.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (stored / "results.json").is_file():
-                self._evaluate({"before": self.base}, stored)
-        shutil.copytree(stored, out, dirs_exist_ok=True)
-        self._evaluate({"before": self.base, "after": trained}, out)
-        return dict(json.loads((out / "results.json").read_text(encoding="utf-8")))
+                self.ask({"before": self.base}, stored)
+        return stored
 
-    def _evaluate(self, models: dict[str, Path], out: Path) -> None:
+    def ask(self, models: dict[str, Path], out: Path) -> None:
+        """Ask models, by name, every suite, and write their answers into a folder."""
         named = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
         tasks = [word for name in self.tasks for word in ("--suite", name)]
-        command = [sys.executable, "-m", "train", "evaluate", *named, "--suite", str(self.suites), *tasks, "--data-dir",
-                   str(self.data), "--limit", str(ITEMS), "--dtype", "float32", "--max-tokens", "48", "--out",
-                   str(out)]  # fmt: skip
+        command = [sys.executable, "-m", "train", "evaluate", *named, "--suite", str(self.suites), *tasks,
+                   "--data-dir", str(self.data), "--limit", str(ITEMS), "--engine", self.engine, "--dtype", "float32",
+                   "--max-tokens", "48", "--out", str(out)]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
         if done.returncode:
             raise EvaluationFailed(done.stderr[-2000:])
