@@ -34,7 +34,7 @@ GENERAL = "general"
 NEW = "med"
 """Name of the source of new facts, the stem of its file."""
 
-VERSION = 9
+VERSION = 10
 """Raise it when a change of code gives a recipe other rows. Finished folders are found by this number, the recipe and
 the base model."""
 
