@@ -83,11 +83,17 @@ def run(
     cells: Annotated[Path, typer.Option(help="Folder of the cells.")] = Path("benchmarks/forgetting/cells"),
     processes: Annotated[int, typer.Option(min=0, help="Cells that run at the same time; 0: one a core.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Instead run nine stored cells again; fails if they are worse.")
+    ] = False,
 ) -> None:
     """Run the missing cells: each method at every rate with one seed, then the other seeds at the method's chosen rate.
     After an interruption the same command continues."""
     from benchmarks.forgetting.grid.command import start
+    from benchmarks.forgetting.grid.quick import quick as run_quick
 
+    if quick:
+        return run_quick(cells, processes, dry_run)
     try:
         start(methods, worlds, budgets, lrs, seeds, cells, processes, dry_run)
     except ValueError as error:

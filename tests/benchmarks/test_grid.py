@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.forgetting.grid import command, results
+from benchmarks.forgetting.grid import command, quick, results
 from benchmarks.forgetting.grid.ask import LIMIT, GridAnswer, ask
 from benchmarks.forgetting.grid.cell import Key, save
 from benchmarks.forgetting.grid.command import Selection, start
@@ -179,6 +179,27 @@ def test_a_cell_comes_out_again(processor, chat, code, message, tmp_path, monkey
         command.again([str(save(made_on("one"), tmp_path).relative_to(tmp_path).with_suffix(""))], tmp_path)
     assert done.value.code == code
     assert message in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("recall", "chat", "code"), [(0.5, 0.9, 0), (0.9, 0.9, 0), (0.49, 0.9, 0), (0.4, 0.9, 1)])
+def test_the_quick_set_fails_where_answers_got_worse(recall, chat, code, tmp_path, monkeypatch, capsys):
+    stored, ran = tmp_path / "stored", []
+    for lr, tuned in ((1e-4, 0.2), (2e-4, 0.8), (4e-4, 0.8)):
+        save(make_cell("ours", lr, budget="poor", recalls={"new_tuning": tuned}), stored)
+        save(make_cell("mask-random", lr, budget="poor"), stored)
+
+    def run_all(keys, folder, processes):
+        ran.extend(keys)
+        for key in keys:
+            recalls = {"new_tuning": 0.8, "new_unseen": recall}
+            save(make_cell("ours", key.lr, budget="poor", recalls=recalls, kept={"chat": chat}), folder)
+
+    monkeypatch.setattr(quick, "run_all", run_all)
+    with pytest.raises(SystemExit) as done:
+        quick.quick(stored, 1, dry_run=False)
+    assert done.value.code == code
+    assert [(key.method, key.lr, key.seed) for key in ran] == [("ours", 2e-4, 0)]
+    assert ("WORSE" in capsys.readouterr().out) == bool(code)
 
 
 def test_other_seeds_run_at_the_chosen_rate_alone():
