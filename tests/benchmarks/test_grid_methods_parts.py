@@ -27,7 +27,7 @@ from train.trainer.parameters import freeze_lower
 from train.weights.importance import fisher, normalised, old_rows, path_importance
 
 MINE = ("kl-all", "kl-all-weak", "l2-sp", "l2-sp-weak", "ewc", "ewc-strong", "si", "shift-limit", "null-space",
-        "freeze", "lora", "early-stop", "wise-ft")  # fmt: skip
+        "freeze", "lora", "lora-64", "early-stop", "wise-ft")  # fmt: skip
 
 
 def tiny(layers: int = 1, seed: int = 0, vocab: int = 16) -> Any:
@@ -173,8 +173,10 @@ def test_freezing_holds_embeddings_and_the_lower_layers(layers: int, frozen: int
     assert model.model.norm.weight.requires_grad
 
 
-def test_lora_trains_every_linear_layer_but_the_head() -> None:
-    model = add_lora(tiny(2))
+@pytest.mark.parametrize("rank", [16, 64])
+def test_lora_trains_every_linear_layer_but_the_head(rank: int) -> None:
+    model = add_lora(tiny(2), rank)
+    assert {len(w) for name, w in model.named_parameters() if "lora_A" in name} == {rank}
     trained = {name.split("layers.")[1].split(".lora")[0] for name, w in model.named_parameters() if w.requires_grad}
     parts = [f"self_attn.{x}_proj" for x in "qkvo"] + [f"mlp.{x}_proj" for x in ("gate", "up", "down")]
     assert trained == {f"{layer}.{part}" for layer in (0, 1) for part in parts}
