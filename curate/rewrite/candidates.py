@@ -151,11 +151,11 @@ def astray(
 
 def missing_values(
     response: str, reference: str, question: str, knowledge: Sequence[Mapping[str, Any]], lang: str = "en",
-    said: Callable[[str], bool] = bool,
+    said: Callable[[str], bool] | None = None,
 ) -> list[str]:  # fmt: skip
     """The stretches to be learned, as text of the reference, of which the response omits a word (``unsaid``). Omitted
-    words that may be the source's wording (``curate.rewrite.wording``) and that the base would not say (``said``) do
-    not count, and are left out at the ends.
+    words that may be the source's wording (``curate.rewrite.wording``) and that the base would not say (``said``; None:
+    it would say each word) do not count, and are left out at the ends.
 
     >>> places = [{"start": 8, "end": 11, "gain": 4.0}, {"start": 12, "end": 17, "gain": 4.0}]
     >>> missing_values("It comes from birch.", "source: red birch", "Where is it from?", places)
@@ -163,10 +163,12 @@ def missing_values(
     """
     places = unsaid(response, reference, question, knowledge, lang)
     able = says_a_fact(response, reference, knowledge, lang)
-    gone, shared = ({p["start"] for p in some} for some in (places, [p for p in places if able and p.get("wording")]))
+    doubtful = [p for p in places if said and able and p.get("wording")]
+    gone, shared = ({p["start"] for p in some} for some in (places, doubtful))
     values = []
     for stretch in carried(reference, reference, learned_places(knowledge, reference), lang):
-        kept = _bare_ends(stretch, [word for word in stretch if word.start not in shared or said(word.text)])
+        kept = [word for word in stretch if word.start not in shared or (said and said(word.text))]
+        kept = _bare_ends(stretch, kept)
         if any(word.start in gone for word in kept):
             values.append(reference[kept[0].start : kept[-1].end])
     return values

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,8 @@ SHARE, CITED, LEAST = 0.05, 0.01, 8
 """An n-gram is boilerplate if it is in at least this share (``SHARE``; with a bracket, seldom a fact: ``CITED``) and
 this number (``LEAST``) of the references whose questions differ."""
 LOOK = 10_000
-"""Most questions whose references are searched, evenly spaced; more would add only memory use."""
+"""Most questions whose references are searched, drawn at random: every second question, say, may ask for the same
+attribute. More would add only memory use."""
 LONGEST = 4
 """Most words of an n-gram. The least is two, or this many if each is a letter of a script without spaces."""
 BRACKETS = frozenset("[](){}（）【】［］")
@@ -73,7 +75,7 @@ def boilerplate(rows: Iterable[tuple[str, str]], lang: str = "en") -> Boilerplat
     references: dict[str, list[str]] = defaultdict(list)
     for question, reference in rows:
         references[question].append(reference)
-    some = dict(list(references.items())[:: max(1, -(-len(references) // LOOK))])
+    some = dict(Random(0).sample(list(references.items()), min(LOOK, len(references))))
     found = ({gram for text in texts for _, gram in _grams(words(text, code))} for texts in some.values())
     counts = Counter(gram for grams in found for gram in grams)
     least = {share: max(LEAST, share * len(some)) for share in (SHARE, CITED)}
@@ -99,14 +101,13 @@ def knowledge(
     }
     telling = [word for index, word in enumerate(reference_words) if not word.function and index not in left_out]
     cited, question_stems = citations(reference), set(stems(question, code))
-    others = other_names(reference, question, code)
     uncited = [word for word in telling if not any(start <= word.start < end for start, end in cited)] or telling
+    asked = {word.start for word in uncited if stem(word.norm, code) in question_stems}
+    if asked:
+        others = other_names(reference, question, code)
+        asked = {place for place in asked if not any(start <= place < end for start, end in others)}
     places = []
-    unasked = [
-        word for word in uncited
-        if stem(word.norm, code) not in question_stems or any(start <= word.start < end for start, end in others)
-    ]  # fmt: skip
-    for word in unasked or uncited:
+    for word in [word for word in uncited if word.start not in asked] or uncited:
         tokens = touching(word.start, word.end, low, high)
         most, own_sum = gain[tokens].max(initial=0.0), np.asarray(own)[tokens].sum()
         shared = stem(word.norm, code) in common.wording

@@ -28,7 +28,7 @@ class Knowledge:
     lang: str = "en"
 
     name: ClassVar[str] = "knowledge"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "drop")
 
     def identity(self) -> dict[str, Any]:

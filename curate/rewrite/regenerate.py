@@ -195,7 +195,7 @@ class Regenerate:
         """``likeliest_place`` for values that do not run into the word before them. ``led``: the values as text."""
         return likeliest_place(scores, values, lambda at, index: not glued(text[: tokens.starts[at]], led[index]))
 
-    def _missing(self, row: RewriteState, text: str, said: Callable[[str], bool] = bool) -> list[str]:
+    def _missing(self, row: RewriteState, text: str, said: Callable[[str], bool] | None = None) -> list[str]:
         return missing_values(text, row.reference, question_of(row.prompt), row.knowledge, self.lang, said)
 
     def _begun_as_drafted(self, asks: Sequence[Ask]) -> list[Ask]:

@@ -103,3 +103,14 @@ def test_a_value_of_which_the_base_is_not_sure_is_taught_where_this_reference_ex
     row["token_starts"], row["token_ends"] = tokens(response)
     assert taught([0] * 5, [1, 0, 1, 0, 0], row).tolist() == [0, 0, 1, 1, 0]
     assert taught([0] * 5, [1, 0, 0, 0, 0], row).tolist() == [0, 0, 0, 0, 0]
+
+
+def test_a_large_source_is_searched_at_random_and_not_at_every_second_question(monkeypatch):
+    monkeypatch.setattr("curate.rewrite.knowledge.LOOK", 60)
+    asked = [("Who leads", "chose"), ("What grows in", "farms")]
+    rows = [
+        (f"{question} Xyl{n}?", f"Xyl{n} {word} {'ABCDE'[n % 5] * 4}{n}.")
+        for n in range(60)
+        for question, word in asked
+    ]
+    assert boilerplate(rows).wording == {"chos", "farm"}
