@@ -45,7 +45,7 @@ REHEARSAL_PROMPTS = 3000
 TINY = Scale(Path("benchmarks/forgetting/base"), steps=240, rows=32, rates=(5e-5, 1e-4, 2e-4, 4e-4, 8e-4))
 
 SMOLLM2 = Scale(
-    WORK / "smollm2", steps=180, rows=8, rates=(5e-5, 1e-4, 2e-4), dtype="float32", engine="vllm", minutes=35
+    WORK / "smollm2", steps=180, rows=8, rates=TINY.rates, dtype="float32", engine="vllm", minutes=45
 )  # fmt: skip
 """``benchmarks.smollm2.prepare`` writes this base model."""
 
