@@ -80,7 +80,6 @@ def run(
     budgets: Annotated[str, typer.Option(help="Wordings per fact: rich (five), poor (one).")] = "rich",
     lrs: Annotated[str, typer.Option(help="Learning rates, separated by commas. Default: all of the grid.")] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds at each method's chosen rate; other rates have one.")] = 1,
-    cells: Annotated[Path, typer.Option(help="Folder of the cells.")] = Path("benchmarks/forgetting/cells"),
     processes: Annotated[int, typer.Option(min=0, help="Cells that run at the same time; 0: one a core.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     quick: Annotated[
@@ -89,13 +88,14 @@ def run(
 ) -> None:
     """Run the missing cells: each method at every rate with one seed, then the other seeds at the method's chosen rate.
     After an interruption the same command continues."""
+    from benchmarks.forgetting.grid.cell import CELLS
     from benchmarks.forgetting.grid.command import start
     from benchmarks.forgetting.grid.quick import quick as run_quick
 
     if quick:
-        return run_quick(cells, processes, dry_run)
+        return run_quick(CELLS, processes, dry_run)
     try:
-        start(methods, worlds, budgets, lrs, seeds, cells, processes, dry_run)
+        start(methods, worlds, budgets, lrs, seeds, CELLS, processes, dry_run)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
