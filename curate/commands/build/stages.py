@@ -46,7 +46,7 @@ def stages(
     reference, best first; by default the shipped ones in their order."""
     terms, ids = config.terms(), config.excluded()
     prompts = prompts or tuple(prompt_texts[name] for name in variants(prompt_texts, config.prompt_text))
-    reword = Reword(base, prompt_texts["rephrase"], config.wordings, config.lang, config.seed, config.max_tokens)
+    reword = Reword(base, rephrase(prompt_texts), config.wordings, config.lang, config.seed, config.max_tokens)
     return [
         compare(Dedupe(ingested, config.lang, judge=base if config.judged else None), ids),
         *([reword] if config.wordings > 1 else []),
@@ -77,6 +77,11 @@ def check_choices(config: BuildConfig, ingested: Path) -> None:
         split(ingested, config.test, config.seed, config.lang)
 
 
+def rephrase(prompt_texts: dict[str, str]) -> tuple[str, ...]:
+    """The texts of the variants of the prompt to rephrase a question."""
+    return tuple(prompt_texts[name] for name in variants(prompt_texts, "rephrase"))
+
+
 def say_unmatched(path: Path, ids: Sequence[str], built: Path, progress: Progress) -> None:
     warning = unmatched_warning(ids, read_dataset(built, ["id"])["id"].to_pylist(), path)
     if warning:
@@ -87,9 +92,7 @@ def heldout_suites(
     config: BuildConfig, base: Base, prompt_texts: dict[str, str], ingested: Path, built: Path
 ) -> dict[str, Any]:  # fmt: skip
     """Write evaluation suites of the held-out facts and of trained facts beside the build; return counts and path."""
-    reword = Reword(
-        base, prompt_texts["rephrase"], config.wordings + 1, config.lang, config.seed + 1, config.max_tokens
-    )
+    reword = Reword(base, rephrase(prompt_texts), config.wordings + 1, config.lang, config.seed + 1, config.max_tokens)
     held_out = split(ingested, config.test, config.seed, config.lang)
     return write_suites(built, held_out, config.seed, config.lang, None if config.ray else reword)
 

@@ -213,7 +213,7 @@ def rows(*questions):
 @pytest.mark.parametrize("name", ["QWEN3", "R1", "OLD_R1"])
 def test_questions_and_answers_that_the_model_makes_have_no_thought(name):
     base, prompt_texts = Base(template(getattr(reasoning, name))), load_prompts()
-    reworded = Reword(base, prompt_texts["rephrase"], 2, thinking=300).open()(rows("What is the dose of Dunlimab?"))
+    reworded = Reword(base, (prompt_texts["rephrase"],), 2, thinking=300).open()(rows("What is the dose of Dunlimab?"))
     assert [row["prompt"][0]["content"] for row in reworded.to_pylist()] == [
         "What is the dose of Dunlimab?", "How much Dunlimab does one take?"
     ]  # fmt: skip
@@ -249,7 +249,7 @@ def test_an_answer_that_never_came_is_unfinished():
     base = Base(template(reasoning.R1), endless=True)
     row = Answer(base, thoughts="anchor").open()(rows("Tell me.")).to_pylist()[0]
     assert (row["response"], row["thought"], row["drop"]) == ("", "", "unfinished")
-    assert len(Reword(base, load_prompts()["rephrase"], 2).open()(rows("What is the dose of Dunlimab?"))) == 1
+    assert len(Reword(base, (load_prompts()["rephrase"],), 2).open()(rows("What is the dose of Dunlimab?"))) == 1
 
 
 def test_a_folder_of_an_older_version_is_told(tmp_path):

@@ -9,6 +9,10 @@ from curate.commands.build.build import build
 from curate.commands.build.settings import BuildConfig
 from curate.commands.progress import Progress
 from curate.commands.verify import verify
+from curate.model.base import find_base
+from curate.model.engine import EngineConfig
+from curate.model.prompts import load_prompts
+from curate.rewrite.reword import Reword, same_matter
 from curate.store.files import read_dataset
 from curate.store.manifest import Manifest
 from tests.paths import BASE
@@ -61,3 +65,30 @@ def test_the_added_rows_are_accounted_for(built):
     reword = next(path for path in folder.parent.glob("reword-*") if (path / "manifest.json").is_file())
     assert Manifest.load(reword).added == manifest.rows - len(questions) > 0
     assert verify(folder) == verify(reword) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "other", "same"),
+    [
+        ("Which firm makes Aldor?", "Who is the maker of Aldor?", True),
+        ("Which firm makes Aldor?", "Aldor is made by a large firm.", False),
+        ("Which firm makes Aldor?", "Question: who makes Aldor?", False),
+        ("Which firm makes Aldor?", "Who makes Aldor?\nIt is a brand.", False),
+        ("Which firm makes Aldor?", "Which firm does not make Aldor?", False),
+        ("Tell me who makes Aldor.", "Who makes Aldor?", True),
+        ("Tell me who makes Aldor.", "Tell me the maker of Aldor.", True),
+        ("Tell me who makes Aldor.", "The maker of Aldor is unknown.", False),
+        ("请说出阿尔多的制造商。", "阿尔多是谁制造的。", True),
+    ],
+)
+def test_a_wording_asks_and_is_no_statement(question, other, same):
+    assert same_matter(question, other, "en") is same
+
+
+def test_the_wording_that_leads_back_to_the_question_comes_first():
+    base = find_base(EngineConfig(str(BASE), engine="transformers", dtype="float32"))
+    reword = Reword(base, (load_prompts()["rephrase"],), WANTED)
+    rows = [{"prompt": [{"role": "user", "content": "What is the dose of Velotrin?"}]}]
+    near, far = "How large is the dose of Velotrin?", "What plant does Velotrin come from?"
+    for texts in ([near, far], [far, near]):
+        assert reword._ranked(rows, [texts], reword.prompts[0]) == [[near, far]]
