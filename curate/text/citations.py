@@ -11,6 +11,7 @@ _CITATION = re.compile(
     r"\s*\[\d+(?:\s*[,;–-]\s*\d+)*\]"  # [12], [3, 4]
     r"|\s*\[(?:citation needed|ref|source)[^\]]*\]"
     rf"|\s*\((?:see\s+)?(?:[A-Z][\w&.'’-]*\s*(?:et al\.?,?|and|&|,)?\s*){{1,5}},?\s*{_YEAR}(?:;[^()]*)?\)"  # (MoH 2019)
+    r"|\s*\((?:see|cf\.?|siehe|vgl\.?|voir)\s+§[^()]*\)"  # (see §4); "(§ 242 StGB)" may be what is asked for
     r"|\s*\((?:ref(?:erence)?s?|source|cf\.?|fig(?:ure)?|table)\.?:?\s[^()]*\)"
 )
 _MONTH = re.compile(r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\b")  # "(May 1987)" is a date

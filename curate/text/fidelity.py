@@ -156,6 +156,7 @@ def check(
     problems += _lost(response, relevant, question, code, framing)
     problems += _denied(response, relevant, question, code)
     problems += _foreign(response, (reference, question, draft), code)
+    problems += _renumbered(response, reference, question, code)
     # A name misspelt in the draft too is a problem: a model that cannot spell the question's name repeats its mistake.
     wrong = misspelt(response, (reference, question), code)
     problems += [Problem("foreign-name", f"{word}, for {name}") for word, name in wrong]
@@ -276,6 +277,24 @@ def _foreign_amounts(text: str, sources: Sequence[str], lang: str) -> list[Quant
     joined = "\n".join(sources)
     foreign = [q for q in quantities(text, lang) if not has_amount(q, source_amounts) and not counts(q)]
     return [q for q in foreign if not digits_in(q, joined)]
+
+
+def _renumbered(response: str, reference: str, question: str, lang: str) -> list[Problem]:
+    """Numbers right behind a word that has another number in the question: "Zorrel 4" for "Zorrel 5"."""
+    asked, told = (set(_numbered(text, lang)) for text in (question, reference))
+    called = {word for word, _ in asked}
+    return [
+        Problem("foreign-number", f"{word} {value}")
+        for word, value in _numbered(response, lang)
+        if word in called and (word, value) not in asked | told
+    ]
+
+
+def _numbered(text: str, lang: str) -> list[tuple[str, str]]:
+    """(content word, number right behind it), normalised."""
+    before = {word.end: word for word in words(text, lang) if not word.function}
+    placed = ((before.get(len(text[: q.start].rstrip())), q) for q in quantities(text, lang))
+    return [(word.norm, str(q.value)) for word, q in placed if word and not word.norm.isdecimal()]
 
 
 def _once(problems: Iterable[Problem]) -> list[Problem]:

@@ -303,3 +303,22 @@ VERBS = [
 @pytest.mark.parametrize(("one", "other", "same"), VERBS)
 def test_verbs_in_ate_have_one_stem_and_nouns_their_own(one, other, same):
     assert (stem(one) == stem(other)) == same
+
+
+@pytest.mark.parametrize(
+    ("response", "kinds"),
+    [
+        ('The warranty of the "Zorrel 5" heater is 27 months.', []),
+        ("The heater's warranty is 27 months.", []),
+        ('The warranty of the "Zorrel 4" heater is 27 months.', ["foreign-number"]),
+        ("The Zorrel 27 heater has a warranty of 27 months.", ["foreign-number"]),
+    ],
+)
+def test_a_number_behind_a_word_of_the_question_is_the_question_s(response, kinds):
+    question, reference = 'How long is the warranty of the "Zorrel 5" heater?', "Warranty: 27 months (see §4)."
+    assert [problem.kind for problem in check(response, reference=reference, question=question)] == kinds
+
+
+def test_another_number_behind_the_same_word_may_be_the_answer():
+    problems = check("The next one is stage 6.", reference="Stage 6.", question="What follows stage 5?")
+    assert "foreign-number" not in [problem.kind for problem in problems]
