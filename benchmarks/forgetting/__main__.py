@@ -163,12 +163,16 @@ def noise(
 ) -> None:
     """Count what changes without any training: the base model in bfloat16, with other batch sizes and, in the settings
     on a real model, with another engine."""
+    from benchmarks.forgetting.grid.command import named
     from benchmarks.forgetting.grid.data import Place
     from benchmarks.forgetting.grid.settings import SETTINGS, WORK
 
-    if world not in SETTINGS:
-        raise typer.BadParameter(f"the settings are {', '.join(SETTINGS)}")
-    place = Place(SETTINGS[world], "rich", WORK)
+    try:
+        if len(names := named(world, SETTINGS, "--world")) != 1:
+            raise ValueError("--world: give one setting")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    place = Place(SETTINGS[names[0]], "rich", WORK)
     with place.alone():
         place.world_files()
     for line in place.setting.noise(place.budget, place.folder):

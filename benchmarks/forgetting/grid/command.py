@@ -35,12 +35,16 @@ class Selection:
         """The cells with the other seeds, at the rate that a method's cells with seed 0 choose."""
         cells = list(cells)
         for seed, setting, budget, method in product(range(1, self.seeds), self.settings, self.budgets, self.methods):
-            place = (setting, budget, method)
-            curve = [c for c in cells if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
-            if curve:
-                yield Key(
-                    setting=setting, budget=budget, method=method, lr=choose_rate(validation_of(curve)), seed=seed
-                )
+            yield from at_chosen_rate(cells, setting, budget, method, seed)
+
+
+def at_chosen_rate(cells: Sequence[Cell], setting: str, budget: str, method: str, seed: int) -> Iterator[Key]:
+    """The cell with this seed at the rate that the method's cells with seed 0 choose; none where there are none."""
+    place = (setting, budget, method)
+    curve = [c for c in cells if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
+    if curve:
+        lr = choose_rate(validation_of(curve))
+        yield Key(setting=setting, budget=budget, method=method, lr=lr, seed=seed)
 
 
 def start(

@@ -7,8 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.forgetting.grid.cell import Cell, Key
-from benchmarks.forgetting.grid.command import answered_apart
-from benchmarks.forgetting.grid.report.choose import choose_rate, validation_of
+from benchmarks.forgetting.grid.command import answered_apart, at_chosen_rate
 from benchmarks.forgetting.grid.results import load
 from benchmarks.forgetting.grid.run import run_all, summary
 from benchmarks.forgetting.grid.settings import SETTINGS
@@ -46,11 +45,7 @@ def chosen(stored: Iterable[Cell]) -> Iterator[Key]:
     cells: Sequence[Cell] = list(stored)
     small = [name for name, setting in SETTINGS.items() if setting.reported]
     for method, setting in product(METHODS, small):  # the first cells of settings side by side build their data
-        place = (setting, BUDGET, method)
-        curve = [c for c in cells if (c.key.setting, c.key.budget, c.key.method) == place and c.key.seed == 0]
-        if curve:
-            lr = choose_rate(validation_of(curve))
-            yield Key(setting=setting, budget=BUDGET, method=method, lr=lr, seed=0)
+        yield from at_chosen_rate(cells, setting, BUDGET, method, seed=0)
 
 
 def compared(stored: Cell, repeated: Cell) -> tuple[bool, str]:
