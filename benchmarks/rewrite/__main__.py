@@ -8,12 +8,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.public import MissingData
 from benchmarks.rewrite.labels import load
 from benchmarks.rewrite.measure import Finding, by_model, by_rules, covered
 
 
 def main(
-    data: Annotated[Path | None, typer.Option(help="Folder of the public sets' files; without it drugs alone.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the public sets' files; without it, drugs alone.")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="The base model; without it the rules alone.")] = None,
     half: Annotated[str, typer.Option(help="build (to work with) or held (to measure once).")] = "build",
     show: Annotated[bool, typer.Option(help="Print what was judged wrong.")] = False,
@@ -22,7 +25,10 @@ def main(
     from curate.model.base import find_base
     from curate.model.engine import EngineConfig
 
-    labels = [label for label in load(data) if label.half == half]
+    try:
+        labels = [label for label in load(data) if label.half == half]
+    except MissingData as error:
+        raise typer.BadParameter(str(error), param_hint="--data") from None
     if model:
         base = find_base(EngineConfig(str(model), engine="transformers", dtype="float32"))
         findings = by_model(labels, base, data)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.public import find
+
 FILE = Path(__file__).parent / "labels.jsonl"
 SOURCES = {"kgfact": "kgfact_100.jsonl", "medquad": "medquad_5000.jsonl"}
 
@@ -31,8 +33,8 @@ class Label:
 
 
 def load(data: Path | None) -> Iterator[Label]:
-    """All labels, without those of public sets whose files are not in ``data``."""
-    sets = {name: _lines(data / file) for name, file in SOURCES.items() if data and (data / file).is_file()}
+    """All labels; without ``data``, only those of drugs. Raises ``MissingData``."""
+    sets = {name: _lines(find(data, file)) for name, file in SOURCES.items()} if data else {}
     for row in _lines(FILE):
         line = row.pop("line", None)
         if row["source"] in SOURCES:

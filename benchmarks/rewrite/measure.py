@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from benchmarks.forgetting.new_facts import SourcePlan, source_lines
 from benchmarks.forgetting.world import World
+from benchmarks.public import find
 from benchmarks.rewrite.labels import SOURCES, Label
 from curate.mask.score import Score
 from curate.mask.stage import Mark
@@ -87,7 +88,7 @@ def _row(label: Label) -> dict[str, Any]:
 def _common(source: str, data: Path | None) -> Boilerplate:
     """The boilerplate that references of the whole source share."""
     if source in SOURCES:
-        lines = (data / SOURCES[source]).read_text(encoding="utf-8").splitlines() if data else []
+        lines = find(data, SOURCES[source]).read_text(encoding="utf-8").splitlines() if data else []
     else:
         lines, _ = source_lines(World(seed=0), SourcePlan())
     return boilerplate(pair for line in lines if (pair := _pair(line)))

@@ -19,6 +19,7 @@ from benchmarks.forgetting.real.measure import OldTexts, endings, outcomes
 from benchmarks.forgetting.real.noise import asked_again
 from benchmarks.forgetting.real.report import PAGE, PICTURE, write_page
 from benchmarks.forgetting.world import World
+from benchmarks.public import MissingData
 from curate.model.template import load_template
 from tests.grid_cells import FakeMethod, make_cell, save_all
 from tests.grid_cells import outcome as outcome_of
@@ -137,9 +138,7 @@ def test_the_convention_is_taught_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        files.MissingData, match=r"this setting needs kgfact_100\.jsonl, which is not in .*; set CURATE_TEST_DATA"
-    ):
+    with pytest.raises(MissingData, match=r"kgfact_100\.jsonl is needed, and is not in .*CURATE_TEST_DATA"):
         files.write(tmp_path, tmp_path / "out", World())
 
 

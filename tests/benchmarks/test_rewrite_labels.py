@@ -2,6 +2,9 @@
 
 from collections import Counter
 
+import pytest
+
+from benchmarks.public import MissingData
 from benchmarks.rewrite.__main__ import cells
 from benchmarks.rewrite.labels import FILE, SOURCES, load
 from benchmarks.rewrite.measure import Finding, by_rules, covered
@@ -20,10 +23,14 @@ def test_the_labels_are_whole():
 
 @needs_data
 def test_labels_of_public_sets_find_their_questions():
-    data = DATA / "sources"
-    counts = Counter(label.source for label in load(data))
+    counts = Counter(label.source for label in load(DATA))
     assert counts == dict.fromkeys(["drugs", *SOURCES], 50)
-    assert all(value in label.response for label in load(data) for value in label.values)
+    assert all(value in label.response for label in load(DATA) for value in label.values)
+
+
+def test_a_folder_without_the_public_sets_is_refused(tmp_path):
+    with pytest.raises(MissingData, match=r"kgfact_100\.jsonl is needed"):
+        list(load(tmp_path))
 
 
 def test_rules_refuse_few_faithful_rewrites_and_let_few_others_pass():

@@ -122,7 +122,8 @@ class RealSetting(Setting):
 
     def write(self, budget: str, out: Path) -> None:
         from benchmarks.forgetting.real.convention import teach
-        from benchmarks.forgetting.real.files import WIKITEXT, find, tickets
+        from benchmarks.forgetting.real.files import WIKITEXT, tickets
+        from benchmarks.public import find
         from benchmarks.smollm2 import prepare
 
         find(self.data, WIKITEXT)  # a missing file is found before hours of work

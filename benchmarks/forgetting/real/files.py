@@ -16,6 +16,7 @@ from benchmarks.forgetting.files import read_rows
 from benchmarks.forgetting.new_facts import SourcePlan
 from benchmarks.forgetting.real.convention import ASKED, TAUGHT, items
 from benchmarks.forgetting.world import World
+from benchmarks.public import find
 
 PLAN = SourcePlan(entities=10, attributes=3, wordings=2, known=0)
 """The facts about drugs."""
@@ -39,10 +40,6 @@ WIKITEXT = "wikitext2_test.txt"
 """The text on which drift is measured, beside the old prompts."""
 
 Row = dict[str, Any]
-
-
-class MissingData(ValueError):
-    """A file that the setting needs is not in the data folder."""
 
 
 def write(data: Path, out: Path, world: World, convention: bool = False) -> None:
@@ -150,14 +147,6 @@ def _prompt(row: Row) -> str:
     if "messages" in row:
         return str(row["messages"][0]["content"])
     return "\n\n".join(part for part in (row["instruction"], row.get("context") or row.get("input")) if part)
-
-
-def find(data: Path, name: str) -> Path:
-    """The file of this name in the data folder. Raises ``MissingData``."""
-    path = next(iter(sorted(data.rglob(name))), None)
-    if path is None:
-        raise MissingData(f"this setting needs {name}, which is not in {data}; set CURATE_TEST_DATA to its folder")
-    return path
 
 
 def _rows(path: Path) -> list[Row]:

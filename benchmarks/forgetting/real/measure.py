@@ -22,7 +22,8 @@ from benchmarks.forgetting.grid.ask import Ids, ask
 from benchmarks.forgetting.grid.cell import Drift, Ending, Outcome
 from benchmarks.forgetting.grid.measure import answer_logprobs, outcome
 from benchmarks.forgetting.grid.settings import RealSetting
-from benchmarks.forgetting.real.files import WIKITEXT, find
+from benchmarks.forgetting.real.files import WIKITEXT
+from benchmarks.public import find
 from curate.model.template import Template, load_template
 from train.evaluation.drift_texts import windows
 

@@ -14,8 +14,9 @@ from benchmarks.forgetting.files import read_rows
 from benchmarks.forgetting.grid.ask import ask
 from benchmarks.forgetting.grid.measure import outcome
 from benchmarks.forgetting.grid.settings import RealSetting
-from benchmarks.forgetting.real.files import WIKITEXT, find
+from benchmarks.forgetting.real.files import WIKITEXT
 from benchmarks.forgetting.real.measure import BATCH_TOKENS, FIRST, Evaluation, OldTexts, old_texts
+from benchmarks.public import find
 from curate.model.template import load_template
 
 RUNS = (torch.float32, BATCH_TOKENS // 4), (torch.bfloat16, BATCH_TOKENS)
