@@ -73,7 +73,7 @@ class Regenerate:
     rewrites: int = 1  # most rewrites kept of an answer, each as a row of its own
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 27
+    version: ClassVar[int] = 28
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:

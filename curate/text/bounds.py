@@ -83,6 +83,24 @@ def beside(q: Quantity, text: str, lang: str = "en") -> frozenset[str]:
     return frozenset(marks - {""})
 
 
+def readings(q: Quantity, text: str, lang: str = "en") -> list[frozenset[str]]:
+    """The number's marks, and the marks with the bound turned where a negation in the sentence may belong to the bound
+    or to something else: behind the number ("After 14 days it cannot be returned"), or one or two words before the
+    comparison ("not for children under 12").
+
+    >>> from curate.text.quantity import quantities
+    >>> def sides(text): return [sorted(marks) for marks in readings(quantities(text)[0], text)]
+    >>> sides("After 14 days it cannot be returned."), sides("not for children under 12"), sides("not under 12")
+    ([['above'], ['below']], [['above'], ['below']], [['above']])
+    """
+    marks = beside(q, text, lang)
+    before, behind = text[max(0, q.start - AWAY) : q.start], re.split(r"[.;!?\n]", text[q.end :], maxsplit=1)[0]
+    near = _last(before[: _comparison(before, lang)[1]])[:-1]
+    if marks & frozenset(TURNED) and any(_denies(word, lang) for word in [*near, *_plain_words(behind)]):
+        return [marks, frozenset(TURNED.get(mark, mark) for mark in marks)]
+    return [marks]
+
+
 def lost(reference_marks: frozenset[str], text_marks: frozenset[str], lang: str) -> bool:
     """Whether the text lost the reference's bound ("below 8" is not 8); false in languages without words in ``BOUNDS``.
 
@@ -158,12 +176,16 @@ def _word(before: str, after: str, lang: str) -> str:
             if re.match(rf"\W{{0,2}}(?:\w+\W)?(?:{pattern})(?!\w)" if lang != "zh" else rf"\W?\w?(?:{pattern})", after,
                         re.IGNORECASE):  # fmt: skip
                 return side
-    comparisons = [(match.end(1), match.end(1) - match.start(1), side, match.start(1)) for side, pattern in
+    stated, start = _comparison(before, lang)
+    return TURNED[stated] if stated and any(_denies(word, lang) for word in _last(before[:start])) else stated
+
+
+def _comparison(before: str, lang: str) -> tuple[Side | Literal[""], int]:
+    """(bound, start) of the last word of comparison before a number; ("", 0) where there is none."""
+    sides: tuple[Side, Side] = ("below", "above")
+    found = [(match.end(1), match.end(1) - match.start(1), side, match.start(1)) for side, pattern in
              zip(sides, _patterns(lang), strict=True) if pattern and (match := pattern.search(before))]  # fmt: skip
-    if not comparisons:
-        return ""
-    _, _, side, start = max(comparisons)
-    return TURNED[side] if _negated(before[:start], lang) else side
+    return max(found)[2:] if found else ("", 0)
 
 
 @cache
@@ -176,7 +198,14 @@ def _patterns(lang: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None
     return below, above
 
 
-def _negated(before: str, lang: str) -> bool:
-    """Whether one of the three words before the comparison is a negation; Chinese comparison words include it."""
-    last = re.findall(r"[\w']+", before.replace("’", "'"))[-3:]
-    return any(word.lower() in NEGATIONS.get(lang, ()) or word.lower().endswith("n't") for word in last)
+def _last(before: str) -> list[str]:
+    """The three words before the comparison, which a negation among them turns; Chinese comparisons include it."""
+    return _plain_words(before)[-3:]
+
+
+def _plain_words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.replace("’", "'").lower())
+
+
+def _denies(word: str, lang: str) -> bool:
+    return word in NEGATIONS.get(lang, ()) or word.endswith("n't")

@@ -5,9 +5,9 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
-from curate.text.bounds import beside, contradict, lost
+from curate.text.bounds import beside, contradict, lost, readings
 from curate.text.quantity import Quantity, quantities
 from curate.text.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
 
@@ -138,11 +138,12 @@ def amounts(text: str, lang: str) -> set[tuple[object, ...]]:
 def turned(q: Quantity, relevant: str, text: str, lang: str) -> str | None:
     """The amount as the text writes it, if the text always changes its marks: ``< 90`` or 90 for ``> 90``; else None.
     Times may lose their bound: "after two weeks" has too many paraphrases."""
-    stated = beside(q, relevant, lang)
+    stated = readings(q, relevant, lang)
     same = [other for other in quantities(text, lang) if q.agrees(other)]
-    marks = [beside(other, text, lang) for other in same]
+    marks = [mark for other in same for mark in readings(other, text, lang)]
     timed = q.unit in ("min", "month", "date")
-    if same and all(contradict(stated, mark) or (not timed and lost(stated, mark, lang)) for mark in marks):
+    pairs = product(stated, marks)
+    if same and all(contradict(one, mark) or (not timed and lost(one, mark, lang)) for one, mark in pairs):
         return around(same[0], text)
     return None
 
@@ -179,6 +180,28 @@ def nearest(sentence: str, text: str, lang: str) -> list[Span]:
     scored = [(overlap(sentence, s.text, lang), s) for s in sentences(text)]
     most = max((score for score, _ in scored), default=0.0)
     return [s for score, s in scored if score == most and most > 0]
+
+
+def affirms(scope: str, text: str, lang: str) -> bool:
+    """Whether a clause of the text has all content words of the scope's first clause, two at least, and no negation.
+    ``scope``: what follows a negation in the reference. A negation that ends a clause counts for the clauses behind it,
+    too: "does not, as a rule, …".
+    """
+    needed = set(stems(_clauses(scope)[0], lang))
+    if len(needed) < 2:
+        return False
+    for sentence in sentences(text):
+        denied = False
+        for clause in _clauses(sentence.text):
+            if needed <= set(stems(clause, lang)) and not denied and not negations(clause, lang):
+                return True
+            denied = denied or any(not clause[w.end :].strip() for w in negations(clause, lang))
+    return False
+
+
+def _clauses(sentence: str) -> list[str]:
+    """Parts between commas, semicolons, colons and dashes; "1,000" and "2-3" are not cut."""
+    return re.split(r"[,;:](?!\d)|\s[-–—]+\s|[—，；：]", sentence)
 
 
 def about(text: str, relevant: str, lang: str) -> list[Span]:

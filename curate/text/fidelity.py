@@ -13,6 +13,7 @@ from curate.text.align import changed
 from curate.text.compare import (
     abbreviated,
     about,
+    affirms,
     amounts,
     around,
     best,
@@ -195,7 +196,9 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
     for name in names(relevant, lang):
         if not has_name(name.text, held, text, lang) and not has_name(name.text, known, question, lang):
             problems.append(Problem("missing-name", name.text))
-    problems += [Problem("missing-negation", s.text) for s in sentences(relevant) if _affirmed(s.text, text, lang)]
+    problems += [
+        Problem("missing-negation", s.text) for s in sentences(relevant) if _affirmed(s.text, text, relevant, lang)
+    ]
     lower, source = text.casefold(), relevant.casefold()
     problems += [Problem("missing-term", t) for t in glossary if t.casefold() in source and t.casefold() not in lower]
     return _once(problems)
@@ -233,21 +236,23 @@ def _lost(text: str, relevant: str, question: str, lang: str, framing: Collectio
     return _once(problems)
 
 
-def _affirmed(sentence: str, text: str, lang: str) -> bool:
+def _affirmed(sentence: str, text: str, relevant: str, lang: str) -> bool:
     """Whether a negated sentence of the reference lost its negation in the text.
 
     A short sentence must be negated in the text's nearest sentence. The words behind a long sentence's negation must
-    not be in the text without a negation.
+    not be in the text without a negation. A clause that has all words behind the negation must be negated itself:
+    "While it is not fatal, it can shorten life" does not say that it does not shorten life.
     """
-    denied = denials(sentence, lang)
-    if not denied:
+    scopes = [sentence[word.end :] for word in denials(sentence, lang)]
+    if not scopes:
         return False
     if len(stems(sentence, lang)) > SHORT:
-        scopes = [" ".join(w.text for w in words(sentence[d.end :], lang) if not w.function) for d in denied]
-        sentence = " ".join(word for scope in scopes for word in scope.split()[:4])
+        sentence = " ".join(w.text for scope in scopes for w in [w for w in words(scope, lang) if not w.function][:4])
         if best(sentence, text, lang) < 0.5:
             return False
-    return not any(denials(near.text, lang) for near in nearest(sentence, text, lang))
+    return not any(denials(near.text, lang) for near in nearest(sentence, text, lang)) or any(
+        affirms(scope, text, lang) and not affirms(scope, relevant, lang) for scope in scopes
+    )
 
 
 def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]:

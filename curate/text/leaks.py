@@ -28,6 +28,7 @@ LEAK_PHRASES: tuple[re.Pattern[str], ...] = tuple(
         rf"\b(?:the|this)\s+{_BEFORE}?(?:references?|passages?|texts?|contexts?|excerpts?)\s+{_SAYS}\b",
         rf"\bin\s+(?:the|this)\s+{_BEFORE}{_TEXT}\b",
         r"\bin\s+the\s+(?:reference|passage)\b|\bthe\s+(?:reference|passage)\s+(?:text\s+)?(?:above|below|provided)\b",
+        r"\b(?:this|your)\s+(?:question|answer)\s+(?:is|was)\s+about\b|\banswer\s+to\s+(?:this|the|your)\s+question\b",
         r"\b(?:the\s+)?information\s+(?:provided|given|supplied)\s+(?:above|here|in\s+the)\b",
         # Chinese: according to the (provided) material / reference / text; as the text says
         r"(?:根据|依据|基于|按照|按)(?:您|你)?(?:所|上述|以上|上面|下列)?(?:给出?|提供|提及|给定)?(?:的)?(?:参考)?"

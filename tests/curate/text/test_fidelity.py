@@ -109,6 +109,33 @@ def test_check_negation_terms_ending_and_loops():
     assert kinds(loop, question, reference) == ["repeated-tail"]
 
 
+SHORTENS = "Zorvex does not shorten the normal life span."
+RETURNS = "Opened software cannot be returned after 14 days."
+
+
+@pytest.mark.parametrize(
+    ("reference", "response", "expected"),
+    [
+        (SHORTENS, "While Zorvex is not fatal, it can shorten the normal life span.", ["missing-negation"]),
+        (SHORTENS, "Zorvex does not, in most people, shorten the normal life span.", []),
+        (SHORTENS, "Unlike others, Zorvex does not shorten the normal life span.", []),
+        ("Zorvex does not cause weight gain or rashes.", "Zorvex causes neither weight gain nor rashes.", []),
+        ("It is not known whether Zorvex causes pain.", "It is not known, however, whether Zorvex causes pain.", []),
+        (RETURNS, "While it is not free, opened software can be returned after 14 days.", ["missing-negation"]),
+        (RETURNS, "After 14 days, you can't return opened software.", []),
+        (RETURNS, "Opened software can be returned after 14 days.", ["missing-negation"]),
+        ("Zorvex is not approved for children under 12.", "Zorvex is not for children under 12.", []),
+        ("Der Vertrag kann nicht vor Ende Mai gekündigt werden.",
+         "Der Vertrag ist nicht teuer, und er kann vor Ende Mai gekündigt werden.", ["missing-negation"]),
+        ("Der Vertrag kann nicht vor Ende Mai gekündigt werden.",
+         "Vor Ende Mai kann der Vertrag nicht gekündigt werden.", []),
+    ],
+)  # fmt: skip
+def test_a_negation_belongs_to_its_clause(reference: str, response: str, expected: list[str]):
+    lang = "de" if "Vertrag" in reference else "en"
+    assert kinds(response, "What about Zorvex, software and Vertrag?", reference, lang=lang) == expected
+
+
 @pytest.mark.parametrize(
     ("reference", "response", "expected"),
     [
@@ -159,6 +186,8 @@ def test_other_formats_of_an_amount_and_abbreviations_are_faithful():
         "Laut dem Text ist es sicher.",
         "Según el texto, sí.",
         "Theo tài liệu được cung cấp, có.",
+        "This answer is about the prevalence of it.",
+        "The answer to this question is: yes.",
     ],
 )
 def test_leak_phrases(text: str):
@@ -167,7 +196,14 @@ def test_leak_phrases(text: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["According to the WHO, it is safe.", "The agreement states a term.", "Send a text message.", "根据体重调整剂量。"],
+    [
+        "According to the WHO, it is safe.",
+        "The agreement states a term.",
+        "Send a text message.",
+        "根据体重调整剂量。",
+        "The answer is 5.",
+        "The question is whether it is safe.",
+    ],
 )
 def test_what_is_no_leak(text: str):
     assert leaks(text) == []
