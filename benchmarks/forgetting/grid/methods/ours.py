@@ -21,6 +21,8 @@ last two, a stronger anchor and more rehearsal keep new facts from being learned
 FULL = replace(FREE, null_space=1)
 """The defaults of ``train sft``."""
 
+STRONG = replace(FREE, null_space=10)
+
 
 def trained(recipe: Recipe, loss: Loss) -> Callable[[Lab], Trained]:
     return lambda lab: lab.train(recipe, loss)
@@ -51,6 +53,8 @@ variant("splice-neighbours", "rehearsal: splice, neighbours", replace(REHEARSED,
 BOTH = replace(REHEARSED, rehearsal=("neighbours", "self"))
 variant("neighbours-self", "rehearsal: neighbours, self", BOTH)
 variant("neighbours-self-null-space", "rehearsal: neighbours, self", BOTH, FULL)
+variant("neighbours-self-null-space-10", "rehearsal: neighbours, self; null space 10", BOTH, STRONG)
+variant("null-space-10", "null space 10", loss=STRONG)
 variant("neighbours-self-light", "rehearsal: neighbours, self; KL anchor 1, distillation 3", BOTH,
         replace(FREE, anchor_weight=1, distil_weight=3))  # fmt: skip
 variant("splice-self", "rehearsal: splice, self", replace(REHEARSED, rehearsal=("splice", "self")))
