@@ -9,10 +9,12 @@ from itertools import pairwise, product
 
 from curate.text.bounds import beside, contradict, lost, readings
 from curate.text.quantity import Quantity, quantities
-from curate.text.words import Span, Word, names, negations, sentences, shaped, stem, stems, words
+from curate.text.words import Span, Word, denials, names, negations, sentences, shaped, stem, stems, words
 
 NAMED, ALIKE = 5, 75
 """A misspelt name: the least letters of the word, and its least Levenshtein ratio to the name, in percent."""
+ALMOST = 0.9
+"""Share of content words that two sentences must have in common to say the same, apart from a negation."""
 _NAME_ENDING = re.compile(r"['’]?s|['’]|es|i?an|n|ese|ish|i|ic|y|ia|ity|ism|ist|-.*")
 """English endings of a name's plural, possessive, adjective and noun: Roman(s), Korea(n), Japan(ese), German(y)."""
 _LABEL = re.compile(r"^(?:[^\s:.]+[ (]+){0,4}[^\s:.]+:(?=\s)", re.MULTILINE)
@@ -197,6 +199,23 @@ def affirms(scope: str, text: str, lang: str) -> bool:
                 return True
             denied = denied or any(not clause[w.end :].strip() for w in negations(clause, lang))
     return False
+
+
+def reversals(text: str, reference: str, lang: str) -> list[tuple[Span, Span]]:
+    """(sentence of the text, sentence of the reference) where both have nearly the same words, and one alone denies. A
+    sentence that the reference has in both ways is none."""
+    claims = [claim for claim in sentences(reference) if len(set(stems(claim.text, lang))) > 1]
+    found = []
+    for sentence in sentences(text):
+        twins = [claim for claim in claims if _same_words(claim.text, sentence.text, lang)]
+        denied = bool(denials(sentence.text, lang))
+        if twins and all(bool(denials(twin.text, lang)) != denied for twin in twins):
+            found.append((sentence, twins[0]))
+    return found
+
+
+def _same_words(one: str, other: str, lang: str) -> bool:
+    return min(overlap(one, other, lang), overlap(other, one, lang)) >= ALMOST
 
 
 def _clauses(sentence: str) -> list[str]:

@@ -30,6 +30,7 @@ from curate.text.compare import (
     nearest,
     neighbours,
     overlap,
+    reversals,
     tokens,
     turned,
     unlabelled,
@@ -156,6 +157,7 @@ def check(
     problems = _missing(response, relevant, question, code, glossary)
     problems += _lost(response, relevant, question, code, framing)
     problems += _denied(response, relevant, question, code)
+    problems += [problem for problem in _reversed(response, reference, code) if problem not in problems]
     problems += _foreign(response, (reference, question, draft), code)
     problems += _renumbered(response, reference, question, code)
     # A name misspelt in the draft too is a problem: a model that cannot spell the question's name repeats its mistake.
@@ -266,6 +268,14 @@ def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]
         if shared >= 0.5 and all(denials(s.text, lang) for s in near) and not negations(question, lang):
             problems.append(Problem("foreign-negation", near[0].text))
     return _once(problems)
+
+
+def _reversed(text: str, reference: str, lang: str) -> list[Problem]:
+    """Problems for sentences of the whole reference, the question's concern or not, that the text denies or affirms."""
+    return [
+        Problem("foreign-negation", said.text) if denials(said.text, lang) else Problem("missing-negation", told.text)
+        for said, told in reversals(text, reference, lang)
+    ]
 
 
 def _foreign(response: str, sources: Sequence[str], lang: str) -> list[Problem]:

@@ -160,16 +160,18 @@ _BOUNDARY = re.compile(
     r"(?<=[.!?…])[\"'”’)\]*_]*\s+(?=[^a-zß-ÿ\s])|(?<=[。！？；])[”’」』）]*|[ \t]*\n\s*|\s{2,}(?=[-•*] )"
 )
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|dr|mr|mrs|ms|vs|fig|no|approx|st|al|cf|resp|bzw|z\.b|p\.ex)|\b[A-Z])\.$",
+    r"(?:\b(?:e\.g|i\.e|dr|mr|mrs|ms|vs|approx|st|al|cf|resp|bzw|z\.b|p\.ex)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
+_BEFORE_NUMBER = re.compile(r"\b(?:fig|no)\.$", re.IGNORECASE)
 
 
 def sentences(text: str) -> list[Span]:
     """Sentences and list items of ``text``, without the white space around them; together they hold all words."""
     spans, start = [], 0
     for match in _BOUNDARY.finditer(text):
-        if _ABBREVIATION.search(text[start : match.start()]) and "\n" not in match[0]:
+        before, numbered = text[start : match.start()], text[match.end() : match.end() + 1].isdigit()
+        if "\n" not in match[0] and (_ABBREVIATION.search(before) or (numbered and _BEFORE_NUMBER.search(before))):
             continue
         spans.append((start, match.end()))
         start = match.end()

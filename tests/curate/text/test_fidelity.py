@@ -8,7 +8,7 @@ import pytest
 from curate.text.fidelity import bears_on, check, framed, repeated_tail, same_facts, states
 from curate.text.leaks import leaks
 from curate.text.stem import stem
-from curate.text.words import names, quantities
+from curate.text.words import names, quantities, sentences
 from tests.paths import DATA, needs_data
 
 REFERENCE = "Zorvex treats swollen knees [12]. Harlow Labs makes Zorvex. The dose is 37 mg (MoH 2019). See the label."
@@ -111,6 +111,21 @@ def test_check_negation_terms_ending_and_loops():
 
 SHORTENS = "Zorvex does not shorten the normal life span."
 RETURNS = "Opened software cannot be returned after 14 days."
+
+
+def test_a_negation_counts_where_the_question_asks_for_something_else():
+    question = "What treats asthma?"
+    reference = "Zorvex treats asthma. It must not be given to infants. It is dear in shops."
+    assert kinds("Zorvex treats asthma. It can be given to infants.", question, reference) == ["missing-negation"]
+    assert kinds("Zorvex treats asthma. It is not dear in shops.", question, reference) == ["foreign-negation"]
+    assert kinds("Zorvex treats asthma. It must not be given to infants.", question, reference) == []
+    assert kinds("Zorvex treats asthma.", question, reference) == []
+
+
+def test_no_is_a_sentence_unless_a_number_follows():
+    reference = "No. Avoid Zorvex in pregnancy."
+    assert kinds("No. Avoid Zorvex in pregnancy.", "Is Zorvex safe?", reference) == []
+    assert [s.text for s in sentences("See No. 5 in Fig. 2. So it is.")] == ["See No. 5 in Fig. 2.", "So it is."]
 
 
 @pytest.mark.parametrize(
