@@ -73,7 +73,7 @@ class Regenerate:
     rewrites: int = 1  # most rewrites kept of an answer, each as a row of its own
 
     name: ClassVar[str] = "regenerate"
-    version: ClassVar[int] = 28
+    version: ClassVar[int] = 29
     reads: ClassVar[tuple[str, ...]] = ("prompt", "reference", "knowledge")
 
     def identity(self) -> dict[str, Any]:

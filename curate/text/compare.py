@@ -201,6 +201,19 @@ def affirms(scope: str, text: str, lang: str) -> bool:
     return False
 
 
+def denied_words(sentence: str, lang: str) -> list[frozenset[str]]:
+    """For each negation of a sentence, the stems of the next four content words; of the four before it at the end."""
+    scopes = []
+    for denial in denials(sentence, lang):
+        behind, before = _content(sentence[denial.end :], lang)[:4], _content(sentence[: denial.start], lang)[-4:]
+        scopes.append(frozenset(stem(word.norm, lang) for word in behind or before))
+    return scopes
+
+
+def _content(text: str, lang: str) -> list[Word]:
+    return [word for word in words(text, lang) if not word.function]
+
+
 def reversals(text: str, reference: str, lang: str) -> list[tuple[Span, Span]]:
     """(sentence of the text, sentence of the reference) where both have nearly the same words, and one alone denies. A
     sentence that the reference has in both ways is none."""

@@ -19,6 +19,7 @@ from curate.text.compare import (
     best,
     content,
     counts,
+    denied_words,
     digits_in,
     exchanged,
     has_amount,
@@ -155,7 +156,7 @@ def check(
         return [Problem("empty", "no visible character")]
     relevant = bears_on(reference, question, code)
     problems = _missing(response, relevant, question, code, glossary)
-    problems += _lost(response, relevant, question, code, framing)
+    problems += _lost(response, relevant, (reference, question), code, framing)
     problems += _denied(response, relevant, question, code)
     problems += [problem for problem in _reversed(response, reference, code) if problem not in problems]
     problems += _foreign(response, (reference, question, draft), code)
@@ -206,11 +207,12 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
     return _once(problems)
 
 
-def _lost(text: str, relevant: str, question: str, lang: str, framing: Collection[str]) -> list[Problem]:
+def _lost(text: str, relevant: str, sources: tuple[str, str], lang: str, framing: Collection[str]) -> list[Problem]:
     """Lost content words: most are gone, or, in a short fact, one of two neighbours was exchanged (swollen knees, sore
     knees). In long texts, and in a pair that all drafts share, an exchanged word is more often a synonym than an
     error.
     """
+    reference, question = sources
     held = set(stems(text, lang)) | abbreviated(text, relevant, lang)
     claims = content(relevant, question, lang)
     gone = [word for word in claims if word not in held]
@@ -220,6 +222,7 @@ def _lost(text: str, relevant: str, question: str, lang: str, framing: Collectio
         return [Problem("missing-content", ", ".join(gone[:8]))]
     if len(claims) > SHORT:
         return []
+    stated = set(stems(reference, lang)) | set(stems(question, lang))
     known, framed = set(stems(relevant, lang)) | set(stems(question, lang)), set(framing)
     pairs, closed = neighbours(text, lang), {stem(w, lang) for w in KEPT_WORDS.get(lang, ())}
     problems = []
@@ -227,7 +230,7 @@ def _lost(text: str, relevant: str, question: str, lang: str, framing: Collectio
         if left in gone and heads(left, relevant, held, question, lang):
             continue
         if left in gone and right in gone and not {left, right} & closed:
-            odd = [f"{one} {other}" for one, other in pairs if not {one, other} & known and not {one, other} <= framed]
+            odd = [f"{one} {other}" for one, other in pairs if not {one, other} & stated and not {one, other} <= framed]
         elif left in gone and right in held:
             odd = [one for one, other in pairs if other == right and one not in known]
         elif right in gone and left in held:
@@ -258,16 +261,24 @@ def _affirmed(sentence: str, text: str, relevant: str, lang: str) -> bool:
 
 
 def _denied(text: str, relevant: str, question: str, lang: str) -> list[Problem]:
-    """Problems for sentences that negate what the reference affirms."""
+    """Problems for sentences that negate what the reference affirms. A negation that another sentence of the reference
+    has about the same words is no such negation: two sentences may be merged."""
+    told = [scope for claim in sentences(relevant) for scope in denied_words(claim.text, lang)]
     problems = []
     for sentence in sentences(relevant):
         if denials(sentence.text, lang) or len(set(stems(sentence.text, lang))) < 2:
             continue
         near = nearest(sentence.text, text, lang)
         shared = overlap(sentence.text, near[0].text, lang) if near else 0.0
-        if shared >= 0.5 and all(denials(s.text, lang) for s in near) and not negations(question, lang):
+        if shared >= 0.5 and all(_new(s.text, told, lang) for s in near) and not negations(question, lang):
             problems.append(Problem("foreign-negation", near[0].text))
     return _once(problems)
+
+
+def _new(sentence: str, told: Sequence[frozenset[str]], lang: str) -> bool:
+    """Whether the sentence has a negation whose words are, half of them, behind no negation of the reference."""
+    scopes = denied_words(sentence, lang)
+    return any(not scope or all(2 * len(scope & other) < len(scope) for other in told) for scope in scopes)
 
 
 def _reversed(text: str, reference: str, lang: str) -> list[Problem]:

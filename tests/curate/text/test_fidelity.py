@@ -122,6 +122,18 @@ def test_a_negation_counts_where_the_question_asks_for_something_else():
     assert kinds("Zorvex treats asthma.", question, reference) == []
 
 
+def test_words_of_another_sentence_are_not_in_exchange():
+    told = "estimated to occur in about 1 in 100,000 to 400,000 individuals worldwide."
+    reference = f"Zorvitis III is a rare disorder, although its exact prevalence is unknown. It is {told}"
+    assert kinds(f"Zorvitis III is a rare disorder, {told}", "How common is Zorvitis III?", reference) == []
+
+
+def test_sentences_may_be_merged():
+    question, reference = "Where do you ship?", "We ship to all EU countries. We do not ship to Switzerland."
+    assert kinds("We ship to all EU countries, but we do not ship to Switzerland.", question, reference) == []
+    assert kinds("We do not ship to all EU countries, but we ship to Switzerland.", question, reference) != []
+
+
 def test_no_is_a_sentence_unless_a_number_follows():
     reference = "No. Avoid Zorvex in pregnancy."
     assert kinds("No. Avoid Zorvex in pregnancy.", "Is Zorvex safe?", reference) == []
