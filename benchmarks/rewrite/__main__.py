@@ -18,7 +18,7 @@ def main(
         Path | None, typer.Option(help="Folder of the public sets' files; without it, drugs alone.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="The base model; without it the rules alone.")] = None,
-    half: Annotated[str, typer.Option(help="build (to work with) or held (to measure once).")] = "build",
+    half: Annotated[str, typer.Option(help="build (to work with) or held (measured twice so far).")] = "build",
     show: Annotated[bool, typer.Option(help="Print what was judged wrong.")] = False,
 ) -> None:
     """How many faithful rewrites the checks refuse, how many others pass, and how many values the mask labels whole."""

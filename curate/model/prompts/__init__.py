@@ -22,7 +22,7 @@ NAMES = ("rewrite", "correct", "rephrase", "question", "questions", "grounded")
 
 def load_prompts(folder: Path | None = None) -> dict[str, str]:
     """The text of each prompt by name: the user's file if ``folder`` has one, else the built-in file. A prompt may have
-    variants (``rewrite-brief.jinja`` beside ``rewrite.jinja``); a user's file replaces all built-in variants of its
+    variants (``rewrite-sentence.jinja`` beside ``rewrite.jinja``); a user's file replaces all built-in variants of its
     prompt. Raises ``ConfigError``."""
     shipped = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
     if folder is None:
@@ -48,7 +48,7 @@ def variants(prompt_texts: Mapping[str, str], prompt: str) -> list[str]:
 
 
 def _prompt(name: str) -> str:
-    """The prompt's name without its variant: "rewrite" of "rewrite-brief"."""
+    """The prompt's name without its variant: "rewrite" of "rewrite-sentence"."""
     return name.split("-")[0]
 
 
