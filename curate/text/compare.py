@@ -205,12 +205,14 @@ def denied_words(sentence: str, lang: str) -> list[frozenset[str]]:
     """For each negation of a sentence, the stems of the next four content words; of the four before it at the end."""
     scopes = []
     for denial in denials(sentence, lang):
-        behind, before = _content(sentence[denial.end :], lang)[:4], _content(sentence[: denial.start], lang)[-4:]
-        scopes.append(frozenset(stem(word.norm, lang) for word in behind or before))
+        behind = content_words(sentence[denial.end :], lang)[:4]
+        scope = behind or content_words(sentence[: denial.start], lang)[-4:]
+        scopes.append(frozenset(stem(word.norm, lang) for word in scope))
     return scopes
 
 
-def _content(text: str, lang: str) -> list[Word]:
+def content_words(text: str, lang: str) -> list[Word]:
+    """The words that are no function words."""
     return [word for word in words(text, lang) if not word.function]
 
 

@@ -18,6 +18,7 @@ from curate.text.compare import (
     around,
     best,
     content,
+    content_words,
     counts,
     denied_words,
     digits_in,
@@ -41,7 +42,7 @@ from curate.text.lexicon import KEPT as KEPT_WORDS
 from curate.text.quantity import Quantity, quantities
 from curate.text.relevance import bears_on
 from curate.text.role_markers import role_markers
-from curate.text.words import denials, language, names, negations, sentences, stem, stems, words
+from curate.text.words import denials, language, names, negations, sentences, stem, stems
 
 __all__ = [
     "LEAK_PHRASES",
@@ -199,9 +200,8 @@ def _missing(text: str, relevant: str, question: str, lang: str, glossary: Seque
     for name in names(relevant, lang):
         if not has_name(name.text, held, text, lang) and not has_name(name.text, known, question, lang):
             problems.append(Problem("missing-name", name.text))
-    problems += [
-        Problem("missing-negation", s.text) for s in sentences(relevant) if _affirmed(s.text, text, relevant, lang)
-    ]
+    affirmed = [s.text for s in sentences(relevant) if _affirmed(s.text, text, relevant, lang)]
+    problems += [Problem("missing-negation", sentence) for sentence in affirmed]
     lower, source = text.casefold(), relevant.casefold()
     problems += [Problem("missing-term", t) for t in glossary if t.casefold() in source and t.casefold() not in lower]
     return _once(problems)
@@ -222,8 +222,8 @@ def _lost(text: str, relevant: str, sources: tuple[str, str], lang: str, framing
         return [Problem("missing-content", ", ".join(gone[:8]))]
     if len(claims) > SHORT:
         return []
-    stated = set(stems(reference, lang)) | set(stems(question, lang))
     known, framed = set(stems(relevant, lang)) | set(stems(question, lang)), set(framing)
+    stated = known | set(stems(reference, lang))
     pairs, closed = neighbours(text, lang), {stem(w, lang) for w in KEPT_WORDS.get(lang, ())}
     problems = []
     for left, right in neighbours(unlabelled(relevant), lang):
@@ -252,7 +252,7 @@ def _affirmed(sentence: str, text: str, relevant: str, lang: str) -> bool:
     if not scopes:
         return False
     if len(stems(sentence, lang)) > SHORT:
-        sentence = " ".join(w.text for scope in scopes for w in [w for w in words(scope, lang) if not w.function][:4])
+        sentence = " ".join(w.text for scope in scopes for w in content_words(scope, lang)[:4])
         if best(sentence, text, lang) < 0.5:
             return False
     return not any(denials(near.text, lang) for near in nearest(sentence, text, lang)) or any(
@@ -318,7 +318,7 @@ def _renumbered(response: str, reference: str, question: str, lang: str) -> list
 
 def _numbered(text: str, lang: str) -> list[tuple[str, str]]:
     """(content word, number right behind it), normalised."""
-    before = {word.end: word for word in words(text, lang) if not word.function}
+    before = {word.end: word for word in content_words(text, lang)}
     placed = ((before.get(len(text[: q.start].rstrip())), q) for q in quantities(text, lang))
     return [(word.norm, str(q.value)) for word, q in placed if word and not word.norm.isdecimal()]
 
